@@ -1,0 +1,495 @@
+//! Contact: who is live, and how long a copy may be trusted. The same for catalogs and front-ends.
+//!
+//! Everybody says `hello` to those who may void what it keeps (its *peers*: a catalog's are the other catalogs, a
+//! front-end's are all catalogs), every [`Timing::every`]. A catalog also remembers those who keep what it may void and
+//! say hello to it (its *holders*: the front-ends). Hello alone decides who is live. Whoever answers lends the asker a
+//! *lease*: the asker may answer from what it keeps for [`Timing::lease`] after it sent the question. Everyone counts how
+//! often it has given somebody up; who hears that its own count (or the other's start number) changed may have missed
+//! something and empties what it keeps. REPLICATION.md, "Contact", is the rule; this file is that rule without threads,
+//! network or clock: the caller brings all three. Leases are those of Gray and Cheriton (SOSP 1989).
+
+use std::time::{Duration, Instant, SystemTime};
+
+use serde::{Deserialize, Serialize};
+
+use crate::address::Address;
+
+/// A moment by both clocks, each as the time since some fixed moment. A suspended machine stops the first; somebody who
+/// sets the clock moves the second.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Time {
+    pub monotonic: Duration,
+    pub wall: Duration,
+}
+
+impl Time {
+    /// The present moment; `origin` is where the monotonic clock counts from.
+    pub fn now(origin: Instant) -> Time {
+        let wall = SystemTime::now()
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .unwrap_or_default();
+        Time {
+            monotonic: origin.elapsed(),
+            wall,
+        }
+    }
+
+    /// The longest that may have passed since `earlier`, by whichever clock says more.
+    pub fn since(self, earlier: Time) -> Duration {
+        let monotonic = self.monotonic.saturating_sub(earlier.monotonic);
+        monotonic.max(self.wall.abs_diff(earlier.wall))
+    }
+
+    /// The shortest that may have passed since `earlier`: what waits for another's lease to end counts so.
+    fn surely_since(self, earlier: Time) -> Duration {
+        self.monotonic.saturating_sub(earlier.monotonic)
+    }
+}
+
+/// The times of contact. See REPLICATION.md; all are settings.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Timing {
+    /// How often hello is said.
+    pub every: Duration,
+    /// Who leaves a hello unanswered for this long is counted as down.
+    pub silent: Duration,
+    /// How long after an answered hello was sent the asker may trust what it keeps.
+    pub lease: Duration,
+    /// Who has not come to say hello for this long was itself asleep.
+    pub stall: Duration,
+}
+
+impl Default for Timing {
+    fn default() -> Timing {
+        let ms = Duration::from_millis;
+        Timing {
+            every: ms(100),
+            silent: ms(300),
+            lease: ms(500),
+            stall: ms(250),
+        }
+    }
+}
+
+/// The answer to hello: the answerer's start number, and how often it has counted the asker as down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Greeting {
+    pub start: u64,
+    pub counted_down: u64,
+}
+
+/// What came of a hello.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum HelloOutcome {
+    Answered(Greeting),
+    /// Refused: nobody listens there, so it is dead and keeps nothing.
+    Refused,
+    /// It does not have us in its settings (403).
+    Stranger,
+    /// No answer in time, a broken connection, or any other answer: says nothing by itself.
+    Silent,
+}
+
+/// What an outcome changed, for the caller to act on and to log.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct News {
+    /// Something may have been missed: what is kept must be emptied.
+    pub missed: bool,
+    pub lost: bool,
+    pub regained: bool,
+    pub stranger: bool,
+}
+
+/// Whose recent answers a lease needs.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum LeaseOf {
+    /// A catalog's: every live peer.
+    LivePeers,
+    /// A front-end's: every peer in its settings has answered, or refused.
+    AllPeers,
+}
+
+/// One server's contact with the others. Plain state: the owner keeps it under its own lock.
+#[derive(Debug)]
+pub struct Contact {
+    timing: Timing,
+    lease_of: LeaseOf,
+    /// This server's own start number.
+    pub start: u64,
+    started: Time,
+    /// When the hello loop last ran.
+    ticked: Time,
+    /// Outcomes of hellos sent before this do not count for the round that is wanted.
+    round_since: Time,
+    pub peers: Vec<Party>,
+    pub holders: Vec<Party>,
+}
+
+/// What is known of one other server.
+#[derive(Debug)]
+pub struct Party {
+    pub address: Address,
+    pub live: bool,
+    /// How often this one was counted as down.
+    pub counted_down: u64,
+    /// When anything was last heard of it.
+    pub heard: Time,
+    /// What its last greeting said.
+    seen: Option<Greeting>,
+    stranger: bool,
+    /// When the last hello that it answered, or refused, was sent.
+    answered: Option<Time>,
+    refused: Option<Time>,
+    /// When the last hello that came to any end was sent.
+    ended: Option<Time>,
+    /// When the first hello since it last answered was sent.
+    unanswered_since: Option<Time>,
+    under_way: bool,
+    /// When this server last answered a hello of that one: its lease counts from here.
+    lent: Time,
+}
+
+impl Party {
+    fn new(address: Address, live: bool, now: Time) -> Party {
+        Party {
+            address,
+            live,
+            counted_down: 0,
+            heard: now,
+            seen: None,
+            stranger: false,
+            answered: None,
+            refused: None,
+            ended: None,
+            unanswered_since: None,
+            under_way: false,
+            // Before its start this server may have answered hellos that it knows nothing of.
+            lent: now,
+        }
+    }
+
+    /// Counts it as down, once for each time that it was live. Returns whether it was.
+    fn count_down(&mut self) -> bool {
+        let was = std::mem::replace(&mut self.live, false);
+        self.counted_down += u64::from(was);
+        was
+    }
+}
+
+impl Contact {
+    /// A server that has just started. Holders count as live at first: what they kept through this server's absence must
+    /// be voided too.
+    pub fn new(
+        start: u64,
+        lease_of: LeaseOf,
+        timing: Timing,
+        peers: &[Address],
+        holders: &[Address],
+        now: Time,
+    ) -> Contact {
+        let party = |live| move |address: &Address| Party::new(address.clone(), live, now);
+        Contact {
+            timing,
+            lease_of,
+            start,
+            started: now,
+            ticked: now,
+            round_since: now,
+            peers: peers.iter().map(party(false)).collect(),
+            holders: holders.iter().map(party(true)).collect(),
+        }
+    }
+
+    pub fn timing(&self) -> Timing {
+        self.timing
+    }
+
+    /// The hello loop runs. Returns whether this process was asleep since it last did: then everything that it keeps must
+    /// be emptied, and nobody's silence counts until a full round of hello is done.
+    #[must_use]
+    pub fn tick(&mut self, now: Time) -> bool {
+        let slept = self.timing.stall < now.since(self.ticked);
+        self.ticked = now;
+        if slept {
+            self.want_round(now);
+            for peer in &mut self.peers {
+                peer.heard = now;
+                peer.unanswered_since = None;
+            }
+        }
+        slept
+    }
+
+    /// From now on a full round of hello is wanted: see [`Contact::whole`].
+    pub fn want_round(&mut self, now: Time) {
+        self.round_since = now;
+    }
+
+    /// Whether every peer's hello, sent since the round was wanted, has come to an end. False until the first round after
+    /// the start is done.
+    pub fn whole(&self) -> bool {
+        self.peers.iter().all(|peer| self.ended_in_round(peer))
+    }
+
+    fn ended_in_round(&self, peer: &Party) -> bool {
+        peer.ended
+            .is_some_and(|sent| self.round_since.monotonic <= sent.monotonic)
+    }
+
+    /// The peers to say hello to now: all, when it is time (`periodic`), else those that the wanted round still lacks;
+    /// never one whose hello is still under way. The caller sends them and reports each to [`Contact::ended`].
+    pub fn due(&mut self, now: Time, periodic: bool) -> Vec<usize> {
+        let round_since = self.round_since.monotonic;
+        let mut due = Vec::new();
+        for (i, peer) in self.peers.iter_mut().enumerate() {
+            let lacking = !peer.ended.is_some_and(|sent| round_since <= sent.monotonic);
+            if !peer.under_way && (periodic || lacking) {
+                peer.under_way = true;
+                peer.unanswered_since.get_or_insert(now);
+                due.push(i);
+            }
+        }
+        due
+    }
+
+    /// A hello that was sent to peer `i` at `sent` has come to an end.
+    pub fn ended(&mut self, i: usize, sent: Time, now: Time, outcome: HelloOutcome) -> News {
+        let stalled = self.timing.stall < now.since(self.ticked);
+        let before_round = sent.monotonic < self.round_since.monotonic;
+        let silent_max = self.timing.silent;
+        let peer = &mut self.peers[i];
+        peer.under_way = false;
+        let mut news = News::default();
+        match outcome {
+            HelloOutcome::Answered(greeting) => {
+                news.missed = peer.seen != Some(greeting);
+                news.regained = !peer.live;
+                peer.seen = Some(greeting);
+                peer.live = true;
+                peer.stranger = false;
+                peer.heard = now;
+                peer.answered = Some(sent);
+                peer.unanswered_since = None;
+                peer.ended = Some(sent);
+            }
+            HelloOutcome::Refused => {
+                peer.refused = Some(sent);
+                peer.stranger = false;
+                peer.ended = Some(sent);
+                news.lost = peer.count_down();
+            }
+            HelloOutcome::Stranger => {
+                news.stranger = !peer.stranger;
+                peer.stranger = true;
+                peer.heard = now;
+                peer.ended = Some(sent);
+                news.lost = peer.count_down();
+            }
+            HelloOutcome::Silent => {
+                // Who was asleep itself cannot tell who was silent.
+                let since = peer.unanswered_since.unwrap_or(sent);
+                if !stalled && !before_round && silent_max <= now.surely_since(since) {
+                    peer.ended = Some(sent);
+                    news.lost = peer.count_down();
+                }
+            }
+        }
+        news
+    }
+
+    /// Somebody says hello. Returns the greeting and whether it was regained; `None` when it is not in the settings.
+    pub fn greet(&mut self, from: &Address, now: Time) -> Option<(Greeting, bool)> {
+        let start = self.start;
+        let party = self
+            .peers
+            .iter_mut()
+            .chain(&mut self.holders)
+            .find(|p| p.address == *from)?;
+        party.lent = now;
+        party.heard = now;
+        let regained = !std::mem::replace(&mut party.live, true);
+        Some((
+            Greeting {
+                start,
+                counted_down: party.counted_down,
+            },
+            regained,
+        ))
+    }
+
+    /// Whether this process has not said hello for so long that it must have been asleep, or has not done a full round
+    /// since. Whoever is so trusts nothing and leaves nobody out.
+    pub fn stalled(&self, now: Time) -> bool {
+        self.timing.stall < now.since(self.ticked) || !self.whole()
+    }
+
+    /// Whether what is kept may be answered from.
+    pub fn lease_holds(&self, now: Time) -> bool {
+        !self.stalled(now) && self.peers.iter().all(|peer| self.trusts(peer, now))
+    }
+
+    fn trusts(&self, peer: &Party, now: Time) -> bool {
+        let fresh = |sent: Option<Time>| sent.is_some_and(|t| now.since(t) < self.timing.lease);
+        match self.lease_of {
+            _ if peer.stranger => false,
+            LeaseOf::LivePeers => !peer.live || fresh(peer.answered),
+            LeaseOf::AllPeers => fresh(peer.answered) || fresh(peer.refused),
+        }
+    }
+
+    /// How long until the lease that this server lent to `party` is surely over.
+    pub fn lapse(&self, party: &Party, now: Time) -> Duration {
+        self.timing
+            .lease
+            .saturating_sub(now.surely_since(party.lent))
+    }
+
+    /// A holder did not answer an invalidation in time, or refused it: counted as down. Returns whether it was live.
+    pub fn count_holder_down(&mut self, i: usize) -> bool {
+        self.holders[i].count_down()
+    }
+
+    pub fn live_peers(&self) -> impl Iterator<Item = usize> {
+        (0..self.peers.len()).filter(|i| self.peers[*i].live)
+    }
+
+    /// How long this server has been up.
+    pub fn age(&self, now: Time) -> Duration {
+        now.surely_since(self.started)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(ms: u64) -> Time {
+        let time = Duration::from_millis(ms);
+        Time {
+            monotonic: time,
+            wall: time,
+        }
+    }
+
+    fn pair(lease_of: LeaseOf) -> Contact {
+        let peers = [Address::parse("http://a:1").unwrap()];
+        let holders = [Address::parse("http://f:1").unwrap()];
+        Contact::new(1, lease_of, Timing::default(), &peers, &holders, at(0))
+    }
+
+    fn answer(counted_down: u64) -> HelloOutcome {
+        HelloOutcome::Answered(Greeting {
+            start: 9,
+            counted_down,
+        })
+    }
+
+    fn hello(contact: &mut Contact, ms: u64, outcome: HelloOutcome) -> News {
+        let _ = contact.tick(at(ms));
+        contact.due(at(ms), true);
+        contact.ended(0, at(ms), at(ms), outcome)
+    }
+
+    #[test]
+    fn nothing_is_trusted_before_the_first_round() {
+        let mut contact = pair(LeaseOf::LivePeers);
+        assert!(!contact.lease_holds(at(0)));
+        hello(&mut contact, 10, answer(0));
+        assert!(contact.lease_holds(at(10)));
+    }
+
+    #[test]
+    fn a_lease_ends_500_ms_after_its_hello_was_sent() {
+        let mut contact = pair(LeaseOf::LivePeers);
+        hello(&mut contact, 10, answer(0));
+        for ms in [210, 410, 505] {
+            assert!(!contact.tick(at(ms)));
+        }
+        assert!(contact.lease_holds(at(509)));
+        assert!(!contact.lease_holds(at(510)));
+    }
+
+    #[test]
+    fn a_suspended_machine_trusts_nothing() {
+        let mut contact = pair(LeaseOf::LivePeers);
+        hello(&mut contact, 10, answer(0));
+        let later = Time {
+            monotonic: at(11).monotonic,
+            wall: at(5000).wall,
+        };
+        assert!(!contact.lease_holds(later));
+        assert!(contact.tick(later));
+    }
+
+    #[test]
+    fn silence_counts_after_300_ms_and_a_refusal_at_once() {
+        let mut contact = pair(LeaseOf::LivePeers);
+        hello(&mut contact, 10, answer(0));
+        assert!(!hello(&mut contact, 100, HelloOutcome::Silent).lost);
+        assert!(!hello(&mut contact, 300, HelloOutcome::Silent).lost);
+        assert!(hello(&mut contact, 400, HelloOutcome::Silent).lost);
+        assert!(hello(&mut contact, 450, answer(0)).regained);
+        assert!(hello(&mut contact, 500, HelloOutcome::Refused).lost);
+        assert_eq!(contact.peers[0].counted_down, 2);
+    }
+
+    #[test]
+    fn who_slept_counts_nobodys_silence() {
+        let mut contact = pair(LeaseOf::LivePeers);
+        hello(&mut contact, 10, answer(0));
+        contact.due(at(50), true);
+        assert!(contact.tick(at(2000)));
+        assert!(
+            !contact
+                .ended(0, at(50), at(2001), HelloOutcome::Silent)
+                .lost
+        );
+        assert!(contact.stalled(at(2001)));
+        hello(&mut contact, 2002, answer(0));
+        assert!(!contact.stalled(at(2002)));
+    }
+
+    #[test]
+    fn who_was_counted_as_down_learns_it() {
+        let mut contact = pair(LeaseOf::LivePeers);
+        assert!(hello(&mut contact, 10, answer(0)).missed);
+        assert!(!hello(&mut contact, 100, answer(0)).missed);
+        assert!(hello(&mut contact, 200, answer(1)).missed);
+    }
+
+    #[test]
+    fn a_front_end_trusts_the_dead_but_not_the_silent() {
+        let mut contact = pair(LeaseOf::AllPeers);
+        hello(&mut contact, 10, HelloOutcome::Refused);
+        assert!(contact.lease_holds(at(100)));
+        for ms in [200, 400, 600] {
+            hello(&mut contact, ms, HelloOutcome::Silent);
+        }
+        assert!(!contact.lease_holds(at(600)));
+    }
+
+    #[test]
+    fn a_stranger_trusts_nothing_and_is_not_greeted() {
+        let mut contact = pair(LeaseOf::AllPeers);
+        assert!(hello(&mut contact, 10, HelloOutcome::Stranger).stranger);
+        assert!(!contact.lease_holds(at(11)));
+        assert!(
+            contact
+                .greet(&Address::parse("http://x:1").unwrap(), at(11))
+                .is_none()
+        );
+    }
+
+    #[test]
+    fn a_lent_lease_is_waited_out() {
+        let mut contact = pair(LeaseOf::LivePeers);
+        contact
+            .greet(&Address::parse("http://f:1").unwrap(), at(100))
+            .unwrap();
+        assert_eq!(
+            contact.lapse(&contact.holders[0], at(200)),
+            Duration::from_millis(400)
+        );
+        assert!(contact.count_holder_down(0) && !contact.count_holder_down(0));
+    }
+}

@@ -1,0 +1,1 @@
+//! Calls to other servers: the only file that knows ureq.

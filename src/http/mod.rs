@@ -1,0 +1,226 @@
+//! Requests and responses as plain values; paths and percent-escapes. A route test needs no socket.
+
+pub mod client;
+pub mod server;
+
+use std::sync::Arc;
+
+use crate::error::{Error, Result};
+use crate::orders::{Order, is_key};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Method {
+    Get,
+    Head,
+    Put,
+    Post,
+    Delete,
+    Other,
+}
+
+/// A request whose path is split and percent-decoded, and whose body, if it was asked for, is read.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// `HEAD` is shown as `Get`: the server leaves the body out itself.
+    pub method: Method,
+    /// The decoded segments: `/search/a%2Fb` is `["search", "a/b"]`, `/dump/` is `["dump", ""]`, `/` is `[""]`.
+    pub segments: Vec<String>,
+    /// The raw text after `?`, if any.
+    pub query: Option<String>,
+    /// Names as sent; compare ignoring case.
+    pub headers: Vec<(String, String)>,
+    pub body: Vec<u8>,
+    /// Taken over from `X-Request-Id` when sane, made otherwise.
+    pub id: Arc<str>,
+}
+
+impl Request {
+    /// The path for a `match` with slice patterns.
+    pub fn path(&self) -> Vec<&str> {
+        self.segments.iter().map(String::as_str).collect()
+    }
+
+    /// The first header of that name.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let same = |(n, _): &&(String, String)| n.eq_ignore_ascii_case(name);
+        self.headers
+            .iter()
+            .find(same)
+            .map(|(_, value)| value.as_str())
+    }
+
+    /// Every header of that name.
+    pub fn headers_of<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        let same = move |(n, _): &&(String, String)| n.eq_ignore_ascii_case(name);
+        self.headers
+            .iter()
+            .filter(same)
+            .map(|(_, value)| value.as_str())
+    }
+
+    /// The decoded value of `name` in the query string, if it is there.
+    pub fn query(&self, name: &str) -> Option<String> {
+        let query = self.query.as_deref()?;
+        let value = query
+            .split('&')
+            .find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))?;
+        decode(value).ok()
+    }
+
+    /// The order of a buy: `Bazar-Order` and `Idempotency-Key`. Fails with 400 when one is malformed.
+    pub fn order(&self) -> Result<Option<Order>> {
+        let Some(text) = self.header("Bazar-Order") else {
+            return Ok(None);
+        };
+        let order = Order::parse(text).ok_or_else(|| {
+            Error::BadRequest("Bazar-Order must be <start>.<count>; open=<count>".into())
+        })?;
+        Ok(Some(Order {
+            key: self.key()?,
+            ..order
+        }))
+    }
+
+    /// The customer's own key. Fails with 400 when it is not 1 to 64 visible ASCII characters, or is there twice.
+    pub fn key(&self) -> Result<Option<Arc<str>>> {
+        let mut keys = self.headers_of("Idempotency-Key");
+        match (keys.next(), keys.next()) {
+            (None, _) => Ok(None),
+            (Some(key), None) if is_key(key) => Ok(Some(key.into())),
+            _ => Err(Error::BadRequest(
+                "Idempotency-Key must be 1 to 64 visible ASCII characters".into(),
+            )),
+        }
+    }
+}
+
+/// What goes back. `Content-Type: application/json` and the length are added by the server.
+pub struct Response {
+    pub status: u16,
+    /// Names and values that are safe in a head: never a client's text unchecked.
+    pub headers: Vec<(&'static str, String)>,
+    pub body: Body,
+}
+
+/// A response's body.
+pub enum Body {
+    /// No body at all: 204.
+    None,
+    Bytes(Vec<u8>),
+    /// Bytes that were made once and are sent often.
+    Shared(Arc<[u8]>),
+    /// Made piece by piece while it is sent, for answers too long for memory.
+    Pieces(Box<dyn Iterator<Item = Vec<u8>> + Send>),
+}
+
+impl Response {
+    pub fn json(status: u16, body: &impl serde::Serialize) -> Response {
+        let body = serde_json::to_vec(body).expect("our own values are JSON");
+        Response::bytes(status, body)
+    }
+
+    pub fn bytes(status: u16, body: Vec<u8>) -> Response {
+        Response {
+            status,
+            headers: Vec::new(),
+            body: Body::Bytes(body),
+        }
+    }
+
+    pub fn shared(status: u16, body: Arc<[u8]>) -> Response {
+        Response {
+            status,
+            headers: Vec::new(),
+            body: Body::Shared(body),
+        }
+    }
+
+    pub fn empty(status: u16) -> Response {
+        Response {
+            status,
+            headers: Vec::new(),
+            body: Body::None,
+        }
+    }
+
+    pub fn with(mut self, name: &'static str, value: impl Into<String>) -> Response {
+        self.headers.push((name, value.into()));
+        self
+    }
+}
+
+impl From<Error> for Response {
+    fn from(error: Error) -> Response {
+        let response = Response::bytes(error.status(), error.body());
+        match &error {
+            Error::MethodNotAllowed(methods) => response.with("Allow", *methods),
+            Error::Busy(_) => response.with("Retry-After", "1"),
+            Error::Unauthorized => response.with("WWW-Authenticate", "Bearer"),
+            _ => response,
+        }
+    }
+}
+
+/// Splits a raw path (without its query string) into decoded segments. The path is split first, so that an escaped `/`
+/// belongs to its segment. Fails with 400 at a bad escape or bad UTF-8.
+pub fn split_path(path: &str) -> Result<Vec<String>> {
+    let path = path.strip_prefix('/').unwrap_or(path);
+    path.split('/').map(decode).collect()
+}
+
+/// Undoes percent-encoding. Fails with 400 at a bad escape or bad UTF-8.
+pub fn decode(segment: &str) -> Result<String> {
+    let bad = |what: &str| Error::BadRequest(format!("The path has {what}"));
+    let mut bytes = Vec::with_capacity(segment.len());
+    let mut rest = segment.bytes();
+    while let Some(byte) = rest.next() {
+        if byte != b'%' {
+            bytes.push(byte);
+            continue;
+        }
+        let mut digit = || rest.next().and_then(|b| (b as char).to_digit(16));
+        let high = digit().ok_or_else(|| bad("a bad percent-escape"))?;
+        let low = digit().ok_or_else(|| bad("a bad percent-escape"))?;
+        bytes.push((high * 16 + low) as u8);
+    }
+    String::from_utf8(bytes).map_err(|_| bad("bytes that are not UTF-8"))
+}
+
+/// Percent-encodes all but unreserved characters, so that the text is one segment of a path.
+pub fn encode(segment: &str) -> String {
+    let mut text = String::with_capacity(segment.len());
+    for byte in segment.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                text.push(byte as char)
+            }
+            _ => text.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_split_first_and_decoded_then() {
+        assert_eq!(split_path("/search/a%2Fb").unwrap(), ["search", "a/b"]);
+        assert_eq!(split_path("/dump/").unwrap(), ["dump", ""]);
+        assert_eq!(split_path("/").unwrap(), [""]);
+        for path in ["/%", "/%4", "/%zz", "/%ff", "/%+1"] {
+            assert!(
+                matches!(split_path(path), Err(Error::BadRequest(_))),
+                "{path}"
+            );
+        }
+    }
+
+    #[test]
+    fn encoding_is_undone_by_decoding() {
+        for text in ["a/b", "%_ +", "Bücher & more", ".."] {
+            assert_eq!(decode(&encode(text)).unwrap(), text);
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! Bazar: an online book store that survives its own servers.
+
+pub mod address;
+pub mod book;
+pub mod error;
+pub mod orders;
+
+pub mod config;
+pub mod contact;
+pub mod http;
+
+pub mod catalog;
+pub mod front_end;
+pub mod order;

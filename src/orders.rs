@@ -1,0 +1,278 @@
+//! Orders: how a sale is told from the same sale sent again.
+//!
+//! Whoever sees a buy first gives it an [`OrderId`]: its own start number and a count. With it travels `open`, the lowest
+//! count that is not answered yet: nobody will send a lower one again, so a book may forget those. A customer's own
+//! `Idempotency-Key` travels beside it. A book keeps both in its own record ([`Orders`]), so that stock and order are
+//! replicated, and on disk, together. REPLICATION.md, "Orders", is the rule; the idea of the window is TCP's.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::book::{BookId, STAMP_MAX};
+
+/// How many starts' orders a book remembers; beyond, the start that sold longest ago is forgotten.
+pub const STARTS_MAX: usize = 8;
+
+/// How many customers' keys a book remembers; beyond, the oldest is forgotten.
+pub const KEYS_MAX: usize = 1000;
+
+/// An `Idempotency-Key` has 1 to this many visible ASCII characters.
+pub const KEY_CHARS_MAX: usize = 64;
+
+/// The name of an order: who saw it first, and its place in that server's count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct OrderId {
+    pub start: u64,
+    pub count: u64,
+}
+
+impl OrderId {
+    /// Reads `<start>.<count>`.
+    pub fn parse(text: &str) -> Option<OrderId> {
+        let (start, count) = text.split_once('.')?;
+        let whole = |part: &str| {
+            BookId::parse(part)
+                .map(|id| id.0)
+                .filter(|n| *n <= STAMP_MAX)
+        };
+        Some(OrderId {
+            start: whole(start)?,
+            count: whole(count)?,
+        })
+    }
+}
+
+impl fmt::Display for OrderId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.start, self.count)
+    }
+}
+
+/// One order as it travels: its id, the lowest count that its giver still waits for, and the customer's key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Order {
+    pub id: OrderId,
+    pub open: u64,
+    pub key: Option<Arc<str>>,
+}
+
+impl Order {
+    /// Reads `<start>.<count>; open=<count>`, the header `Bazar-Order`; without a key.
+    pub fn parse(text: &str) -> Option<Order> {
+        let (id, open) = text.split_once(';')?;
+        let open = BookId::parse(open.trim().strip_prefix("open=")?)?.0;
+        let id = OrderId::parse(id.trim())?;
+        (open <= id.count).then_some(Order {
+            id,
+            open,
+            key: None,
+        })
+    }
+
+    /// Reads `<start>.<count>; open=<count>` or `…; key=<key>` at its end, as an entry of an update's `orders`.
+    pub fn parse_with_key(text: &str) -> Option<Order> {
+        let Some((order, key)) = text.split_once("; key=") else {
+            return Order::parse(text);
+        };
+        is_key(key).then_some(())?;
+        Order::parse(order).map(|order| Order {
+            key: Some(key.into()),
+            ..order
+        })
+    }
+
+    /// The header `Bazar-Order`.
+    pub fn header(&self) -> String {
+        format!("{}; open={}", self.id, self.open)
+    }
+}
+
+impl fmt::Display for Order {
+    /// As [`Order::parse_with_key`] reads it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}; open={}", self.id, self.open)?;
+        self.key
+            .as_ref()
+            .map_or(Ok(()), |key| write!(f, "; key={key}"))
+    }
+}
+
+/// Whether this may be an `Idempotency-Key`: 1 to [`KEY_CHARS_MAX`] visible ASCII characters.
+pub fn is_key(text: &str) -> bool {
+    (1..=KEY_CHARS_MAX).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic())
+}
+
+/// What a book remembers of the orders that took copies off its stock. Most books remember nothing, and pay a pointer.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Orders(Option<Arc<Memory>>);
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Memory {
+    /// The start that sold last stands last.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    starts: Vec<Start>,
+    /// The newest key stands last.
+    #[serde(default, skip_serializing_if = "VecDeque::is_empty")]
+    keys: VecDeque<Arc<str>>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Start {
+    start: u64,
+    open: u64,
+    /// All at or above `open`.
+    applied: BTreeSet<u64>,
+}
+
+impl Orders {
+    pub fn is_empty(&self) -> bool {
+        self.0.is_none()
+    }
+
+    /// Whether this order, by its id or by its customer's key, has taken its copy already.
+    pub fn applied(&self, order: &Order) -> bool {
+        self.0.as_ref().is_some_and(|memory| memory.applied(order))
+    }
+
+    /// Whether this order's id is below what its giver still waits for, so that nobody can tell any more.
+    pub fn closed(&self, order: &Order) -> bool {
+        let start = self
+            .0
+            .as_ref()
+            .and_then(|memory| memory.start(order.id.start));
+        start.is_some_and(|start| order.id.count < start.open)
+    }
+
+    /// These orders take their copies; what is closed or too old is forgotten.
+    pub fn apply(&mut self, orders: &[Order]) {
+        if orders.is_empty() {
+            return;
+        }
+        let memory = Arc::make_mut(self.0.get_or_insert_default());
+        for order in orders {
+            memory.apply(order);
+        }
+    }
+}
+
+impl Memory {
+    fn start(&self, start: u64) -> Option<&Start> {
+        self.starts.iter().find(|known| known.start == start)
+    }
+
+    fn applied(&self, order: &Order) -> bool {
+        let by_id = self
+            .start(order.id.start)
+            .is_some_and(|s| s.applied.contains(&order.id.count));
+        by_id
+            || order
+                .key
+                .as_ref()
+                .is_some_and(|key| self.keys.contains(key))
+    }
+
+    fn apply(&mut self, order: &Order) {
+        let at = self
+            .starts
+            .iter()
+            .position(|known| known.start == order.id.start);
+        let fresh = Start {
+            start: order.id.start,
+            open: 0,
+            applied: BTreeSet::new(),
+        };
+        let mut start = at.map_or(fresh, |at| self.starts.remove(at));
+        start.open = start.open.max(order.open);
+        start.applied.insert(order.id.count);
+        start.applied = start.applied.split_off(&start.open);
+        self.starts.push(start);
+        if STARTS_MAX < self.starts.len() {
+            self.starts.remove(0);
+        }
+        if let Some(key) = &order.key {
+            self.keys.push_back(key.clone());
+            if KEYS_MAX < self.keys.len() {
+                self.keys.pop_front();
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn order(count: u64, open: u64) -> Order {
+        Order {
+            id: OrderId { start: 7, count },
+            open,
+            key: None,
+        }
+    }
+
+    #[test]
+    fn an_order_reads_what_it_prints() {
+        let keyed = Order {
+            key: Some("a;b=c".into()),
+            ..order(5, 3)
+        };
+        assert_eq!(keyed.to_string(), "7.5; open=3; key=a;b=c");
+        assert_eq!(Order::parse_with_key(&keyed.to_string()), Some(keyed));
+        assert_eq!(Order::parse("7.5;open=3"), Some(order(5, 3)));
+        for text in [
+            "",
+            "7.5",
+            "7.5; open=6",
+            "7; open=1",
+            "x.5; open=1",
+            "7.5; open=3; more",
+        ] {
+            assert_eq!(Order::parse(text), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn an_order_is_known_by_its_id_and_by_its_key() {
+        let mut orders = Orders::default();
+        orders.apply(&[Order {
+            key: Some("k".into()),
+            ..order(1, 1)
+        }]);
+        assert!(orders.applied(&order(1, 1)));
+        assert!(!orders.applied(&order(2, 1)));
+        assert!(orders.applied(&Order {
+            key: Some("k".into()),
+            ..order(3, 1)
+        }));
+    }
+
+    #[test]
+    fn what_nobody_waits_for_is_forgotten_and_closed() {
+        let mut orders = Orders::default();
+        orders.apply(&[order(1, 1), order(2, 2)]);
+        assert!(!orders.applied(&order(1, 1)) && orders.closed(&order(1, 1)));
+        assert!(orders.applied(&order(2, 2)) && !orders.closed(&order(2, 2)));
+    }
+
+    #[test]
+    fn starts_and_keys_are_bounded() {
+        let mut orders = Orders::default();
+        for n in 0..2000 {
+            let id = OrderId { start: n, count: 0 };
+            orders.apply(&[Order {
+                id,
+                open: 0,
+                key: Some(n.to_string().into()),
+            }]);
+        }
+        let memory = orders.0.unwrap();
+        assert_eq!(
+            (memory.starts.len(), memory.keys.len()),
+            (STARTS_MAX, KEYS_MAX)
+        );
+    }
+}
