@@ -3,6 +3,9 @@
 pub mod address;
 pub mod book;
 pub mod error;
+pub mod judge;
+pub mod log;
+pub mod metrics;
 pub mod orders;
 
 pub mod config;

@@ -31,7 +31,11 @@ pub enum Message {
     /// "I am up." Never waits.
     Hello { from: Address },
     /// "Do you know? The requesters do not." `best`: the best copy seen so far. May wait for others.
-    Get { id: BookId, requesters: Vec<Address>, best: Option<Rank> },
+    Get {
+        id: BookId,
+        requesters: Vec<Address>,
+        best: Option<Rank>,
+    },
     /// "I am about to write on top of this version" (`None`: on top of nothing). Never waits.
     Check { id: BookId, rank: Option<Rank> },
     /// "These are the books now, tentatively." Waits for the disk.

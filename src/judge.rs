@@ -1,0 +1,1 @@
+//! Customers' JSON bodies become values, or are refused with what is wrong.
