@@ -242,7 +242,7 @@ impl Contact {
         let round_since = self.round_since.monotonic;
         let mut due = Vec::new();
         for (i, peer) in self.peers.iter_mut().enumerate() {
-            let lacking = !peer.ended.is_some_and(|sent| round_since <= sent.monotonic);
+            let lacking = peer.ended.is_none_or(|sent| sent.monotonic < round_since);
             if !peer.under_way && (periodic || lacking) {
                 peer.under_way = true;
                 peer.unanswered_since.get_or_insert(now);

@@ -163,3 +163,47 @@ fn number(value: f64) -> String {
         _ => value.to_string(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_family_stands_together_however_it_was_added() {
+        let mut page = Page::new();
+        page.counter("a_total", "Counts.", &[("route", "/buy")], 2);
+        page.gauge("b", "Up \\ and\ndown.", &[], -1.5);
+        page.counter("a_total", "Counts.", &[("route", "a\\\"b\"\n")], 3);
+        let expected = r#"# HELP a_total Counts.
+# TYPE a_total counter
+a_total{route="/buy"} 2
+a_total{route="a\\\"b\"\n"} 3
+# HELP b Up \\ and\ndown.
+# TYPE b gauge
+b -1.5
+"#;
+        assert_eq!(page.finish(), expected);
+    }
+
+    #[test]
+    fn a_bucket_holds_its_own_end_and_all_below() {
+        let histogram = Histogram::new();
+        for micros in [1, 50, 51, 2_000_000, 60_000_000] {
+            histogram.observe(Duration::from_micros(micros));
+        }
+        let mut page = Page::new();
+        page.histogram("t_seconds", "Took.", &[("route", "x")], &histogram);
+        let text = page.finish();
+        for line in [
+            r#"t_seconds_bucket{route="x",le="0.00005"} 2"#,
+            r#"t_seconds_bucket{route="x",le="0.0001"} 3"#,
+            r#"t_seconds_bucket{route="x",le="2.5"} 4"#,
+            r#"t_seconds_bucket{route="x",le="10"} 4"#,
+            r#"t_seconds_bucket{route="x",le="+Inf"} 5"#,
+            r#"t_seconds_sum{route="x"} 62.000102"#,
+            r#"t_seconds_count{route="x"} 5"#,
+        ] {
+            assert!(text.lines().any(|l| l == line), "{line} in {text}");
+        }
+    }
+}
