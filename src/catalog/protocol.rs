@@ -137,7 +137,7 @@ pub trait Peers: Send + Sync + 'static {
     fn save(
         &self,
         ids: &[BookId],
-        read: &dyn Fn(BookId, BookId) -> Vec<Arc<Book>>,
+        read: &(dyn Fn(BookId, BookId) -> Vec<Arc<Book>> + Sync),
     ) -> Result<(), String>;
 
     /// Gives up `guard`, waits until somebody wakes `key` or the monotonic clock shows `until`, and locks again. May
