@@ -34,6 +34,15 @@ impl Address {
             .collect()
     }
 
+    /// Of a server that listens there. Port 0, which the system chooses, gives an address that nobody else knows.
+    pub fn of(host: &str, port: u16) -> Address {
+        let host = host.to_ascii_lowercase();
+        match host.contains(':') {
+            true => Address(format!("http://[{host}]:{port}").into()),
+            false => Address(format!("http://{host}:{port}").into()),
+        }
+    }
+
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -78,6 +87,12 @@ mod tests {
         );
         check("http://[::1]:5000/", Some("http://[::1]:5000"));
         check("http://[::1]", Some("http://[::1]:80"));
+    }
+
+    #[test]
+    fn host_and_port_are_an_address() {
+        assert_eq!(Address::of("LocalHost", 80).as_str(), "http://localhost:80");
+        assert_eq!(Address::of("::1", 5000).as_str(), "http://[::1]:5000");
     }
 
     #[test]

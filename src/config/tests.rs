@@ -1,0 +1,272 @@
+//! What may be set, and what is refused in which words.
+
+use super::*;
+
+/// Splits `line` at spaces: words with a capital first letter and `=` are the environment, the others arguments.
+fn run(line: &str) -> Result<Command, String> {
+    let is_variable = |word: &&str| word.contains('=') && word.starts_with(char::is_uppercase);
+    let (variables, args): (Vec<&str>, Vec<&str>) = line.split(' ').partition(is_variable);
+    let args: Vec<String> = args.into_iter().map(String::from).collect();
+    let env = |name: &str| {
+        let mut pairs = variables.iter().filter_map(|word| word.split_once('='));
+        pairs
+            .find(|(n, _)| *n == name)
+            .map(|(_, value)| value.to_string())
+    };
+    parse(&args, &env)
+}
+
+#[track_caller]
+fn catalog_of(line: &str) -> CatalogSettings {
+    match run(format!("catalog DATA_DIR=d {line}").trim_end()) {
+        Ok(Command::Catalog(settings)) => settings,
+        other => panic!("{line}: {other:?}"),
+    }
+}
+
+#[track_caller]
+fn refused(line: &str, parts: &[&str]) {
+    let message = run(line).expect_err(line);
+    assert!(!message.contains('\n'), "{message}");
+    for part in parts {
+        assert!(message.contains(part), "{line}: {message} lacks {part}");
+    }
+}
+
+fn address(text: &str) -> Address {
+    Address::parse(text).unwrap()
+}
+
+#[test]
+fn a_catalog_needs_only_its_folder() {
+    let settings = catalog_of("");
+    assert_eq!(settings.common.address, address("http://127.0.0.1:5000"));
+    assert_eq!(settings.common.port, 5000);
+    assert_eq!(settings.common.idle, Duration::from_secs(10));
+    assert_eq!(settings.common.log, Level::Info);
+    assert_eq!(settings.data_dir, PathBuf::from("d"));
+    assert_eq!((settings.peers, settings.front_ends), (vec![], vec![]));
+    assert_eq!((settings.books, settings.timing), (None, Timing::default()));
+    assert_eq!(settings.limits.connect, Duration::from_millis(100));
+    assert_eq!(settings.limits.whole, Duration::from_millis(1000));
+}
+
+#[test]
+fn an_order_server_has_one_catalog() {
+    let Ok(Command::Order(settings)) = run("order CATALOG_ADDRESS=http://c/") else {
+        panic!("refused");
+    };
+    assert_eq!(settings.catalog, address("http://c:80"));
+    assert_eq!(settings.common.port, 5001);
+    assert_eq!(settings.limits.connect, Duration::from_millis(150));
+    assert_eq!(settings.limits.whole, Duration::from_millis(1500));
+}
+
+#[test]
+fn a_front_end_knows_all_servers_behind_it() {
+    let line = "front-end CATALOG_ADDRESSES=http://c1|http://c2 ORDER_ADDRESSES=http://o1 LOOKUP_CACHE_SIZE=0";
+    let Ok(Command::FrontEnd(settings)) = run(line) else {
+        panic!("refused");
+    };
+    assert_eq!(
+        settings.catalogs,
+        [address("http://c1"), address("http://c2")]
+    );
+    assert_eq!(settings.orders, [address("http://o1")]);
+    assert_eq!(
+        (settings.lookup_cache_size, settings.search_cache_size),
+        (0, 10)
+    );
+    assert_eq!(settings.common.port, 5002);
+    assert_eq!(settings.limits.connect, Duration::from_millis(200));
+    assert_eq!(settings.limits.whole, Duration::from_millis(2000));
+}
+
+#[test]
+fn an_import_has_a_catalog_and_a_file() {
+    let line = "import --skip-bad --catalog http://c books.json SERVICE_TOKEN=t";
+    let expected = ImportSettings {
+        catalog: address("http://c"),
+        file: "books.json".into(),
+        skip_bad: true,
+        token: Some("t".into()),
+    };
+    assert_eq!(run(line), Ok(Command::Import(expected)));
+    refused("import --catalog http://c", &["FILE"]);
+    refused("import books.json", &["CATALOG"]);
+    refused("import --catalog http://c a b", &["\"b\""]);
+    refused(
+        "import --catalog http://c --skip-bad=yes a",
+        &["--skip-bad"],
+    );
+}
+
+#[test]
+fn an_option_wins_over_the_environment() {
+    assert_eq!(catalog_of("PORT=7000 --port 8000").common.port, 8000);
+    assert_eq!(catalog_of("PORT=7000 --port=8000").common.port, 8000);
+    assert_eq!(catalog_of("PORT=7000 --port=").common.port, 5000);
+    assert_eq!(catalog_of("--port 1 --port 2").common.port, 2);
+}
+
+#[test]
+fn an_empty_variable_is_not_set() {
+    assert_eq!(
+        catalog_of("PORT= CATALOG_ADDRESSES= BOOKS="),
+        catalog_of("")
+    );
+    refused("catalog DATA_DIR=", &["DATA_DIR", "not set"]);
+}
+
+#[test]
+fn spelling_of_addresses_does_not_matter() {
+    let one = catalog_of("CATALOG_ADDRESSES=http://A:1/|http://b:2");
+    let other = catalog_of("CATALOG_ADDRESSES=http://a:1|http://B:2/|");
+    assert_eq!(one.peers, other.peers);
+}
+
+#[test]
+fn a_refusal_names_the_setting_what_it_held_and_what_it_should_hold() {
+    let catalog = "catalog DATA_DIR=d";
+    for (setting, parts) in [
+        ("PORT=65536", ["PORT", "\"65536\"", "0 to 65535"]),
+        ("PORT=+80", ["PORT", "\"+80\"", "whole number"]),
+        ("--port=x", ["PORT", "\"x\"", "whole number"]),
+        ("LEASE_MS=0", ["LEASE_MS", "\"0\"", "from 1"]),
+        ("LEASE_MS=1.5", ["LEASE_MS", "\"1.5\"", "whole number"]),
+        ("LEASE_MS=100", ["LEASE_MS", "100", "HELLO_EVERY_MS"]),
+        ("TIMEOUT_MS=-1", ["TIMEOUT_MS", "\"-1\"", "from 1"]),
+        ("LOG=loud", ["LOG", "\"loud\"", "debug, info or warn"]),
+        ("HOST=a/b", ["HOST", "\"a/b\"", "a name"]),
+        ("ADDRESS=shop", ["ADDRESS", "\"shop\"", "http://"]),
+        (
+            "FRONT_END_ADDRESS=shop",
+            ["FRONT_END_ADDRESS", "\"shop\"", "http://"],
+        ),
+        (
+            "CATALOG_ADDRESSES=|",
+            ["CATALOG_ADDRESSES", "\"|\"", "none"],
+        ),
+        (
+            "CATALOG_ADDRESSES=http://a|http://A:80/",
+            ["CATALOG_ADDRESSES", "http://a:80", "twice"],
+        ),
+    ] {
+        refused(&format!("{catalog} {setting}"), &parts);
+    }
+}
+
+#[test]
+fn what_is_needed_must_be_there() {
+    refused("catalog", &["DATA_DIR", "not set"]);
+    refused("order", &["CATALOG_ADDRESS", "not set"]);
+    refused(
+        "front-end ORDER_ADDRESSES=http://o",
+        &["CATALOG_ADDRESSES", "not set"],
+    );
+    refused(
+        "front-end CATALOG_ADDRESSES=http://c",
+        &["ORDER_ADDRESSES", "not set"],
+    );
+}
+
+#[test]
+fn what_nobody_knows_is_refused() {
+    refused(
+        "catalog DATA_DIR=d --data",
+        &["--data", "bazar catalog --help"],
+    );
+    refused("order --data-dir d", &["--data-dir", "bazar order"]);
+    refused(
+        "catalog DATA_DIR=d more",
+        &["\"more\"", "bazar catalog --help"],
+    );
+    refused("catalog --data-dir", &["--data-dir", "FOLDER"]);
+    refused("shop", &["\"shop\"", "front-end"]);
+    assert!(parse(&[], &|_| None).unwrap_err().contains("bazar --help"));
+}
+
+#[test]
+fn a_catalog_is_not_its_own_peer() {
+    refused(
+        "catalog DATA_DIR=d CATALOG_ADDRESSES=http://b|http://127.0.0.1:5000/",
+        &[
+            "CATALOG_ADDRESSES",
+            "http://127.0.0.1:5000",
+            "other catalogs",
+        ],
+    );
+}
+
+#[test]
+fn beyond_loopback_a_token_is_needed() {
+    for host in ["0.0.0.0", "::", "[::]", "192.0.2.1", "shop.example"] {
+        let line = format!("catalog DATA_DIR=d HOST={host} ADDRESS=http://a");
+        refused(&line, &["SERVICE_TOKEN", "HOST"]);
+        catalog_of(&format!("HOST={host} ADDRESS=http://a SERVICE_TOKEN=t"));
+    }
+    for host in ["127.0.0.1", "127.3.2.1", "::1", "[::1]", "LocalHost"] {
+        catalog_of(&format!("HOST={host}"));
+    }
+}
+
+#[test]
+fn a_wildcard_needs_an_address() {
+    let line = "catalog DATA_DIR=d SERVICE_TOKEN=t HOST=0.0.0.0";
+    refused(line, &["ADDRESS", "0.0.0.0"]);
+    let settings = catalog_of("SERVICE_TOKEN=t HOST=0.0.0.0 ADDRESS=http://shop.example");
+    assert_eq!(settings.common.address, address("http://shop.example"));
+}
+
+#[test]
+fn a_token_is_never_shown() {
+    let line = format!("catalog DATA_DIR=d SERVICE_TOKEN=secret{}", "x".repeat(256));
+    let message = run(&line).unwrap_err();
+    assert!(message.contains("SERVICE_TOKEN") && !message.contains("secret"));
+}
+
+#[test]
+fn help_wins_and_lists_every_setting() {
+    let Ok(Command::Help(text)) = run("catalog --nonsense x PORT=x --help") else {
+        panic!("no help");
+    };
+    for row in rows::rows(Program::Catalog) {
+        assert!(
+            text.contains(row.name) && text.contains(&row.option()),
+            "{}",
+            row.name
+        );
+    }
+    assert!(text.contains("default: 5000"));
+    let Ok(Command::Help(text)) = run("-h") else {
+        panic!("no help");
+    };
+    assert!(text.contains("bazar front-end") && text.contains("ORDER_ADDRESSES"));
+}
+
+/// A row that nothing reads would be a promise that is not kept.
+#[test]
+fn every_listed_setting_is_read() {
+    let lines = [
+        (Program::Catalog, "catalog DATA_DIR=d"),
+        (Program::Order, "order CATALOG_ADDRESS=http://c"),
+        (
+            Program::FrontEnd,
+            "front-end CATALOG_ADDRESSES=http://c ORDER_ADDRESSES=http://o",
+        ),
+        (Program::Import, "import CATALOG=http://c FILE"),
+    ];
+    for (program, line) in lines {
+        let usual = run(line);
+        for row in rows::rows(program).into_iter().filter(|row| !row.is_flag()) {
+            let other = run(&format!("{line} {}=ä", row.option()));
+            assert_ne!(usual, other, "{}", row.name);
+        }
+    }
+}
+
+#[test]
+fn the_version_can_be_asked_for() {
+    assert_eq!(run("--version"), Ok(Command::Version));
+    assert_eq!(run("catalog -V"), Ok(Command::Version));
+}

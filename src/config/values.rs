@@ -1,0 +1,166 @@
+//! Single values: an option wins over the environment, the environment over the default; an empty one is not set.
+
+use std::collections::HashMap;
+
+use crate::address::Address;
+use crate::config::rows::{self, Program, Row, Unset};
+
+/// What was given to one program.
+pub struct Values<'a> {
+    program: Program,
+    rows: Vec<Row>,
+    /// Options by the name of their row.
+    options: HashMap<&'static str, String>,
+    argument: Option<String>,
+    env: &'a dyn Fn(&str) -> Option<String>,
+}
+
+impl<'a> Values<'a> {
+    /// Sorts the arguments after the program's name. Fails on an unknown option, one without its value, and on an
+    /// argument that the program does not take. The last of equal options wins.
+    pub fn collect(
+        program: Program,
+        args: &[String],
+        env: &'a dyn Fn(&str) -> Option<String>,
+    ) -> Result<Values<'a>, String> {
+        let mut values = Values {
+            program,
+            rows: rows::rows(program),
+            options: HashMap::new(),
+            argument: None,
+            env,
+        };
+        let mut args = args.iter();
+        while let Some(arg) = args.next() {
+            match arg.starts_with("--") {
+                true => values.take_option(arg, &mut args)?,
+                false => values.take_argument(arg)?,
+            }
+        }
+        Ok(values)
+    }
+
+    fn take_option<'b>(
+        &mut self,
+        arg: &str,
+        rest: &mut impl Iterator<Item = &'b String>,
+    ) -> Result<(), String> {
+        let (option, value) = match arg.split_once('=') {
+            Some((option, value)) => (option, Some(value.to_string())),
+            None => (arg, None),
+        };
+        let known = self.rows.iter().find(|row| row.option() == option);
+        let row = known.ok_or_else(|| {
+            let word = self.program.word();
+            format!("{option} is not an option of bazar {word}; see bazar {word} --help")
+        })?;
+        let value = match (value, row.is_flag()) {
+            (None, true) => String::new(),
+            (Some(_), true) => return Err(format!("{option} takes no value")),
+            (Some(value), false) => value,
+            (None, false) => rest.next().cloned().ok_or_else(|| {
+                format!("{option} has no value; it must be followed by {}", row.hint)
+            })?,
+        };
+        self.options.insert(row.name, value);
+        Ok(())
+    }
+
+    fn take_argument(&mut self, arg: &str) -> Result<(), String> {
+        let word = self.program.word();
+        match (self.program.argument(), &self.argument) {
+            (Some(_), None) => {
+                self.argument = Some(arg.to_string());
+                Ok(())
+            }
+            _ => Err(format!(
+                "{arg:?} is one argument too many; see bazar {word} --help"
+            )),
+        }
+    }
+
+    /// What was given, or the default. A name that is not in the table is a bug: help would not show it.
+    pub fn optional(&self, name: &str) -> Option<String> {
+        let row = self.rows.iter().find(|row| row.name == name);
+        let row = row.expect("every setting is in the table");
+        let given = self.options.get(name).cloned().or_else(|| (self.env)(name));
+        let default = match row.default {
+            Unset::Is(text) => Some(text.to_string()),
+            Unset::Needed | Unset::Or(_) => None,
+        };
+        given.filter(|text| !text.trim().is_empty()).or(default)
+    }
+
+    /// As [`Values::optional`], but must be there.
+    pub fn needed(&self, name: &str) -> Result<String, String> {
+        let row = self.rows.iter().find(|row| row.name == name);
+        let meaning = row.map_or("", |row| row.meaning);
+        self.optional(name)
+            .ok_or_else(|| format!("{name} is not set but must hold {meaning}"))
+    }
+
+    /// A value that must be there and that `parse` takes; `wanted` says what that is.
+    pub fn read<T>(
+        &self,
+        name: &str,
+        wanted: &str,
+        parse: impl Fn(&str) -> Option<T>,
+    ) -> Result<T, String> {
+        let text = self.needed(name)?;
+        parse(text.trim()).ok_or_else(|| format!("{name} holds {text:?} but must hold {wanted}"))
+    }
+
+    /// A whole number in ASCII digits.
+    pub fn number(&self, name: &str, min: u64, max: u64) -> Result<u64, String> {
+        let wanted = format!("a whole number from {min} to {max}");
+        self.read(name, &wanted, |text| {
+            let digits = text.bytes().all(|b| b.is_ascii_digit());
+            text.parse()
+                .ok()
+                .filter(|n| digits && (min..=max).contains(n))
+        })
+    }
+
+    /// One address.
+    pub fn address(&self, name: &str) -> Result<Address, String> {
+        let wanted = "an address such as http://127.0.0.1:5000";
+        self.read(name, wanted, |text| Address::parse(text).ok())
+    }
+
+    /// Addresses separated by `|`, none twice. Not set is an empty list, unless the table says that it is needed.
+    pub fn addresses(&self, name: &str) -> Result<Vec<Address>, String> {
+        let is_needed = |row: &Row| row.name == name && row.default == Unset::Needed;
+        let needed = self.rows.iter().any(is_needed);
+        let text = match (self.optional(name), needed) {
+            (None, false) => return Ok(Vec::new()),
+            (None, true) => return self.needed(name).map(|_| Vec::new()),
+            (Some(text), _) => text,
+        };
+        let wanted =
+            "addresses separated by |, such as http://127.0.0.1:5000|http://127.0.0.1:6000";
+        let wrong =
+            |problem: String| format!("{name} holds {text:?} but must hold {wanted}: {problem}");
+        let list = Address::parse_list(&text).map_err(wrong)?;
+        let again = list
+            .iter()
+            .enumerate()
+            .find(|(n, one)| list[..*n].contains(one));
+        match again {
+            None if list.is_empty() => Err(wrong("there is none".into())),
+            None => Ok(list),
+            Some((_, one)) => Err(wrong(format!("{one} is there twice"))),
+        }
+    }
+
+    /// Whether an option without a value was given. Only options: an environment has no words for yes and no.
+    pub fn flag(&self, name: &str) -> bool {
+        self.options.contains_key(name)
+    }
+
+    /// The program's own argument.
+    pub fn argument(&self, name: &str) -> Result<String, String> {
+        let word = self.program.word();
+        let given = self.argument.clone();
+        given.ok_or_else(|| format!("{name} is missing; see bazar {word} --help"))
+    }
+}
