@@ -7,10 +7,12 @@ pub mod judge;
 pub mod log;
 pub mod metrics;
 pub mod orders;
+pub mod till;
 
 pub mod config;
 pub mod contact;
 pub mod http;
+pub mod listening;
 
 pub mod catalog;
 pub mod front_end;

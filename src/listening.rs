@@ -1,0 +1,31 @@
+//! How every server comes up: it takes its port, and says where it listens once it may be asked.
+
+use std::io::Write;
+use std::net::TcpListener;
+
+use crate::address::Address;
+use crate::config::Common;
+
+/// Takes the port that the settings name. Where that is 0, which lets the system choose, and the own address was
+/// derived from it, the address gets the real one.
+///
+/// Fails with what was tried and by which setting to change it.
+pub fn bind(common: &mut Common) -> Result<TcpListener, String> {
+    let Common { host, port, .. } = common;
+    let why = |error| format!("cannot listen on {host}:{port}: {error}; change HOST or PORT");
+    let listener = TcpListener::bind((host.as_str(), *port)).map_err(why)?;
+    let real = listener.local_addr().map_err(why)?.port();
+    if common.address == Address::of(host, *port) {
+        common.address = Address::of(host, real);
+    }
+    *port = real;
+    Ok(listener)
+}
+
+/// Says where this server listens, as the first line on stdout: whoever started it reads that it may be asked now.
+pub fn announce(common: &Common) {
+    let at = Address::of(&common.host, common.port);
+    let mut stdout = std::io::stdout().lock();
+    // Nobody may be listening there, which is no reason not to serve.
+    let _ = writeln!(stdout, "listening on {at}").and_then(|()| stdout.flush());
+}
