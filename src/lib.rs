@@ -11,6 +11,7 @@ pub mod till;
 
 pub mod config;
 pub mod contact;
+pub mod history;
 pub mod http;
 pub mod listening;
 
