@@ -2,6 +2,7 @@
 
 pub mod client;
 pub mod server;
+mod wire;
 
 use std::sync::Arc;
 
