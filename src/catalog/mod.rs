@@ -1,3 +1,5 @@
 //! (under construction)
 
 pub mod protocol;
+pub mod store;
+pub mod topics;

@@ -1,0 +1,234 @@
+//! The data folder: what its files are called, and how one of them is replaced whole.
+
+use std::borrow::Borrow;
+use std::fs::{self, File, TryLockError};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use serde::Serialize;
+
+use crate::book::{BOOK_ID_MAX, Book, BookId};
+
+/// A file holds the books of this many ids.
+const BOOKS_MAX: u64 = 100;
+
+/// The ids whose books are in one file, by the number of the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Range(u64);
+
+impl Range {
+    pub fn of(id: BookId) -> Range {
+        Range(id.0 / BOOKS_MAX)
+    }
+
+    pub fn first(self) -> BookId {
+        BookId(self.0 * BOOKS_MAX)
+    }
+
+    pub fn last(self) -> BookId {
+        BookId(self.0 * BOOKS_MAX + (BOOKS_MAX - 1))
+    }
+
+    /// `books-0000100-0000199.json`: seven digits, so that a list of files is in order up to ten million books.
+    pub fn file_name(self) -> String {
+        format!("books-{:07}-{:07}.json", self.first().0, self.last().0)
+    }
+
+    pub fn temporary_name(self) -> String {
+        self.file_name() + TEMPORARY
+    }
+
+    /// The range whose file has just this name.
+    pub fn parse(file_name: &str) -> Option<Range> {
+        let (first, _) = file_name.strip_prefix("books-")?.split_once('-')?;
+        let first = BookId::parse(first).filter(|id| id.0 <= BOOK_ID_MAX)?;
+        Some(Range::of(first)).filter(|range| range.file_name() == file_name)
+    }
+}
+
+/// The end of a temporary file's name.
+const TEMPORARY: &str = ".tmp";
+
+/// See `first-stock.unfinished` in the module's docs.
+const UNFINISHED: &str = "first-stock.unfinished";
+
+/// What the folder holds.
+#[derive(Debug, Default, PartialEq)]
+pub struct Contents {
+    /// Of the files of books, in order.
+    pub ranges: Vec<Range>,
+    pub temporary: Vec<PathBuf>,
+    /// Whether the first stock was not written to its end.
+    pub unfinished: bool,
+    /// What is none of these.
+    pub strangers: Vec<PathBuf>,
+}
+
+/// A folder, locked against other catalogs while this exists.
+pub struct Folder {
+    path: PathBuf,
+    /// Open for the lock, which ends with the process however that ends, and for fsync.
+    handle: File,
+}
+
+impl Folder {
+    /// Makes the folder if it is missing and locks it.
+    pub fn open(path: &Path) -> Result<Folder, String> {
+        let handle = make(path)
+            .and_then(|()| File::open(path))
+            .map_err(|e| format!("cannot open {}: {e}", path.display()))?;
+        let path = path.to_path_buf();
+        match handle.try_lock() {
+            Ok(()) => Ok(Folder { path, handle }),
+            Err(TryLockError::WouldBlock) => Err(format!(
+                "cannot use {}: another catalog uses it",
+                path.display()
+            )),
+            Err(TryLockError::Error(e)) => Err(format!("cannot lock {}: {e}", path.display())),
+        }
+    }
+
+    pub fn path_of(&self, range: Range) -> PathBuf {
+        self.path.join(range.file_name())
+    }
+
+    pub fn contents(&self) -> Result<Contents, String> {
+        self.list()
+            .map_err(|e| format!("cannot list {}: {e}", self.path.display()))
+    }
+
+    fn list(&self) -> io::Result<Contents> {
+        let mut contents = Contents::default();
+        for entry in fs::read_dir(&self.path)? {
+            let entry = entry?;
+            let name = entry.file_name();
+            let name = name.to_str().unwrap_or_default();
+            let temporary_of = name.strip_suffix(TEMPORARY).and_then(Range::parse);
+            match Range::parse(name) {
+                Some(range) => contents.ranges.push(range),
+                None if name == UNFINISHED => contents.unfinished = true,
+                None if temporary_of.is_some() && entry.file_type()?.is_file() => {
+                    contents.temporary.push(entry.path())
+                }
+                None => contents.strangers.push(entry.path()),
+            }
+        }
+        contents.ranges.sort_unstable();
+        Ok(contents)
+    }
+
+    /// Replaces a range's file; it is on disk when this returns.
+    pub fn replace(&self, range: Range, books: &[impl Borrow<Book>]) -> Result<(), String> {
+        self.put(range, books)?;
+        self.sync()
+    }
+
+    /// Replaces a range's file; it is on disk after the next [`Folder::sync`].
+    pub fn put(&self, range: Range, books: &[impl Borrow<Book>]) -> Result<(), String> {
+        let temporary = self.path.join(range.temporary_name());
+        let path = self.path_of(range);
+        let done =
+            write(&temporary, &render(range, books)).and_then(|()| fs::rename(&temporary, &path));
+        done.map_err(|e| {
+            remove_plain(&temporary);
+            format!("cannot save {}: {e}", path.display())
+        })
+    }
+
+    /// Puts on disk what was renamed, made and removed before this call.
+    pub fn sync(&self) -> Result<(), String> {
+        let failed = |e| format!("cannot save {}: {e}", self.path.display());
+        self.handle.sync_all().map_err(failed)
+    }
+
+    /// Says, on disk, that the first stock is not whole yet.
+    pub fn mark_unfinished(&self) -> Result<(), String> {
+        let path = self.path.join(UNFINISHED);
+        write(&path, b"The first stock is being written here.\n")
+            .map_err(|e| format!("cannot save {}: {e}", path.display()))?;
+        self.sync()
+    }
+
+    /// Puts the first stock's files on disk, and then says that it is whole.
+    pub fn mark_finished(&self) -> Result<(), String> {
+        self.sync()?;
+        self.remove(&self.path.join(UNFINISHED))?;
+        self.sync()
+    }
+
+    pub fn remove(&self, path: &Path) -> Result<(), String> {
+        fs::remove_file(path).map_err(|e| format!("cannot remove {}: {e}", path.display()))
+    }
+}
+
+/// Makes a folder and puts it on disk.
+fn make(path: &Path) -> io::Result<()> {
+    let missing = |folder: &&Path| !folder.as_os_str().is_empty() && !folder.exists();
+    let made = path.ancestors().take_while(missing).count();
+    fs::create_dir_all(path)?;
+    let whole = path.canonicalize()?;
+    for parent in whole.ancestors().skip(1).take(made) {
+        File::open(parent)?.sync_all()?;
+    }
+    Ok(())
+}
+
+/// Writes a file; its content is on disk when this returns.
+fn write(path: &Path, content: &[u8]) -> io::Result<()> {
+    let mut file = File::create(path)?;
+    file.write_all(content)?;
+    file.sync_all()
+}
+
+/// Removes a temporary file. Should that fail too, opening does it. What is not a plain file was not made here.
+fn remove_plain(path: &Path) {
+    if fs::symlink_metadata(path).is_ok_and(|found| found.is_file()) {
+        let _ = fs::remove_file(path);
+    }
+}
+
+/// The content of a file: one book a line.
+fn render(range: Range, books: &[impl Borrow<Book>]) -> Vec<u8> {
+    let mut text = Vec::with_capacity(64 + 192 * books.len());
+    let mut next = range.first();
+    text.extend_from_slice(b"[");
+    for book in books {
+        let book: &Book = book.borrow();
+        assert!(next <= book.id && book.id <= range.last());
+        next = BookId(book.id.0 + 1);
+        text.extend_from_slice(if text.len() == 1 { b"\n" } else { b",\n" });
+        let mut json = serde_json::Serializer::new(&mut text);
+        book.serialize(&mut json).expect("a book is JSON");
+    }
+    text.extend_from_slice(b"\n]\n");
+    text
+}
+
+/// Does the work for each item, several at once, this thread among them. After a failure no further item is begun; that
+/// failure comes back.
+pub fn in_parallel<T: Sync>(
+    threads: usize,
+    items: &[T],
+    work: impl Fn(&T) -> Result<(), String> + Sync,
+) -> Result<(), String> {
+    let next = AtomicUsize::new(0);
+    let failed = || next.store(items.len(), Ordering::Relaxed);
+    let run = || {
+        while let Some(item) = items.get(next.fetch_add(1, Ordering::Relaxed)) {
+            work(item).inspect_err(|_| failed())?;
+        }
+        Ok(())
+    };
+    thread::scope(|scope| {
+        let others: Vec<_> = (1..threads.min(items.len()))
+            .map(|_| scope.spawn(run))
+            .collect();
+        let mine = run();
+        let theirs = others
+            .into_iter()
+            .map(|other| other.join().expect("a save that panics is a bug"));
+        theirs.fold(mine, Result::and)
+    })
+}
