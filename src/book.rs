@@ -112,6 +112,10 @@ pub struct Book {
     /// Whether any catalog ever held just this version valid; see REPLICATION.md, "come true".
     #[serde(default, skip_serializing_if = "is_false")]
     pub came_true: bool,
+    /// The first version that was written without all catalogs, when this one grew from it and still not all have it. Two
+    /// copies with different such beginnings come from two sides of a cut.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub apart: Option<Version>,
     /// The orders that took copies off this stock and may be sent again.
     #[serde(default, skip_serializing_if = "Orders::is_empty")]
     pub orders: Orders,
@@ -159,6 +163,26 @@ impl Book {
     /// Of two copies of a book the better has the higher rank: sequence number, then come true before not, then stamp.
     pub fn rank(&self) -> Rank {
         (self.version.number, self.came_true, self.version.stamp)
+    }
+
+    /// Whether this is the same copy in all that a customer can see or buy by.
+    pub fn same_content(&self, other: &Book) -> bool {
+        (self.id, self.version, self.quantity) == (other.id, other.version, other.quantity)
+            && (&self.title, &self.topic, self.price) == (&other.title, &other.topic, other.price)
+            && self.orders == other.orders
+    }
+
+    /// What cannot be true of any book, if anything: for what comes from a file or another server.
+    pub fn flaw(&self) -> Option<&'static str> {
+        let fits = |text: &str| (1..=TEXT_CHARS_MAX).contains(&text.chars().count());
+        match self {
+            _ if BOOK_ID_MAX < self.id.0 => Some("an id that is too large"),
+            _ if QUANTITY_MAX < self.quantity => Some("a quantity that is too large"),
+            _ if !(self.price.is_finite() && 0.0 <= self.price) => Some("a price that cannot be"),
+            _ if !fits(&self.title) => Some("a title that is empty or too long"),
+            _ if !fits(&self.topic) => Some("a topic that is empty or too long"),
+            _ => None,
+        }
     }
 
     pub fn offer(&self) -> Offer {

@@ -297,6 +297,18 @@ impl Contact {
         news
     }
 
+    /// Some other call to peer `i` was refused: that is as good as a refused hello. Returns whether it was live.
+    pub fn refused_call(&mut self, i: usize) -> bool {
+        self.peers[i].count_down()
+    }
+
+    /// Some other call to peer `i` broke: whether a hello should be said to it at once, now marked as under way.
+    pub fn due_to(&mut self, i: usize, now: Time) -> bool {
+        let peer = &mut self.peers[i];
+        peer.unanswered_since.get_or_insert(now);
+        !std::mem::replace(&mut peer.under_way, true)
+    }
+
     /// Somebody says hello. Returns the greeting and whether it was regained; `None` when it is not in the settings.
     pub fn greet(&mut self, from: &Address, now: Time) -> Option<(Greeting, bool)> {
         let start = self.start;

@@ -69,9 +69,9 @@ pub enum Reply {
     /// To check: "go on".
     Fine,
     /// To check: "mine is better".
-    Better { book: Arc<Book> },
-    /// To update: for each book, nothing when this very version is on disk here now, else the book that stands against it.
-    Updated { against: Vec<Option<Arc<Book>>> },
+    Better { book: Arc<Book>, state: State },
+    /// To update: the books that stand against one of those. All others are on disk here now, in just this version.
+    Updated { against: Vec<(Arc<Book>, State)> },
     /// To confirm.
     Confirmed,
     /// To page. Shorter than the limit: the last one.
@@ -129,8 +129,8 @@ pub trait Peers: Send + Sync + 'static {
     /// Sends a message. `done` is called once, perhaps before this returns: hold no lock meanwhile.
     fn send(&self, peer: usize, message: Message, done: Box<dyn FnOnce(Outcome) + Send>);
 
-    /// Tells a front-end what to forget, within 400 ms. `done` (as in `send`) hears whether it did.
-    fn invalidate(&self, front_end: usize, void: Void, done: Box<dyn FnOnce(bool) + Send>);
+    /// Tells a front-end what to forget, within 400 ms. `done` (as in `send`) hears [`Reply::Confirmed`] if it did.
+    fn invalidate(&self, front_end: usize, void: Void, done: Box<dyn FnOnce(Outcome) + Send>);
 
     /// Puts the files of these books on disk and returns once they are. `read` gives the books of a range of ids as they
     /// are in memory; it is called before this returns, without locks held by the caller. Fails with what the disk said.

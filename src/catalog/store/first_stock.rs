@@ -43,6 +43,7 @@ impl From<Line> for Book {
             price: line.price,
             version: Version::FIRST,
             came_true: false,
+            apart: None,
             orders: Orders::default(),
         }
     }

@@ -1,0 +1,95 @@
+//! `If-Match`: the versions at which a change may be made (RFC 9110, 13.1.1).
+
+use crate::book::Version;
+use crate::error::{Error, Result};
+
+/// What `If-Match` asks for.
+#[derive(Clone, Debug, PartialEq)]
+pub enum IfMatch {
+    /// `*`: any version, as long as the book is there.
+    Any,
+    /// One of these. A tag that no book of ours could have is well-formed and left out: it never matches.
+    OneOf(Vec<Version>),
+}
+
+impl IfMatch {
+    /// Reads the header's value. Fails with 400 when it is malformed.
+    pub fn parse(text: &str) -> Result<IfMatch> {
+        if text.trim() == "*" {
+            return Ok(IfMatch::Any);
+        }
+        let mut versions = Vec::new();
+        for tag in split_tags(text).ok_or_else(malformed)? {
+            versions.extend(Version::parse(tag));
+        }
+        Ok(IfMatch::OneOf(versions))
+    }
+
+    pub fn allows(&self, version: Version) -> bool {
+        match self {
+            IfMatch::Any => true,
+            IfMatch::OneOf(versions) => versions.contains(&version),
+        }
+    }
+}
+
+fn malformed() -> Error {
+    Error::BadRequest("If-Match must be * or a list of ETags such as \"3-12345\"".into())
+}
+
+/// The opaque parts of the strong tags in a list; weak ones never match. `None`: not a list of tags.
+fn split_tags(text: &str) -> Option<Vec<&str>> {
+    let mut tags = Vec::new();
+    let mut rest = text.trim();
+    loop {
+        let weak = rest.strip_prefix("W/");
+        let (tag, after) = weak.unwrap_or(rest).strip_prefix('"')?.split_once('"')?;
+        if tag.bytes().any(|b| b <= b' ' || b == 0x7f) {
+            return None;
+        }
+        if weak.is_none() {
+            tags.push(tag);
+        }
+        rest = after.trim_start();
+        if rest.is_empty() {
+            return Some(tags);
+        }
+        rest = rest.strip_prefix(',')?.trim_start();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(text: &str, expected: Option<&[(u64, u64)]>) {
+        let got = IfMatch::parse(text).ok();
+        let version = |&(number, stamp): &(u64, u64)| Version { number, stamp };
+        let expected = expected.map(|tags| IfMatch::OneOf(tags.iter().map(version).collect()));
+        assert_eq!(got, expected, "{text:?}");
+    }
+
+    #[test]
+    fn a_list_of_tags_is_read() {
+        check("\"3-4\"", Some(&[(3, 4)]));
+        check("\"3-4\" , \"5-6\"", Some(&[(3, 4), (5, 6)]));
+        check("\"anything\", W/\"3-4\"", Some(&[]));
+        assert_eq!(IfMatch::parse(" * ").unwrap(), IfMatch::Any);
+    }
+
+    #[test]
+    fn what_is_malformed_is_refused() {
+        for text in [
+            "",
+            "3-4",
+            "\"3-4",
+            "\"3-4\" \"5-6\"",
+            "\"3-4\",",
+            "*, \"3-4\"",
+            "\"a b\"",
+        ] {
+            check(text, None);
+        }
+    }
+}

@@ -1,0 +1,350 @@
+//! One catalog's part in the agreement: REPLICATION.md as code, without HTTP, files or clock.
+//!
+//! A [`Replica`] is asked by customers ([`Replica::read`], [`Replica::update`], [`Replica::add`]), by other catalogs
+//! ([`Replica::receive`]), and by its owner's two loops ([`Replica::tick`], [`Replica::tend`]). What it needs of the world
+//! it asks of its [`Peers`].
+//!
+//! - `hello.rs`: contact. - `round.rs`: one message to many. - `write.rs`: an update, steps 1 to 7. - `settle.rs`: reading a
+//!   copy of which too little is known. - `receive.rs`: what other catalogs say. - `catch_up.rs`: settling all, in bulk.
+//!   - `adding.rs`: new books.
+//!
+//! One mutex guards all state. It is never held across a message, the disk, or a wait.
+
+mod adding;
+mod catch_up;
+mod hello;
+mod queue;
+mod receive;
+mod round;
+pub mod rules;
+mod settle;
+pub mod write;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use crate::address::Address;
+use crate::book::{Book, BookId, Rank, Version};
+use crate::catalog::protocol::{Key, Outcome, Peers, State};
+use crate::catalog::shelf::{Census, Shelf};
+use crate::contact::{Contact, LeaseOf, Time, Timing};
+use crate::error::{Error, Result};
+use crate::log;
+use crate::orders::{Order, OrderId};
+use queue::Desk;
+use rules::{Rule, Rules};
+
+/// How a replica stands among the others.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    pub me: Address,
+    pub peers: Vec<Address>,
+    pub front_ends: Vec<Address>,
+    pub timing: Timing,
+    /// How long one message, and one write's round of messages, may take.
+    pub whole: Duration,
+    pub rules: Rules,
+}
+
+/// One catalog among its peers.
+pub struct Replica<P: Peers> {
+    setup: Setup,
+    pub world: P,
+    inner: Mutex<Inner>,
+}
+
+/// All that a replica knows. Guarded by its one mutex, which is held for moments only.
+struct Inner {
+    shelf: Shelf,
+    contact: Contact,
+    /// The first round of hello after the start is done.
+    greeted: bool,
+    /// How often the valid list was emptied.
+    clears: u64,
+    /// Nothing was missed since the last catch-up: a book that is not here is nowhere.
+    caught_up: bool,
+    /// The disk refused the last write, and every trial since.
+    disk_refuses: bool,
+    /// What the last sweep found unsettled.
+    swept: Vec<(BookId, Version)>,
+    /// What is under way for single books.
+    desks: HashMap<BookId, Desk>,
+    /// Rounds of messages under way, by number: the answers that came and were not yet looked at.
+    rounds: HashMap<u64, Vec<(usize, Outcome)>>,
+    next_round: u64,
+}
+
+/// The answer to [`Replica::read`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct Read {
+    pub book: Arc<Book>,
+    /// Of the orders that were shown, those that have their copies already.
+    pub applied: Vec<OrderId>,
+}
+
+/// How a replica is doing, for `/readyz` and `/metrics`.
+#[derive(Clone, Debug)]
+pub struct Health {
+    pub census: Census,
+    pub lease: bool,
+    pub caught_up: bool,
+    pub disk_refuses: bool,
+    pub clears: u64,
+    /// Every other catalog, and whether it is live.
+    pub peers: Vec<(Address, bool)>,
+}
+
+type Hold<'a> = MutexGuard<'a, Inner>;
+
+impl<P: Peers> Replica<P> {
+    /// A replica that has just started with these books, of which it knows nothing more. `start` tells this start from
+    /// every other.
+    pub fn new(setup: Setup, start: u64, books: Vec<Book>, world: P) -> Arc<Replica<P>> {
+        let (timing, now) = (setup.timing, world.now());
+        let lease_of = LeaseOf::LivePeers;
+        let contact = Contact::new(
+            start,
+            lease_of,
+            timing,
+            &setup.peers,
+            &setup.front_ends,
+            now,
+        );
+        let inner = Inner {
+            shelf: Shelf::new(books),
+            contact,
+            greeted: false,
+            clears: 0,
+            caught_up: false,
+            disk_refuses: false,
+            swept: Vec::new(),
+            desks: HashMap::new(),
+            rounds: HashMap::new(),
+            next_round: 0,
+        };
+        Arc::new(Replica {
+            setup,
+            world,
+            inner: Mutex::new(inner),
+        })
+    }
+
+    /// The book, newest version, settled first if need be; and which of these orders have their copies already.
+    ///
+    /// Fails with [`Error::NotFound`], or with [`Error::TimedOut`] when it could not be settled in time.
+    pub fn read(self: &Arc<Self>, id: BookId, orders: &[Order]) -> Result<Read> {
+        let book = self.settled(id)?.ok_or(Error::NotFound)?;
+        Ok(self.show(book, orders))
+    }
+
+    /// As [`Replica::read`] if that needs no waiting.
+    pub fn read_at_once(&self, id: BookId, orders: &[Order]) -> Option<Result<Read>> {
+        let inner = self.lock();
+        if !self.trusts(&inner) {
+            return None;
+        }
+        match inner.shelf.book(id) {
+            None => inner.caught_up.then_some(Err(Error::NotFound)),
+            Some(_) if inner.shelf.state(id) != State::Valid => None,
+            Some(book) => Some(Ok(self.show(book.clone(), orders))),
+        }
+    }
+
+    fn show(&self, book: Arc<Book>, orders: &[Order]) -> Read {
+        let applied = |order: &&Order| self.holds(Rule::Idem) && book.orders.applied(order);
+        let applied = orders
+            .iter()
+            .filter(applied)
+            .map(|order| order.id)
+            .collect();
+        Read { book, applied }
+    }
+
+    /// The books after `after` as they are here, whatever is known of them.
+    pub fn books_after(&self, after: Option<BookId>, limit: usize) -> Vec<Arc<Book>> {
+        self.lock().shelf.books_after(after, limit)
+    }
+
+    /// The books of the topics that contain the text, by id, and whether the answer may be kept: not before this catalog
+    /// has caught up, nor while one of the books is tentative.
+    pub fn search(
+        &self,
+        text: &str,
+        after: Option<BookId>,
+        limit: usize,
+    ) -> (Vec<Arc<Book>>, bool) {
+        let inner = self.lock();
+        let books = inner.shelf.search(text, after, limit);
+        let valid = |book: &Arc<Book>| inner.shelf.state(book.id) == State::Valid;
+        let keep = inner.caught_up && self.trusts(&inner) && books.iter().all(valid);
+        (books, keep)
+    }
+
+    pub fn health(&self) -> Health {
+        let inner = self.lock();
+        let party = |p: &crate::contact::Party| (p.address.clone(), p.live);
+        Health {
+            census: inner.shelf.census(),
+            lease: self.trusts(&inner),
+            caught_up: inner.caught_up,
+            disk_refuses: inner.disk_refuses,
+            clears: inner.clears,
+            peers: inner.contact.peers.iter().map(party).collect(),
+        }
+    }
+
+    /// Whether anything is left to [`Replica::tend`].
+    pub fn wants_tending(&self) -> bool {
+        let inner = self.lock();
+        inner.greeted && (inner.disk_refuses || !inner.caught_up || inner.shelf.any_unsettled())
+    }
+
+    fn holds(&self, rule: Rule) -> bool {
+        self.setup.rules.hold(rule)
+    }
+
+    fn lock(&self) -> Hold<'_> {
+        self.inner
+            .lock()
+            .expect("whoever panicked with this lock has ended the process")
+    }
+
+    /// Waits for `key`, at most until `until`.
+    fn wait<'a>(&'a self, hold: Hold<'a>, key: Key, until: Duration) -> Hold<'a> {
+        self.world.wait(&self.inner, hold, key, until)
+    }
+
+    fn now(&self) -> Time {
+        self.world.now()
+    }
+
+    fn in_time(&self, time: Duration) -> Duration {
+        self.now().monotonic + time
+    }
+
+    /// Whether copies on the valid list may be answered from.
+    fn trusts(&self, inner: &Inner) -> bool {
+        match self.holds(Rule::Lease) {
+            true => inner.greeted && inner.contact.lease_holds(self.now()),
+            false => inner.greeted,
+        }
+    }
+
+    fn stalled(&self, inner: &Inner) -> bool {
+        self.holds(Rule::Tick) && inner.contact.stalled(self.now())
+    }
+
+    /// How good a copy is; see [`Book::rank`].
+    fn rank(&self, book: &Book) -> Rank {
+        let (number, came_true, stamp) = book.rank();
+        (number, came_true && self.holds(Rule::Sticky), stamp)
+    }
+
+    fn rank_here(&self, inner: &Inner, id: BookId) -> Option<Rank> {
+        inner.shelf.book(id).map(|book| self.rank(book))
+    }
+
+    /// Puts the files of these books on disk. Notes what is on disk then, or that the disk refuses.
+    fn save(&self, ids: &[BookId]) -> Result<()> {
+        let read = |first, last| self.lock().shelf.range(first, last);
+        let wanted: Vec<_> = {
+            let inner = self.lock();
+            ids.iter()
+                .filter_map(|id| Some((*id, inner.shelf.version(*id)?)))
+                .collect()
+        };
+        let outcome = self.world.save(ids, &read);
+        let mut inner = self.lock();
+        let refused = outcome.is_err();
+        if std::mem::replace(&mut inner.disk_refuses, refused) != refused {
+            log::warn(
+                if refused {
+                    "disk refuses"
+                } else {
+                    "disk is back"
+                },
+                &[],
+            );
+        }
+        outcome.map_err(Error::DiskRefuses)?;
+        for (id, version) in wanted {
+            inner.shelf.saved(id, version);
+        }
+        Ok(())
+    }
+
+    /// Takes over a copy that another catalog sent, if it is better. It is valid here when it was `state` valid there and
+    /// contact was not lost since `clears`. Returns once it is on disk.
+    fn adopt(&self, book: Arc<Book>, state: State, clears: u64) -> Result<()> {
+        let (id, version) = (book.id, book.version);
+        let mut inner = self.lock();
+        if inner.shelf.version(id) == Some(version) {
+            if book.came_true && self.holds(Rule::Sticky) {
+                inner.shelf.came_true(id, version);
+            }
+            if state == State::Tentative && inner.shelf.state(id) == State::Unknown {
+                inner.shelf.set_state(id, State::Tentative);
+            }
+        } else if self.rank_here(&inner, id) < Some(self.rank(&book)) {
+            note_dropped(inner.shelf.book(id), &book);
+            let state = if state == State::Valid {
+                State::Unknown
+            } else {
+                state
+            };
+            inner.shelf.put(book, state);
+        }
+        let on_disk = inner.shelf.on_disk(id, version);
+        drop(inner);
+        if !on_disk {
+            self.save(&[id])?;
+        }
+        let mut inner = self.lock();
+        let same = inner.shelf.version(id) == Some(version) && inner.clears == clears;
+        if same && state == State::Valid {
+            inner.shelf.set_state(id, State::Valid);
+        }
+        drop(inner);
+        self.world.wake(Key::Book(id));
+        Ok(())
+    }
+
+    /// The copy, what is known of it, and whether it is on disk: for tests of what no customer sees.
+    #[cfg(test)]
+    pub fn peek(&self, id: BookId) -> Option<(Arc<Book>, State, bool)> {
+        let inner = self.lock();
+        let book = inner.shelf.book(id)?.clone();
+        let on_disk = inner.shelf.on_disk(id, book.version);
+        Some((book, inner.shelf.state(id), on_disk))
+    }
+}
+
+impl Inner {
+    /// Something may have been missed: nothing that is here is known to be the newest any more.
+    fn clear(&mut self) {
+        self.shelf.clear();
+        self.clears += 1;
+        self.caught_up = false;
+    }
+}
+
+/// A copy that came true on one side of a cut gives way to the other side's: nothing vanishes silently.
+fn note_dropped(ours: Option<&Arc<Book>>, theirs: &Book) {
+    let Some(ours) = ours.filter(|ours| ours.came_true && ours.apart.is_some()) else {
+        return;
+    };
+    if ours.apart != theirs.apart {
+        let fields: [(&str, &dyn std::fmt::Display); 5] = [
+            ("book", &ours.id),
+            ("dropped", &ours.version),
+            ("dropped_quantity", &ours.quantity),
+            ("kept", &theirs.version),
+            ("kept_quantity", &theirs.quantity),
+        ];
+        log::warn(
+            "a copy from the other side of a cut takes the place of ours",
+            &fields,
+        );
+    }
+}

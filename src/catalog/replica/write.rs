@@ -1,0 +1,303 @@
+//! An update: REPLICATION.md, "Write", steps 1 to 7.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::round::Load;
+use super::rules::Rule;
+use super::{Hold, Inner, Replica};
+use crate::book::{Book, BookId, Change, Version};
+use crate::catalog::if_match::IfMatch;
+use crate::catalog::protocol::{Key, Message, Outcome, Peers, Reply, State, Void};
+use crate::error::{Error, Result};
+use crate::orders::Order;
+
+/// How long a write may wait for those before it, and look for a settled copy to write on.
+const PREPARE_MAX: Duration = Duration::from_secs(2);
+
+/// How often a write looks again at a copy that changes under its eyes.
+const LOOKS_MAX: usize = 12;
+
+/// What is asked of [`Replica::update`].
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Update {
+    pub change: Change,
+    pub if_match: Option<IfMatch>,
+    /// The orders that this change serves.
+    pub orders: Vec<Order>,
+    /// All orders or none: one that is applied already is an error. Otherwise it makes the whole update a replay.
+    pub all_or_none: bool,
+}
+
+/// What came of [`Replica::update`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct Updated {
+    pub book: Arc<Book>,
+    /// The order was applied before; nothing was changed now.
+    pub replayed: bool,
+}
+
+/// A write that has begun: the new copy is here, tentatively.
+struct Begun {
+    old: Arc<Book>,
+    new: Arc<Book>,
+    clears: u64,
+}
+
+/// What step 2 says.
+enum Judged {
+    Begun(Begun),
+    Nothing(Updated),
+    /// The copy must be settled before this can be said.
+    Settle,
+}
+
+impl<P: Peers> Replica<P> {
+    /// Changes a book. Once it returns `Ok`, the change is on disk at every live catalog and void in every cache.
+    ///
+    /// Fails with [`Error::NotFound`]; [`Error::OutOfDate`] when this copy was not the newest (it has caught up by then);
+    /// [`Error::Applied`] or [`Error::Closed`] for orders; [`Error::Changed`] when `if_match` names another version. After
+    /// [`Error::TimedOut`] or [`Error::DiskRefuses`] the change may come true yet. [`Error::Busy`]: too many wait.
+    pub fn update(self: &Arc<Self>, id: BookId, update: &Update) -> Result<Updated> {
+        let until = self.in_time(PREPARE_MAX);
+        let _turn = self.turn(id, until)?;
+        match self.begin(id, update, until)? {
+            Judged::Begun(begun) => self.finish(&begun, update),
+            Judged::Nothing(updated) => Ok(updated),
+            Judged::Settle => Err(unsettled()),
+        }
+    }
+
+    /// Steps 1 to 3: looks until the copy is one to write on, and puts the new one in its place.
+    fn begin(self: &Arc<Self>, id: BookId, update: &Update, until: Duration) -> Result<Judged> {
+        for _ in 0..LOOKS_MAX {
+            let mut inner = self.greeted(self.lock(), until);
+            if until <= self.now().monotonic {
+                break;
+            }
+            let trusted = self.trusts(&inner);
+            let state = inner.shelf.state(id);
+            let here = inner.shelf.book(id).is_some();
+            if trusted && !here && inner.caught_up {
+                return Err(Error::NotFound);
+            }
+            let judged = if trusted && state == State::Valid {
+                self.judge(&mut inner, id, update)?
+            } else if here && state == State::Unknown && !update.is_empty() {
+                let rank = self.rank_here(&inner, id);
+                drop(inner);
+                self.check(id)?;
+                inner = self.lock();
+                if self.rank_here(&inner, id) != rank || inner.shelf.state(id) != State::Unknown {
+                    continue;
+                }
+                self.judge(&mut inner, id, update)?
+            } else {
+                Judged::Settle
+            };
+            drop(inner);
+            match judged {
+                Judged::Settle => {
+                    self.settled(id)?.ok_or(Error::NotFound)?;
+                }
+                judged => return Ok(judged),
+            }
+        }
+        Err(unsettled())
+    }
+
+    /// Step 1 for an unknown copy: asks all live peers whether theirs is better.
+    fn check(self: &Arc<Self>, id: BookId) -> Result<()> {
+        let (live, rank, clears) = {
+            let inner = self.lock();
+            let live: Vec<usize> = inner.contact.live_peers().collect();
+            (live, self.rank_here(&inner, id), inner.clears)
+        };
+        let mut better = Vec::new();
+        let mut silent = false;
+        for (_, outcome) in self.ask_all(&live, &Message::Check { id, rank }) {
+            match outcome {
+                Outcome::Reply(Reply::Better { book, state }) => better.push((book, state)),
+                Outcome::Reply(_) | Outcome::Refused => {}
+                Outcome::Silent => silent = true,
+            }
+        }
+        if !better.is_empty() {
+            self.adopt_best(better, clears)?;
+            return Err(Error::OutOfDate);
+        }
+        if silent { Err(unsettled()) } else { Ok(()) }
+    }
+
+    /// Steps 2 and 3, in one moment.
+    fn judge(&self, inner: &mut Hold<'_>, id: BookId, update: &Update) -> Result<Judged> {
+        let old = inner
+            .shelf
+            .book(id)
+            .expect("only a copy that is here is judged")
+            .clone();
+        let valid = inner.shelf.state(id) == State::Valid && self.trusts(inner);
+        let applied = |order: &&Order| old.orders.applied(order);
+        let applied: Vec<_> = update
+            .orders
+            .iter()
+            .filter(applied)
+            .map(|order| order.id)
+            .collect();
+        if !applied.is_empty() && self.holds(Rule::Idem) {
+            return match (valid, update.all_or_none) {
+                (false, _) => Ok(Judged::Settle),
+                (true, true) => Err(Error::Applied(applied)),
+                (true, false) => Ok(Judged::Nothing(Updated {
+                    book: old,
+                    replayed: true,
+                })),
+            };
+        }
+        let closed = |order: &&Order| old.orders.closed(order);
+        let closed: Vec<_> = update
+            .orders
+            .iter()
+            .filter(closed)
+            .map(|order| order.id)
+            .collect();
+        if !closed.is_empty() {
+            return Err(Error::Closed(closed));
+        }
+        let if_match = update
+            .if_match
+            .as_ref()
+            .filter(|_| self.holds(Rule::IfMatch));
+        if if_match.is_some_and(|if_match| !if_match.allows(old.version)) {
+            return Err(Error::Changed);
+        }
+        if update.is_empty() {
+            return Ok(Judged::Nothing(Updated {
+                book: old,
+                replayed: false,
+            }));
+        }
+        let mut new = changed(&old, update, self.world.random());
+        new.apart = self.apart(inner, &old, new.version, valid);
+        let new = Arc::new(new);
+        inner.shelf.put(new.clone(), State::Tentative);
+        Ok(Judged::Begun(Begun {
+            old,
+            new,
+            clears: inner.clears,
+        }))
+    }
+
+    /// Since which version the new copy is not at all catalogs; see [`Book::apart`].
+    fn apart(&self, inner: &Inner, old: &Book, new: Version, valid: bool) -> Option<Version> {
+        let all_live = inner.contact.peers.iter().all(|peer| peer.live);
+        let here_since = old.apart.filter(|_| inner.shelf.of_this_separation(old.id));
+        match all_live {
+            true if valid => None,
+            true => old.apart,
+            false => here_since.or(Some(new)),
+        }
+    }
+
+    /// Steps 4 to 7.
+    fn finish(self: &Arc<Self>, begun: &Begun, update: &Update) -> Result<Updated> {
+        let Begun { old, new, clears } = begun;
+        self.world.wake(Key::Book(new.id));
+        let spread = self.spread(&Load::Books(vec![new.clone()]))?;
+        if !spread.against.is_empty() {
+            self.adopt_best(spread.against, *clears)?;
+            return self.outdone(new, update);
+        }
+        if self.lock().shelf.version(new.id) != Some(new.version) {
+            return self.outdone(new, update);
+        }
+        self.void(&voids(old, new));
+        let mut inner = self.lock();
+        if inner.shelf.version(new.id) != Some(new.version) {
+            drop(inner);
+            return self.outdone(new, update);
+        }
+        if inner.shelf.state(new.id) == State::Tentative && inner.clears == *clears {
+            inner.shelf.set_state(new.id, State::Valid);
+        }
+        drop(inner);
+        self.world.wake(Key::Book(new.id));
+        self.confirm(vec![(new.id, new.version)]);
+        Ok(Updated {
+            book: new.clone(),
+            replayed: false,
+        })
+    }
+
+    /// Step 5: another copy took the place of this write's. It may have come true all the same.
+    fn outdone(self: &Arc<Self>, new: &Arc<Book>, update: &Update) -> Result<Updated> {
+        if !self.holds(Rule::OwnId) {
+            return Err(Error::OutOfDate);
+        }
+        let book = self
+            .settled(new.id)
+            .map_err(|_| unsettled())?
+            .ok_or(Error::OutOfDate)?;
+        let by_orders = !update.orders.is_empty()
+            && update.orders.iter().all(|order| book.orders.applied(order));
+        match book.version == new.version || by_orders && self.holds(Rule::Idem) {
+            true => Ok(Updated {
+                book,
+                replayed: false,
+            }),
+            false => Err(Error::OutOfDate),
+        }
+    }
+
+    /// Takes over the best of the books that stand against ours.
+    pub(super) fn adopt_best(&self, against: Vec<(Arc<Book>, State)>, clears: u64) -> Result<()> {
+        let best = against.into_iter().max_by_key(|(book, _)| self.rank(book));
+        let (book, state) = best.expect("something stands against ours");
+        let state = match state {
+            State::Unknown if !book.came_true => State::Tentative,
+            state => state,
+        };
+        self.adopt(book, state, clears)
+    }
+}
+
+impl Update {
+    fn is_empty(&self) -> bool {
+        self.change == Change::default() && self.orders.is_empty()
+    }
+}
+
+fn changed(old: &Book, update: &Update, stamp: u64) -> Book {
+    let change = update.change.clone();
+    let mut orders = old.orders.clone();
+    orders.apply(&update.orders);
+    Book {
+        id: old.id,
+        title: change.title.unwrap_or_else(|| old.title.clone()),
+        topic: change.topic.unwrap_or_else(|| old.topic.clone()),
+        quantity: change.quantity.unwrap_or(old.quantity),
+        price: change.price.unwrap_or(old.price),
+        version: Version {
+            number: old.version.number + 1,
+            stamp,
+        },
+        came_true: false,
+        apart: None,
+        orders,
+    }
+}
+
+/// What the front-ends must forget of a change.
+fn voids(old: &Book, new: &Book) -> Vec<Void> {
+    let mut voids = vec![Void::Item(new.id)];
+    if old.topic != new.topic {
+        voids.push(Void::EverySearch);
+    } else if old.title != new.title {
+        voids.push(Void::Topic(new.topic.clone()));
+    }
+    voids
+}
+
+fn unsettled() -> Error {
+    Error::TimedOut("The book could not be settled with the other catalogs in time".into())
+}
