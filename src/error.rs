@@ -81,6 +81,19 @@ impl Error {
         }
     }
 
+    /// Reads what another server said with a 5xx, to pass it on.
+    pub fn of(status: u16, body: &[u8]) -> Error {
+        let body: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
+        let message = body["message"].as_str().unwrap_or("A server behind failed");
+        let message = message.to_string();
+        match status {
+            503 => Error::Busy(message),
+            504 => Error::TimedOut(message),
+            507 => Error::DiskRefuses(message),
+            _ => Error::Internal,
+        }
+    }
+
     /// Whether the work may have been done all the same.
     pub fn indefinite(&self) -> bool {
         matches!(self, Error::TimedOut(_) | Error::DiskRefuses(_))

@@ -14,6 +14,7 @@ pub mod contact;
 pub mod history;
 pub mod http;
 pub mod listening;
+pub mod watch;
 
 pub mod catalog;
 pub mod front_end;

@@ -1,0 +1,118 @@
+//! Lookups and searches: from the cache, from a fetch that is under way, or from the catalogs in turn.
+
+use std::sync::Arc;
+
+use crate::error::{Error, Result};
+use crate::front_end::FrontEnd;
+use crate::front_end::cache::{Filled, Finding, Source};
+use crate::front_end::flight::Flight;
+use crate::front_end::questions::Question;
+use crate::http::{Request, Response};
+use crate::log;
+
+/// Where an answer came from, as RFC 9211 says it.
+const HIT: &str = "bazar; hit";
+const MISS: &str = "bazar; fwd=miss";
+const COLLAPSED: &str = "bazar; fwd=miss; collapsed";
+
+impl FrontEnd {
+    /// The answer, if it is kept: from bytes that were made once, waiting for nobody.
+    pub fn at_once<Q: Question>(&self, question: &Q) -> Option<Response> {
+        let finding = self.memory.hit(question)?;
+        self.tally.hits.inc();
+        Some(response(Ok(finding), HIT))
+    }
+
+    /// The answer, wherever it has to come from.
+    pub fn find<Q: Question>(&self, question: &Q, request: &Request) -> Response {
+        match self.memory.source(question) {
+            Some(Source::Kept(finding)) => {
+                self.tally.hits.inc();
+                response(Ok(finding), HIT)
+            }
+            Some(Source::Shared(flight)) => {
+                self.tally.collapsed.inc();
+                response(flight.wait(self.fetch_max), COLLAPSED)
+            }
+            Some(Source::Fetch(flight)) => response(self.fetch(question, flight, request), MISS),
+            None => {
+                self.tally.misses.inc();
+                response(self.ask(question, request).map(|(_, found)| found), MISS)
+            }
+        }
+    }
+
+    /// Asks the catalogs for everybody who wants to know it.
+    fn fetch<Q: Question>(
+        &self,
+        question: &Q,
+        flight: Arc<Flight>,
+        request: &Request,
+    ) -> Result<Finding> {
+        self.tally.misses.inc();
+        let mut landing = Landing {
+            shop: self,
+            question,
+            flight,
+            outcome: Err(Error::Internal),
+        };
+        landing.outcome = self.ask(question, request);
+        landing.outcome.clone().map(|(_, found)| found)
+    }
+
+    /// Asks the catalogs in turn until one knows: which it was, and what it found.
+    ///
+    /// Fails with the last 5xx of those that answered, after all were asked, or with [`Error::Unreachable`].
+    fn ask<Q: Question>(&self, question: &Q, request: &Request) -> Result<(usize, Finding)> {
+        let mut failure = Error::Unreachable(Q::UNREACHABLE.into());
+        let headers = [("X-Request-Id", &*request.id)];
+        for (i, catalog) in self.catalogs.tries() {
+            let url = format!("{}{}", catalog.address, question.path());
+            match self.reads.get(&url, &headers) {
+                Ok(answer) => match question.understand(&answer) {
+                    Some(outcome) => return outcome.map(|found| (i, found)),
+                    None if 500 <= answer.status => {
+                        failure = Error::of(answer.status, &answer.body)
+                    }
+                    None => log::warn(
+                        "a catalog's answer makes no sense",
+                        &[("peer", &catalog.address), ("status", &answer.status)],
+                    ),
+                },
+                Err(error) => {
+                    catalog.found(false);
+                    log::debug("a catalog is not reached", &[("why", &Error::from(error))]);
+                }
+            }
+        }
+        Err(failure)
+    }
+}
+
+/// A fetch that others wait for. It lands when this is dropped, so that they are told even of a panic.
+struct Landing<'a, Q: Question> {
+    shop: &'a FrontEnd,
+    question: &'a Q,
+    flight: Arc<Flight>,
+    outcome: Result<(usize, Finding)>,
+}
+
+impl<Q: Question> Drop for Landing<'_, Q> {
+    fn drop(&mut self) {
+        let found = self.outcome.as_ref().ok().map(|(i, found)| (*i, found));
+        let filled = self.shop.memory.land(self.question, &self.flight, found);
+        if filled == Some(Filled::Refused) {
+            self.shop.tally.refused_fills.inc();
+        }
+        self.flight
+            .land(self.outcome.clone().map(|(_, found)| found));
+    }
+}
+
+fn response(outcome: Result<Finding>, source: &str) -> Response {
+    let response = match outcome {
+        Ok(finding) => Response::shared(200, finding.body),
+        Err(error) => Response::from(error),
+    };
+    response.with("Cache-Status", source)
+}
