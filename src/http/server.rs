@@ -1,10 +1,53 @@
-//! Serving.
+//! Serving: what every server has in common, on top of tiny_http.
+//!
+//! A [`Service`] is what one kind of server adds: its routes, and where each is answered. Common to all are `/livez`,
+//! `/readyz`, `/version` and `/metrics`, the token, the limits on paths, heads and bodies, `HEAD`, request ids, the log of
+//! requests and their figures. [`desk`] tells the way of a request.
+//!
+//! tiny_http does much that one would not expect; what is done about it, and where:
+//!
+//! | what | where |
+//! |---|---|
+//! | answers of 1 KB take 44 ms | NODELAY on the listener, head and body in one write: [`serve`], [`reply`] |
+//! | connections of a burst are never served | [`nudges`] |
+//! | a length of 10^14 ends the process | [`visit::announces_too_much`]; a forgotten request, counted in [`tally`] |
+//! | bodies are read on the thread that answers | intake crews: [`desk`], [`crew`] |
+//! | accepting ends at the first error or silence | a master listener and new posts: [`post`], [`keeper`] |
+//! | `HTTP/2.0` loses a thread and two descriptors | the process is restarted in time: [`keeper`] |
+//! | no limits, lenient lengths | [`visit`] |
+//! | a panic costs its thread | `Desk::guarded` in [`desk`] |
+//! | a quick request waits, with its thread, for a slow one before it | [`visitors`] |
+//! | a client that does not read holds up its writer | a short write time-out, and crews: [`reply`], [`desk`] |
+//!
+//! What cannot be done through it: to close a connection (a client that sends a byte now and then keeps its own, until the
+//! process leaves because descriptors run out), or to see a head before it is whole.
 
-use std::net::TcpListener;
+mod common;
+mod crew;
+mod desk;
+mod door;
+mod keeper;
+mod nudges;
+mod post;
+mod process;
+mod reply;
+mod tally;
+mod visit;
+mod visitors;
+
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::http::{Request, Response};
+
+/// The exit code of a process whose [`serve`] has returned: start it again.
+pub const EXIT_WORN_OUT: u8 = 70;
+
+/// How long a write waits for a client to read. Then the answer goes to a thread that has the time. Receiving threads wait
+/// no longer than that for anybody.
+const WRITE_WAIT: Duration = Duration::from_millis(10);
 
 /// Where a request is answered. A request that waits must not keep those from being answered that do not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,7 +64,7 @@ pub enum Lane {
 
 /// What one kind of server answers. The common answers (`/livez`, `/readyz`, `/version`, `/metrics`) are the server's.
 pub trait Service: Send + Sync + 'static {
-    /// Judged from method and path alone; the body has not been read.
+    /// Judged from method and path alone.
     fn lane(&self, request: &Request) -> Lane;
 
     /// Tried on the receiving thread for requests of [`Lane::Customers`] without a body; must not wait for anybody.
@@ -38,7 +81,7 @@ pub trait Service: Send + Sync + 'static {
     /// Whether this may be asked without the service token.
     fn open_door(&self, request: &Request) -> bool;
 
-    /// For `/readyz`: what is missing before this server can do its job.
+    /// For `/readyz`: what is missing before this server can do its job. Asked on a receiving thread: it must not wait.
     fn ready(&self) -> Result<(), Vec<String>>;
 
     /// Appends this service's own figures to `/metrics`.
@@ -54,26 +97,66 @@ pub struct Serving {
     pub token: Option<String>,
     /// How long a silent connection is kept, and a read of a request may take.
     pub idle: Duration,
+    /// Threads of [`Lane::Customers`].
+    pub customers_max: usize,
+    /// Threads of [`Lane::Writes`].
+    pub writes_max: usize,
+    /// Threads of [`Lane::Asks`].
+    pub asks_max: usize,
+    /// Requests that may wait for a thread of their lane. Beyond: 503 with `Retry-After`, at once.
+    pub waiting_max: usize,
 }
 
 impl Serving {
+    /// With the usual numbers of threads.
     pub fn new(server: &'static str, token: Option<String>, idle: Duration) -> Serving {
         Serving {
             server,
             token,
             idle,
+            customers_max: 64,
+            writes_max: 16,
+            asks_max: 16,
+            waiting_max: 256,
         }
     }
 }
 
 /// Serves, and does not return while all is well.
 ///
-/// Fails when the listener cannot be used.
+/// Fails when the listener cannot be used, or when the server can no longer serve well: too many connections are lost, or
+/// descriptors have nearly run out for long. The process should exit with [`EXIT_WORN_OUT`] then and be started again;
+/// threads of this server go on until it does.
 pub fn serve(
     listener: TcpListener,
     serving: Serving,
     service: Arc<dyn Service>,
 ) -> Result<(), String> {
-    let _ = (listener, serving, service);
-    Err("cannot serve".into())
+    let idle = serving.idle;
+    inherit(&listener, idle).map_err(|error| format!("cannot use the listener: {error}"))?;
+    let address = listener
+        .local_addr()
+        .map_err(|error| format!("cannot use the listener: {error}"))?;
+    let address = reachable(address);
+    let desk = Arc::new(desk::Desk::new(serving, service, address));
+    Err(keeper::keep(listener, desk, address)?)
+}
+
+/// Sets what accepted sockets inherit from the listener on Linux: tiny_http does not let anybody else near them.
+fn inherit(listener: &TcpListener, idle: Duration) -> std::io::Result<()> {
+    let socket: TcpStream = OwnedFd::from(listener.try_clone()?).into();
+    socket.set_nodelay(true)?;
+    socket.set_read_timeout(Some(idle))?;
+    socket.set_write_timeout(Some(WRITE_WAIT))
+}
+
+/// Where this process reaches itself, also when it listens everywhere.
+fn reachable(mut address: SocketAddr) -> SocketAddr {
+    if address.ip().is_unspecified() {
+        match address {
+            SocketAddr::V4(_) => address.set_ip(Ipv4Addr::LOCALHOST.into()),
+            SocketAddr::V6(_) => address.set_ip(Ipv6Addr::LOCALHOST.into()),
+        }
+    }
+    address
 }

@@ -1,0 +1,104 @@
+//! A queue of tasks and the threads that do them, both bounded. One crew for each kind of waiting: customers who wait for
+//! another server must not keep a peer's write from the disk.
+//!
+//! Threads come when no idle one is left for a task, and go after some seconds of idleness.
+
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::thread;
+use std::time::Duration;
+
+use super::desk::{Desk, Task};
+
+/// How long a thread waits for its next task. Then it ends.
+const IDLE_MAX: Duration = Duration::from_secs(10);
+
+pub struct Crew {
+    pub name: &'static str,
+    threads_max: usize,
+    /// More waiting tasks than that are handed back.
+    waiting_max: usize,
+    /// Held for a push or a pop, never while a task is done.
+    state: Mutex<State>,
+    wake: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    waiting: VecDeque<Task>,
+    threads: usize,
+    /// Threads that wait for a task, including those that were woken and have not taken theirs yet.
+    idle: usize,
+}
+
+impl Crew {
+    pub fn new(name: &'static str, threads_max: usize, waiting_max: usize) -> Arc<Crew> {
+        Arc::new(Crew {
+            name,
+            threads_max,
+            waiting_max,
+            state: Mutex::default(),
+            wake: Condvar::new(),
+        })
+    }
+
+    /// Hands the task to a thread of this crew, soon. Fails at once, with the task, when too many wait already.
+    pub fn push(self: &Arc<Crew>, desk: &Arc<Desk>, task: Task) -> Result<(), Task> {
+        let mut state = self.state();
+        if self.waiting_max + state.idle <= state.waiting.len() {
+            return Err(task);
+        }
+        state.waiting.push_back(task);
+        if state.idle < state.waiting.len() && state.threads < self.threads_max {
+            state.threads += usize::from(self.hire(desk.clone()));
+        }
+        self.wake.notify_one();
+        Ok(())
+    }
+
+    /// How many tasks wait for a thread.
+    pub fn waiting(&self) -> usize {
+        self.state().waiting.len()
+    }
+
+    /// Starts a thread. Without one (the system refuses it now and then under attack) the task waits for those there
+    /// are, or for the next push.
+    fn hire(self: &Arc<Crew>, desk: Arc<Desk>) -> bool {
+        let crew = self.clone();
+        let work = move || {
+            while let Some(task) = crew.next() {
+                // Every call of a service is guarded on its own; this is for our own bugs: they must not cost the
+                // thread.
+                let _ = catch_unwind(AssertUnwindSafe(|| desk.work(task)));
+            }
+        };
+        let name = format!("http-{}", self.name);
+        thread::Builder::new().name(name).spawn(work).is_ok()
+    }
+
+    fn next(&self) -> Option<Task> {
+        let mut state = self.state();
+        state.idle += 1;
+        loop {
+            if let Some(task) = state.waiting.pop_front() {
+                state.idle -= 1;
+                return Some(task);
+            }
+            let (woken, wait) = self
+                .wake
+                .wait_timeout(state, IDLE_MAX)
+                .expect("no panic under this lock");
+            state = woken;
+            if wait.timed_out() && state.waiting.is_empty() {
+                state.idle -= 1;
+                state.threads -= 1;
+                return None;
+            }
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("no panic under this lock")
+    }
+}

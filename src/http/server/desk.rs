@@ -1,0 +1,418 @@
+//! The way of a request through the server: who reads its body, who answers it, who sends the answer.
+//!
+//! A receiving thread only does what waits for nobody. It hands on
+//!
+//! - a request whose predecessor on the connection is unanswered, to [`super::visitors`];
+//! - a body that has yet to come, to an intake crew;
+//! - a request that waits for other servers or the disk, to the crew of its lane;
+//! - an answer that is long, or that the client does not take at once, to a crew for that.
+
+use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::crew::Crew;
+use super::door::Door;
+use super::nudges::Nudges;
+use super::reply::{Delivery, Parcel, Sent};
+use super::tally::Tally;
+use super::visit::{self, Raw, Reading, Visit};
+use super::visitors::{Visitors, Welcome};
+use super::{Lane, Service, Serving, common};
+use crate::error::{Error, Result};
+use crate::http::{Method, Request, Response};
+use crate::log;
+
+/// How long a body may take, in silences that would close the connection. Then its request is forgotten.
+const BODY_IDLES_MAX: u32 = 3;
+
+/// How long an answer may take to be read. Then the connection falls mute.
+const DELIVERY_MAX: Duration = Duration::from_secs(60);
+
+/// The pause before more of an answer is offered to a client that does not read.
+const OFFER_PAUSE: Duration = Duration::from_millis(20);
+
+/// A request that took longer is logged, whatever came of it.
+const SLOW: Duration = Duration::from_secs(1);
+
+/// All that the threads of one server share.
+pub struct Desk {
+    pub serving: Serving,
+    pub service: Arc<dyn Service>,
+    pub crews: Crews,
+    pub visitors: Visitors,
+    pub nudges: Nudges,
+    pub tally: Tally,
+    door: Door,
+    /// Posts whose accepting has panicked; which ones is not known.
+    doubts: AtomicU64,
+}
+
+/// What a crew does.
+pub enum Task {
+    /// Begin with a request that waited for its predecessor.
+    Enter(Box<Raw>),
+    /// Read a body, and go on.
+    Read(Box<Visit>),
+    Answer(Box<Visit>),
+    Send(Box<Delivery>),
+    /// Drop without an answer.
+    Drop(Box<Raw>),
+}
+
+/// What is to be done with a request.
+enum Decision {
+    Answer(Response),
+    HandTo(Arc<Crew>),
+}
+
+/// Why there are so many: each waits for something else.
+pub struct Crews {
+    customers: Arc<Crew>,
+    writes: Arc<Crew>,
+    asks: Arc<Crew>,
+    /// Wait for bodies from whoever shows no token.
+    intake: Arc<Crew>,
+    /// Wait for bodies from other servers.
+    peer_intake: Arc<Crew>,
+    /// Begin with requests that waited for their predecessors.
+    pipelined: Arc<Crew>,
+    /// Send long answers.
+    long: Arc<Crew>,
+    /// Send to clients that do not read.
+    stuck: Arc<Crew>,
+}
+
+impl Crews {
+    pub fn new(serving: &Serving) -> Crews {
+        let waiting = serving.waiting_max;
+        // A connection has one unread body at most, so that their number bounds those queues too.
+        Crews {
+            customers: Crew::new("customers", serving.customers_max, waiting),
+            writes: Crew::new("writes", serving.writes_max, waiting),
+            asks: Crew::new("asks", serving.asks_max, waiting),
+            intake: Crew::new("intake", 128, 10_000),
+            peer_intake: Crew::new("peer-intake", 32, 1000),
+            pipelined: Crew::new("pipelined", 4, 10_000),
+            long: Crew::new("long", 16, 64),
+            stuck: Crew::new("stuck", 64, 1000),
+        }
+    }
+
+    pub fn all(&self) -> [&Crew; 8] {
+        [
+            &self.customers,
+            &self.writes,
+            &self.asks,
+            &self.intake,
+            &self.peer_intake,
+            &self.pipelined,
+            &self.long,
+            &self.stuck,
+        ]
+    }
+}
+
+impl Desk {
+    pub fn new(serving: Serving, service: Arc<dyn Service>, address: SocketAddr) -> Desk {
+        Desk {
+            crews: Crews::new(&serving),
+            visitors: Visitors::new(serving.idle),
+            nudges: Nudges::new(address),
+            tally: Tally::default(),
+            door: Door(serving.token.clone()),
+            doubts: AtomicU64::new(0),
+            serving,
+            service,
+        }
+    }
+
+    /// Says that so many posts, nobody knows which, accept no more.
+    pub fn doubt(&self, posts: u64) {
+        self.doubts.fetch_add(posts, Ordering::Relaxed);
+    }
+
+    /// Whether a post that has been quiet for long is one of those.
+    pub fn take_doubt(&self) -> bool {
+        let less = |doubts: u64| doubts.checked_sub(1);
+        let taken = self
+            .doubts
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
+        taken.is_ok()
+    }
+
+    /// Takes a request from a receiving thread and never keeps that thread waiting.
+    pub fn receive(self: &Arc<Desk>, raw: Raw) {
+        let now = Instant::now();
+        if visit::announces_too_much(&raw, self.trusts(&raw)) {
+            std::mem::forget(raw);
+            return self.tally.forgotten.inc();
+        }
+        match self.visitors.arrive(visit::peer(&raw), raw, now) {
+            Welcome::Enter { raw, new } => {
+                if new {
+                    self.nudges.want();
+                }
+                self.enter(raw, now);
+            }
+            Welcome::Wait => (),
+            Welcome::Drop(raws) => self.drop_unanswered(raws),
+        }
+    }
+
+    /// Does what a crew was given.
+    pub fn work(self: &Arc<Desk>, task: Task) {
+        match task {
+            Task::Enter(raw) => self.enter(*raw, Instant::now()),
+            Task::Read(visit) => self.read(visit),
+            Task::Answer(visit) => self.answer(visit),
+            Task::Send(delivery) => self.send_patiently(*delivery),
+            Task::Drop(raw) => drop(raw.into_writer()),
+        }
+    }
+
+    fn enter(self: &Arc<Desk>, raw: Raw, started: Instant) {
+        let visit = Box::new(Visit::new(raw, started));
+        if !visit.must_wait_for_body() {
+            return self.read(visit);
+        }
+        let for_peers = visit.is_for_peers() && self.admits(&visit.request);
+        let crew = if for_peers {
+            &self.crews.peer_intake
+        } else {
+            &self.crews.intake
+        };
+        if let Err(Task::Read(visit)) = crew.push(self, Task::Read(visit)) {
+            self.forget(visit);
+        }
+    }
+
+    fn read(self: &Arc<Desk>, mut visit: Box<Visit>) {
+        if visit.has_body() {
+            let deadline = visit.started + self.serving.idle * BODY_IDLES_MAX;
+            let trusted = self.admits(&visit.request);
+            if visit.read_body(trusted, deadline) == Reading::TooSlow {
+                return self.forget(visit);
+            }
+        }
+        match visit.refused.take() {
+            Some(error) => self.reply(visit, error.into()),
+            None => self.decide(visit),
+        }
+    }
+
+    fn decide(self: &Arc<Desk>, mut visit: Box<Visit>) {
+        let decision = self.guarded(|| self.judge(&mut visit));
+        match decision.and_then(|decision| decision) {
+            Ok(Decision::Answer(response)) => self.reply(visit, response),
+            Ok(Decision::HandTo(crew)) => self.hand_to(&crew, visit),
+            Err(error) => self.fail(visit, error),
+        }
+    }
+
+    /// What is to be done, in the order of the checks: the token, the path, and then what its service says.
+    fn judge(&self, visit: &mut Visit) -> Result<Decision> {
+        let request = &visit.request;
+        if let Some(route) = common::route(request) {
+            visit.route = route;
+            self.check_door(common::is_open(route), request)?;
+            return Ok(Decision::Answer(common::answer(self, route, request)));
+        }
+        visit.route = self.service.route(request);
+        self.check_door(self.service.open_door(request), request)?;
+        let crew = match self.service.lane(request) {
+            Lane::Here => return Ok(Decision::Answer(self.service.answer(request))),
+            Lane::Customers => &self.crews.customers,
+            Lane::Writes => &self.crews.writes,
+            Lane::Asks => &self.crews.asks,
+        };
+        let may_be_at_once = Arc::ptr_eq(crew, &self.crews.customers) && !visit.has_body();
+        let at_once = may_be_at_once.then(|| self.service.at_once(request));
+        Ok(match at_once.flatten() {
+            Some(response) => Decision::Answer(response),
+            None => Decision::HandTo(crew.clone()),
+        })
+    }
+
+    fn check_door(&self, is_open: bool, request: &Request) -> Result<()> {
+        if is_open || self.admits(request) {
+            return Ok(());
+        }
+        Err(Error::Unauthorized)
+    }
+
+    fn hand_to(self: &Arc<Desk>, crew: &Arc<Crew>, visit: Box<Visit>) {
+        if let Err(Task::Answer(visit)) = crew.push(self, Task::Answer(visit)) {
+            self.tally.turned_away.inc();
+            let outcome = if is_write(&visit.request) {
+                Some("none")
+            } else {
+                None
+            };
+            self.reply(visit, with_outcome(busy(), outcome));
+        }
+    }
+
+    fn answer(self: &Arc<Desk>, visit: Box<Visit>) {
+        match self.guarded(|| self.service.answer(&visit.request)) {
+            Ok(response) => self.reply(visit, response),
+            Err(error) => self.fail(visit, error),
+        }
+    }
+
+    /// Answers with our own failure: a handler that panicked may have done its work before.
+    fn fail(self: &Arc<Desk>, visit: Box<Visit>, error: Error) {
+        let unknown = error == Error::Internal && is_write(&visit.request);
+        let response = with_outcome(error.into(), unknown.then_some("unknown"));
+        self.reply(visit, response);
+    }
+
+    /// Calls into a service. A panic there is a 500, not the end of this thread (HTTP_NOTES 9); the panic hook has said
+    /// where it was.
+    fn guarded<T>(&self, call: impl FnOnce() -> T) -> Result<T> {
+        catch_unwind(AssertUnwindSafe(call)).map_err(|_| {
+            self.tally.panics.inc();
+            Error::Internal
+        })
+    }
+
+    fn reply(self: &Arc<Desk>, visit: Box<Visit>, response: Response) {
+        self.note(&visit, response.status);
+        let peer = visit.peer;
+        if visit.adrift {
+            self.drop_unanswered(self.visitors.mute(peer));
+        }
+        let parcel = Parcel::pack(response, &visit.request.id, visit.form);
+        let (is_short, id, form) = (parcel.is_short(), visit.request.id.clone(), visit.form);
+        let delivery = parcel.address(peer, visit.into_writer());
+        if is_short {
+            return self.send(delivery);
+        }
+        let task = Task::Send(Box::new(delivery));
+        if let Err(Task::Send(delivery)) = self.crews.long.push(self, task) {
+            self.tally.turned_away.inc();
+            self.send(delivery.instead(Parcel::pack(busy(), &id, form)));
+        }
+    }
+
+    /// Sends without waiting for a client that does not read.
+    fn send(self: &Arc<Desk>, mut delivery: Delivery) {
+        match delivery.send() {
+            Sent::Whole => self.finish(delivery),
+            Sent::Broken => self.give_up(delivery),
+            Sent::Stuck => {
+                let task = Task::Send(Box::new(delivery));
+                if let Err(Task::Send(delivery)) = self.crews.stuck.push(self, task) {
+                    self.give_up(*delivery);
+                }
+            }
+        }
+    }
+
+    /// Sends as fast as the client reads, unless it stops for too long.
+    fn send_patiently(self: &Arc<Desk>, mut delivery: Delivery) {
+        let deadline = Instant::now() + DELIVERY_MAX;
+        let (mut taken, mut since) = (delivery.taken, Instant::now());
+        loop {
+            match delivery.send() {
+                Sent::Whole => return self.finish(delivery),
+                Sent::Broken => return self.give_up(delivery),
+                Sent::Stuck => (),
+            }
+            if taken < delivery.taken {
+                (taken, since) = (delivery.taken, Instant::now());
+            }
+            if self.serving.idle < since.elapsed() || deadline < Instant::now() {
+                self.tally.unread.inc();
+                return self.give_up(delivery);
+            }
+            thread::sleep(OFFER_PAUSE);
+        }
+    }
+
+    /// Half an answer cannot be taken back, and nothing may follow it.
+    fn give_up(self: &Arc<Desk>, delivery: Delivery) {
+        self.drop_unanswered(self.visitors.mute(delivery.peer));
+        self.finish(delivery);
+    }
+
+    fn finish(self: &Arc<Desk>, delivery: Delivery) {
+        let peer = delivery.peer;
+        // The next answer on this connection waits until this one has let go of it.
+        drop(delivery);
+        let Some(raw) = self.visitors.leave(peer) else {
+            return;
+        };
+        let task = Task::Enter(Box::new(raw));
+        if let Err(Task::Enter(raw)) = self.crews.pipelined.push(self, task) {
+            self.drop_unanswered(vec![*raw]);
+            self.drop_unanswered(self.visitors.mute(peer));
+            self.visitors.leave(peer);
+        }
+    }
+
+    fn drop_unanswered(self: &Arc<Desk>, raws: Vec<Raw>) {
+        for raw in raws {
+            self.tally.dropped.inc();
+            if !visit::is_unread(&raw) {
+                drop(raw.into_writer());
+                continue;
+            }
+            let task = Task::Drop(Box::new(raw));
+            if let Err(Task::Drop(raw)) = self.crews.intake.push(self, task) {
+                std::mem::forget(raw);
+                self.tally.forgotten.inc();
+            }
+        }
+    }
+
+    /// For a body that would keep its reader, and whoever drops it, waiting without end.
+    fn forget(&self, visit: Box<Visit>) {
+        self.tally.forgotten.inc();
+        self.visitors.leave(visit.peer);
+        visit.forget();
+    }
+
+    fn note(&self, visit: &Visit, status: u16) {
+        let took = visit.started.elapsed();
+        self.tally.note(visit.route, status, took);
+        let matters = 500 <= status || SLOW < took;
+        let level = if matters { log::warn } else { log::debug };
+        if matters || log::enabled(log::Level::Debug) {
+            let fields: [log::Field; 5] = [
+                ("method", &visit.method()),
+                ("route", &visit.route),
+                ("status", &status),
+                ("ms", &format!("{:.3}", took.as_secs_f64() * 1000.0)),
+                ("id", &visit.request.id),
+            ];
+            level("request", &fields);
+        }
+    }
+
+    fn admits(&self, request: &Request) -> bool {
+        self.door.admits(request.header("Authorization"))
+    }
+
+    fn trusts(&self, raw: &Raw) -> bool {
+        self.door.admits(visit::header(raw, "Authorization"))
+    }
+}
+
+fn is_write(request: &Request) -> bool {
+    matches!(request.method, Method::Put | Method::Post)
+}
+
+fn busy() -> Response {
+    Error::Busy("The server has too much to do".into()).into()
+}
+
+fn with_outcome(response: Response, outcome: Option<&str>) -> Response {
+    match outcome {
+        Some(outcome) => response.with("Bazar-Outcome", outcome),
+        None => response,
+    }
+}

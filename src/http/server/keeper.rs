@@ -1,0 +1,226 @@
+//! Keeps the port open: replaces posts whose accepting has ended, looks at the server from outside, and says when the
+//! process had better be restarted.
+
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::desk::Desk;
+use super::{post, process};
+use crate::log;
+
+/// Posts that accept at a time.
+const POSTS: usize = 2;
+
+/// The pause before a new post after a failure that is not just a silence: descriptors do not come back at once.
+const REPAIR_PAUSE: Duration = Duration::from_millis(500);
+
+/// How often it is looked whether accepting has panicked.
+const PANIC_LOOK: Duration = Duration::from_millis(250);
+
+/// The longest time between two looks from outside; they also keep accepting from timing out (HTTP_NOTES 5).
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// How long a look may take, twice: to connect and to be answered.
+const LOOK_MAX: Duration = Duration::from_secs(1);
+
+/// Failed looks in a row before another post is opened.
+const LOOKS_FAILED_MAX: u32 = 3;
+
+/// Posts opened in a row after failed looks. Beyond: the server leaves.
+const REPAIRS_MAX: u32 = 6;
+
+/// Descriptors that are used, whatever more the system allows: two for each connection, and a thread.
+const DESCRIPTORS_MAX: usize = 20_000;
+
+/// Part of the descriptors that may be lost for good. Beyond: the server leaves.
+const LOST_PART: usize = 4;
+
+/// Silences for which the descriptors may be nearly all in use. Beyond: the server leaves. Shorter floods end by
+/// themselves, because silent connections are closed.
+const CROWDED_IDLES_MAX: u32 = 3;
+
+/// What a keeper must know.
+#[derive(Debug)]
+pub enum Event {
+    /// `timed_out`: only because nobody connected for long.
+    AcceptingEnded { timed_out: bool },
+    /// Looks from outside find nobody.
+    Unheard,
+    /// The server can no longer serve well.
+    WornOut(String),
+}
+
+/// Opens the posts and replaces them. Returns why the process should be restarted.
+///
+/// Fails when no post can be opened to begin with.
+pub fn keep(master: TcpListener, desk: Arc<Desk>, address: SocketAddr) -> Result<String, String> {
+    post::watch_panics();
+    let (sender, events) = mpsc::channel();
+    for _ in 0..POSTS {
+        post::open(&master, &desk, &sender)?;
+    }
+    let nudging = desk.clone();
+    spawn("http-nudge", move || nudging.nudges.make())?;
+    let lookout = Lookout {
+        desk: desk.clone(),
+        address,
+        events: sender.clone(),
+    };
+    spawn("http-look", move || lookout.watch())?;
+    let keeper = Keeper {
+        master,
+        desk,
+        sender,
+        due: 0,
+        not_before: Instant::now(),
+    };
+    Ok(keeper.replace_posts(&events))
+}
+
+fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<(), String> {
+    let thread = thread::Builder::new().name(name.into());
+    let spawned = thread.spawn(work);
+    spawned.map(drop).map_err(|error| error.to_string())
+}
+
+struct Keeper {
+    master: TcpListener,
+    desk: Arc<Desk>,
+    sender: Sender<Event>,
+    /// Posts that are to be opened.
+    due: u64,
+    not_before: Instant,
+}
+
+impl Keeper {
+    fn replace_posts(mut self, events: &Receiver<Event>) -> String {
+        loop {
+            match events.recv_timeout(self.patience()) {
+                Ok(Event::AcceptingEnded { timed_out }) => self.want(1, timed_out),
+                Ok(Event::Unheard) => self.want(1, true),
+                Ok(Event::WornOut(why)) => return why,
+                Err(RecvTimeoutError::Timeout) => (),
+                Err(RecvTimeoutError::Disconnected) => unreachable!("this keeper holds a sender"),
+            }
+            let panics = post::take_panics();
+            self.desk.doubt(panics);
+            self.want(panics, false);
+            if 0 < self.due && self.not_before <= Instant::now() {
+                self.open_due();
+            }
+        }
+    }
+
+    fn want(&mut self, posts: u64, at_once: bool) {
+        self.due += posts;
+        if 0 < posts && !at_once {
+            self.not_before = Instant::now() + REPAIR_PAUSE;
+        }
+    }
+
+    fn open_due(&mut self) {
+        while 0 < self.due {
+            match post::open(&self.master, &self.desk, &self.sender) {
+                Ok(()) => {
+                    self.due -= 1;
+                    log::info("a new generation accepts connections", &[]);
+                }
+                Err(error) => {
+                    log::warn("cannot open a new generation", &[("error", &error)]);
+                    self.not_before = Instant::now() + REPAIR_PAUSE;
+                    return;
+                }
+            }
+        }
+    }
+
+    fn patience(&self) -> Duration {
+        if self.due == 0 {
+            return PANIC_LOOK;
+        }
+        let left = self.not_before.saturating_duration_since(Instant::now());
+        left.min(PANIC_LOOK)
+    }
+}
+
+/// Looks at the server as a client would, and at what the process uses.
+struct Lookout {
+    desk: Arc<Desk>,
+    address: SocketAddr,
+    events: Sender<Event>,
+}
+
+impl Lookout {
+    /// Does not return while there is a keeper to tell.
+    fn watch(self) {
+        let every = LOOK_EVERY.min(self.desk.serving.idle / (3 * POSTS as u32));
+        let (mut failed, mut repairs) = (0, 0);
+        let mut crowded_since = None;
+        loop {
+            thread::sleep(every);
+            self.desk.visitors.sweep(Instant::now());
+            match self.look() {
+                Ok(()) => (failed, repairs) = (0, 0),
+                // Without descriptors nobody can look; the posts tell of that themselves.
+                Err(_) if self.is_crowded() => (),
+                Err(_) => failed += 1,
+            }
+            let event = if let Some(why) = self.worn_out(&mut crowded_since) {
+                Event::WornOut(why)
+            } else if REPAIRS_MAX < repairs {
+                Event::WornOut("this server does not answer itself".into())
+            } else if LOOKS_FAILED_MAX <= failed {
+                (failed, repairs) = (0, repairs + 1);
+                log::warn("this server does not answer itself", &[]);
+                Event::Unheard
+            } else {
+                continue;
+            };
+            if self.events.send(event).is_err() {
+                return;
+            }
+        }
+    }
+
+    fn look(&self) -> io::Result<()> {
+        let mut stream = TcpStream::connect_timeout(&self.address, LOOK_MAX)?;
+        self.desk.visitors.expect(stream.local_addr()?);
+        stream.set_read_timeout(Some(LOOK_MAX))?;
+        stream.set_write_timeout(Some(LOOK_MAX))?;
+        stream.write_all(b"GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
+        let mut status = [0; 12];
+        stream.read_exact(&mut status)?;
+        if &status != b"HTTP/1.1 200" {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        Ok(())
+    }
+
+    fn worn_out(&self, crowded_since: &mut Option<Instant>) -> Option<String> {
+        let lost = self.desk.tally.forgotten.get() as usize;
+        if descriptors_max() / LOST_PART < lost * 2 {
+            return Some(format!("{lost} connections are lost"));
+        }
+        if !self.is_crowded() {
+            *crowded_since = None;
+            return None;
+        }
+        let since = *crowded_since.get_or_insert_with(Instant::now);
+        let lasts = self.desk.serving.idle * CROWDED_IDLES_MAX < since.elapsed();
+        lasts.then(|| "nearly all descriptors have been in use for long".to_string())
+    }
+
+    /// Whether nine tenths of the descriptors are in use, or none is left to look with.
+    fn is_crowded(&self) -> bool {
+        process::descriptors().is_none_or(|open| descriptors_max() / 10 * 9 <= open)
+    }
+}
+
+fn descriptors_max() -> usize {
+    let allowed = process::descriptors_max().unwrap_or(DESCRIPTORS_MAX);
+    allowed.min(DESCRIPTORS_MAX)
+}
