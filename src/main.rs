@@ -5,9 +5,13 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use bazar::config::{self, Command};
+use bazar::{front_end, log, order};
 
 /// The settings are missing or wrong; `run.sh` does not start such a server again.
 const EXIT_SETTINGS: u8 = 2;
+
+/// The server could not start, or could not go on; started again it may.
+const EXIT_FAILURE: u8 = 1;
 
 fn main() -> ExitCode {
     let args: Vec<String> = env::args_os()
@@ -25,7 +29,23 @@ fn run(command: Command) -> ExitCode {
     match command {
         Command::Help(text) => print(&text),
         Command::Version => print(&format!("bazar {}\n", env!("CARGO_PKG_VERSION"))),
+        Command::Order(settings) => {
+            log::init("order", settings.common.log);
+            ended(order::start(settings))
+        }
+        Command::FrontEnd(settings) => {
+            log::init("front-end", settings.common.log);
+            ended(front_end::start(settings))
+        }
         _ => fail("this command is not built yet", EXIT_SETTINGS),
+    }
+}
+
+/// A server serves until something ends it.
+fn ended(outcome: Result<(), String>) -> ExitCode {
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => fail(&message, EXIT_FAILURE),
     }
 }
 
