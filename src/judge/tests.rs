@@ -1,0 +1,277 @@
+//! Each row of a table is one body.
+
+use super::*;
+
+/// Checks what a body changes; the other fields stay.
+#[track_caller]
+fn check(body: &str, expected: Change) {
+    assert_eq!(change(body.as_bytes()), Ok((expected, None)), "{body}");
+}
+
+/// Checks the status of a refusal, and that its message has all of `parts`.
+#[track_caller]
+fn check_refused<T: std::fmt::Debug>(got: Result<T>, status: u16, parts: &[&str]) {
+    let error = got.unwrap_err();
+    assert_eq!(error.status(), status, "{error}");
+    for part in parts {
+        assert!(error.message().contains(part), "{part:?} in {error}");
+    }
+}
+
+#[track_caller]
+fn check_400(body: &str, parts: &[&str]) {
+    check_refused(change(body.as_bytes()), 400, parts);
+}
+
+#[track_caller]
+fn check_422(body: &str, parts: &[&str]) {
+    check_refused(change(body.as_bytes()), 422, parts);
+}
+
+#[test]
+fn only_what_is_given_changes() {
+    let stays = Change::default;
+    check("", stays());
+    check(" {} ", stays());
+    check(
+        r#"{"quantity":null,"price":null,"title":null,"topic":null,"orders":null}"#,
+        stays(),
+    );
+    check(
+        r#"{"quantity":0}"#,
+        Change {
+            quantity: Some(0),
+            ..stays()
+        },
+    );
+    check(
+        r#"{"quantity":1000000000}"#,
+        Change {
+            quantity: Some(QUANTITY_MAX),
+            ..stays()
+        },
+    );
+    check(
+        r#"{"price":5}"#,
+        Change {
+            price: Some(5.0),
+            ..stays()
+        },
+    );
+    check(
+        r#"{"price":1e2}"#,
+        Change {
+            price: Some(100.0),
+            ..stays()
+        },
+    );
+    check(
+        r#"{"title":"\u00fc\\"}"#,
+        Change {
+            title: Some("ü\\".into()),
+            ..stays()
+        },
+    );
+    let long = "ü".repeat(TEXT_CHARS_MAX);
+    check(
+        &format!(r#"{{"topic":"{long}"}}"#),
+        Change {
+            topic: Some(long.into()),
+            ..stays()
+        },
+    );
+}
+
+#[test]
+fn zero_has_one_sign() {
+    for body in [r#"{"price":-0.0}"#, r#"{"price":-0}"#, r#"{"price":0}"#] {
+        let price = change(body.as_bytes()).unwrap().0.price.unwrap();
+        assert_eq!(price.to_bits(), 0, "{body}");
+    }
+}
+
+#[test]
+fn what_is_not_json_is_refused_with_its_place() {
+    check_400("{\n \"price\": NaN}", &["line 2 column 11"]);
+    check_400(r#"{"price":1e400}"#, &["out of range", "line 1"]);
+    check_400(r#"{"price":-1e400}"#, &["line 1"]);
+    check_400(r#"{"price":Infinity}"#, &["line 1"]);
+    check_400(r#"{"quantity":05}"#, &["line 1"]);
+    check_400(r#"{"quantity":5"#, &["line 1"]);
+    check_400(r#"{"quantity":5} x"#, &["line 1"]);
+    check_400(r#"{'quantity':5}"#, &["line 1"]);
+    check_400(r#"{"title":"\ud800"}"#, &["line 1"]);
+    check_400(" ", &["line 1"]);
+    check_400(&"[".repeat(100_000), &["recursion"]);
+    check_400(&r#"{"a":"#.repeat(100_000), &["recursion"]);
+    check_refused(change(b"{\"title\":\"\xff\"}"), 400, &["line 1"]);
+}
+
+#[test]
+fn what_cannot_be_is_refused_by_field_value_and_range() {
+    for was in [
+        "-1",
+        "5.5",
+        "5.0",
+        "1000000001",
+        "18446744073709551616",
+        "\"5\"",
+        "true",
+        "a list of 1",
+    ] {
+        let sent = was.replace("a list of 1", "[5]");
+        let sent = format!(r#"{{"quantity":{sent}}}"#);
+        let shown = was.replace("18446744073709551616", "1.8446744073709552e19");
+        check_422(
+            &sent,
+            &["quantity", &format!("was {shown};"), "0 to 1000000000"],
+        );
+    }
+    for was in ["-1", "-0.01", "\"5\"", "false", "an object of 0 fields"] {
+        let sent = was.replace("an object of 0 fields", "{}");
+        check_422(
+            &format!(r#"{{"price":{sent}}}"#),
+            &["price", was, "from 0 on"],
+        );
+    }
+    let long = format!("\"{}\"", "x".repeat(TEXT_CHARS_MAX + 1));
+    for was in ["\"\"", "5", &long] {
+        check_422(
+            &format!(r#"{{"title":{was}}}"#),
+            &["title", "1 to 200 characters"],
+        );
+        check_422(
+            &format!(r#"{{"topic":{was}}}"#),
+            &["topic", "1 to 200 characters"],
+        );
+    }
+}
+
+#[test]
+fn what_is_no_object_of_known_fields_is_refused() {
+    for body in ["[]", "5", "null", "\"quantity\"", "true"] {
+        check_422(body, &["The body was", "object"]);
+    }
+    check_422(
+        r#"{"colour":1}"#,
+        &["\"colour\"", "quantity, price, title, topic"],
+    );
+    check_422(r#"{"Price":1}"#, &["\"Price\""]);
+    check_422(
+        r#"{"price":1,"quantity":2,"price":1}"#,
+        &["\"price\"", "twice"],
+    );
+    check_422(r#"{"price":null,"price":1}"#, &["\"price\"", "twice"]);
+}
+
+#[test]
+fn a_refusal_is_short_whatever_was_sent() {
+    let long = "x".repeat(60_000);
+    for body in [
+        format!(r#"{{"title":"{long}"}}"#),
+        format!(r#"{{"{long}":1}}"#),
+    ] {
+        let error = change(body.as_bytes()).unwrap_err();
+        assert!(error.message().len() < 200, "{error}");
+    }
+}
+
+#[test]
+fn orders_are_1_to_64_and_each_once() {
+    let orders = |orders: &str| change(format!(r#"{{"quantity":1,"orders":{orders}}}"#).as_bytes());
+    let (_, read) = orders(r#"["7.5; open=3; key=a","7.6; open=3"]"#).unwrap();
+    let texts: Vec<_> = read.unwrap().iter().map(Order::to_string).collect();
+    assert_eq!(texts, ["7.5; open=3; key=a", "7.6; open=3"]);
+    let many = |count: usize| {
+        let each: Vec<_> = (0..count).map(|i| format!("\"7.{i}; open=0\"")).collect();
+        format!("[{}]", each.join(","))
+    };
+    assert!(orders(&many(ORDERS_MAX)).is_ok());
+    check_refused(
+        orders(&many(ORDERS_MAX + 1)),
+        422,
+        &["a list of 65", "1 to 64"],
+    );
+    check_refused(orders("[]"), 422, &["a list of 0"]);
+    check_refused(orders("\"7.5; open=3\""), 422, &["orders"]);
+    check_refused(orders("[7]"), 422, &["orders was 7;", "open=3"]);
+    check_refused(orders(r#"["7.5"]"#), 422, &["\"7.5\""]);
+    check_refused(orders(r#"["7.5; open=3","7.5; open=4"]"#), 422, &["twice"]);
+    check_refused(
+        orders(r#"["7.5; open=3; key=a","7.6; open=3; key=a"]"#),
+        422,
+        &["twice"],
+    );
+}
+
+fn xen() -> NewBook {
+    NewBook {
+        id: Some(BookId(BOOK_ID_MAX)),
+        title: "Xen".into(),
+        topic: "Graduate School".into(),
+        quantity: 3,
+        price: 1.5,
+    }
+}
+
+#[test]
+fn a_new_book_is_read_as_it_is_written() {
+    let text = serde_json::to_vec(&xen()).unwrap();
+    assert_eq!(new_book(&text), Ok(xen()));
+    assert_eq!(new_books(&text), Ok(NewBooks::One(xen())));
+    let unnumbered = NewBook { id: None, ..xen() };
+    let text = serde_json::to_string(&unnumbered).unwrap();
+    assert_eq!(new_book(text.as_bytes()), Ok(unnumbered.clone()));
+    let null = text.replacen('{', r#"{"id":null,"#, 1);
+    assert_eq!(new_book(null.as_bytes()), Ok(unnumbered));
+}
+
+#[test]
+fn a_new_book_lacks_nothing_and_has_nothing_else() {
+    let text = serde_json::to_string(&xen()).unwrap();
+    let check = |from: &str, to: &str, parts: &[&str]| {
+        let changed = text.replace(from, to);
+        assert_ne!(text, changed);
+        check_refused(new_book(changed.as_bytes()), 422, parts);
+        check_refused(new_books(changed.as_bytes()), 422, parts);
+    };
+    check(r#","price":1.5"#, "", &["price was missing", "from 0 on"]);
+    check("\"Xen\"", "null", &["title was missing"]);
+    check(
+        "9007199254740991",
+        "0",
+        &["id was 0", "from 1 to 9007199254740991"],
+    );
+    check(
+        "9007199254740991",
+        "9007199254740992",
+        &["id was 9007199254740992"],
+    );
+    check("9007199254740991", "\"7\"", &["id was \"7\""]);
+    check("\"id\"", "\"isbn\"", &["\"isbn\" is not a field"]);
+    check("\"id\"", "\"orders\"", &["\"orders\" is not a field"]);
+    check_refused(new_book(b""), 400, &["line 1"]);
+    check_refused(new_book(b"[]"), 422, &["object"]);
+}
+
+#[test]
+fn in_a_list_each_book_is_judged_by_itself() {
+    let book = serde_json::to_string(&xen()).unwrap();
+    let NewBooks::Many(books) = new_books(format!("[{book},5,{book}]").as_bytes()).unwrap() else {
+        panic!("a list is answered by a list");
+    };
+    assert_eq!(
+        (&books[0], &books[2], books.len()),
+        (&Ok(xen()), &Ok(xen()), 3)
+    );
+    assert!(matches!(books[1], Err(Error::Invalid(_))));
+    assert_eq!(new_books(b"[]"), Ok(NewBooks::Many(Vec::new())));
+    let list = |count: usize| format!("[{}]", vec!["0"; count].join(","));
+    assert!(new_books(list(NEW_BOOKS_MAX).as_bytes()).is_ok());
+    check_refused(
+        new_books(list(NEW_BOOKS_MAX + 1).as_bytes()),
+        422,
+        &["a list of 1001", "1000"],
+    );
+    check_refused(new_books(format!("[{book},").as_bytes()), 400, &["line 1"]);
+}
