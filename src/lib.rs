@@ -2,6 +2,7 @@
 
 pub mod address;
 pub mod book;
+pub mod ending;
 pub mod error;
 pub mod judge;
 pub mod log;

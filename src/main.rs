@@ -5,13 +5,8 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use bazar::config::{self, Command};
+use bazar::ending::Ending;
 use bazar::{front_end, log, order};
-
-/// The settings are missing or wrong; `run.sh` does not start such a server again.
-const EXIT_SETTINGS: u8 = 2;
-
-/// The server could not start, or could not go on; started again it may.
-const EXIT_FAILURE: u8 = 1;
 
 fn main() -> ExitCode {
     let args: Vec<String> = env::args_os()
@@ -21,7 +16,7 @@ fn main() -> ExitCode {
     let variable = |name: &str| Some(env::var_os(name)?.to_string_lossy().into_owned());
     match config::parse(&args, &variable) {
         Ok(command) => run(command),
-        Err(message) => fail(&message, EXIT_SETTINGS),
+        Err(message) => fail(&Ending::Told(message)),
     }
 }
 
@@ -37,15 +32,15 @@ fn run(command: Command) -> ExitCode {
             log::init("front-end", settings.common.log);
             ended(front_end::start(settings))
         }
-        _ => fail("this command is not built yet", EXIT_SETTINGS),
+        _ => fail(&Ending::Told("this command is not built yet".into())),
     }
 }
 
 /// A server serves until something ends it.
-fn ended(outcome: Result<(), String>) -> ExitCode {
+fn ended(outcome: Result<(), Ending>) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
-        Err(message) => fail(&message, EXIT_FAILURE),
+        Err(ending) => fail(&ending),
     }
 }
 
@@ -55,7 +50,7 @@ fn print(text: &str) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-fn fail(message: &str, code: u8) -> ExitCode {
-    eprintln!("bazar: {message}");
-    ExitCode::from(code)
+fn fail(ending: &Ending) -> ExitCode {
+    let _ = writeln!(io::stderr(), "bazar: {ending}");
+    ExitCode::from(ending.exit_code())
 }

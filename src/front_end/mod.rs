@@ -29,6 +29,7 @@ use crate::address::Address;
 use crate::book::STAMP_MAX;
 use crate::config::{FrontEndSettings, Limits};
 use crate::contact::{Contact, LeaseOf, Time};
+use crate::ending::Ending;
 use crate::front_end::memory::Memory;
 use crate::front_end::tally::Tally;
 use crate::front_end::turns::Turns;
@@ -56,7 +57,7 @@ pub struct FrontEnd {
 /// Takes the port, greets every catalog once, says so on stdout, and serves; does not return while all is well.
 ///
 /// Fails with what could not be done.
-pub fn start(mut settings: FrontEndSettings) -> Result<(), String> {
+pub fn start(mut settings: FrontEndSettings) -> Result<(), Ending> {
     let listener = listening::bind(&mut settings.common)?;
     let front_end = FrontEnd::new(&settings)?;
     hello::start(&front_end.memory, &settings)?;

@@ -40,10 +40,8 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::ending::Ending;
 use crate::http::{Request, Response};
-
-/// The exit code of a process whose [`serve`] has returned: start it again.
-pub const EXIT_WORN_OUT: u8 = 70;
 
 /// How long a write waits for a client to read. Then the answer goes to a thread that has the time. Receiving threads wait
 /// no longer than that for anybody.
@@ -125,13 +123,13 @@ impl Serving {
 /// Serves, and does not return while all is well.
 ///
 /// Fails when the listener cannot be used, or when the server can no longer serve well: too many connections are lost, or
-/// descriptors have nearly run out for long. The process should exit with [`EXIT_WORN_OUT`] then and be started again;
+/// descriptors have nearly run out for long. The process should end with [`Ending::WornOut`] then and be started again;
 /// threads of this server go on until it does.
 pub fn serve(
     listener: TcpListener,
     serving: Serving,
     service: Arc<dyn Service>,
-) -> Result<(), String> {
+) -> Result<(), Ending> {
     let idle = serving.idle;
     inherit(&listener, idle).map_err(|error| format!("cannot use the listener: {error}"))?;
     let address = listener
@@ -139,7 +137,7 @@ pub fn serve(
         .map_err(|error| format!("cannot use the listener: {error}"))?;
     let address = reachable(address);
     let desk = Arc::new(desk::Desk::new(serving, service, address));
-    Err(keeper::keep(listener, desk, address)?)
+    Err(Ending::WornOut(keeper::keep(listener, desk, address)?))
 }
 
 /// Sets what accepted sockets inherit from the listener on Linux: tiny_http does not let anybody else near them.

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::sync::mpsc::channel;
 
 use crate::config::OrderSettings;
+use crate::ending::Ending;
 use crate::http::server::{self, Serving};
 use crate::listening;
 use crate::order::buy::Seller;
@@ -32,7 +33,7 @@ pub struct Orders {
 /// Takes the port, says so on stdout, and serves; does not return while all is well.
 ///
 /// Fails with what could not be done.
-pub fn start(mut settings: OrderSettings) -> Result<(), String> {
+pub fn start(mut settings: OrderSettings) -> Result<(), Ending> {
     let listener = listening::bind(&mut settings.common)?;
     let orders = Orders::new(&settings)?;
     let common = settings.common;
