@@ -51,7 +51,7 @@ impl<P: Peers> Replica<P> {
     pub(super) fn settling<'a>(&'a self, inner: &mut Inner, id: BookId) -> Option<Settling<'a, P>> {
         let desk = inner.desks.entry(id).or_default();
         let free = !std::mem::replace(&mut desk.settling, true);
-        free.then_some(Settling { replica: self, id })
+        free.then(|| Settling { replica: self, id })
     }
 
     /// Changes a desk, takes it away when nothing is left on it, and wakes who waits there.
