@@ -5,6 +5,8 @@
 //! answers `GET /metrics` writes them all on a [`Page`]. Reading them one after the other is no snapshot: figures of
 //! one page may differ by what happened meanwhile.
 
+mod check;
+
 use std::fmt::Write;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
@@ -136,6 +138,11 @@ impl Page {
     }
 }
 
+/// Reads a whole page as strictly as tests want it. Fails with the line and what is wrong about it.
+pub fn check(text: &str) -> Result<(), String> {
+    check::page(text)
+}
+
 fn sample(text: &mut String, name: &str, labels: &Labels, value: f64) {
     let pairs: Vec<_> = labels
         .iter()
@@ -182,7 +189,9 @@ a_total{route="a\\\"b\"\n"} 3
 # TYPE b gauge
 b -1.5
 "#;
-        assert_eq!(page.finish(), expected);
+        let text = page.finish();
+        assert_eq!(text, expected);
+        assert_eq!(check(&text), Ok(()));
     }
 
     #[test]
@@ -205,5 +214,6 @@ b -1.5
         ] {
             assert!(text.lines().any(|l| l == line), "{line} in {text}");
         }
+        assert_eq!(check(&text), Ok(()));
     }
 }
