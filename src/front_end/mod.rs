@@ -117,3 +117,6 @@ fn doubled(limits: Limits) -> Limits {
         whole: limits.whole * 2,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,201 @@
+//! What a customer hears when the servers behind answer this or that, or not at all.
+
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::thread;
+
+use super::*;
+use crate::http::server::Service;
+use crate::http::{Body, Method, Request, Response, split_path};
+
+/// What a server behind does with every request.
+#[derive(Clone, Copy)]
+enum Behind {
+    /// Answers so: status, a header, body.
+    Says(u16, &'static str, &'static str),
+    /// Takes the request and hangs up.
+    HangsUp,
+    /// Nobody listens there.
+    Refuses,
+}
+use Behind::{HangsUp, Refuses, Says};
+
+const BOOK: Behind = Says(
+    200,
+    "ETag: \"1-1\"",
+    r#"{"price":1.0,"quantity":4,"title":"t"}"#,
+);
+const UNSETTLED: Behind = Says(504, "X: y", r#"{"message":"not settled"}"#);
+const SOLD: &str = r#"{"message":"Book with the specified ID purchased","success":true}"#;
+const SELLS: Behind = Says(200, "X: y", SOLD);
+const BUSY: Behind = Says(503, "Retry-After: 1", r#"{"message":"busy"}"#);
+const CUT_OFF: Behind = Says(504, "Bazar-Outcome: none", r#"{"message":"no catalog"}"#);
+
+fn server(behind: Behind) -> Arc<Watch> {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = Address::of("127.0.0.1", listener.local_addr().unwrap().port());
+    if !matches!(behind, Refuses) {
+        thread::spawn(move || serve(&listener, behind));
+    }
+    let watch = Watch::new(address);
+    watch.found(true);
+    Arc::new(watch)
+}
+
+fn serve(listener: &TcpListener, behind: Behind) {
+    for connection in listener.incoming() {
+        let mut connection = connection.unwrap();
+        let mut head = Vec::new();
+        let mut piece = [0; 1024];
+        while !head.ends_with(b"\r\n\r\n") {
+            let n = connection.read(&mut piece).unwrap();
+            head.extend_from_slice(&piece[..n]);
+        }
+        if let Says(status, header, body) = behind {
+            let length = body.len();
+            let answer = format!(
+                "HTTP/1.1 {status} S\r\n{header}\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}"
+            );
+            connection.write_all(answer.as_bytes()).unwrap();
+        }
+    }
+}
+
+/// A front-end before these servers. Not in contact with the catalogs: it keeps nothing.
+fn front_end(catalogs: &[Behind], orders: &[Behind]) -> FrontEnd {
+    let turns = |servers: &[Behind]| Turns::new(servers.iter().map(|b| server(*b)).collect());
+    let limits = Limits {
+        connect: Duration::from_secs(10),
+        whole: Duration::from_secs(20),
+    };
+    let (origin, timing) = (Instant::now(), Default::default());
+    let silent = [Address::of("127.0.0.1", 1)];
+    let contact = Contact::new(
+        1,
+        LeaseOf::AllPeers,
+        timing,
+        &silent,
+        &[],
+        Time::now(origin),
+    );
+    FrontEnd {
+        memory: Arc::new(Memory::new(origin, contact, 0, 0)),
+        catalogs: turns(catalogs),
+        orders: turns(orders),
+        reads: Client::new(limits, None),
+        buys: Client::new(limits, None),
+        till: Till::new(),
+        tally: Tally::default(),
+        fetch_max: limits.whole,
+    }
+}
+
+fn ask(shop: &FrontEnd, method: Method, path: &str) -> Response {
+    shop.answer(&Request {
+        method,
+        segments: split_path(path).unwrap(),
+        query: None,
+        headers: Vec::new(),
+        body: Vec::new(),
+        id: "r".into(),
+    })
+}
+
+#[track_caller]
+fn check(response: &Response, status: u16, expected: &str) {
+    let body = match &response.body {
+        Body::Bytes(bytes) => bytes.as_slice(),
+        Body::Shared(bytes) => bytes,
+        _ => panic!("it has a body"),
+    };
+    let body = std::str::from_utf8(body).unwrap();
+    assert!(
+        response.status == status && body.contains(expected),
+        "{} {body}",
+        response.status
+    );
+}
+
+#[track_caller]
+fn check_lookup(catalogs: &[Behind], status: u16, expected: &str) {
+    let shop = front_end(catalogs, &[]);
+    check(&ask(&shop, Method::Get, "/lookup/1"), status, expected);
+}
+
+#[track_caller]
+fn check_buy(orders: &[Behind], status: u16, expected: &str, outcome: Option<&str>) {
+    let shop = front_end(&[], orders);
+    let response = ask(&shop, Method::Put, "/buy/1");
+    check(&response, status, expected);
+    let said = response
+        .headers
+        .iter()
+        .find(|(name, _)| *name == "Bazar-Outcome");
+    assert_eq!(said.map(|(_, value)| value.as_str()), outcome);
+}
+
+#[test]
+fn a_catalogs_5xx_is_passed_on_only_after_the_others_were_asked() {
+    check_lookup(&[UNSETTLED, BOOK], 200, "quantity");
+    check_lookup(&[UNSETTLED, Refuses], 504, "not settled");
+    check_lookup(&[Refuses, UNSETTLED], 504, "not settled");
+}
+
+#[test]
+fn a_catalog_that_is_gone_or_talks_nonsense_is_passed_over() {
+    check_lookup(
+        &[Refuses, HangsUp, Says(200, "X: y", "nonsense"), BOOK],
+        200,
+        "quantity",
+    );
+    check_lookup(
+        &[Says(404, "X: y", r#"{"message":"Not found"}"#)],
+        404,
+        "does not exist",
+    );
+}
+
+#[test]
+fn when_nobody_is_left_the_customer_hears_for_what() {
+    check_lookup(
+        &[Refuses, Refuses],
+        504,
+        "Could not connect to a server to lookup",
+    );
+    let shop = front_end(&[Refuses], &[]);
+    let search = ask(&shop, Method::Get, "/search/t");
+    check(&search, 504, "Could not connect to a server to search");
+    check_buy(
+        &[Refuses],
+        504,
+        "Could not connect to a server to buy",
+        Some("none"),
+    );
+}
+
+#[test]
+fn an_order_server_without_its_catalog_is_passed_over_but_a_busy_one_is_not() {
+    check_buy(&[CUT_OFF, SELLS], 200, SOLD, None);
+    check_buy(&[BUSY, SELLS], 503, "busy", Some("none"));
+    check_buy(&[CUT_OFF, Refuses], 504, "to buy", Some("none"));
+}
+
+#[test]
+fn after_a_broken_connection_the_next_sells_or_the_outcome_is_unknown() {
+    check_buy(&[HangsUp, SELLS], 200, SOLD, None);
+    check_buy(&[HangsUp, Refuses], 504, "to buy", Some("unknown"));
+    check_buy(&[HangsUp, BUSY], 503, "busy", Some("unknown"));
+}
+
+#[test]
+fn a_server_that_failed_is_tried_last_the_next_time() {
+    let shop = front_end(&[Refuses, BOOK], &[]);
+    check(&ask(&shop, Method::Get, "/lookup/1"), 200, "quantity");
+    let up: Vec<bool> = shop
+        .catalogs
+        .servers()
+        .iter()
+        .map(|server| server.up())
+        .collect();
+    assert_eq!(up, [false, true]);
+}
