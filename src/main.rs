@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use bazar::config::{self, Command};
 use bazar::ending::Ending;
-use bazar::{front_end, log, order};
+use bazar::{catalog, front_end, log, order};
 
 fn main() -> ExitCode {
     let args: Vec<String> = env::args_os()
@@ -24,6 +24,10 @@ fn run(command: Command) -> ExitCode {
     match command {
         Command::Help(text) => print(&text),
         Command::Version => print(&format!("bazar {}\n", env!("CARGO_PKG_VERSION"))),
+        Command::Catalog(settings) => {
+            log::init("catalog", settings.common.log);
+            ended(catalog::start(settings))
+        }
         Command::Order(settings) => {
             log::init("order", settings.common.log);
             ended(order::start(settings))

@@ -24,9 +24,9 @@ pub enum State {
     Unknown,
 }
 
-/// From one catalog to another.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+/// From one catalog to another. `wire.rs` says how it travels: the kind is in the path, the fields are the body.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
 pub enum Message {
     /// "I am up." Never waits.
     Hello { from: Address },
@@ -54,9 +54,9 @@ pub enum Message {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Entry(pub BookId, pub Version, pub State);
 
-/// The answer to a [`Message`].
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+/// The answer to a [`Message`]. As with those, the fields are the body.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
 pub enum Reply {
     /// To hello.
     Greeting(Greeting),

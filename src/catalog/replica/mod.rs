@@ -196,8 +196,16 @@ impl<P: Peers> Replica<P> {
 
     /// Whether anything is left to [`Replica::tend`].
     pub fn wants_tending(&self) -> bool {
+        self.lock().wants_tending()
+    }
+
+    /// Waits until there is something to tend, at most for `time`.
+    pub fn await_tending(&self, time: Duration) {
+        let until = self.in_time(time);
         let inner = self.lock();
-        inner.greeted && (inner.disk_refuses || !inner.caught_up || inner.shelf.any_unsettled())
+        if !inner.wants_tending() {
+            drop(self.wait(inner, Key::Contact, until));
+        }
     }
 
     fn holds(&self, rule: Rule) -> bool {
@@ -321,6 +329,10 @@ impl<P: Peers> Replica<P> {
 }
 
 impl Inner {
+    fn wants_tending(&self) -> bool {
+        self.greeted && (self.disk_refuses || !self.caught_up || self.shelf.any_unsettled())
+    }
+
     /// Something may have been missed: nothing that is here is known to be the newest any more.
     fn clear(&mut self) {
         self.shelf.clear();

@@ -1,0 +1,200 @@
+//! The catalog's whole interface.
+
+use serde_json::{Value, json};
+
+use super::answers;
+use super::wire;
+use super::{Catalog, tally};
+use crate::book::BookId;
+use crate::catalog::if_match::IfMatch;
+use crate::catalog::replica::write::Update;
+use crate::error::{Error, Result};
+use crate::http::Method::{Get, Head, Post, Put};
+use crate::http::server::{Lane, Service};
+use crate::http::{Request, Response};
+use crate::judge::{self, NewBooks};
+use crate::metrics::Page;
+use crate::orders::Order;
+
+impl Catalog {
+    /// Every request but the common ones.
+    fn route(&self, request: &Request) -> Result<Response> {
+        match (request.method, request.path().as_slice()) {
+            (_, ["query", _, ""] | ["query", "", _] | ["update" | "rep", ""]) => {
+                Err(Error::NoSuchPath)
+            }
+            (Get, ["query", "item", id]) => self.query_item(id, request),
+            (Get, ["query", "topic", text]) => answers::search(self, text, request),
+            (Get, ["query", _, _]) => Err(Error::NoSuchQuery),
+            (_, ["query", _, _]) => Err(Error::MethodNotAllowed("GET, HEAD")),
+            (Put, ["update", id]) => self.update(id, request),
+            (_, ["update", _]) => Err(Error::MethodNotAllowed("PUT")),
+            (Post, ["add"]) => self.add(request),
+            (_, ["add"]) => Err(Error::MethodNotAllowed("POST")),
+            (Get, ["dump", ""]) => Ok(answers::dump(self)),
+            (_, ["dump", ""]) => Err(Error::MethodNotAllowed("GET, HEAD")),
+            (Put, ["rep", kind]) => self.receive(kind, None, request),
+            (Put, ["rep", kind, id]) => self.receive(kind, Some(id), request),
+            (_, ["rep", kind] | ["rep", kind, _]) if wire::KINDS.contains(kind) => {
+                Err(Error::MethodNotAllowed("PUT"))
+            }
+            _ => Err(Error::NoSuchPath),
+        }
+    }
+
+    /// The catalog, unlike the front-end, does not judge ids: what is not a number is no book's.
+    fn query_item(&self, id: &str, request: &Request) -> Result<Response> {
+        let id = BookId::parse(id).ok_or(Error::NotFound)?;
+        let orders = shown_orders(request)?;
+        Ok(answers::item(&self.replica.read(id, &orders)?))
+    }
+
+    fn update(&self, id: &str, request: &Request) -> Result<Response> {
+        let id = BookId::parse(id).ok_or(Error::NotFound)?;
+        let if_match = request.header("If-Match").map(IfMatch::parse).transpose()?;
+        let (change, together) = judge::change(&request.body)?;
+        let all_or_none = together.is_some();
+        let orders = match together {
+            Some(orders) => orders,
+            None => request.order()?.into_iter().collect(),
+        };
+        let update = Update {
+            change,
+            if_match,
+            orders,
+            all_or_none,
+        };
+        let outcome = self.replica.update(id, &update);
+        self.tally.write(&update, &outcome);
+        Ok(answers::updated(&outcome?))
+    }
+
+    /// One book, or a list of them, each judged and added by itself.
+    fn add(&self, request: &Request) -> Result<Response> {
+        let list = match judge::new_books(&request.body)? {
+            NewBooks::One(book) => {
+                let added = self
+                    .replica
+                    .add(&[book])
+                    .pop()
+                    .expect("one outcome for one book");
+                return Ok(answers::added(&*added?));
+            }
+            NewBooks::Many(list) => list,
+        };
+        let fine: Vec<_> = list
+            .iter()
+            .filter_map(|book| book.as_ref().ok().cloned())
+            .collect();
+        let mut added = self.replica.add(&fine).into_iter();
+        let line = |book: Result<_>| {
+            let added = book.and_then(|_| added.next().expect("one outcome for each fine book"));
+            match added {
+                Ok(book) => json!({"status": 201, "body": answers::whole(&book)}),
+                Err(error) => answers::error_line(&error),
+            }
+        };
+        Ok(Response::json(
+            200,
+            &list.into_iter().map(line).collect::<Vec<Value>>(),
+        ))
+    }
+
+    fn receive(&self, kind: &str, id: Option<&str>, request: &Request) -> Result<Response> {
+        let message = wire::message(kind, id, &request.body)?;
+        Ok(wire::response(&self.replica.receive(message)?))
+    }
+}
+
+/// The orders that a read shows: one `Bazar-Order` header for each, with its customer's key in it or, for one alone, in
+/// `Idempotency-Key`.
+fn shown_orders(request: &Request) -> Result<Vec<Order>> {
+    let malformed =
+        || Error::BadRequest("Bazar-Order must be <start>.<count>; open=<count>".into());
+    let headers = request.headers_of("Bazar-Order");
+    let orders: Option<Vec<Order>> = headers.map(Order::parse_with_key).collect();
+    let mut orders = orders.ok_or_else(malformed)?;
+    if let ([order], Some(key)) = (orders.as_mut_slice(), request.key()?) {
+        order.key = Some(key);
+    }
+    Ok(orders)
+}
+
+impl Service for Catalog {
+    fn lane(&self, request: &Request) -> Lane {
+        match request.path().as_slice() {
+            ["rep", "get", ..] => Lane::Asks,
+            ["rep", "update" | "claim", ..] => Lane::Writes,
+            ["rep", "hello" | "check" | "confirm", ..] => Lane::Here,
+            // Long ones: not on the thread that receives.
+            ["rep", "page" | "fetch", ..] => Lane::Writes,
+            _ => Lane::Customers,
+        }
+    }
+
+    fn at_once(&self, request: &Request) -> Option<Response> {
+        let path = request.path();
+        let (Get | Head, ["query", "item", id]) = (request.method, path.as_slice()) else {
+            return None;
+        };
+        let orders = shown_orders(request).ok()?;
+        match self.replica.read_at_once(BookId::parse(id)?, &orders)? {
+            Ok(read) => Some(answers::item(&read)),
+            Err(error) => Some(error.into()),
+        }
+    }
+
+    fn answer(&self, request: &Request) -> Response {
+        match self.route(request) {
+            Ok(response) => response,
+            Err(error) => answers::failure(error, request.method),
+        }
+    }
+
+    fn route(&self, request: &Request) -> &'static str {
+        match request.path().as_slice() {
+            ["query", "item", _] => "/query/item/<id>",
+            ["query", "topic", _] => "/query/topic/<text>",
+            ["update", _] => "/update/<id>",
+            ["add"] => "/add",
+            ["dump", ""] => "/dump/",
+            ["rep", "hello", ..] => "/rep/hello",
+            ["rep", "get", ..] => "/rep/get",
+            ["rep", "check", ..] => "/rep/check",
+            ["rep", "update", ..] => "/rep/update",
+            ["rep", "confirm", ..] => "/rep/confirm",
+            ["rep", "page", ..] => "/rep/page",
+            ["rep", "fetch", ..] => "/rep/fetch",
+            ["rep", "claim", ..] => "/rep/claim",
+            _ => "other",
+        }
+    }
+
+    /// Customers have no business with a catalog.
+    fn open_door(&self, _: &Request) -> bool {
+        false
+    }
+
+    fn ready(&self) -> std::result::Result<(), Vec<String>> {
+        let health = self.replica.health();
+        let mut missing = Vec::new();
+        if !health.lease {
+            missing.push("contact with every live catalog".into());
+        }
+        if !health.caught_up {
+            missing.push("catching up with the other catalogs".into());
+        }
+        if health.disk_refuses {
+            missing.push("a disk that takes writes".into());
+        }
+        if missing.is_empty() {
+            Ok(())
+        } else {
+            Err(missing)
+        }
+    }
+
+    fn metrics(&self, page: &mut Page) {
+        tally::show(self, page);
+    }
+}

@@ -1,0 +1,372 @@
+//! The words between catalogs as HTTP: `PUT /rep/<kind>`, or `/rep/<kind>/<id>` where a message is about one book, with a
+//! JSON body.
+//!
+//! | answer | means |
+//! |---|---|
+//! | 200 | as asked: greeting, book, page, … |
+//! | 403 to hello | the sender is not in the settings |
+//! | 409 | nothing newer (get), or the books that stand against what was sent |
+//! | anything else | no answer |
+
+use std::fmt::Display;
+use std::sync::Arc;
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::json;
+
+use crate::address::Address;
+use crate::book::{Book, BookId, Rank, Version};
+use crate::catalog::protocol::{Entry, Message, Outcome, Reply, State};
+use crate::contact::Greeting;
+use crate::error::{Error, Result};
+use crate::http::Response;
+use crate::http::client::{Answer, Failure};
+
+#[derive(Deserialize)]
+struct Hello {
+    from: Address,
+}
+
+#[derive(Deserialize)]
+struct Get {
+    id: BookId,
+    requesters: Vec<Address>,
+    best: Option<Rank>,
+}
+
+#[derive(Deserialize)]
+struct Check {
+    id: BookId,
+    rank: Option<Rank>,
+}
+
+#[derive(Deserialize)]
+struct Update {
+    books: Vec<Arc<Book>>,
+}
+
+#[derive(Deserialize)]
+struct Versions {
+    versions: Vec<(BookId, Version)>,
+}
+
+#[derive(Deserialize)]
+struct Page {
+    after: Option<BookId>,
+    limit: usize,
+}
+
+#[derive(Deserialize)]
+struct Fetch {
+    ids: Vec<BookId>,
+}
+
+#[derive(Deserialize)]
+struct Known {
+    book: Arc<Book>,
+    state: State,
+}
+
+#[derive(Deserialize)]
+struct Against {
+    against: Vec<(Arc<Book>, State)>,
+}
+
+#[derive(Deserialize)]
+struct Entries {
+    entries: Vec<Entry>,
+}
+
+#[derive(Deserialize)]
+struct Books {
+    books: Vec<(Arc<Book>, State)>,
+}
+
+#[derive(Deserialize)]
+struct Differ {
+    differ: Vec<BookId>,
+}
+
+/// The kinds of message, as they stand in the path.
+pub const KINDS: [&str; 8] = [
+    "hello", "get", "check", "update", "confirm", "page", "fetch", "claim",
+];
+
+/// The path that a message is put to.
+pub fn path(message: &Message) -> String {
+    let kind = kind(message);
+    match about(message) {
+        Some(id) => format!("/rep/{kind}/{id}"),
+        None => format!("/rep/{kind}"),
+    }
+}
+
+fn kind(message: &Message) -> &'static str {
+    match message {
+        Message::Hello { .. } => "hello",
+        Message::Get { .. } => "get",
+        Message::Check { .. } => "check",
+        Message::Update { .. } => "update",
+        Message::Confirm { .. } => "confirm",
+        Message::Page { .. } => "page",
+        Message::Fetch { .. } => "fetch",
+        Message::Claim { .. } => "claim",
+    }
+}
+
+/// The one book that a message is about.
+fn about(message: &Message) -> Option<BookId> {
+    match message {
+        Message::Get { id, .. } | Message::Check { id, .. } => Some(*id),
+        Message::Update { books } if books.len() == 1 => Some(books[0].id),
+        Message::Confirm { versions } if versions.len() == 1 => Some(versions[0].0),
+        _ => None,
+    }
+}
+
+/// Reads a message. Fails with 400 when the body is not JSON, with 422 when it is not such a message, or when the path is
+/// about another book than the body.
+pub fn message(kind: &str, id: Option<&str>, body: &[u8]) -> Result<Message> {
+    let message = match kind {
+        "hello" => read(body).map(|Hello { from }| Message::Hello { from }),
+        "get" => read(body).map(
+            |Get {
+                 id,
+                 requesters,
+                 best,
+             }| Message::Get {
+                id,
+                requesters,
+                best,
+            },
+        ),
+        "check" => read(body).map(|Check { id, rank }| Message::Check { id, rank }),
+        "update" => read(body).map(|Update { books }| Message::Update { books }),
+        "confirm" => read(body).map(|Versions { versions }| Message::Confirm { versions }),
+        "page" => read(body).map(|Page { after, limit }| Message::Page { after, limit }),
+        "fetch" => read(body).map(|Fetch { ids }| Message::Fetch { ids }),
+        "claim" => read(body).map(|Versions { versions }| Message::Claim { versions }),
+        _ => Err(Error::NoSuchPath),
+    }?;
+    let wanted = id
+        .map(|id| BookId::parse(id).ok_or(Error::NotFound))
+        .transpose()?;
+    if wanted.is_some() && wanted != about(&message) {
+        return Err(Error::Invalid(
+            "The path and the body are about different books".into(),
+        ));
+    }
+    Ok(message)
+}
+
+fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T> {
+    serde_json::from_slice(body).map_err(|error| match error.is_data() {
+        true => Error::Invalid(format!("No such message: {error}")),
+        false => Error::BadRequest(format!("The body is not JSON: {error}")),
+    })
+}
+
+/// The answer to a message over HTTP.
+pub fn response(reply: &Reply) -> Response {
+    match reply {
+        Reply::Stranger => Response::json(
+            403,
+            &json!({"message": "You are not in this catalog's CATALOG_ADDRESSES or FRONT_END_ADDRESS"}),
+        ),
+        Reply::NothingNewer => {
+            Response::json(409, &json!({"message": "Nothing newer from here on"}))
+        }
+        Reply::Better { .. } => Response::json(409, reply),
+        Reply::Updated { against } if !against.is_empty() => Response::json(409, reply),
+        Reply::Updated { .. } | Reply::Fine | Reply::Confirmed => Response::json(200, &json!({})),
+        _ => Response::json(200, reply),
+    }
+}
+
+/// What came of a message, from what came over HTTP.
+pub fn outcome(message: &Message, answer: std::result::Result<Answer, Failure>) -> Outcome {
+    match answer {
+        Err(Failure::Refused(_)) => Outcome::Refused,
+        Err(_) => Outcome::Silent,
+        Ok(answer) => reply(message, &answer).map_or(Outcome::Silent, Outcome::Reply),
+    }
+}
+
+/// Reads an answer. `None`: it cannot be one.
+fn reply(message: &Message, answer: &Answer) -> Option<Reply> {
+    let body = &answer.body;
+    let reply = match (message, answer.status) {
+        (Message::Hello { .. }, 200) => Reply::Greeting(sane::<Greeting>(body)?),
+        (Message::Hello { .. }, 403) => Reply::Stranger,
+        (Message::Get { id, .. }, 200) => {
+            let Known { book, state } = sane(body)?;
+            (book.id == *id && book.flaw().is_none()).then_some(Reply::Known { book, state })?
+        }
+        (Message::Get { .. }, 409) => Reply::NothingNewer,
+        (Message::Check { .. }, 200) => Reply::Fine,
+        (Message::Check { id, .. }, 409) => {
+            let Known { book, state } = sane(body)?;
+            (book.id == *id && book.flaw().is_none()).then_some(Reply::Better { book, state })?
+        }
+        (Message::Update { .. }, 200) => Reply::Updated {
+            against: Vec::new(),
+        },
+        (Message::Update { books }, 409) => {
+            let Against { against } = sane(body)?;
+            let sent = |id| books.iter().any(|book| book.id == id);
+            let fine = against
+                .iter()
+                .all(|(book, _)| sent(book.id) && book.flaw().is_none());
+            (fine && !against.is_empty()).then_some(Reply::Updated { against })?
+        }
+        (Message::Confirm { .. }, 200) => Reply::Confirmed,
+        (Message::Page { .. }, 200) => Reply::Page {
+            entries: sane::<Entries>(body)?.entries,
+        },
+        (Message::Fetch { .. }, 200) => Reply::Books {
+            books: sane::<Books>(body)?.books,
+        },
+        (Message::Claim { .. }, 200) => Reply::Claimed {
+            differ: sane::<Differ>(body)?.differ,
+        },
+        (_, status) => return nonsense(&format!("status {status}")),
+    };
+    Some(reply)
+}
+
+/// Reads a body that a peer sent. What cannot be is dropped, with a line in the log.
+fn sane<T: DeserializeOwned>(body: &[u8]) -> Option<T> {
+    serde_json::from_slice(body).map_or_else(|error| nonsense(&error), Some)
+}
+
+fn nonsense<T>(why: &dyn Display) -> Option<T> {
+    crate::log::debug("a peer's answer was dropped", &[("reason", why)]);
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::book::Version;
+
+    fn book(id: u64) -> Arc<Book> {
+        Arc::new(Book {
+            id: BookId(id),
+            title: "T".into(),
+            topic: "t".into(),
+            quantity: 3,
+            price: 2.5,
+            version: Version {
+                number: 1,
+                stamp: 2,
+            },
+            came_true: true,
+            apart: None,
+            orders: Default::default(),
+        })
+    }
+
+    #[track_caller]
+    fn travels(sent: Message) {
+        let path = path(&sent);
+        let parts: Vec<&str> = path.split('/').skip(2).collect();
+        let body = serde_json::to_vec(&sent).unwrap();
+        let got = message(parts[0], parts.get(1).copied(), &body);
+        assert_eq!(got, Ok(sent), "{path} {}", String::from_utf8_lossy(&body));
+    }
+
+    #[test]
+    fn a_message_arrives_as_it_was_sent() {
+        let versions = vec![(BookId(7), book(7).version)];
+        travels(Message::Hello {
+            from: Address::parse("http://a:1").unwrap(),
+        });
+        travels(Message::Get {
+            id: BookId(7),
+            requesters: vec![],
+            best: Some((1, true, 2)),
+        });
+        travels(Message::Check {
+            id: BookId(7),
+            rank: None,
+        });
+        travels(Message::Update {
+            books: vec![book(7)],
+        });
+        travels(Message::Update {
+            books: vec![book(7), book(8)],
+        });
+        travels(Message::Confirm {
+            versions: versions.clone(),
+        });
+        travels(Message::Page {
+            after: Some(BookId(7)),
+            limit: 10,
+        });
+        travels(Message::Fetch {
+            ids: vec![BookId(7)],
+        });
+        travels(Message::Claim { versions });
+    }
+
+    #[test]
+    fn an_answer_arrives_as_it_was_given() {
+        let get = Message::Get {
+            id: BookId(7),
+            requesters: vec![],
+            best: None,
+        };
+        let update = Message::Update {
+            books: vec![book(7)],
+        };
+        let page = Message::Page {
+            after: None,
+            limit: 9,
+        };
+        let known = Reply::Known {
+            book: book(7),
+            state: State::Valid,
+        };
+        let against = Reply::Updated {
+            against: vec![(book(7), State::Tentative)],
+        };
+        let entries = vec![Entry(BookId(7), book(7).version, State::Unknown)];
+        for (message, reply) in [
+            (&get, known),
+            (&get, Reply::NothingNewer),
+            (&update, against),
+            (&page, Reply::Page { entries }),
+        ] {
+            let response = response(&reply);
+            let crate::http::Body::Bytes(body) = response.body else {
+                panic!("no body")
+            };
+            let answer = Answer {
+                status: response.status,
+                headers: Vec::new(),
+                body,
+            };
+            assert_eq!(outcome(message, Ok(answer)), Outcome::Reply(reply));
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_is_no_answer() {
+        let get = Message::Get {
+            id: BookId(7),
+            requesters: vec![],
+            best: None,
+        };
+        let wrong_book = json!({"book": *book(8), "state": "valid"}).to_string();
+        let huge = r#"{"book":{"id":7,"title":"T","topic":"t","quantity":1,"price":1.0,"version":"9223372036854775808-1"},"state":"valid"}"#;
+        for body in ["", "{}", "[1,2", &wrong_book, huge] {
+            let answer = Answer {
+                status: 200,
+                headers: Vec::new(),
+                body: body.into(),
+            };
+            assert_eq!(outcome(&get, Ok(answer)), Outcome::Silent, "{body}");
+        }
+    }
+}
