@@ -12,6 +12,7 @@
 //! Not done: redirects, proxies (not even those of the environment: servers call each other directly), cookies,
 //! compression, TLS.
 
+use std::fmt;
 use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -36,7 +37,7 @@ const IDLE_MAX: usize = 1024;
 const IDLE_AGE_MAX: Duration = Duration::from_secs(5);
 
 /// Calls other servers. Clones share the kept connections.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Client {
     agent: Agent,
     limits: Limits,
@@ -239,7 +240,7 @@ impl Call<'_> {
 
     /// Tells definite failures from the others. Only what certainly came before sending is definite.
     fn failure(&self, error: ureq::Error) -> Failure {
-        let say = |why: &dyn std::fmt::Display| format!("{} {}: {why}", self.method(), self.url);
+        let say = |why: &dyn fmt::Display| format!("{} {}: {why}", self.method(), self.url);
         match error {
             ureq::Error::Other(other) => match other.downcast_ref::<Unconnected>() {
                 Some(failure) if failure.refused => Failure::Refused(say(failure)),
@@ -270,6 +271,13 @@ fn broke(error: &ureq::Error) -> bool {
             | ErrorKind::ConnectionAborted
             | ErrorKind::BrokenPipe
     )
+}
+
+impl fmt::Debug for Client {
+    /// Without the token, which must not get into a log.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Client({:?})", self.limits)
+    }
 }
 
 impl Answer {

@@ -133,6 +133,7 @@ fn head_and_body_arrive_with_the_token() {
     }
     assert!(next().ends_with("\r\n\r\n[]"));
     assert!(next().contains("content-length: 0\r\n"));
+    assert!(!format!("{client:?}").contains("secret"));
 }
 
 #[test]
