@@ -19,4 +19,5 @@ pub mod watch;
 
 pub mod catalog;
 pub mod front_end;
+pub mod import;
 pub mod order;

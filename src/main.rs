@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use bazar::config::{self, Command};
 use bazar::ending::Ending;
-use bazar::{catalog, front_end, log, order};
+use bazar::{catalog, front_end, import, log, order};
 
 fn main() -> ExitCode {
     let args: Vec<String> = env::args_os()
@@ -36,7 +36,10 @@ fn run(command: Command) -> ExitCode {
             log::init("front-end", settings.common.log);
             ended(front_end::start(settings))
         }
-        _ => fail(&Ending::Told("this command is not built yet".into())),
+        Command::Import(settings) => match import::run(&settings) {
+            Ok(summary) => print(&format!("{summary}\n")),
+            Err(message) => fail(&message.into()),
+        },
     }
 }
 

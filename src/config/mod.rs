@@ -88,11 +88,19 @@ pub struct FrontEndSettings {
 #[derive(Clone, Debug, PartialEq)]
 pub struct ImportSettings {
     pub catalog: Address,
+    /// `-`: standard input.
     pub file: PathBuf,
     /// Whether bad lines are reported and skipped, rather than the end.
     pub skip_bad: bool,
+    /// How many books go in one request.
+    pub batch: usize,
+    /// The line to begin at, from 1.
+    pub from_line: u64,
     pub token: Option<String>,
 }
+
+/// A catalog adds at most this many books in one request.
+const ADDED_MAX: u64 = 1000;
 
 /// Times are at most an hour: more is a slip of the keyboard.
 const MS_MAX: u64 = 3_600_000;
@@ -175,6 +183,8 @@ fn import(values: &Values) -> Result<ImportSettings, String> {
         catalog: values.address("CATALOG")?,
         file: values.argument("FILE")?.into(),
         skip_bad: values.flag("SKIP_BAD"),
+        batch: values.number("BATCH", 1, ADDED_MAX)? as usize,
+        from_line: values.number("FROM_LINE", 1, u64::MAX)?,
         token: token(values)?,
     })
 }

@@ -83,7 +83,7 @@ impl Program {
             Program::Order => "sells copies: reads the book from its catalog and writes it back",
             Program::FrontEnd => "what customers talk to: search, lookup and buy, with two caches",
             Program::Import => {
-                "adds the books of FILE, a JSON array or JSON lines, to a running shop"
+                "adds the books of FILE (- is standard input), a JSON array or JSON lines, to a running shop"
             }
         }
     }
@@ -276,6 +276,18 @@ fn import() -> Vec<Row> {
             "",
             Or("stop at the first"),
             "report bad books and go on",
+        ),
+        row(
+            "BATCH",
+            "NUMBER",
+            Is("1000"),
+            "how many books go in one request, at most 1000",
+        ),
+        row(
+            "FROM_LINE",
+            "NUMBER",
+            Is("1"),
+            "begin at this line: for books without ids, after a break. Books with ids need it not: run the same import again, and nothing is added twice",
         ),
         token(),
     ]

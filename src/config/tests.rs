@@ -89,6 +89,8 @@ fn an_import_has_a_catalog_and_a_file() {
         catalog: address("http://c"),
         file: "books.json".into(),
         skip_bad: true,
+        batch: 1000,
+        from_line: 1,
         token: Some("t".into()),
     };
     assert_eq!(run(line), Ok(Command::Import(expected)));

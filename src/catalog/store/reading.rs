@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use serde::de::DeserializeOwned;
 
-use crate::book::{Book, BookId, QUANTITY_MAX, TEXT_CHARS_MAX};
+use crate::book::{Book, BookId};
 
 /// Makes equal topics one `Arc`: a million books have perhaps a thousand topics.
 #[derive(Default)]
@@ -55,7 +55,7 @@ pub fn parse<T: DeserializeOwned + Into<Book>>(
         } else if !seen.insert(book.id) {
             Some("is there already".to_string())
         } else {
-            flaw(&book).map(|flaw| format!("has {flaw}"))
+            book.flaw().map(|flaw| format!("has {flaw}"))
         };
         if let Some(flaw) = flaw {
             let (line, column) = place(text, index);
@@ -68,18 +68,6 @@ pub fn parse<T: DeserializeOwned + Into<Book>>(
         books.push(book);
     }
     Ok(())
-}
-
-/// What cannot be true of any book, if anything.
-fn flaw(book: &Book) -> Option<&'static str> {
-    let fits = |text: &str| (1..=TEXT_CHARS_MAX).contains(&text.chars().count());
-    match book {
-        _ if QUANTITY_MAX < book.quantity => Some("a quantity that is too large"),
-        _ if !(book.price.is_finite() && 0.0 <= book.price) => Some("a price that cannot be"),
-        _ if !fits(&book.title) => Some("a title that is empty or too long"),
-        _ if !fits(&book.topic) => Some("a topic that is empty or too long"),
-        _ => None,
-    }
 }
 
 fn outside(ids: &RangeInclusive<BookId>) -> String {

@@ -256,6 +256,16 @@ fn a_disk_that_refuses_loses_nothing_and_works_again() {
 }
 
 #[test]
+fn a_save_that_failed_leaves_no_temporary_file() {
+    let place = Place::new();
+    let (store, books) = place.open().unwrap();
+    fs::remove_file(place.file()).unwrap();
+    fs::create_dir(place.file()).unwrap();
+    Memory::of(books).save(&store, &[1]).unwrap_err();
+    assert_eq!(place.names(), [FIRST]);
+}
+
+#[test]
 fn one_of_several_files_that_cannot_be_saved_fails_the_save() {
     let place = Place::new();
     let (store, _) = place.open().unwrap();
