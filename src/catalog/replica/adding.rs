@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::round::Load;
+use super::spread::Load;
 use super::{Inner, Replica};
 use crate::book::{Book, BookId, STAMP_MAX, Version};
 use crate::catalog::protocol::{Key, Peers, State, Void};

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Replica;
-use super::round::Load;
 use super::rules::Rule;
+use super::spread::Load;
 use crate::book::{Book, BookId, Version};
 use crate::catalog::protocol::{Entry, Key, Message, Outcome, Peers, Reply, State, Void};
 use crate::error::{Error, Result};
@@ -223,7 +223,7 @@ impl<P: Peers> Replica<P> {
                 return Err(Error::Invalid(format!("book {} cannot be", book.id)));
             }
             if self.rank_here(&inner, book.id) < Some(self.rank(book)) {
-                super::note_dropped(inner.shelf.book(book.id), book);
+                super::copies::note_dropped(inner.shelf.book(book.id), book);
                 let state = if *state == State::Tentative {
                     *state
                 } else {

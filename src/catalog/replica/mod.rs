@@ -4,20 +4,25 @@
 //! ([`Replica::receive`]), and by its owner's two loops ([`Replica::tick`], [`Replica::tend`]). What it needs of the world
 //! it asks of its [`Peers`].
 //!
-//! - `hello.rs`: contact. - `round.rs`: one message to many. - `write.rs`: an update, steps 1 to 7. - `settle.rs`: reading a
-//!   copy of which too little is known. - `receive.rs`: what other catalogs say. - `catch_up.rs`: settling all, in bulk.
-//!   - `adding.rs`: new books.
+//! - `hello.rs`: contact.
+//! - `write.rs`: an update, steps 1 to 7; of these `spread.rs` is step 4, `void.rs` step 6. `adding.rs`: new books.
+//! - `settle.rs`: reading a copy of which too little is known. `catch_up.rs`: settling all, in bulk.
+//! - `receive.rs`: what other catalogs say.
+//! - `round.rs`, `queue.rs`, `copies.rs`: what these have in common.
 //!
 //! One mutex guards all state. It is never held across a message, the disk, or a wait.
 
 mod adding;
 mod catch_up;
+mod copies;
 mod hello;
 mod queue;
 mod receive;
 mod round;
 pub mod rules;
 mod settle;
+mod spread;
+mod void;
 pub mod write;
 
 use std::collections::HashMap;
@@ -30,7 +35,6 @@ use crate::catalog::protocol::{Key, Outcome, Peers, State};
 use crate::catalog::shelf::{Census, Shelf};
 use crate::contact::{Contact, LeaseOf, Time, Timing};
 use crate::error::{Error, Result};
-use crate::log;
 use crate::orders::{Order, OrderId};
 use queue::Desk;
 use rules::{Rule, Rules};
@@ -253,71 +257,6 @@ impl<P: Peers> Replica<P> {
         inner.shelf.book(id).map(|book| self.rank(book))
     }
 
-    /// Puts the files of these books on disk. Notes what is on disk then, or that the disk refuses.
-    fn save(&self, ids: &[BookId]) -> Result<()> {
-        let read = |first, last| self.lock().shelf.range(first, last);
-        let wanted: Vec<_> = {
-            let inner = self.lock();
-            ids.iter()
-                .filter_map(|id| Some((*id, inner.shelf.version(*id)?)))
-                .collect()
-        };
-        let outcome = self.world.save(ids, &read);
-        let mut inner = self.lock();
-        let refused = outcome.is_err();
-        if std::mem::replace(&mut inner.disk_refuses, refused) != refused {
-            log::warn(
-                if refused {
-                    "disk refuses"
-                } else {
-                    "disk is back"
-                },
-                &[],
-            );
-        }
-        outcome.map_err(Error::DiskRefuses)?;
-        for (id, version) in wanted {
-            inner.shelf.saved(id, version);
-        }
-        Ok(())
-    }
-
-    /// Takes over a copy that another catalog sent, if it is better. It is valid here when it was `state` valid there and
-    /// contact was not lost since `clears`. Returns once it is on disk.
-    fn adopt(&self, book: Arc<Book>, state: State, clears: u64) -> Result<()> {
-        let (id, version) = (book.id, book.version);
-        let mut inner = self.lock();
-        if inner.shelf.version(id) == Some(version) {
-            if book.came_true && self.holds(Rule::Sticky) {
-                inner.shelf.came_true(id, version);
-            }
-            if state == State::Tentative && inner.shelf.state(id) == State::Unknown {
-                inner.shelf.set_state(id, State::Tentative);
-            }
-        } else if self.rank_here(&inner, id) < Some(self.rank(&book)) {
-            note_dropped(inner.shelf.book(id), &book);
-            let state = if state == State::Valid {
-                State::Unknown
-            } else {
-                state
-            };
-            inner.shelf.put(book, state);
-        }
-        let on_disk = inner.shelf.on_disk(id, version);
-        drop(inner);
-        if !on_disk {
-            self.save(&[id])?;
-        }
-        let mut inner = self.lock();
-        let same = inner.shelf.version(id) == Some(version) && inner.clears == clears;
-        if same && state == State::Valid {
-            inner.shelf.set_state(id, State::Valid);
-        }
-        drop(inner);
-        self.world.wake(Key::Book(id));
-        Ok(())
-    }
-
     /// The copy, what is known of it, and whether it is on disk: for tests of what no customer sees.
     #[cfg(test)]
     pub fn peek(&self, id: BookId) -> Option<(Arc<Book>, State, bool)> {
@@ -338,25 +277,5 @@ impl Inner {
         self.shelf.clear();
         self.clears += 1;
         self.caught_up = false;
-    }
-}
-
-/// A copy that came true on one side of a cut gives way to the other side's: nothing vanishes silently.
-fn note_dropped(ours: Option<&Arc<Book>>, theirs: &Book) {
-    let Some(ours) = ours.filter(|ours| ours.came_true && ours.apart.is_some()) else {
-        return;
-    };
-    if ours.apart != theirs.apart {
-        let fields: [(&str, &dyn std::fmt::Display); 5] = [
-            ("book", &ours.id),
-            ("dropped", &ours.version),
-            ("dropped_quantity", &ours.quantity),
-            ("kept", &theirs.version),
-            ("kept_quantity", &theirs.quantity),
-        ];
-        log::warn(
-            "a copy from the other side of a cut takes the place of ours",
-            &fields,
-        );
     }
 }

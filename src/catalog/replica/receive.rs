@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use super::copies::note_dropped;
 use super::rules::Rule;
 use super::settle::{CONFIRM_WAIT, Settled};
-use super::{Inner, Replica, note_dropped};
+use super::{Inner, Replica};
 use crate::address::Address;
 use crate::book::{Book, BookId, Rank, Version};
 use crate::catalog::protocol::{Key, Message, Peers, Reply, State};

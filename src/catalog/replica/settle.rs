@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::round::Load;
+use super::spread::Load;
 use super::{Hold, Inner, Replica};
 use crate::address::Address;
 use crate::book::{Book, BookId, Rank, Version};

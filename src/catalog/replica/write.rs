@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::round::Load;
 use super::rules::Rule;
+use super::spread::Load;
 use super::{Hold, Inner, Replica};
 use crate::book::{Book, BookId, Change, Version};
 use crate::catalog::if_match::IfMatch;

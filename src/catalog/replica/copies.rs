@@ -1,0 +1,98 @@
+//! Copies: putting them on disk, and taking over better ones.
+
+use std::fmt::Display;
+use std::sync::Arc;
+
+use super::Replica;
+use super::rules::Rule;
+use crate::book::{Book, BookId};
+use crate::catalog::protocol::{Key, Peers, State};
+use crate::error::{Error, Result};
+use crate::log;
+
+impl<P: Peers> Replica<P> {
+    /// Puts the files of these books on disk. Notes what is on disk then, or that the disk refuses.
+    pub(super) fn save(&self, ids: &[BookId]) -> Result<()> {
+        let read = |first, last| self.lock().shelf.range(first, last);
+        let wanted: Vec<_> = {
+            let inner = self.lock();
+            ids.iter()
+                .filter_map(|id| Some((*id, inner.shelf.version(*id)?)))
+                .collect()
+        };
+        let outcome = self.world.save(ids, &read);
+        let mut inner = self.lock();
+        let refused = outcome.is_err();
+        if std::mem::replace(&mut inner.disk_refuses, refused) != refused {
+            log::warn(
+                if refused {
+                    "disk refuses"
+                } else {
+                    "disk is back"
+                },
+                &[],
+            );
+        }
+        outcome.map_err(Error::DiskRefuses)?;
+        for (id, version) in wanted {
+            inner.shelf.saved(id, version);
+        }
+        Ok(())
+    }
+
+    /// Takes over a copy that another catalog sent, if it is better. It is valid here when it was `state` valid there and
+    /// contact was not lost since `clears`. Returns once it is on disk.
+    pub(super) fn adopt(&self, book: Arc<Book>, state: State, clears: u64) -> Result<()> {
+        let (id, version) = (book.id, book.version);
+        let mut inner = self.lock();
+        if inner.shelf.version(id) == Some(version) {
+            if book.came_true && self.holds(Rule::Sticky) {
+                inner.shelf.came_true(id, version);
+            }
+            if state == State::Tentative && inner.shelf.state(id) == State::Unknown {
+                inner.shelf.set_state(id, State::Tentative);
+            }
+        } else if self.rank_here(&inner, id) < Some(self.rank(&book)) {
+            note_dropped(inner.shelf.book(id), &book);
+            let state = if state == State::Valid {
+                State::Unknown
+            } else {
+                state
+            };
+            inner.shelf.put(book, state);
+        }
+        let on_disk = inner.shelf.on_disk(id, version);
+        drop(inner);
+        if !on_disk {
+            self.save(&[id])?;
+        }
+        let mut inner = self.lock();
+        let same = inner.shelf.version(id) == Some(version) && inner.clears == clears;
+        if same && state == State::Valid {
+            inner.shelf.set_state(id, State::Valid);
+        }
+        drop(inner);
+        self.world.wake(Key::Book(id));
+        Ok(())
+    }
+}
+
+/// A copy that came true on one side of a cut gives way to the other side's: nothing vanishes silently.
+pub(super) fn note_dropped(ours: Option<&Arc<Book>>, theirs: &Book) {
+    let Some(ours) = ours.filter(|ours| ours.came_true && ours.apart.is_some()) else {
+        return;
+    };
+    if ours.apart != theirs.apart {
+        let fields: [(&str, &dyn Display); 5] = [
+            ("book", &ours.id),
+            ("dropped", &ours.version),
+            ("dropped_quantity", &ours.quantity),
+            ("kept", &theirs.version),
+            ("kept_quantity", &theirs.quantity),
+        ];
+        log::warn(
+            "a copy from the other side of a cut takes the place of ours",
+            &fields,
+        );
+    }
+}

@@ -1,0 +1,112 @@
+//! Step 6 of a write: the front-ends forget what is old.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Replica;
+use super::rules::Rule;
+use crate::catalog::protocol::{Key, Outcome, Peers, Reply, Void};
+
+/// A front-end that does not forget within this time is counted as down.
+const VOID_MAX: Duration = Duration::from_millis(450);
+
+impl<P: Peers> Replica<P> {
+    /// Step 6: every front-end forgets this, or its lease is over, before this returns.
+    pub(super) fn void(self: &Arc<Self>, voids: &[Void]) {
+        if !self.holds(Rule::Invalidate) || voids.is_empty() || self.setup.front_ends.is_empty() {
+            return;
+        }
+        let mut done = vec![false; self.setup.front_ends.len()];
+        let mut refused = done.clone();
+        loop {
+            let live: Vec<usize> = {
+                let inner = self.lock();
+                let lacks = |i: &usize| inner.contact.holders[*i].live && !done[*i];
+                (0..done.len()).filter(lacks).collect()
+            };
+            for (front_end, outcome) in self.void_at(&live, voids) {
+                match outcome {
+                    Outcome::Reply(_) => done[front_end] = true,
+                    _ => refused[front_end] = outcome == Outcome::Refused,
+                }
+            }
+            if self.front_ends_lapse(&live, &done, &refused) {
+                return;
+            }
+        }
+    }
+
+    /// Sends the voids to these front-ends. The outcome of each is the worst of its voids'.
+    fn void_at(self: &Arc<Self>, front_ends: &[usize], voids: &[Void]) -> Vec<(usize, Outcome)> {
+        let round = self.round();
+        for front_end in front_ends {
+            for void in voids {
+                let (replica, number, i) = (self.clone(), round.number, *front_end);
+                let done = Box::new(move |outcome| replica.voided(number, i, outcome));
+                self.world.invalidate(*front_end, void.clone(), done);
+            }
+        }
+        let (wanted, until) = (front_ends.len() * voids.len(), self.in_time(VOID_MAX));
+        let mut inner = self.lock();
+        while inner.rounds[&round.number].len() < wanted && self.now().monotonic < until {
+            inner = self.wait(inner, Key::Round(round.number), until);
+        }
+        let arrived = inner
+            .rounds
+            .get_mut(&round.number)
+            .map(std::mem::take)
+            .unwrap_or_default();
+        drop(inner);
+        front_ends
+            .iter()
+            .map(|i| (*i, worst(*i, &arrived, voids.len())))
+            .collect()
+    }
+
+    fn voided(&self, round: u64, front_end: usize, outcome: Outcome) {
+        let mut inner = self.lock();
+        if let Some(arrived) = inner.rounds.get_mut(&round) {
+            arrived.push((front_end, outcome));
+        }
+        drop(inner);
+        self.world.wake(Key::Round(round));
+    }
+
+    /// Counts as down who was asked and has not forgotten, and waits until their leases are over. Returns whether nobody
+    /// is left: a front-end that came back meanwhile must be asked.
+    fn front_ends_lapse(&self, asked: &[usize], done: &[bool], refused: &[bool]) -> bool {
+        let mut inner = self.lock();
+        for i in asked.iter().filter(|i| !done[**i]) {
+            if inner.contact.count_holder_down(*i) {
+                let address = &inner.contact.holders[*i].address;
+                crate::log::warn("front-end lost", &[("front_end", address)]);
+            }
+        }
+        let now = self.now();
+        let holders = inner.contact.holders.iter().enumerate();
+        let lasting = holders.filter(|(i, _)| !done[*i] && !refused[*i] && self.holds(Rule::Lease));
+        let lapse = lasting
+            .map(|(_, holder)| inner.contact.lapse(holder, now))
+            .max();
+        let until = now.monotonic + lapse.unwrap_or_default();
+        while self.now().monotonic < until {
+            inner = self.wait(inner, Key::Contact, until);
+        }
+        let came_back = |i: usize| inner.contact.holders[i].live && !done[i];
+        !(0..done.len()).any(came_back)
+    }
+}
+
+/// The worst outcome of one front-end's voids: one that is missing counts as silence.
+fn worst(front_end: usize, arrived: &[(usize, Outcome)], voids: usize) -> Outcome {
+    let mut outcomes = arrived
+        .iter()
+        .filter(|(i, _)| *i == front_end)
+        .map(|(_, outcome)| outcome);
+    let count = outcomes.clone().count();
+    match outcomes.find(|outcome| !matches!(outcome, Outcome::Reply(_))) {
+        Some(bad) => bad.clone(),
+        None if count < voids => Outcome::Silent,
+        None => Outcome::Reply(Reply::Confirmed),
+    }
+}
