@@ -27,6 +27,8 @@ pub mod protocol;
 pub mod replica;
 pub mod routes;
 pub mod shelf;
+#[cfg(test)]
+mod sim;
 pub mod store;
 pub mod tally;
 pub mod topics;
