@@ -7,6 +7,7 @@ use super::rules::Rule;
 use super::{Hold, Inner, Replica};
 use crate::book::{Book, BookId, Version};
 use crate::catalog::protocol::{Key, Message, Outcome, Peers, Reply, State};
+use crate::contact::Time;
 use crate::error::{Error, Result};
 
 /// A peer that may be alive is waited for this long before a write goes on without it …
@@ -120,8 +121,9 @@ impl<P: Peers> Replica<P> {
                 }
                 continue;
             }
-            let now = self.now().monotonic;
-            let (waits_for_live, settled_at) = self.left(&inner, &asks);
+            let time = self.now();
+            let now = time.monotonic;
+            let (waits_for_live, settled_at) = self.left(&inner, &asks, time);
             if !waits_for_live && settled_at <= now {
                 spread.everywhere = asks.iter().all(|ask| *ask == Ask::Done);
                 return Ok(spread);
@@ -194,8 +196,7 @@ impl<P: Peers> Replica<P> {
 
     /// Whether a live peer still lacks the load; and when those that are counted as down, but may be alive, can neither
     /// answer from an old copy nor are worth waiting for.
-    fn left(&self, inner: &Inner, asks: &[Ask]) -> (bool, Duration) {
-        let now = self.now();
+    fn left(&self, inner: &Inner, asks: &[Ask], now: Time) -> (bool, Duration) {
         let mut waits_for_live = false;
         let mut settled_at = Duration::ZERO;
         for (party, ask) in inner.contact.peers.iter().zip(asks) {

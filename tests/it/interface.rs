@@ -1,0 +1,261 @@
+//! The interface at a glance: a line for each row of the documentation, in its order, against real processes.
+//!
+//! Not here: a catalog's 409, which needs a copy that is out of date at a catalog that is in contact; the simulation
+//! makes that moment at will, processes only by luck.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpListener;
+use std::thread;
+
+use serde_json::Value;
+
+use crate::http::Answer;
+use crate::process::Server;
+use crate::shop::{Shop, Tiers};
+
+// Each row: request, its body, ` + ` its headers | status | body of the answer ` + ` some of its headers.
+// `says a, b` stands for `{"message": …}` with these words in it.
+
+const FRONT_END: &str = r#"
+GET /search/distributed                    | 200 | [{"id":1,"title":"How to get a good grade in DOS in 20 minutes a day","topic":"Distributed Systems"},{"id":2,"title":"RPCs for Dummies","topic":"Distributed Systems"}] + Cache-Status: bazar; fwd=miss + Content-Type: application/json
+GET /search/PIONEER                        | 200 | []
+GET /search/Developer%20LIFE               | 200 | [{"id":7,"title":"Spring in the Pioneer Valley","topic":"Developer Life"}]
+GET /search/%25                            | 200 | []
+GET /search/_                              | 200 | []
+GET /search/a%2Fb                          | 200 | []
+GET /lookup/2                              | 200 | {"price":50.0,"quantity":5,"title":"RPCs for Dummies"} + Cache-Status: bazar; fwd=miss + Content-Type: application/json
+GET /lookup/002                            | 200 | {"price":50.0,"quantity":5,"title":"RPCs for Dummies"} + Cache-Status: bazar; hit
+GET /lookup/2?any=thing                    | 200 | {"price":50.0,"quantity":5,"title":"RPCs for Dummies"}
+HEAD /lookup/2                             | 200 |
+PUT /buy/2                                 | 200 | {"message":"Book with the specified ID purchased","success":true}
+GET /lookup/2                              | 200 | {"price":50.0,"quantity":4,"title":"RPCs for Dummies"} + Cache-Status: bazar; fwd=miss
+GET /lookup/two                            | 422 | {"message":"Book ID must be a number"}
+GET /lookup/1.5                            | 422 | {"message":"Book ID must be a number"}
+GET /lookup/-1                             | 422 | {"message":"Book ID must be a number"}
+GET /lookup/%C2%B2                         | 422 | {"message":"Book ID must be a number"}
+GET /lookup/%201                           | 422 | {"message":"Book ID must be a number"}
+PUT /buy/two                               | 422 | {"message":"Book ID must be a number"}
+GET /lookup/99                             | 404 | {"message":"Book with the specified ID does not exist"}
+GET /lookup/99999999999999999999999        | 404 | {"message":"Book with the specified ID does not exist"}
+PUT /buy/99                                | 404 | {"message":"Book with the specified ID does not exist"}
+DELETE /invalidate/item/2                  | 204 |
+DELETE /invalidate/item/two                | 422 | {"message":"Book ID must be a number"}
+DELETE /invalidate/item/                   | 204 |
+DELETE /invalidate/topic/Graduate%20School | 204 |
+DELETE /invalidate/topic/                  | 204 |
+GET /dump/                                 | 200 | {"lookup":[],"search":[]}
+"#;
+
+const ORDER: &str = r#"
+PUT /buy/1   | 200 | {"message":"Book with the specified ID purchased","success":true}
+PUT /buy/one | 422 | {"message":"Book ID must be a number"}
+PUT /buy/99  | 404 | {"message":"Book with the specified ID does not exist"}
+GET /buy/1   | 405 | {"message":"The method is not allowed for the requested URL."} + Allow: PUT
+"#;
+
+const CATALOG: &str = r#"
+GET /query/item/3                                            | 200 | {"price":15.0,"quantity":10,"title":"Xen and the Art of Surviving Graduate School"} + ETag: "0-0"
+GET /query/item/99                                           | 404 | {"message":"Not found"}
+GET /query/item/three                                        | 404 | {"message":"Not found"}
+GET /query/topic/developer                                   | 200 | [{"id":7,"title":"Spring in the Pioneer Valley","topic":"Developer Life"}]
+GET /query/author/x                                          | 404 | {"message":"Invalid query method","supportedQueryMethods":["item","topic"]}
+PUT /update/3 {}                                             | 200 | {"price":15.0,"quantity":10,"title":"Xen and the Art of Surviving Graduate School","topic":"Graduate School"}
+PUT /update/3                                                | 200 | {"price":15.0,"quantity":10,"title":"Xen and the Art of Surviving Graduate School","topic":"Graduate School"}
+PUT /update/3 {"quantity":null}                              | 200 | {"price":15.0,"quantity":10,"title":"Xen and the Art of Surviving Graduate School","topic":"Graduate School"}
+# None of these made a new version.
+PUT /update/3 {"quantity":9,"price":14.5} + If-Match: "7-7", "0-0" | 200 | {"price":14.5,"quantity":9,"title":"Xen and the Art of Surviving Graduate School","topic":"Graduate School"}
+PUT /update/3 {"quantity":8} + If-Match: "0-0"            | 412 | says If-Match
+PUT /update/3 {"quantity":8} + If-Match: 0-0              | 400 | says If-Match
+PUT /update/3 {"title":"Xen","topic":"Virtual Machines"} + If-Match: * | 200 | {"price":14.5,"quantity":9,"title":"Xen","topic":"Virtual Machines"}
+PUT /update/99 {"quantity":8}                                | 404 | {"message":"Not found"}
+PUT /update/three {"quantity":8}                             | 404 | {"message":"Not found"}
+PUT /update/4 quantity=8                                     | 400 | says line 1
+PUT /update/4 {"price":NaN}                                  | 400 | says line 1
+PUT /update/4 {"price":1e400}                                | 400 | says line 1
+PUT /update/4 []                                             | 422 | says object
+PUT /update/4 {"pages":8}                                    | 422 | says pages, quantity
+PUT /update/4 {"quantity":-1}                                | 422 | says quantity, -1, 1000000000
+PUT /update/4 {"price":-0.5}                                 | 422 | says price, -0.5
+PUT /update/4 {"quantity":5.0}                               | 422 | says quantity, 5.0
+PUT /update/4 {"quantity":1000000001}                        | 422 | says quantity, 1000000001
+PUT /update/4 {"quantity":"5"}                               | 422 | says quantity, 5
+PUT /update/4 {"price":true}                                 | 422 | says price, true
+PUT /update/4 {"quantity":5,"quantity":5}                    | 422 | says quantity, twice
+PUT /update/4 {"title":""}                                   | 422 | says title, 200
+# Nothing of all this changed anything.
+GET /query/item/4                                            | 200 | {"price":10.0,"quantity":25,"title":"Cooking for the Impatient Graduate Student"} + ETag: "0-0"
+"#;
+
+const EVERYWHERE: &str = r#"
+GET /nowhere | 404 | {"message":"The requested URL was not found on the server. If you entered the URL manually please check your spelling and try again."}
+PUT /nowhere | 404 | {"message":"The requested URL was not found on the server. If you entered the URL manually please check your spelling and try again."}
+GET /buy/    | 404 | {"message":"The requested URL was not found on the server. If you entered the URL manually please check your spelling and try again."}
+GET /%zz     | 400 | says escape
+GET /%ff     | 400 | says UTF-8
+POST /livez  | 405 | {"message":"The method is not allowed for the requested URL."} + Allow: GET, HEAD
+GET /livez   | 200 | {"live":true}
+HEAD /livez  | 200 |
+GET /readyz  | 200 | {"ready":true}
+"#;
+
+const NOBODY_BEHIND: &str = r#"
+GET /search/x   | 504 | {"message":"Could not connect to a server to search"}
+GET /lookup/1   | 504 | {"message":"Could not connect to a server to lookup"}
+PUT /buy/1      | 504 | {"message":"Could not connect to a server to buy"}
+GET /lookup/one | 422 | {"message":"Book ID must be a number"}
+GET /livez      | 200 | {"live":true}
+"#;
+
+const NO_CATALOG: &str = r#"
+PUT /buy/1 | 504 | {"message":"Could not connect to the catalog server"}
+"#;
+
+#[test]
+fn the_interface_is_the_documented_one() {
+    let shop = Shop::open(Tiers::default());
+    check(shop.front_end(), FRONT_END);
+    check(shop.order(1), ORDER);
+    check(shop.catalog(1), CATALOG);
+    for server in [shop.front_end(), shop.order(2), shop.catalog(2)] {
+        check(server, EVERYWHERE);
+    }
+    let dump = r#"{"id":3,"price":14.5,"quantity":9,"sequence_number":2,"title":"Xen","topic":"Virtual Machines"}"#;
+    let third: Value = serde_json::from_str(dump).unwrap();
+    for catalog in shop.catalogs() {
+        assert_eq!(catalog.get("/dump/").json()[2], third, "{}", catalog.name);
+    }
+}
+
+#[test]
+fn with_nobody_behind_it_a_server_says_so() {
+    let shop = Shop::closed(Tiers::default());
+    shop.front_end().launch();
+    shop.order(1).launch();
+    check(shop.front_end(), NOBODY_BEHIND);
+    check(shop.order(1), NO_CATALOG);
+    for server in [shop.front_end(), shop.order(1)] {
+        assert_eq!(server.get("/readyz").status, 503, "{}", server.name);
+    }
+}
+
+#[test]
+fn a_disk_that_refuses_is_said() {
+    let shop = Shop::open(Tiers {
+        catalogs: 1,
+        orders: 0,
+        front_ends: 0,
+        ..Tiers::default()
+    });
+    let blocker = shop.data_folder(1).join("books-0000000-0000099.json.tmp");
+    fs::create_dir(blocker).unwrap();
+    check(
+        shop.catalog(1),
+        r#"PUT /update/2 {"quantity":1} | 507 | says"#,
+    );
+}
+
+#[test]
+fn too_much_competition_is_said_after_three_seconds() {
+    let shop = Shop::closed(Tiers {
+        catalogs: 1,
+        orders: 1,
+        front_ends: 0,
+        ..Tiers::default()
+    });
+    let always_too_late = TcpListener::bind(&shop.catalog(1).place).unwrap();
+    thread::spawn(move || {
+        for stream in always_too_late.incoming().map_while(Result::ok) {
+            thread::spawn(move || answer_as_a_busy_catalog(stream));
+        }
+    });
+    shop.order(1).start();
+    check(shop.order(1), "PUT /buy/1 | 503 | says + Retry-After: 1");
+}
+
+/// Shows copies of every book, and lets nobody take one: somebody else was always quicker.
+fn answer_as_a_busy_catalog(stream: std::net::TcpStream) {
+    let mut lines = BufReader::new(stream.try_clone().unwrap())
+        .lines()
+        .map_while(Result::ok);
+    let mut stream = stream;
+    while let Some(request) = lines.next() {
+        let is_length = |line: &String| line.to_ascii_lowercase().starts_with("content-length: ");
+        let head: Vec<String> = lines.by_ref().take_while(|line| !line.is_empty()).collect();
+        let (status, body) = match request.starts_with("GET") {
+            true => ("200 OK", r#"{"price":1.0,"quantity":9,"title":"Wanted"}"#),
+            false => ("412 Precondition Failed", r#"{"message":"too late"}"#),
+        };
+        // A body is not read, so the connection cannot be used again.
+        let end = if head.iter().any(is_length) {
+            "Connection: close\r\n"
+        } else {
+            ""
+        };
+        let length = body.len();
+        let _ = write!(
+            stream,
+            "HTTP/1.1 {status}\r\nETag: \"0-0\"\r\n{end}Content-Length: {length}\r\n\r\n{body}"
+        );
+        if !end.is_empty() {
+            return;
+        }
+    }
+}
+
+/// Sends each row's request in turn and compares the answer.
+#[track_caller]
+fn check(server: &Server, table: &str) {
+    let is_row = |line: &&str| !line.is_empty() && !line.starts_with('#');
+    for row in table.lines().filter(is_row) {
+        let columns: Vec<&str> = row.split(" |").map(str::trim).collect();
+        let [request, status, expected] = columns[..] else {
+            panic!("{row:?} has not three columns");
+        };
+        let answer = send(server, request);
+        let what = format!("{request} at {}: {answer:?}", server.name);
+        assert_eq!(answer.status.to_string(), status, "{what}");
+        let (expected, headers) = split(expected);
+        for (name, value) in headers {
+            assert_eq!(answer.header(name), value, "{what}");
+        }
+        check_body(&answer.body, expected, &what);
+    }
+}
+
+fn send(server: &Server, request: &str) -> Answer {
+    let (request, headers) = split(request);
+    let (method, rest) = request.split_once(' ').unwrap();
+    let (path, body) = rest.split_once(' ').unwrap_or((rest, ""));
+    server.call(method, path, &headers, body)
+}
+
+/// What comes before the first ` + `, and the headers behind it.
+fn split(text: &str) -> (&str, Vec<(&str, &str)>) {
+    let mut parts = text.split("+ ").map(str::trim);
+    let first = parts.next().unwrap_or_default();
+    (
+        first,
+        parts.filter_map(|part| part.split_once(": ")).collect(),
+    )
+}
+
+#[track_caller]
+fn check_body(body: &str, expected: &str, what: &str) {
+    let json = |text: &str| serde_json::from_str::<Value>(text).expect(what);
+    match expected.strip_prefix("says") {
+        Some(words) => {
+            let body = json(body);
+            let message = body["message"].as_str().expect(what);
+            assert_eq!(
+                body.as_object().map(|fields| fields.len()),
+                Some(1),
+                "{what}"
+            );
+            let said = |word: &str| message.contains(word.trim());
+            assert!(!message.is_empty() && words.split(',').all(said), "{what}");
+        }
+        None if expected.is_empty() => assert_eq!(body, "", "{what}"),
+        None => assert_eq!(json(body), json(expected), "{what}"),
+    }
+}

@@ -1,0 +1,12 @@
+//! Tests against real processes. One binary: it links once, and its tests run in parallel.
+
+mod http;
+mod process;
+mod shop;
+
+mod caching;
+mod example;
+mod interface;
+mod outages;
+mod run_sh;
+mod settings;

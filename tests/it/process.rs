@@ -1,0 +1,226 @@
+//! One server as a real process: started, killed, stopped, continued, started again.
+
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Mutex, mpsc};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::http::{self, Answer};
+
+/// The server under test.
+pub const BAZAR: &str = env!("CARGO_BIN_EXE_bazar");
+
+/// How long something may take that the system promises: ten times what it takes on a busy machine.
+pub const DEADLINE: Duration = Duration::from_secs(30);
+
+/// A server of a shop. It keeps its address, settings and data folder however often it is started.
+#[derive(Debug)]
+pub struct Server {
+    pub name: String,
+    /// `127.a.b.c:port`.
+    pub place: String,
+    command: &'static str,
+    settings: Vec<(String, String)>,
+    /// Where its stderr goes, over all its starts.
+    stderr: PathBuf,
+    child: Mutex<Option<Child>>,
+}
+
+impl Server {
+    /// A server that is not running yet.
+    pub fn new(
+        command: &'static str,
+        name: &str,
+        place: &str,
+        settings: Vec<(String, String)>,
+        folder: &Path,
+    ) -> Server {
+        Server {
+            name: name.to_string(),
+            place: place.to_string(),
+            command,
+            settings,
+            stderr: folder.join(format!("{name}.stderr")),
+            child: Mutex::new(None),
+        }
+    }
+
+    /// `http://127.a.b.c:port`.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.place)
+    }
+
+    /// Starts the process and waits until it listens and is ready.
+    #[track_caller]
+    pub fn start(&self) {
+        self.launch();
+        self.await_ready();
+    }
+
+    /// Starts the process and waits until it listens.
+    #[track_caller]
+    pub fn launch(&self) {
+        let stderr = File::options().create(true).append(true).open(&self.stderr);
+        let (host, port) = self.place.split_once(':').expect("a place has a port");
+        let mut child = Command::new(BAZAR)
+            .arg(self.command)
+            .env_clear()
+            .envs([("HOST", host), ("PORT", port)])
+            .envs(self.settings.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(stderr.unwrap())
+            .spawn()
+            .unwrap();
+        let stdout = child.stdout.take().expect("stdout is piped");
+        assert!(
+            self.child.lock().unwrap().replace(child).is_none(),
+            "{} runs",
+            self.name
+        );
+        let first = first_line(stdout);
+        let expected = format!("listening on {}", self.url());
+        assert_eq!(first, expected, "{}: {}", self.name, self.stderr());
+    }
+
+    /// Waits until `/readyz` says so.
+    #[track_caller]
+    pub fn await_ready(&self) {
+        let what = format!("{} is ready", self.name);
+        eventually(&what, || {
+            self.try_get("/readyz")
+                .is_ok_and(|answer| answer.status == 200)
+        });
+    }
+
+    /// SIGKILL: as if the plug were pulled. Returns when the process is gone.
+    #[track_caller]
+    pub fn kill(&self) {
+        let mut child = self.child.lock().unwrap().take().expect("it runs");
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    /// SIGSTOP: it accepts connections, but answers nothing. Returns when it has stopped.
+    #[track_caller]
+    pub fn stop(&self) {
+        self.signal("STOP");
+        eventually("the process has stopped", || self.state() == 'T');
+    }
+
+    /// SIGCONT.
+    #[track_caller]
+    pub fn cont(&self) {
+        self.signal("CONT");
+    }
+
+    #[track_caller]
+    fn signal(&self, name: &str) {
+        let child = self.child.lock().unwrap();
+        let id = child.as_ref().expect("it runs").id();
+        signal(name, id);
+    }
+
+    /// The letter of `/proc/<pid>/stat`: R runs, S sleeps, T is stopped.
+    fn state(&self) -> char {
+        let child = self.child.lock().unwrap();
+        let id = child.as_ref().expect("it runs").id();
+        let stat = fs::read_to_string(format!("/proc/{id}/stat")).unwrap();
+        stat.rsplit(") ")
+            .next()
+            .and_then(|rest| rest.chars().next())
+            .unwrap()
+    }
+
+    pub fn is_running(&self) -> bool {
+        self.child.lock().unwrap().is_some()
+    }
+
+    /// What it has written to stderr, over all its starts.
+    pub fn stderr(&self) -> String {
+        fs::read_to_string(&self.stderr).unwrap_or_default()
+    }
+
+    #[track_caller]
+    pub fn get(&self, path: &str) -> Answer {
+        self.call("GET", path, &[], "")
+    }
+
+    #[track_caller]
+    pub fn put(&self, path: &str, body: &str) -> Answer {
+        self.call("PUT", path, &[], body)
+    }
+
+    #[track_caller]
+    pub fn call(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+        let answer = http::call(&self.place, method, path, headers, body);
+        answer
+            .unwrap_or_else(|e| panic!("{method} {path} at {}: {e}\n{}", self.name, self.stderr()))
+    }
+
+    /// As [`Server::get`], where no answer at all is possible.
+    pub fn try_get(&self, path: &str) -> std::io::Result<Answer> {
+        http::call(&self.place, "GET", path, &[], "")
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if self.is_running() {
+            self.kill();
+        }
+    }
+}
+
+/// Sends a signal by the `kill` command: std has only SIGKILL.
+#[track_caller]
+pub fn signal(name: &str, process: u32) {
+    let status = Command::new("kill")
+        .args(["-s", name, &process.to_string()])
+        .status();
+    assert!(status.unwrap().success(), "kill -s {name} {process}");
+}
+
+/// Runs to the end, and its answer: exit code, stdout, stderr.
+pub fn run(mut command: Command) -> (Option<i32>, String, String) {
+    let output = command.stdin(Stdio::null()).output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (
+        output.status.code(),
+        text(output.stdout),
+        text(output.stderr),
+    )
+}
+
+/// Waits for a process to end.
+#[track_caller]
+pub fn await_end(child: &mut Child) -> ExitStatus {
+    eventually("the process ends", || child.try_wait().unwrap().is_some());
+    child.wait().unwrap()
+}
+
+/// Waits until something becomes true that the system promises "eventually".
+#[track_caller]
+pub fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + DEADLINE;
+    while !is_so() {
+        assert!(Instant::now() < deadline, "never so: {what}");
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// The first line, or what there was before the end; the rest is read and dropped, so that the process never waits for us.
+fn first_line(stdout: impl std::io::Read + Send + 'static) -> String {
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || {
+        let mut lines = BufReader::new(stdout).lines().map_while(Result::ok);
+        let _ = sender.send(lines.next().unwrap_or_default());
+        lines.for_each(drop);
+    });
+    receiver
+        .recv_timeout(DEADLINE)
+        .expect("a first line on stdout in time")
+}

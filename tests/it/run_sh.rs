@@ -1,0 +1,205 @@
+//! `run.sh`, as a person or a service manager uses it: on other ports, without a terminal, from another folder.
+
+use std::fs::{self, File};
+use std::io;
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+
+use crate::http;
+use crate::process::{BAZAR, await_end, eventually, run, signal};
+use crate::shop::{own_folder, own_host};
+
+const RUN_SH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/run.sh");
+
+/// A `run.sh` at work, with folders and an address of its own.
+struct Running {
+    child: Child,
+    host: String,
+    folder: PathBuf,
+}
+
+/// `run.sh` with the binary that is built already, and data elsewhere than in the source folder.
+fn run_sh(host: &str, folder: &PathBuf, args: &[&str]) -> Command {
+    let mut command = Command::new("bash");
+    command
+        .arg(RUN_SH)
+        .args(args)
+        .env_remove("SERVICE_TOKEN")
+        .envs([("HOST", host), ("BAZAR_BIN", BAZAR), ("DATA", "data")])
+        .current_dir(folder)
+        .stdin(Stdio::null());
+    command
+}
+
+impl Running {
+    #[track_caller]
+    fn start(args: &[&str]) -> Running {
+        let (host, folder) = (own_host(), own_folder());
+        let log = File::create(folder.join("log")).unwrap();
+        let mut command = run_sh(&host, &folder, args);
+        command.stdout(log.try_clone().unwrap()).stderr(log);
+        let running = Running {
+            child: command.spawn().unwrap(),
+            host,
+            folder,
+        };
+        running.await_log("Ctrl-C stops it");
+        running
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(self.folder.join("log")).unwrap()
+    }
+
+    #[track_caller]
+    fn await_log(&self, words: &str) {
+        eventually(
+            &format!("{words:?} in {}/log", self.folder.display()),
+            || self.log().contains(words),
+        );
+    }
+
+    fn get(&self, port: u16, path: &str) -> io::Result<http::Answer> {
+        http::call(&format!("{}:{port}", self.host), "GET", path, &[], "")
+    }
+
+    /// The processes that have this shop's address in their command line, by number.
+    fn processes(&self, word: &str) -> Vec<u32> {
+        let numbers = fs::read_dir("/proc")
+            .unwrap()
+            .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok());
+        let is_ours = |number: &u32| {
+            let line = fs::read(format!("/proc/{number}/cmdline")).unwrap_or_default();
+            let line = String::from_utf8_lossy(&line).replace('\0', " ");
+            line.contains(&format!(" --host {} ", self.host)) && line.contains(&format!(" {word} "))
+        };
+        numbers.filter(is_ours).collect()
+    }
+
+    fn servers(&self) -> usize {
+        ["catalog", "order", "front-end"]
+            .map(|word| self.processes(word).len())
+            .iter()
+            .sum()
+    }
+
+    /// TERM, and everything must be gone.
+    #[track_caller]
+    fn stop(mut self) {
+        signal("TERM", self.child.id());
+        assert_eq!(await_end(&mut self.child).code(), Some(0), "{}", self.log());
+        assert_eq!(self.servers(), 0, "{}", self.log());
+        assert!(
+            !self.log().contains("line "),
+            "bash complains: {}",
+            self.log()
+        );
+        fs::remove_dir_all(&self.folder).unwrap();
+    }
+}
+
+#[test]
+fn it_opens_a_shop_and_closes_it_without_a_trace() {
+    let shop = Running::start(&[]);
+    assert_eq!(shop.servers(), 5);
+    for port in [5000, 6000, 5001, 6001, 5002] {
+        assert_eq!(shop.get(port, "/readyz").unwrap().status, 200, "{port}");
+    }
+    assert_eq!(shop.get(5002, "/lookup/2").unwrap().json()["quantity"], 5);
+    assert!(shop.folder.join("data/catalog2").is_dir());
+    shop.stop();
+}
+
+#[test]
+fn what_dies_is_started_again_and_what_is_stopped_is_stopped() {
+    let shop = Running::start(&["--catalogs", "1", "--orders", "3"]);
+    assert_eq!(shop.servers(), 5);
+    signal("KILL", shop.processes("catalog")[0]);
+    shop.await_log("catalog1 ended (signal 9); starting it again");
+    eventually("it is back", || {
+        shop.get(5000, "/readyz")
+            .is_ok_and(|answer| answer.status == 200)
+    });
+    signal("STOP", shop.processes("order")[0]);
+    shop.stop();
+}
+
+#[test]
+fn a_port_in_use_is_said_and_nothing_is_started() {
+    let (host, folder) = (own_host(), own_folder());
+    let _taken = TcpListener::bind(format!("{host}:6001")).unwrap();
+    let (code, stdout, stderr) = run(run_sh(&host, &folder, &[]));
+    assert_eq!((code, stdout.as_str()), (Some(2), ""), "{stderr}");
+    assert!(
+        stderr.contains("port 6001") && stderr.contains("ORDER_PORT"),
+        "{stderr}"
+    );
+    assert!(!folder.join("data").exists());
+    fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
+fn with_a_token_the_back_rooms_are_locked() {
+    let shop = Running::start(&["--token"]);
+    let log = shop.log();
+    let token = log
+        .lines()
+        .find_map(|line| line.strip_prefix("shop       SERVICE_TOKEN="))
+        .unwrap();
+    assert_eq!(token.len(), 32);
+    let dump = |headers: &[(&str, &str)]| {
+        http::call(&format!("{}:5002", shop.host), "GET", "/dump/", headers, "")
+            .unwrap()
+            .status
+    };
+    assert_eq!(dump(&[]), 401);
+    assert_eq!(dump(&[("Authorization", &format!("Bearer {token}"))]), 200);
+    assert_eq!(shop.get(5002, "/lookup/2").unwrap().status, 200);
+    shop.stop();
+}
+
+#[test]
+fn fresh_begins_with_the_first_stock_again() {
+    let (host, folder) = (own_host(), own_folder());
+    let old = folder.join("data/catalog1");
+    fs::create_dir_all(&old).unwrap();
+    fs::write(old.join("books-0000000-0000099.json"), "no JSON").unwrap();
+    let args = ["--catalogs", "1", "--orders", "1"];
+    let (code, log, stderr) = run(run_sh(&host, &folder, &args));
+    assert_eq!((code, stderr.as_str()), (Some(1), ""), "{log}");
+    assert!(
+        log.contains("catalog1 cannot run as it is set up (exit code 2)"),
+        "{log}"
+    );
+
+    let file = File::create(folder.join("log")).unwrap();
+    let mut command = run_sh(&host, &folder, &[&args[..], &["--fresh"]].concat());
+    command.stdout(file.try_clone().unwrap()).stderr(file);
+    let shop = Running {
+        child: command.spawn().unwrap(),
+        host,
+        folder,
+    };
+    shop.await_log("Ctrl-C stops it");
+    shop.await_log("data/catalog1");
+    assert_eq!(shop.get(5002, "/lookup/2").unwrap().json()["quantity"], 5);
+    shop.stop();
+}
+
+#[test]
+fn nonsense_is_refused() {
+    let (host, folder) = (own_host(), own_folder());
+    for (args, words) in [
+        (["--catalogs", "none"], "\"none\""),
+        (["--nonsense", ""], "--nonsense"),
+    ] {
+        let (code, _, stderr) = run(run_sh(&host, &folder, &args));
+        assert_eq!(code, Some(2));
+        assert!(stderr.contains(words), "{stderr}");
+    }
+    let (code, stdout, _) = run(run_sh(&host, &folder, &["--help"]));
+    assert_eq!(code, Some(0));
+    assert!(stdout.contains("--fresh") && stdout.contains("FRONT_END_PORT"));
+    fs::remove_dir_all(&folder).unwrap();
+}

@@ -1,0 +1,240 @@
+//! A whole shop of real processes for one test, on addresses and in folders of its own.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::{env, fs, process, thread};
+
+use serde_json::Value;
+
+use crate::http::Answer;
+use crate::process::Server;
+
+/// Times ten times the usual ones: a test machine may be slow for seconds, and what is tested is not how slow.
+const PATIENT: [(&str, &str); 6] = [
+    ("HELLO_SILENT_MS", "3000"),
+    ("LEASE_MS", "5000"),
+    ("STALL_MS", "2500"),
+    ("CONNECT_TIMEOUT_MS", "2000"),
+    ("TIMEOUT_MS", "10000"),
+    ("LOG", "debug"),
+];
+
+/// How many servers of each kind, and how they are set up.
+pub struct Tiers {
+    pub catalogs: usize,
+    pub orders: usize,
+    pub front_ends: usize,
+    /// For every server, over the harness's own.
+    pub environment: Vec<(&'static str, String)>,
+    /// Whether the shop's own time limits hold. Otherwise they are ten times as long.
+    pub usual_times: bool,
+}
+
+impl Default for Tiers {
+    fn default() -> Tiers {
+        Tiers {
+            catalogs: 2,
+            orders: 2,
+            front_ends: 1,
+            environment: Vec::new(),
+            usual_times: false,
+        }
+    }
+}
+
+/// Servers are numbered from 1, as in `run.sh`: order server n has catalog n (after the last one the first again).
+pub struct Shop {
+    catalogs: Vec<Server>,
+    orders: Vec<Server>,
+    front_ends: Vec<Server>,
+    folder: PathBuf,
+}
+
+impl Shop {
+    /// A shop that is open: every server is ready.
+    #[track_caller]
+    pub fn open(tiers: Tiers) -> Shop {
+        let shop = Shop::closed(tiers);
+        shop.start();
+        shop
+    }
+
+    /// A shop with addresses and empty folders, of which no server runs yet.
+    pub fn closed(tiers: Tiers) -> Shop {
+        let host = own_host();
+        let folder = own_folder();
+        let places = |count: usize, port: usize| -> Vec<String> {
+            (0..count)
+                .map(|n| format!("{host}:{}", port + 1000 * n))
+                .collect()
+        };
+        let catalogs = places(tiers.catalogs, 5000);
+        let orders = places(tiers.orders, 5001);
+        let front_ends = places(tiers.front_ends, 5002);
+        let shared = || {
+            let patient = PATIENT.iter().filter(|_| !tiers.usual_times);
+            let patient = patient.map(|(name, value)| (*name, value.to_string()));
+            patient.chain(tiers.environment.iter().cloned())
+        };
+        let server = |command, n: usize, place: &String, own: Vec<(&'static str, String)>| {
+            let name = format!("{command}{}", n + 1);
+            let settings = own.into_iter().chain(shared());
+            let settings = settings
+                .map(|(name, value)| (name.to_string(), value))
+                .collect();
+            Server::new(command, &name, place, settings, &folder)
+        };
+        let catalog = |(n, place): (usize, &String)| {
+            let others = catalogs.iter().filter(|other| *other != place);
+            let own = vec![
+                ("CATALOG_ADDRESSES", list(others)),
+                ("FRONT_END_ADDRESS", list(&front_ends)),
+                (
+                    "DATA_DIR",
+                    folder
+                        .join(format!("catalog{}", n + 1))
+                        .display()
+                        .to_string(),
+                ),
+            ];
+            server("catalog", n, place, own)
+        };
+        let order = |(n, place): (usize, &String)| {
+            let catalog = &catalogs[n % catalogs.len()];
+            server(
+                "order",
+                n,
+                place,
+                vec![("CATALOG_ADDRESS", list([catalog]))],
+            )
+        };
+        let front_end = |(n, place): (usize, &String)| {
+            let own = vec![
+                ("CATALOG_ADDRESSES", list(&catalogs)),
+                ("ORDER_ADDRESSES", list(&orders)),
+            ];
+            server("front-end", n, place, own)
+        };
+        Shop {
+            catalogs: catalogs.iter().enumerate().map(catalog).collect(),
+            orders: orders.iter().enumerate().map(order).collect(),
+            front_ends: front_ends.iter().enumerate().map(front_end).collect(),
+            folder,
+        }
+    }
+
+    /// Starts every server, tier by tier, and waits until each is ready.
+    #[track_caller]
+    pub fn start(&self) {
+        for tier in [&self.catalogs, &self.orders, &self.front_ends] {
+            // At once: catalogs wait for each other.
+            thread::scope(|scope| {
+                for server in tier {
+                    scope.spawn(|| server.start());
+                }
+            });
+        }
+    }
+
+    /// Catalog `n`, from 1.
+    pub fn catalog(&self, n: usize) -> &Server {
+        &self.catalogs[n - 1]
+    }
+
+    /// Order server `n`, from 1.
+    pub fn order(&self, n: usize) -> &Server {
+        &self.orders[n - 1]
+    }
+
+    pub fn front_end(&self) -> &Server {
+        &self.front_ends[0]
+    }
+
+    /// Front-end `n`, from 1.
+    pub fn front_end_number(&self, n: usize) -> &Server {
+        &self.front_ends[n - 1]
+    }
+
+    pub fn catalogs(&self) -> &[Server] {
+        &self.catalogs
+    }
+
+    pub fn servers(&self) -> impl Iterator<Item = &Server> {
+        let tiers = [&self.catalogs, &self.orders, &self.front_ends];
+        tiers.into_iter().flatten()
+    }
+
+    /// A front-end's lookup of a book that exists.
+    #[track_caller]
+    pub fn lookup(&self, id: u64) -> Value {
+        let answer = self.front_end().get(&format!("/lookup/{id}"));
+        assert_eq!(answer.status, 200, "{answer:?}");
+        answer.json()
+    }
+
+    /// How many copies a front-end's lookup shows.
+    #[track_caller]
+    pub fn quantity(&self, id: u64) -> u64 {
+        self.lookup(id)["quantity"].as_u64().unwrap()
+    }
+
+    pub fn buy(&self, id: u64) -> Answer {
+        self.front_end().put(&format!("/buy/{id}"), "")
+    }
+
+    /// Where catalog `n` keeps its books. It may be written to before the first start.
+    pub fn data_folder(&self, n: usize) -> PathBuf {
+        self.folder.join(format!("catalog{n}"))
+    }
+}
+
+impl Drop for Shop {
+    fn drop(&mut self) {
+        for server in self.servers().filter(|server| server.is_running()) {
+            server.kill();
+        }
+        if !thread::panicking() {
+            let _ = fs::remove_dir_all(&self.folder);
+            return;
+        }
+        eprintln!(
+            "the shop's folder, with all of stderr: {}",
+            self.folder.display()
+        );
+        for server in self.servers() {
+            let stderr = server.stderr();
+            let lines: Vec<&str> = stderr.lines().collect();
+            let last = lines[lines.len().saturating_sub(20)..].join("\n");
+            eprintln!("--- {} ({})\n{last}", server.name, server.place);
+        }
+    }
+}
+
+/// Addresses as a setting.
+fn list<'a>(places: impl IntoIterator<Item = &'a String>) -> String {
+    let urls: Vec<String> = places
+        .into_iter()
+        .map(|place| format!("http://{place}"))
+        .collect();
+    urls.join("|")
+}
+
+static SHOPS: AtomicU32 = AtomicU32::new(0);
+
+/// An address of this machine that nobody else uses: all of 127.0.0.0/8 is here.
+pub fn own_host() -> String {
+    let count = SHOPS.fetch_add(1, Ordering::Relaxed);
+    let number = process::id().wrapping_mul(256).wrapping_add(count);
+    // 127.0.x.y is left to people, 127.255.255.255 to broadcasts.
+    let [_, b, c, d] = number.to_be_bytes();
+    format!("127.{}.{}.{}", 1 + b % 254, c, 1 + d % 254)
+}
+
+/// A new folder for temporary files.
+pub fn own_folder() -> PathBuf {
+    let count = SHOPS.fetch_add(1, Ordering::Relaxed);
+    let folder = env::temp_dir().join(format!("bazar-test-{}-{count}", process::id()));
+    let _ = fs::remove_dir_all(&folder);
+    fs::create_dir_all(&folder).unwrap();
+    folder
+}
