@@ -5,15 +5,15 @@
 //! valid elsewhere in the same version is valid here; what is the same everywhere is claimed as a page; what others lack
 //! is brought to them. Later, copies that stay unsettled one by one (their writer died) are settled one by one.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::Replica;
+use super::plan::{Plan, plan};
 use super::rules::Rule;
 use super::spread::Load;
 use crate::book::{Book, BookId, Version};
-use crate::catalog::protocol::{Entry, Key, Message, Outcome, Peers, Reply, State, Void};
+use crate::catalog::protocol::{Key, Message, Outcome, Peers, Reply, State, Void};
 use crate::error::{Error, Result};
 use crate::log;
 
@@ -22,19 +22,6 @@ pub(super) const PAGE_MAX: usize = 10_000;
 
 /// Books in one message.
 pub(super) const FETCH_MAX: usize = 500;
-
-/// What a page tells one to do. Each id stands in one list at most.
-#[derive(Debug, Default)]
-struct Plan {
-    /// Better elsewhere, by the peer to fetch them from.
-    fetch: BTreeMap<usize, Vec<BookId>>,
-    /// Valid elsewhere in our version.
-    valid: Vec<(BookId, Version)>,
-    /// The same everywhere, valid nowhere.
-    claim: Vec<(BookId, Version)>,
-    /// Some peer lacks our version.
-    bring: Vec<BookId>,
-}
 
 /// One catch-up.
 struct Pass {
@@ -258,48 +245,6 @@ impl<P: Peers> Replica<P> {
             inner = self.wait(inner, Key::Contact, until);
         }
         Ok(())
-    }
-}
-
-/// Compares our page with the peers', up to the last id that all of them cover.
-fn plan(ours: &[Entry], pages: &[(usize, Vec<Entry>)], bound: Option<BookId>) -> Plan {
-    let covered = |id: BookId| bound.is_none_or(|bound| id <= bound);
-    let mut theirs: Vec<_> = pages
-        .iter()
-        .map(|(peer, page)| (*peer, page.iter().peekable()))
-        .collect();
-    let mut ours = ours.iter().peekable();
-    let mut plan = Plan::default();
-    loop {
-        let heads = theirs
-            .iter_mut()
-            .filter_map(|(_, page)| page.peek().map(|entry| entry.0));
-        let id = heads.chain(ours.peek().map(|entry| entry.0)).min();
-        let Some(id) = id.filter(|id| covered(*id)) else {
-            return plan;
-        };
-        let our_entry = ours.next_if(|entry| entry.0 == id);
-        let mut lacking = false;
-        let mut valid = false;
-        let mut best: Option<(Version, usize)> = None;
-        for (peer, page) in &mut theirs {
-            let entry = page.next_if(|entry| entry.0 == id);
-            let version = entry.map(|entry| entry.1);
-            lacking |= version != our_entry.map(|entry| entry.1);
-            valid |= entry.is_some_and(|entry| entry.2 == State::Valid && !lacking);
-            best = best.max(version.map(|version| (version, *peer)));
-        }
-        match (our_entry, best) {
-            (ours, Some((version, peer))) if ours.map(|entry| entry.1) < Some(version) => {
-                plan.fetch.entry(peer).or_default().push(id);
-            }
-            (Some(Entry(_, version, State::Unknown)), _) if valid => {
-                plan.valid.push((id, *version))
-            }
-            (Some(Entry(_, _, State::Unknown)), _) if lacking => plan.bring.push(id),
-            (Some(Entry(_, version, State::Unknown)), _) => plan.claim.push((id, *version)),
-            _ => {}
-        }
     }
 }
 

@@ -16,6 +16,7 @@ mod adding;
 mod catch_up;
 mod copies;
 mod hello;
+mod plan;
 mod queue;
 mod receive;
 mod round;

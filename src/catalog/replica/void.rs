@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::Replica;
 use super::rules::Rule;
+use crate::book::Book;
 use crate::catalog::protocol::{Key, Outcome, Peers, Reply, Void};
 
 /// A front-end that does not forget within this time is counted as down.
@@ -109,4 +110,15 @@ fn worst(front_end: usize, arrived: &[(usize, Outcome)], voids: usize) -> Outcom
         None if count < voids => Outcome::Silent,
         None => Outcome::Reply(Reply::Confirmed),
     }
+}
+
+/// What the front-ends must forget of a change.
+pub(super) fn voids(old: &Book, new: &Book) -> Vec<Void> {
+    let mut voids = vec![Void::Item(new.id)];
+    if old.topic != new.topic {
+        voids.push(Void::EverySearch);
+    } else if old.title != new.title {
+        voids.push(Void::Topic(new.topic.clone()));
+    }
+    voids
 }

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use super::rules::Rule;
 use super::spread::Load;
+use super::void::voids;
 use super::{Hold, Inner, Replica};
 use crate::book::{Book, BookId, Change, Version};
 use crate::catalog::if_match::IfMatch;
-use crate::catalog::protocol::{Key, Message, Outcome, Peers, Reply, State, Void};
+use crate::catalog::protocol::{Key, Message, Outcome, Peers, Reply, State};
 use crate::error::{Error, Result};
 use crate::orders::Order;
 
@@ -285,17 +286,6 @@ fn changed(old: &Book, update: &Update, stamp: u64) -> Book {
         apart: None,
         orders,
     }
-}
-
-/// What the front-ends must forget of a change.
-fn voids(old: &Book, new: &Book) -> Vec<Void> {
-    let mut voids = vec![Void::Item(new.id)];
-    if old.topic != new.topic {
-        voids.push(Void::EverySearch);
-    } else if old.title != new.title {
-        voids.push(Void::Topic(new.topic.clone()));
-    }
-    voids
 }
 
 fn unsettled() -> Error {

@@ -1,0 +1,66 @@
+//! What the shelf knows of its copies.
+
+use super::*;
+
+fn book(id: u64, number: u64) -> Arc<Book> {
+    Arc::new(Book {
+        id: BookId(id),
+        title: "T".into(),
+        topic: "t".into(),
+        quantity: 1,
+        price: 1.0,
+        version: Version {
+            number,
+            stamp: number,
+        },
+        came_true: false,
+        apart: None,
+        orders: Default::default(),
+    })
+}
+
+#[test]
+fn emptying_the_valid_list_makes_every_copy_unknown() {
+    let mut shelf = Shelf::default();
+    shelf.put(book(1, 1), State::Valid);
+    shelf.put(book(2, 1), State::Tentative);
+    assert_eq!(
+        shelf.census(),
+        Census {
+            valid: 1,
+            tentative: 1,
+            unknown: 0
+        }
+    );
+    shelf.clear();
+    assert_eq!(
+        shelf.census(),
+        Census {
+            valid: 0,
+            tentative: 0,
+            unknown: 2
+        }
+    );
+    assert_eq!(shelf.state(BookId(1)), State::Unknown);
+}
+
+#[test]
+fn coming_true_stays_with_the_version() {
+    let mut shelf = Shelf::default();
+    shelf.put(book(1, 1), State::Valid);
+    shelf.clear();
+    assert!(shelf.book(BookId(1)).unwrap().came_true);
+    shelf.put(book(1, 2), State::Tentative);
+    assert!(!shelf.book(BookId(1)).unwrap().came_true);
+}
+
+#[test]
+fn only_the_version_that_was_saved_is_on_disk() {
+    let mut shelf = Shelf::default();
+    shelf.put(book(1, 1), State::Tentative);
+    shelf.put(book(1, 2), State::Tentative);
+    shelf.saved(BookId(1), book(1, 1).version);
+    assert!(!shelf.on_disk(BookId(1), book(1, 2).version));
+    shelf.saved(BookId(1), book(1, 2).version);
+    assert!(shelf.on_disk(BookId(1), book(1, 2).version));
+}
