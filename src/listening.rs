@@ -5,15 +5,19 @@ use std::net::TcpListener;
 
 use crate::address::Address;
 use crate::config::Common;
+use crate::http::server;
 
 /// Takes the port that the settings name. Where that is 0, which lets the system choose, and the own address was
 /// derived from it, the address gets the real one.
 ///
 /// Fails with what was tried and by which setting to change it.
 pub fn bind(common: &mut Common) -> Result<TcpListener, String> {
-    let Common { host, port, .. } = common;
+    let Common {
+        host, port, idle, ..
+    } = common;
     let why = |error| format!("cannot listen on {host}:{port}: {error}; change HOST or PORT");
     let listener = TcpListener::bind((host.as_str(), *port)).map_err(why)?;
+    server::prepare(&listener, *idle).map_err(why)?;
     let real = listener.local_addr().map_err(why)?.port();
     if common.address == Address::of(host, *port) {
         common.address = Address::of(host, real);

@@ -8,16 +8,16 @@
 //!
 //! | what | where |
 //! |---|---|
-//! | answers of 1 KB take 44 ms | NODELAY on the listener, head and body in one write: [`serve`], [`reply`] |
+//! | answers of 1 KB take 44 ms | NODELAY on the listener, head and body in one write: [`prepare`], [`reply`] |
 //! | connections of a burst are never served | [`nudges`] |
 //! | a length of 10^14 ends the process | [`visit::announces_too_much`]; a forgotten request, counted in [`tally`] |
 //! | bodies are read on the thread that answers | intake crews: [`desk`], [`crew`] |
 //! | accepting ends at the first error or silence | a master listener and new posts: [`post`], [`keeper`] |
 //! | `HTTP/2.0` loses a thread and two descriptors | the process is restarted in time: [`keeper`] |
-//! | no limits, lenient lengths | [`visit`] |
+//! | no limits, lenient lengths | [`head`], [`visit`] |
 //! | a panic costs its thread | `Desk::guarded` in [`desk`] |
 //! | a quick request waits, with its thread, for a slow one before it | [`visitors`] |
-//! | a client that does not read holds up its writer | a short write time-out, and crews: [`reply`], [`desk`] |
+//! | a client that does not read holds up its writer | a short write time-out, and crews: [`reply`], [`outbox`] |
 //!
 //! What cannot be done through it: to close a connection (a client that sends a byte now and then keeps its own, until the
 //! process leaves because descriptors run out), or to see a head before it is whole.
@@ -26,15 +26,20 @@ mod common;
 mod crew;
 mod desk;
 mod door;
+mod head;
 mod keeper;
 mod nudges;
+mod outbox;
 mod post;
 mod process;
 mod reply;
 mod tally;
+#[cfg(test)]
+mod tests;
 mod visit;
 mod visitors;
 
+use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -120,6 +125,17 @@ impl Serving {
     }
 }
 
+/// Sets what connections inherit from their listener on Linux: tiny_http does not let anybody else near them. To be called
+/// as soon as the listener is there, because a connection inherits when it is made, not when it is accepted.
+///
+/// Fails when the system refuses.
+pub fn prepare(listener: &TcpListener, idle: Duration) -> io::Result<()> {
+    let socket: TcpStream = OwnedFd::from(listener.try_clone()?).into();
+    socket.set_nodelay(true)?;
+    socket.set_read_timeout(Some(idle))?;
+    socket.set_write_timeout(Some(WRITE_WAIT))
+}
+
 /// Serves, and does not return while all is well.
 ///
 /// Fails when the listener cannot be used, or when the server can no longer serve well: too many connections are lost, or
@@ -130,22 +146,11 @@ pub fn serve(
     serving: Serving,
     service: Arc<dyn Service>,
 ) -> Result<(), Ending> {
-    let idle = serving.idle;
-    inherit(&listener, idle).map_err(|error| format!("cannot use the listener: {error}"))?;
-    let address = listener
-        .local_addr()
-        .map_err(|error| format!("cannot use the listener: {error}"))?;
-    let address = reachable(address);
+    let unusable = |error| format!("cannot use the listener: {error}");
+    prepare(&listener, serving.idle).map_err(unusable)?;
+    let address = reachable(listener.local_addr().map_err(unusable)?);
     let desk = Arc::new(desk::Desk::new(serving, service, address));
     Err(Ending::WornOut(keeper::keep(listener, desk, address)?))
-}
-
-/// Sets what accepted sockets inherit from the listener on Linux: tiny_http does not let anybody else near them.
-fn inherit(listener: &TcpListener, idle: Duration) -> std::io::Result<()> {
-    let socket: TcpStream = OwnedFd::from(listener.try_clone()?).into();
-    socket.set_nodelay(true)?;
-    socket.set_read_timeout(Some(idle))?;
-    socket.set_write_timeout(Some(WRITE_WAIT))
 }
 
 /// Where this process reaches itself, also when it listens everywhere.

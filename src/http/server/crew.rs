@@ -9,10 +9,58 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread;
 use std::time::Duration;
 
+use super::Serving;
 use super::desk::{Desk, Task};
 
 /// How long a thread waits for its next task. Then it ends.
 const IDLE_MAX: Duration = Duration::from_secs(10);
+
+/// The crews of one server. There are so many because each waits for something else.
+pub struct Crews {
+    pub customers: Arc<Crew>,
+    pub writes: Arc<Crew>,
+    pub asks: Arc<Crew>,
+    /// Wait for bodies from whoever shows no token.
+    pub intake: Arc<Crew>,
+    /// Wait for bodies from other servers.
+    pub peer_intake: Arc<Crew>,
+    /// Begin with requests that waited for their predecessors.
+    pub pipelined: Arc<Crew>,
+    /// Send long answers.
+    pub long: Arc<Crew>,
+    /// Send to clients that do not read.
+    pub stuck: Arc<Crew>,
+}
+
+impl Crews {
+    pub fn new(serving: &Serving) -> Crews {
+        let waiting = serving.waiting_max;
+        // A connection has one unread body at most, so that their number bounds those queues too.
+        Crews {
+            customers: Crew::new("customers", serving.customers_max, waiting),
+            writes: Crew::new("writes", serving.writes_max, waiting),
+            asks: Crew::new("asks", serving.asks_max, waiting),
+            intake: Crew::new("intake", 128, 10_000),
+            peer_intake: Crew::new("peer-intake", 32, 1000),
+            pipelined: Crew::new("pipelined", 4, 10_000),
+            long: Crew::new("long", 16, 64),
+            stuck: Crew::new("stuck", 64, 1000),
+        }
+    }
+
+    pub fn all(&self) -> [&Crew; 8] {
+        [
+            &self.customers,
+            &self.writes,
+            &self.asks,
+            &self.intake,
+            &self.peer_intake,
+            &self.pipelined,
+            &self.long,
+            &self.stuck,
+        ]
+    }
+}
 
 pub struct Crew {
     pub name: &'static str,
@@ -28,7 +76,7 @@ pub struct Crew {
 struct State {
     waiting: VecDeque<Task>,
     threads: usize,
-    /// Threads that wait for a task, including those that were woken and have not taken theirs yet.
+    /// Threads without a task, including those that were hired or woken and have not taken theirs yet.
     idle: usize,
 }
 
@@ -51,7 +99,9 @@ impl Crew {
         }
         state.waiting.push_back(task);
         if state.idle < state.waiting.len() && state.threads < self.threads_max {
-            state.threads += usize::from(self.hire(desk.clone()));
+            let hired = usize::from(self.hire(desk.clone()));
+            state.threads += hired;
+            state.idle += hired;
         }
         self.wake.notify_one();
         Ok(())
@@ -71,6 +121,7 @@ impl Crew {
                 // Every call of a service is guarded on its own; this is for our own bugs: they must not cost the
                 // thread.
                 let _ = catch_unwind(AssertUnwindSafe(|| desk.work(task)));
+                crew.state().idle += 1;
             }
         };
         let name = format!("http-{}", self.name);
@@ -79,7 +130,6 @@ impl Crew {
 
     fn next(&self) -> Option<Task> {
         let mut state = self.state();
-        state.idle += 1;
         loop {
             if let Some(task) = state.waiting.pop_front() {
                 state.idle -= 1;

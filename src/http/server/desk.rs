@@ -5,38 +5,28 @@
 //! - a request whose predecessor on the connection is unanswered, to [`super::visitors`];
 //! - a body that has yet to come, to an intake crew;
 //! - a request that waits for other servers or the disk, to the crew of its lane;
-//! - an answer that is long, or that the client does not take at once, to a crew for that.
+//! - an answer that is long, or that the client does not take at once, to a crew for that: [`super::outbox`].
 
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use super::crew::Crew;
+use super::crew::{Crew, Crews};
 use super::door::Door;
-use super::nudges::Nudges;
-use super::reply::{Delivery, Parcel, Sent};
+use super::head;
+use super::nudges::{self, Nudges};
+use super::reply::Delivery;
 use super::tally::Tally;
 use super::visit::{self, Raw, Reading, Visit};
 use super::visitors::{Visitors, Welcome};
 use super::{Lane, Service, Serving, common};
 use crate::error::{Error, Result};
 use crate::http::{Method, Request, Response};
-use crate::log;
 
 /// How long a body may take, in silences that would close the connection. Then its request is forgotten.
 const BODY_IDLES_MAX: u32 = 3;
-
-/// How long an answer may take to be read. Then the connection falls mute.
-const DELIVERY_MAX: Duration = Duration::from_secs(60);
-
-/// The pause before more of an answer is offered to a client that does not read.
-const OFFER_PAUSE: Duration = Duration::from_millis(20);
-
-/// A request that took longer is logged, whatever came of it.
-const SLOW: Duration = Duration::from_secs(1);
 
 /// All that the threads of one server share.
 pub struct Desk {
@@ -67,53 +57,6 @@ pub enum Task {
 enum Decision {
     Answer(Response),
     HandTo(Arc<Crew>),
-}
-
-/// Why there are so many: each waits for something else.
-pub struct Crews {
-    customers: Arc<Crew>,
-    writes: Arc<Crew>,
-    asks: Arc<Crew>,
-    /// Wait for bodies from whoever shows no token.
-    intake: Arc<Crew>,
-    /// Wait for bodies from other servers.
-    peer_intake: Arc<Crew>,
-    /// Begin with requests that waited for their predecessors.
-    pipelined: Arc<Crew>,
-    /// Send long answers.
-    long: Arc<Crew>,
-    /// Send to clients that do not read.
-    stuck: Arc<Crew>,
-}
-
-impl Crews {
-    pub fn new(serving: &Serving) -> Crews {
-        let waiting = serving.waiting_max;
-        // A connection has one unread body at most, so that their number bounds those queues too.
-        Crews {
-            customers: Crew::new("customers", serving.customers_max, waiting),
-            writes: Crew::new("writes", serving.writes_max, waiting),
-            asks: Crew::new("asks", serving.asks_max, waiting),
-            intake: Crew::new("intake", 128, 10_000),
-            peer_intake: Crew::new("peer-intake", 32, 1000),
-            pipelined: Crew::new("pipelined", 4, 10_000),
-            long: Crew::new("long", 16, 64),
-            stuck: Crew::new("stuck", 64, 1000),
-        }
-    }
-
-    pub fn all(&self) -> [&Crew; 8] {
-        [
-            &self.customers,
-            &self.writes,
-            &self.asks,
-            &self.intake,
-            &self.peer_intake,
-            &self.pipelined,
-            &self.long,
-            &self.stuck,
-        ]
-    }
 }
 
 impl Desk {
@@ -154,7 +97,7 @@ impl Desk {
         match self.visitors.arrive(visit::peer(&raw), raw, now) {
             Welcome::Enter { raw, new } => {
                 if new {
-                    self.nudges.want();
+                    self.nudges.want(nudges::FOR_NEW);
                 }
                 self.enter(raw, now);
             }
@@ -279,96 +222,6 @@ impl Desk {
         })
     }
 
-    fn reply(self: &Arc<Desk>, visit: Box<Visit>, response: Response) {
-        self.note(&visit, response.status);
-        let peer = visit.peer;
-        if visit.adrift {
-            self.drop_unanswered(self.visitors.mute(peer));
-        }
-        let parcel = Parcel::pack(response, &visit.request.id, visit.form);
-        let (is_short, id, form) = (parcel.is_short(), visit.request.id.clone(), visit.form);
-        let delivery = parcel.address(peer, visit.into_writer());
-        if is_short {
-            return self.send(delivery);
-        }
-        let task = Task::Send(Box::new(delivery));
-        if let Err(Task::Send(delivery)) = self.crews.long.push(self, task) {
-            self.tally.turned_away.inc();
-            self.send(delivery.instead(Parcel::pack(busy(), &id, form)));
-        }
-    }
-
-    /// Sends without waiting for a client that does not read.
-    fn send(self: &Arc<Desk>, mut delivery: Delivery) {
-        match delivery.send() {
-            Sent::Whole => self.finish(delivery),
-            Sent::Broken => self.give_up(delivery),
-            Sent::Stuck => {
-                let task = Task::Send(Box::new(delivery));
-                if let Err(Task::Send(delivery)) = self.crews.stuck.push(self, task) {
-                    self.give_up(*delivery);
-                }
-            }
-        }
-    }
-
-    /// Sends as fast as the client reads, unless it stops for too long.
-    fn send_patiently(self: &Arc<Desk>, mut delivery: Delivery) {
-        let deadline = Instant::now() + DELIVERY_MAX;
-        let (mut taken, mut since) = (delivery.taken, Instant::now());
-        loop {
-            match delivery.send() {
-                Sent::Whole => return self.finish(delivery),
-                Sent::Broken => return self.give_up(delivery),
-                Sent::Stuck => (),
-            }
-            if taken < delivery.taken {
-                (taken, since) = (delivery.taken, Instant::now());
-            }
-            if self.serving.idle < since.elapsed() || deadline < Instant::now() {
-                self.tally.unread.inc();
-                return self.give_up(delivery);
-            }
-            thread::sleep(OFFER_PAUSE);
-        }
-    }
-
-    /// Half an answer cannot be taken back, and nothing may follow it.
-    fn give_up(self: &Arc<Desk>, delivery: Delivery) {
-        self.drop_unanswered(self.visitors.mute(delivery.peer));
-        self.finish(delivery);
-    }
-
-    fn finish(self: &Arc<Desk>, delivery: Delivery) {
-        let peer = delivery.peer;
-        // The next answer on this connection waits until this one has let go of it.
-        drop(delivery);
-        let Some(raw) = self.visitors.leave(peer) else {
-            return;
-        };
-        let task = Task::Enter(Box::new(raw));
-        if let Err(Task::Enter(raw)) = self.crews.pipelined.push(self, task) {
-            self.drop_unanswered(vec![*raw]);
-            self.drop_unanswered(self.visitors.mute(peer));
-            self.visitors.leave(peer);
-        }
-    }
-
-    fn drop_unanswered(self: &Arc<Desk>, raws: Vec<Raw>) {
-        for raw in raws {
-            self.tally.dropped.inc();
-            if !visit::is_unread(&raw) {
-                drop(raw.into_writer());
-                continue;
-            }
-            let task = Task::Drop(Box::new(raw));
-            if let Err(Task::Drop(raw)) = self.crews.intake.push(self, task) {
-                std::mem::forget(raw);
-                self.tally.forgotten.inc();
-            }
-        }
-    }
-
     /// For a body that would keep its reader, and whoever drops it, waiting without end.
     fn forget(&self, visit: Box<Visit>) {
         self.tally.forgotten.inc();
@@ -376,29 +229,12 @@ impl Desk {
         visit.forget();
     }
 
-    fn note(&self, visit: &Visit, status: u16) {
-        let took = visit.started.elapsed();
-        self.tally.note(visit.route, status, took);
-        let matters = 500 <= status || SLOW < took;
-        let level = if matters { log::warn } else { log::debug };
-        if matters || log::enabled(log::Level::Debug) {
-            let fields: [log::Field; 5] = [
-                ("method", &visit.method()),
-                ("route", &visit.route),
-                ("status", &status),
-                ("ms", &format!("{:.3}", took.as_secs_f64() * 1000.0)),
-                ("id", &visit.request.id),
-            ];
-            level("request", &fields);
-        }
-    }
-
     fn admits(&self, request: &Request) -> bool {
         self.door.admits(request.header("Authorization"))
     }
 
     fn trusts(&self, raw: &Raw) -> bool {
-        self.door.admits(visit::header(raw, "Authorization"))
+        self.door.admits(head::header(raw, "Authorization"))
     }
 }
 
@@ -406,7 +242,7 @@ fn is_write(request: &Request) -> bool {
     matches!(request.method, Method::Put | Method::Post)
 }
 
-fn busy() -> Response {
+pub fn busy() -> Response {
     Error::Busy("The server has too much to do".into()).into()
 }
 

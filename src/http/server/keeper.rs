@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::desk::Desk;
-use super::{post, process};
+use super::{nudges, post, process};
 use crate::log;
 
 /// Posts that accept at a time.
@@ -22,16 +22,26 @@ const REPAIR_PAUSE: Duration = Duration::from_millis(500);
 const PANIC_LOOK: Duration = Duration::from_millis(250);
 
 /// The longest time between two looks from outside; they also keep accepting from timing out (HTTP_NOTES 5).
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 /// How long a look may take, twice: to connect and to be answered.
 const LOOK_MAX: Duration = Duration::from_secs(1);
+
+/// A look that waits for so long is one of the connections that tiny_http does not serve until it is nudged, and there may
+/// be others.
+const LOOK_SLOW: Duration = Duration::from_millis(50);
+
+/// Nudges for each time that a look has waited for so long.
+const NUDGES_FOR_SLOW_LOOK: u32 = 20;
 
 /// Failed looks in a row before another post is opened.
 const LOOKS_FAILED_MAX: u32 = 3;
 
 /// Posts opened in a row after failed looks. Beyond: the server leaves.
 const REPAIRS_MAX: u32 = 6;
+
+/// tiny_http has one to read from a connection and one to write to it.
+const DESCRIPTORS_OF_CONNECTION: usize = 2;
 
 /// Descriptors that are used, whatever more the system allows: two for each connection, and a thread.
 const DESCRIPTORS_MAX: usize = 20_000;
@@ -69,6 +79,10 @@ pub fn keep(master: TcpListener, desk: Arc<Desk>, address: SocketAddr) -> Result
         desk: desk.clone(),
         address,
         events: sender.clone(),
+        open: process::descriptors().unwrap_or(0),
+        crowded_since: None,
+        failed: 0,
+        repairs: 0,
     };
     spawn("http-look", move || lookout.watch())?;
     let keeper = Keeper {
@@ -152,71 +166,101 @@ struct Lookout {
     desk: Arc<Desk>,
     address: SocketAddr,
     events: Sender<Event>,
+    /// Descriptors at the last look. When there are none left to look with, all are in use.
+    open: usize,
+    /// Since when nearly all descriptors are in use.
+    crowded_since: Option<Instant>,
+    /// Looks in a row that found nobody, since the last repair.
+    failed: u32,
+    /// Repairs since the last look that found somebody.
+    repairs: u32,
 }
 
 impl Lookout {
     /// Does not return while there is a keeper to tell.
-    fn watch(self) {
+    fn watch(mut self) {
         let every = LOOK_EVERY.min(self.desk.serving.idle / (3 * POSTS as u32));
-        let (mut failed, mut repairs) = (0, 0);
-        let mut crowded_since = None;
         loop {
             thread::sleep(every);
             self.desk.visitors.sweep(Instant::now());
-            match self.look() {
-                Ok(()) => (failed, repairs) = (0, 0),
-                // Without descriptors nobody can look; the posts tell of that themselves.
-                Err(_) if self.is_crowded() => (),
-                Err(_) => failed += 1,
-            }
-            let event = if let Some(why) = self.worn_out(&mut crowded_since) {
-                Event::WornOut(why)
-            } else if REPAIRS_MAX < repairs {
-                Event::WornOut("this server does not answer itself".into())
-            } else if LOOKS_FAILED_MAX <= failed {
-                (failed, repairs) = (0, repairs + 1);
-                log::warn("this server does not answer itself", &[]);
-                Event::Unheard
-            } else {
-                continue;
-            };
-            if self.events.send(event).is_err() {
+            self.count_descriptors();
+            let event = self.look_and_judge().or_else(|| self.worn_out());
+            if event.is_some_and(|event| self.events.send(event).is_err()) {
                 return;
             }
         }
     }
 
+    /// New descriptors are new connections, whether they have sent a request or not. One nudge more, now and then, keeps
+    /// looks from always meeting the same post.
+    fn count_descriptors(&mut self) {
+        let open = process::descriptors().unwrap_or(usize::MAX);
+        let new = open.saturating_sub(self.open) / DESCRIPTORS_OF_CONNECTION;
+        let new = u32::try_from(new).unwrap_or(0);
+        let some = new.saturating_mul(nudges::FOR_NEW) + fastrand::u32(0..=1);
+        self.desk.nudges.want(some);
+        self.open = open;
+    }
+
+    fn look_and_judge(&mut self) -> Option<Event> {
+        match self.look() {
+            Ok(()) => (self.failed, self.repairs) = (0, 0),
+            // Without descriptors nobody can look; the posts tell of that themselves.
+            Err(_) if self.is_crowded() => (),
+            Err(_) => self.failed += 1,
+        }
+        if self.failed < LOOKS_FAILED_MAX {
+            return None;
+        }
+        log::warn("this server does not answer itself", &[]);
+        (self.failed, self.repairs) = (0, self.repairs + 1);
+        if REPAIRS_MAX < self.repairs {
+            let why = "this server does not answer itself".to_string();
+            return Some(Event::WornOut(why));
+        }
+        Some(Event::Unheard)
+    }
+
     fn look(&self) -> io::Result<()> {
         let mut stream = TcpStream::connect_timeout(&self.address, LOOK_MAX)?;
         self.desk.visitors.expect(stream.local_addr()?);
-        stream.set_read_timeout(Some(LOOK_MAX))?;
+        stream.set_read_timeout(Some(LOOK_SLOW))?;
         stream.set_write_timeout(Some(LOOK_MAX))?;
         stream.write_all(b"GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
+        let deadline = Instant::now() + LOOK_MAX;
         let mut status = [0; 12];
-        stream.read_exact(&mut status)?;
+        // The head is written at once, so that it can be read at once.
+        while let Err(error) = stream.read_exact(&mut status) {
+            if error.kind() != io::ErrorKind::WouldBlock || deadline < Instant::now() {
+                return Err(error);
+            }
+            self.desk.nudges.want(NUDGES_FOR_SLOW_LOOK);
+        }
         if &status != b"HTTP/1.1 200" {
             return Err(io::ErrorKind::InvalidData.into());
         }
         Ok(())
     }
 
-    fn worn_out(&self, crowded_since: &mut Option<Instant>) -> Option<String> {
+    fn worn_out(&mut self) -> Option<Event> {
         let lost = self.desk.tally.forgotten.get() as usize;
-        if descriptors_max() / LOST_PART < lost * 2 {
-            return Some(format!("{lost} connections are lost"));
+        if descriptors_max() / LOST_PART < lost * DESCRIPTORS_OF_CONNECTION {
+            let why = format!("{lost} connections are lost");
+            return Some(Event::WornOut(why));
         }
         if !self.is_crowded() {
-            *crowded_since = None;
+            self.crowded_since = None;
             return None;
         }
-        let since = *crowded_since.get_or_insert_with(Instant::now);
+        let since = *self.crowded_since.get_or_insert_with(Instant::now);
         let lasts = self.desk.serving.idle * CROWDED_IDLES_MAX < since.elapsed();
-        lasts.then(|| "nearly all descriptors have been in use for long".to_string())
+        let why = "nearly all descriptors have been in use for long";
+        lasts.then(|| Event::WornOut(why.into()))
     }
 
-    /// Whether nine tenths of the descriptors are in use, or none is left to look with.
+    /// Whether nine tenths of the descriptors are in use.
     fn is_crowded(&self) -> bool {
-        process::descriptors().is_none_or(|open| descriptors_max() / 10 * 9 <= open)
+        descriptors_max() / 10 * 9 <= self.open
     }
 }
 

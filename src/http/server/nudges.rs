@@ -2,15 +2,16 @@
 //!
 //! tiny_http trusts a stale count of its idle threads: in a burst it queues several connections behind one thread, and the
 //! surplus waits until any other connection closes (HTTP_NOTES 2). A nudge is a connection that closes: each frees one.
-//! So the first request of every connection makes some due.
+//! So the first request of every connection makes some due. Connections that are accepted and send no request (half a head,
+//! `HTTP/2.0`) are seen only by their victims: one of those is the look from outside, and it asks for nudges too.
 
 use std::net::{SocketAddr, TcpStream};
 use std::sync::{Condvar, Mutex};
 use std::time::{Duration, Instant};
 
-/// Nudges for each new connection. One would do if each freed one; but with several posts some reach a post where nobody
+/// Nudges for a new connection. One would do if each freed one; but with several posts some reach a post where nobody
 /// waits, and the chain of freed connections must not break.
-const FOR_EACH: f64 = 3.0;
+pub const FOR_NEW: u32 = 3;
 
 /// Nudges in a burst. Each leaves a socket in TIME_WAIT for a minute, so that there are bounds.
 const BURST_MAX: f64 = 1000.0;
@@ -49,10 +50,10 @@ impl Nudges {
         }
     }
 
-    /// Says that a new connection has come.
-    pub fn want(&self) {
+    /// Makes so many more due.
+    pub fn want(&self, count: u32) {
         let mut account = self.account.lock().expect("no panic under this lock");
-        account.due = (account.due + FOR_EACH).min(BURST_MAX);
+        account.due = (account.due + f64::from(count)).min(BURST_MAX);
         self.wake.notify_one();
     }
 

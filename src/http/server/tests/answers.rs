@@ -1,0 +1,177 @@
+//! What is answered.
+
+use super::{server, server_with, usual};
+
+#[test]
+fn an_answer_is_json_with_its_length() {
+    let answer = server().get("/quick");
+    assert_eq!((answer.status, answer.text()), (200, "\"quick\""));
+    assert_eq!(answer.header("Content-Type"), Some("application/json"));
+    assert_eq!(answer.header("Content-Length"), Some("7"));
+}
+
+#[test]
+fn a_204_has_no_body_and_no_length() {
+    let answer = server().get("/nothing");
+    assert_eq!(answer.status, 204);
+    assert_eq!(answer.header("Content-Length"), None);
+    assert_eq!(answer.header("Content-Type"), None);
+}
+
+#[test]
+fn head_tells_the_length_and_leaves_the_body_out() {
+    let server = server();
+    let mut connection = server.connect();
+    let head = connection.ask("HEAD /quick HTTP/1.1\r\n\r\n");
+    assert_eq!(head.header("Content-Length"), Some("7"));
+    // The next answer begins where a body would.
+    assert_eq!(connection.ask("GET /quick HTTP/1.1\r\n\r\n").status, 200);
+}
+
+#[test]
+fn an_answer_in_pieces_is_chunked_and_to_http_1_0_until_close() {
+    let server = server();
+    let chunked = server.get("/pieces");
+    assert_eq!(chunked.header("Transfer-Encoding"), Some("chunked"));
+    assert_eq!(chunked.text(), "[1,2]");
+    let old = server.ask("GET /pieces HTTP/1.0\r\n\r\n");
+    assert_eq!(old.header("Transfer-Encoding"), None);
+    assert_eq!(old.text(), "[1,2]");
+    let kept = server.ask("GET /pieces HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
+    assert_eq!(kept.header("Content-Length"), Some("5"));
+}
+
+#[test]
+fn a_connection_is_kept_as_the_client_asks() {
+    let server = server();
+    for (version, connection, kept) in [
+        ("HTTP/1.1", "keep-alive", true),
+        ("HTTP/1.1", "close", false),
+        ("HTTP/1.0", "close", false),
+        ("HTTP/1.0", "keep-alive", true),
+    ] {
+        let text = format!("GET /quick {version}\r\nConnection: {connection}\r\n\r\n");
+        let mut connection = server.connect();
+        let answer = connection.ask(&text);
+        let closes = answer.header("Connection") == Some("close");
+        assert_eq!(closes, !kept, "{text}");
+        assert!(kept || connection.is_closed(), "{text}");
+        assert!(!kept || connection.ask(&text).status == 200, "{text}");
+    }
+}
+
+#[test]
+fn a_long_answer_arrives_whole() {
+    let answer = server().get("/long");
+    assert_eq!(answer.body.len(), 8_000_000);
+}
+
+#[test]
+fn a_request_id_is_taken_over_when_it_is_sane_and_made_otherwise() {
+    let server = server();
+    let ask = |id: &str| {
+        let answer = server.ask(&format!(
+            "GET /quick HTTP/1.1\r\nX-Request-Id: {id}\r\n\r\n"
+        ));
+        answer.header("X-Request-Id").unwrap().to_string()
+    };
+    assert_eq!(ask("order-7.a_b"), "order-7.a_b");
+    for id in ["", "a b", "<x>", &"7".repeat(65)] {
+        assert_eq!(ask(id).len(), 16, "{id}");
+    }
+    assert_ne!(ask(""), ask(""));
+}
+
+#[test]
+fn no_text_in_a_header_writes_a_header_of_its_own() {
+    let answer = server().get("/break");
+    assert_eq!(answer.header("X-Text"), Some("aX-Forged: b"));
+    assert_eq!(answer.header("X-Forged"), None);
+}
+
+#[test]
+fn a_segment_is_split_before_it_is_decoded() {
+    let server = server();
+    assert_eq!(server.get("/text/a%2Fb%C3%BC?q#f").text(), "\"a/bü\"");
+    assert_eq!(server.get("http://shop/text/a").text(), "\"a\"");
+    for path in ["/text/%", "/text/%ff", "/text/%4", "text", "*"] {
+        assert_eq!(server.get(path).status, 400, "{path}");
+    }
+    assert_eq!(server.get("/unknown").status, 404);
+}
+
+#[test]
+fn a_handler_that_panics_is_a_500_and_costs_nothing_else() {
+    let server = server();
+    for _ in 0..100 {
+        let answer = server.ask("PUT /panic HTTP/1.1\r\n\r\n");
+        assert_eq!(answer.status, 500);
+        assert!(answer.text().contains("internal error"));
+        assert_eq!(answer.header("Bazar-Outcome"), Some("unknown"));
+    }
+    let read = server.get("/quick-panic");
+    assert_eq!((read.status, read.header("Bazar-Outcome")), (500, None));
+    assert_eq!(server.get("/quick").status, 200);
+    let metrics = server.get("/metrics");
+    assert!(metrics.text().contains("\nbazar_http_panics_total 101\n"));
+}
+
+#[test]
+fn health_is_told_with_what_is_missing() {
+    let server = server();
+    assert_eq!(server.get("/livez").text(), r#"{"live":true}"#);
+    assert_eq!(server.get("/readyz").text(), r#"{"ready":true}"#);
+    server
+        .service
+        .missing
+        .lock()
+        .unwrap()
+        .push("a catalog".into());
+    let answer = server.get("/readyz");
+    assert_eq!(answer.status, 503);
+    assert_eq!(answer.text(), r#"{"missing":["a catalog"],"ready":false}"#);
+    assert!(server.get("/version").text().contains(r#""server":"test""#));
+    let answer = server.ask("PUT /livez HTTP/1.1\r\n\r\n");
+    assert_eq!(
+        (answer.status, answer.header("Allow")),
+        (405, Some("GET, HEAD"))
+    );
+}
+
+#[test]
+fn metrics_count_requests_by_route_and_status() {
+    let server = server();
+    for path in ["/quick", "/quick", "/unknown"] {
+        server.get(path);
+    }
+    let metrics = server.get("/metrics");
+    let type_ = metrics.header("Content-Type").unwrap();
+    assert!(type_.starts_with("text/plain; version=0.0.4"), "{type_}");
+    for line in [
+        r#"bazar_http_requests_total{route="/quick",status="200"} 2"#,
+        r#"bazar_http_requests_total{route="other",status="404"} 1"#,
+        r#"bazar_http_request_duration_seconds_count{route="/quick"} 2"#,
+        "bazar_http_generations_total 2",
+        "test_total 7",
+    ] {
+        let text = metrics.text();
+        assert!(text.lines().any(|l| l == line), "{line} is not in {text}");
+    }
+}
+
+#[test]
+fn without_the_token_only_open_doors_are_open() {
+    let mut serving = usual();
+    serving.token = Some("secret".into());
+    let server = server_with(serving);
+    for path in ["/quick", "/livez", "/readyz", "/version"] {
+        assert_eq!(server.get(path).status, 200, "{path}");
+    }
+    for path in ["/nothing", "/unknown", "/rep/ask", "/metrics"] {
+        let answer = server.get(path);
+        assert_eq!(answer.status, 401, "{path}");
+        assert_eq!(answer.header("WWW-Authenticate"), Some("Bearer"));
+    }
+    let text = "GET /nothing HTTP/1.1\r\nAuthorization: Bearer secret\r\n\r\n";
+    assert_eq!(server.ask(text).status, 204);
+}
