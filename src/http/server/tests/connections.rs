@@ -1,6 +1,7 @@
 //! Many connections, slow ones, silent ones, and those that never read.
 
 use std::io::{Read, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -98,20 +99,39 @@ fn announced_bodies_that_never_come_hold_nobody_up() {
 #[test]
 fn bodies_that_trickle_are_forgotten_in_the_end() {
     let server = server();
-    let head = "PUT /echo HTTP/1.1\r\nContent-Length: 5000\r\n\r\n";
-    let trickle = many(&server, 3, head);
-    eventually(|| {
-        // A byte now and then, faster than the silence that would close the connection.
-        for connection in &trickle {
-            let _ = connection.0.get_ref().write_all(b"7");
-        }
-        thread::sleep(Duration::from_millis(20));
-        let metrics = server.get("/metrics");
-        !metrics
-            .text()
-            .contains("\nbazar_http_requests_forgotten_total 0\n")
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| trickle(&server, &is_over));
+        eventually(|| {
+            let metrics = server.get("/metrics");
+            !metrics
+                .text()
+                .contains("\nbazar_http_requests_forgotten_total 0\n")
+        });
+        is_over.store(true, Ordering::Relaxed);
     });
     check_served(&server);
+}
+
+/// Sends a byte now and then, faster than the silence that would close the connection, and begins again should it have
+/// been closed all the same.
+fn trickle(server: &TestServer, is_over: &AtomicBool) {
+    let begin = || {
+        many(
+            server,
+            1,
+            "PUT /echo HTTP/1.1\r\nContent-Length: 5000\r\n\r\n",
+        )
+    };
+    let mut connections = begin();
+    let deadline = Instant::now() + DEADLINE;
+    while !is_over.load(Ordering::Relaxed) && Instant::now() < deadline {
+        let mut stream = connections[0].0.get_ref();
+        if stream.write_all(b"7").is_err() {
+            connections = begin();
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
 }
 
 #[test]
