@@ -7,15 +7,18 @@
 //! - `baton.rs`, `calendar.rs`: threads and time. - `world.rs`: servers. - `net.rs`: messages. - `seat.rs`: a replica's
 //!   place there, and its disk. - `front_end.rs`, `customers.rs`: who asks. - `chaos.rs`: what goes wrong.
 //!   - `setting.rs`: how much of it. - `trace.rs`: how it reads.
-//! - `left_out.rs`: each rule of the protocol is left out once, and the wrong history found.
+//! - `left_out.rs`: each rule of the protocol is left out once, and the wrong history found. - `figures.rs`: the
+//!   figures of the original design, message by message. - `schedules.rs`: holes that chance seldom meets.
 
 mod baton;
 mod calendar;
 mod chaos;
 mod customers;
+mod figures;
 mod front_end;
 mod left_out;
 mod net;
+mod schedules;
 mod seat;
 mod setting;
 mod trace;
@@ -37,7 +40,6 @@ type Doing = Box<dyn FnOnce(&Arc<World>) + Send>;
 
 /// Plays one seed. Fails with what is wrong, and gives the trace if one was wanted.
 fn play(seed: u64, setting: &Setting, traced: bool) -> (Result<(), String>, Vec<String>) {
-    crate::log::init("simulation", crate::log::Level::Error);
     let world = World::new(seed, setting.clone(), traced);
     let own = world.clone();
     let outcome = world.baton.play(move || {
@@ -172,6 +174,16 @@ fn check_seeds(part: u64) {
 const PARTS: u64 = 4;
 
 #[track_caller]
+fn check_all(seeds: u64, change: impl Fn(&mut Setting)) {
+    let setting = |seed| {
+        let mut setting = Setting::of_seed(seed);
+        change(&mut setting);
+        setting
+    };
+    assert_eq!(first_failure(0..seeds, setting), None);
+}
+
+#[track_caller]
 fn replay(seed: u64) {
     let (outcome, trace) = play(seed, &Setting::of_seed(seed), true);
     let without_hello = trace
@@ -205,6 +217,11 @@ mod seeds {
     fn crashes_and_pauses_leave_one_book_4() {
         check_seeds(3);
     }
+}
+
+#[test]
+fn both_sides_of_a_cut_have_one_copy_after_it() {
+    check_all(60, |setting| setting.partition = true);
 }
 
 #[test]

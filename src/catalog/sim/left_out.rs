@@ -71,3 +71,11 @@ fn without_guard_a_cache_keeps_what_was_void_before_it_came() {
 fn without_a_look_at_its_order_a_buyer_of_the_last_copy_hears_out_of_stock() {
     check_found(100, WRONG_HISTORY, |setting| setting.order_read = false);
 }
+
+#[test]
+fn without_clear_an_old_copy_stays_after_a_cut() {
+    check_found(100, "after quiet", |setting| {
+        setting.partition = true;
+        setting.rules = Rules::all().without(Rule::Clear);
+    });
+}

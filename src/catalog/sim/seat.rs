@@ -78,12 +78,8 @@ impl Peers for Seat {
 
     fn random(&self) -> u64 {
         match self.world.setting.steady {
-            // Whoever chooses by this chooses the first, whatever the number to choose from.
-            true => {
-                let mut inside = self.world.inside();
-                inside.count += 1;
-                inside.count * 12
-            }
+            // Whoever chooses by this chooses the first, of up to four; and the first catalog's stamps are the highest.
+            true => 12 * (10 - self.life.node as u64),
             false => self.world.baton.draw(|rng| rng.u64(1..1 << 53)),
         }
     }

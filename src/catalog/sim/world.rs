@@ -63,6 +63,7 @@ pub struct Catalog {
 
 impl World {
     pub fn new(seed: u64, setting: Setting, traced: bool) -> Arc<World> {
+        crate::log::init("simulation", crate::log::Level::Error);
         let servers = setting.catalogs + setting.front_ends;
         let catalog = |_| Catalog {
             disk: setting.stock.clone(),
