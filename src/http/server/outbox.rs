@@ -116,7 +116,9 @@ impl Desk {
     fn note(&self, visit: &Visit, status: u16) {
         let took = visit.started.elapsed();
         self.tally.note(visit.route, status, took);
-        let matters = 500 <= status || SLOW < took;
+        // "Not ready" is an answer, not a failure, and is asked for ten times a second.
+        let fails = 500 <= status && visit.route != "/readyz";
+        let matters = fails || SLOW < took;
         let level = if matters { log::warn } else { log::debug };
         if matters || log::enabled(log::Level::Debug) {
             let fields: [log::Field; 5] = [
