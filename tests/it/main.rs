@@ -6,6 +6,7 @@ mod shop;
 
 mod caching;
 mod example;
+mod import;
 mod interface;
 mod outages;
 mod run_sh;

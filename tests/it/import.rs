@@ -1,0 +1,145 @@
+//! `bazar import` as a new user runs it: begun, broken off, run again.
+
+use std::io::Write;
+use std::ops::RangeInclusive;
+use std::process::{Child, Command, Output, Stdio};
+use std::thread;
+
+use serde_json::Value;
+
+use crate::process::{BAZAR, eventually};
+use crate::shop::{Shop, Tiers};
+
+/// Ids above those of the first stock.
+const IDS: RangeInclusive<u64> = 1001..=4000;
+
+/// JSON lines with these ids.
+fn lines(ids: RangeInclusive<u64>) -> String {
+    let line = |id| {
+        format!(
+            "{{\"id\":{id},\"title\":\"Title {id}\",\"topic\":\"Imported\",\"quantity\":3,\"price\":1.5}}\n"
+        )
+    };
+    ids.map(line).collect()
+}
+
+/// An import of standard input that is under way.
+fn begin(shop: &Shop) -> Child {
+    Command::new(BAZAR)
+        .args([
+            "import",
+            "--batch",
+            "100",
+            "--catalog",
+            &shop.catalog(1).url(),
+            "-",
+        ])
+        .env_clear()
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+/// An import that has ended reads no more; how it ended is for the test to say.
+fn write(import: &mut Child, text: &str) {
+    let input = import.stdin.as_mut().expect("stdin is piped");
+    let _ = input.write_all(text.as_bytes());
+}
+
+/// The whole text, imported to its end.
+fn import(shop: &Shop, text: &str) -> Output {
+    let mut import = begin(shop);
+    write(&mut import, text);
+    import.wait_with_output().unwrap()
+}
+
+#[track_caller]
+fn check_succeeded(output: &Output, summary: &str) {
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{output:?}");
+    assert!(said.starts_with(summary), "{said}");
+}
+
+fn has(shop: &Shop, id: u64) -> bool {
+    let answer = shop.catalog(2).get(&format!("/query/item/{id}"));
+    answer.status == 200
+}
+
+/// Both catalogs have exactly the first stock and all books of the import.
+#[track_caller]
+fn check_all_there(shop: &Shop) {
+    for catalog in shop.catalogs() {
+        let dump = catalog.get("/dump/").json();
+        let ids = dump.as_array().unwrap().iter();
+        let ids: Vec<u64> = ids.map(|book| book["id"].as_u64().unwrap()).collect();
+        assert_eq!(
+            ids,
+            (1..=7).chain(IDS).collect::<Vec<_>>(),
+            "{}",
+            catalog.name
+        );
+    }
+}
+
+#[test]
+fn imported_books_are_everywhere_and_the_next_search_finds_them() {
+    let shop = Shop::open(Tiers::default());
+    assert_eq!(
+        shop.front_end().get("/search/imported").json(),
+        Value::Array(vec![])
+    );
+    check_succeeded(
+        &import(&shop, &lines(IDS)),
+        "added 3000, there already 0, bad 0",
+    );
+    let found = shop.front_end().get("/search/imported").json();
+    assert_eq!(found.as_array().unwrap().len(), 3000);
+    check_all_there(&shop);
+}
+
+#[test]
+fn an_import_that_was_killed_is_simply_run_again() {
+    let shop = Shop::open(Tiers::default());
+    let mut broken_off = begin(&shop);
+    write(&mut broken_off, &lines(1001..=2550));
+    eventually("some books are there", || has(&shop, 1500));
+    broken_off.kill().unwrap();
+    broken_off.wait().unwrap();
+    let output = import(&shop, &lines(IDS));
+    check_succeeded(&output, "added ");
+    assert!(!output.stdout.starts_with(b"added 3000"), "{output:?}");
+    check_all_there(&shop);
+}
+
+#[test]
+fn an_import_goes_on_when_its_catalog_was_killed_and_is_back() {
+    let shop = Shop::open(Tiers::default());
+    let mut import = begin(&shop);
+    write(&mut import, &lines(1001..=2000));
+    eventually("some books are there", || has(&shop, 1500));
+    shop.catalog(1).kill();
+    // Beside the start: the import reads on only when the catalog is back.
+    thread::scope(|scope| {
+        scope.spawn(|| write(&mut import, &lines(2001..=4000)));
+        shop.catalog(1).start();
+    });
+    check_succeeded(&import.wait_with_output().unwrap(), "added ");
+    check_all_there(&shop);
+}
+
+#[test]
+fn a_bad_book_is_named_by_its_line_and_ends_the_import() {
+    let shop = Shop::open(Tiers::default());
+    let text = lines(IDS).replace("\"id\":1003,", "\"id\":1003,\"colour\":\"red\",");
+    let output = import(&shop, &text);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        said.starts_with("line 3: ") && said.contains("colour"),
+        "{said}"
+    );
+    check_succeeded(&import(&shop, &lines(IDS)), "added ");
+    check_all_there(&shop);
+}
