@@ -16,7 +16,10 @@ use crate::log;
 const POSTS: usize = 2;
 
 /// The pause before a new post after a failure that is not just a silence: descriptors do not come back at once.
-const REPAIR_PAUSE: Duration = Duration::from_millis(500);
+const REPAIR_PAUSE: Duration = Duration::from_millis(100);
+
+/// Descriptors that must be free before a new post is opened: with fewer it would end at its first connections.
+const DESCRIPTORS_FOR_POST: usize = 16;
 
 /// How often it is looked whether accepting has panicked.
 const PANIC_LOOK: Duration = Duration::from_millis(250);
@@ -130,14 +133,18 @@ impl Keeper {
     }
 
     fn want(&mut self, posts: u64, at_once: bool) {
-        self.due += posts;
-        if 0 < posts && !at_once {
+        if self.due == 0 && 0 < posts && !at_once {
             self.not_before = Instant::now() + REPAIR_PAUSE;
         }
+        self.due += posts;
     }
 
     fn open_due(&mut self) {
         while 0 < self.due {
+            if !has_room() {
+                self.not_before = Instant::now() + REPAIR_PAUSE;
+                return;
+            }
             match post::open(&self.master, &self.desk, &self.sender) {
                 Ok(()) => {
                     self.due -= 1;
@@ -262,6 +269,11 @@ impl Lookout {
     fn is_crowded(&self) -> bool {
         descriptors_max() / 10 * 9 <= self.open
     }
+}
+
+fn has_room() -> bool {
+    let allowed = process::descriptors_max().unwrap_or(DESCRIPTORS_MAX);
+    process::descriptors().is_some_and(|open| open + DESCRIPTORS_FOR_POST <= allowed)
 }
 
 fn descriptors_max() -> usize {
