@@ -20,6 +20,7 @@
 mod progress;
 mod sending;
 mod source;
+mod tally;
 
 use std::fs::File;
 use std::io::{self, IsTerminal, Read};

@@ -14,6 +14,7 @@ use crate::http::client::{Answer, Failure};
 
 use super::progress::Progress;
 use super::source::Piece;
+use super::tally::Tally;
 
 /// A request that failed is repeated for this long: a catalog that was restarted is back by then. Then the import ends.
 pub const TRYING_MAX: Duration = Duration::from_secs(30);
@@ -57,18 +58,6 @@ pub struct Sending<'a> {
     skip_bad: bool,
     /// Held for a look or a count.
     tally: Mutex<Tally>,
-}
-
-#[derive(Default)]
-struct Tally {
-    added: u64,
-    there: u64,
-    bad: u64,
-    /// No book without an id that begins on a later line was sent.
-    through: u64,
-    without_ids: bool,
-    /// Nothing more is sent, and why.
-    failed: Option<String>,
 }
 
 /// Books that a request did not settle.
@@ -276,45 +265,6 @@ impl<'a> Sending<'a> {
 }
 
 const NEVER_POISONED: &str = "nothing panics under this lock";
-
-impl Tally {
-    /// The books up to that line were sent. They have no ids.
-    fn pass(&mut self, line: u64) {
-        self.without_ids = true;
-        self.through = self.through.max(line);
-    }
-
-    fn outcome(
-        &self,
-        read: Result<(), String>,
-        skip_bad: bool,
-        elapsed: Duration,
-    ) -> Result<String, String> {
-        let summary = self.summary(elapsed);
-        let bad = (0 < self.bad && !skip_bad).then(|| "stopped at a bad book".to_string());
-        let why = self.failed.clone().or(read.err()).or(bad);
-        why.map_or(Ok(summary.clone()), |why| {
-            Err(format!("{why}\n{summary}\n{}", self.advice()))
-        })
-    }
-
-    fn summary(&self, elapsed: Duration) -> String {
-        let (added, there, bad) = (self.added, self.there, self.bad);
-        let seconds = elapsed.as_secs_f64();
-        format!("added {added}, there already {there}, bad {bad}; {seconds:.1} s")
-    }
-
-    /// How to go on after what went wrong was put right.
-    fn advice(&self) -> String {
-        match self.without_ids {
-            true => format!(
-                "These books have no ids, and what was added stays. Go on with --from-line {}; mended books go into a file of their own.",
-                self.through + 1
-            ),
-            false => "To go on, run the same import again: what was added is not added twice. --skip-bad leaves bad books out.".into(),
-        }
-    }
-}
 
 /// What the catalog answered for each of so many books. Fails when it makes no sense.
 fn entries(answer: &Answer, count: usize) -> Result<Vec<Entry>, String> {
