@@ -217,6 +217,9 @@ impl<P: Peers> Replica<P> {
                     State::Unknown
                 };
                 inner.shelf.put(book.clone(), state);
+            } else if inner.shelf.state(book.id) == State::Unknown {
+                // Its page had the higher stamp, but ours came true: the sweep settles that.
+                inner.shelf.set_state(book.id, State::Unknown);
             }
             if !inner.shelf.on_disk(book.id, book.version) {
                 unsaved.push(book.id);

@@ -36,7 +36,7 @@ fn fail(world: &Arc<World>, node: usize) {
         world
             .baton
             .pause(long_or_short(world, (1.0, 20.0), (20.0, 1500.0)));
-        world.start(node);
+        start_again(world, node);
         return;
     }
     let life = world.baton.life(node);
@@ -46,6 +46,13 @@ fn fail(world: &Arc<World>, node: usize) {
         .pause(long_or_short(world, (1.0, 100.0), (300.0, 2500.0)));
     if world.baton.alive(life) {
         world.go_on(node);
+    }
+}
+
+/// Somebody else may have started it meanwhile.
+fn start_again(world: &Arc<World>, node: usize) {
+    if !world.baton.is_up(node) {
+        world.start(node);
     }
 }
 
@@ -128,9 +135,7 @@ pub fn total_failure(world: &Arc<World>) {
     }
     world.baton.draw(|rng| rng.shuffle(&mut catalogs));
     for node in catalogs {
-        if !world.baton.is_up(node) {
-            world.start(node);
-        }
+        start_again(world, node);
         world
             .baton
             .pause(long_or_short(world, (0.0, 0.1), (0.0, 900.0)));
