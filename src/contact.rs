@@ -130,6 +130,8 @@ pub struct Contact {
 pub struct Party {
     pub address: Address,
     pub live: bool,
+    /// Whether it ever said hello, or answered one.
+    pub met: bool,
     /// How often this one was counted as down.
     pub counted_down: u64,
     /// When anything was last heard of it.
@@ -154,6 +156,7 @@ impl Party {
         Party {
             address,
             live,
+            met: false,
             counted_down: 0,
             heard: now,
             seen: None,
@@ -266,6 +269,7 @@ impl Contact {
                 news.regained = !peer.live;
                 peer.seen = Some(greeting);
                 peer.live = true;
+                peer.met = true;
                 peer.stranger = false;
                 peer.heard = now;
                 peer.answered = Some(sent);
@@ -319,6 +323,7 @@ impl Contact {
             .find(|p| p.address == *from)?;
         party.lent = now;
         party.heard = now;
+        party.met = true;
         let regained = !std::mem::replace(&mut party.live, true);
         Some((
             Greeting {

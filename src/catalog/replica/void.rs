@@ -78,7 +78,9 @@ impl<P: Peers> Replica<P> {
     fn front_ends_lapse(&self, asked: &[usize], done: &[bool], refused: &[bool]) -> bool {
         let mut inner = self.lock();
         for i in asked.iter().filter(|i| !done[**i]) {
-            if inner.contact.count_holder_down(*i) {
+            // One that was never there is not lost.
+            let lost = inner.contact.count_holder_down(*i) && inner.contact.holders[*i].met;
+            if lost {
                 let address = &inner.contact.holders[*i].address;
                 crate::log::warn("front-end lost", &[("front_end", address)]);
             }
