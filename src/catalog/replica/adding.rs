@@ -106,7 +106,7 @@ impl<P: Peers> Replica<P> {
         for against in spread.against {
             self.adopt_best(vec![against], clears)?;
         }
-        self.void(&[Void::EverySearch]);
+        self.void(&[Void::EverySearch])?;
         let mut confirmed = Vec::with_capacity(books.len());
         let mut inner = self.lock();
         for book in &books {

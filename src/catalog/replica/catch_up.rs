@@ -148,7 +148,7 @@ impl<P: Peers> Replica<P> {
             return Ok(());
         }
         if !std::mem::replace(&mut pass.voided, true) {
-            self.void(&[Void::EveryItem, Void::EverySearch]);
+            self.void(&[Void::EveryItem, Void::EverySearch])?;
         }
         if !plan.claim.is_empty() {
             self.claim_many(&Load::Versions(plan.claim), pass.clears)?;

@@ -1,6 +1,7 @@
 //! Rounds: messages sent at once, and the answers gathered as they come.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::Replica;
 use crate::book::{BookId, Version};
@@ -39,10 +40,31 @@ impl<P: Peers> Replica<P> {
 
     fn arrived(self: &Arc<Self>, round: u64, peer: usize, outcome: Outcome) {
         self.hear(peer, &outcome);
+        self.came_in(round, peer, outcome);
+    }
+
+    /// Puts an answer with its round's, unless that is over.
+    pub(super) fn came_in(&self, round: u64, from: usize, outcome: Outcome) {
         if let Some(arrived) = self.lock().rounds.get_mut(&round) {
-            arrived.push((peer, outcome));
+            arrived.push((from, outcome));
         }
         self.world.wake(Key::Round(round));
+    }
+
+    /// Takes the answers of a round, once so many have come in or the time is over.
+    pub(super) fn gather(
+        &self,
+        round: u64,
+        wanted: usize,
+        time: Duration,
+    ) -> Vec<(usize, Outcome)> {
+        let until = self.in_time(time);
+        let mut inner = self.lock();
+        while inner.rounds[&round].len() < wanted && self.now().monotonic < until {
+            inner = self.wait(inner, Key::Round(round), until);
+        }
+        let arrived = inner.rounds.get_mut(&round).map(std::mem::take);
+        arrived.unwrap_or_default()
     }
 
     /// Sends one message to these peers and waits for every outcome.
@@ -55,18 +77,7 @@ impl<P: Peers> Replica<P> {
         for peer in peers {
             self.post(round.number, *peer, message.clone());
         }
-        let until = self.in_time(self.setup.whole);
-        let mut inner = self.lock();
-        while inner.rounds[&round.number].len() < peers.len() && self.now().monotonic < until {
-            inner = self.wait(inner, Key::Round(round.number), until);
-        }
-        let arrived = inner
-            .rounds
-            .get_mut(&round.number)
-            .map(std::mem::take)
-            .unwrap_or_default();
-        drop(inner);
-        arrived
+        self.gather(round.number, peers.len(), self.setup.whole)
     }
 
     /// Sends one message to one peer.

@@ -201,7 +201,7 @@ impl<P: Peers> Replica<P> {
         }
         // Whoever began this write may have died before the searches were voided.
         let voids = [Void::Item(id), Void::EverySearch];
-        self.void(if book.came_true { &voids[..1] } else { &voids });
+        self.void(if book.came_true { &voids[..1] } else { &voids })?;
         let mut inner = self.lock();
         let mine = mine(&inner);
         if mine {

@@ -7,16 +7,23 @@ use super::Replica;
 use super::rules::Rule;
 use crate::book::Book;
 use crate::catalog::protocol::{Key, Outcome, Peers, Reply, Void};
+use crate::error::{Error, Result};
 
 /// A front-end that does not forget within this time is counted as down.
-const VOID_MAX: Duration = Duration::from_millis(450);
+const VOID_WAIT: Duration = Duration::from_millis(450);
+
+/// A front-end that is counted as down and comes back meanwhile is asked again, for at most so long.
+const VOIDING_MAX: Duration = Duration::from_secs(3);
 
 impl<P: Peers> Replica<P> {
     /// Step 6: every front-end forgets this, or its lease is over, before this returns.
-    pub(super) fn void(self: &Arc<Self>, voids: &[Void]) {
+    ///
+    /// Fails with [`Error::TimedOut`] when a front-end says hello again and again but does not forget.
+    pub(super) fn void(self: &Arc<Self>, voids: &[Void]) -> Result<()> {
         if !self.holds(Rule::Invalidate) || voids.is_empty() || self.setup.front_ends.is_empty() {
-            return;
+            return Ok(());
         }
+        let until = self.in_time(VOIDING_MAX);
         let mut done = vec![false; self.setup.front_ends.len()];
         let mut refused = done.clone();
         loop {
@@ -32,7 +39,11 @@ impl<P: Peers> Replica<P> {
                 }
             }
             if self.front_ends_lapse(&live, &done, &refused) {
-                return;
+                return Ok(());
+            }
+            if until <= self.now().monotonic {
+                let why = "A front-end does not forget; the change may come true yet";
+                return Err(Error::TimedOut(why.into()));
             }
         }
     }
@@ -43,34 +54,15 @@ impl<P: Peers> Replica<P> {
         for front_end in front_ends {
             for void in voids {
                 let (replica, number, i) = (self.clone(), round.number, *front_end);
-                let done = Box::new(move |outcome| replica.voided(number, i, outcome));
+                let done = Box::new(move |outcome| replica.came_in(number, i, outcome));
                 self.world.invalidate(*front_end, void.clone(), done);
             }
         }
-        let (wanted, until) = (front_ends.len() * voids.len(), self.in_time(VOID_MAX));
-        let mut inner = self.lock();
-        while inner.rounds[&round.number].len() < wanted && self.now().monotonic < until {
-            inner = self.wait(inner, Key::Round(round.number), until);
-        }
-        let arrived = inner
-            .rounds
-            .get_mut(&round.number)
-            .map(std::mem::take)
-            .unwrap_or_default();
-        drop(inner);
+        let arrived = self.gather(round.number, front_ends.len() * voids.len(), VOID_WAIT);
         front_ends
             .iter()
             .map(|i| (*i, worst(*i, &arrived, voids.len())))
             .collect()
-    }
-
-    fn voided(&self, round: u64, front_end: usize, outcome: Outcome) {
-        let mut inner = self.lock();
-        if let Some(arrived) = inner.rounds.get_mut(&round) {
-            arrived.push((front_end, outcome));
-        }
-        drop(inner);
-        self.world.wake(Key::Round(round));
     }
 
     /// Counts as down who was asked and has not forgotten, and waits until their leases are over. Returns whether nobody

@@ -212,7 +212,7 @@ impl<P: Peers> Replica<P> {
         if self.lock().shelf.version(new.id) != Some(new.version) {
             return self.outdone(new, update);
         }
-        self.void(&voids(old, new));
+        self.void(&voids(old, new))?;
         let mut inner = self.lock();
         if inner.shelf.version(new.id) != Some(new.version) {
             drop(inner);
