@@ -205,7 +205,7 @@ fn answer_as_a_busy_catalog(stream: std::net::TcpStream) {
 
 /// Sends each row's request in turn and compares the answer.
 #[track_caller]
-fn check(server: &Server, table: &str) {
+pub fn check(server: &Server, table: &str) {
     let is_row = |line: &&str| !line.is_empty() && !line.starts_with('#');
     for row in table.lines().filter(is_row) {
         let columns: Vec<&str> = row.split(" |").map(str::trim).collect();

@@ -4,7 +4,10 @@ mod http;
 mod process;
 mod shop;
 
+mod adding;
 mod caching;
+mod crashes;
+mod disks;
 mod example;
 mod import;
 mod interface;

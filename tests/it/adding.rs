@@ -1,0 +1,205 @@
+//! Books that are added: what is answered, who finds them, and that an id is given once; long answers.
+
+use std::collections::BTreeSet;
+use std::thread;
+
+use serde_json::{Value, json};
+
+use crate::interface::check;
+use crate::process::Server;
+use crate::shop::{Shop, Tiers};
+
+const ADD: &str = r#"
+POST /add {"title":"A","topic":"New","quantity":3,"price":1.5}           | 201 | {"id":8,"price":1.5,"quantity":3,"sequence_number":1,"title":"A","topic":"New"} + Location: /query/item/8
+# Titles may repeat.
+POST /add {"title":"A","topic":"New","quantity":0,"price":0,"id":20}     | 201 | {"id":20,"price":0.0,"quantity":0,"sequence_number":1,"title":"A","topic":"New"} + Location: /query/item/20
+POST /add {"title":"B","topic":"New","quantity":3,"price":1.5,"id":20}   | 409 | says ID, exists
+POST /add {"title":"B","topic":"New","quantity":3,"price":1.5,"id":2}    | 409 | says ID, exists
+POST /add {"title":"C","topic":"New","quantity":3,"price":1.5}           | 201 | {"id":21,"price":1.5,"quantity":3,"sequence_number":1,"title":"C","topic":"New"} + Location: /query/item/21
+POST /add {"title":"D","topic":"New","quantity":-1,"price":1.5}          | 422 | says quantity, -1, 1000000000
+POST /add {"title":"D","topic":"New","quantity":1.5,"price":1.5}         | 422 | says quantity, 1.5
+POST /add {"title":"D","topic":"New","quantity":1,"price":-1}            | 422 | says price, -1
+POST /add {"title":"","topic":"New","quantity":1,"price":1}              | 422 | says title, 200
+POST /add {"title":"D","topic":"New","quantity":1,"price":1,"id":-1}     | 422 | says id, -1
+POST /add {"title":"D","topic":"New","quantity":1,"price":1,"id":9007199254740992} | 422 | says id
+POST /add {"title":"D","topic":"New","quantity":1,"price":1,"pages":1}   | 422 | says pages
+POST /add {"title":"D","topic":"New","quantity":1}                       | 422 | says price
+POST /add title=D                                                        | 400 | says line 1
+POST /add 5                                                              | 422 | says
+POST /add []                                                             | 200 | []
+GET /add                                                                 | 405 | {"message":"The method is not allowed for the requested URL."} + Allow: POST
+GET /query/item/20                                                       | 200 | {"price":0.0,"quantity":0,"title":"A"}
+GET /query/topic/new | 200 | [{"id":8,"title":"A","topic":"New"},{"id":20,"title":"A","topic":"New"},{"id":21,"title":"C","topic":"New"}]
+"#;
+
+/// Everything that was added is on every catalog, and nothing else.
+const THERE: &str = r#"
+GET /query/topic/new | 200 | [{"id":8,"title":"A","topic":"New"},{"id":20,"title":"A","topic":"New"},{"id":21,"title":"C","topic":"New"}]
+"#;
+
+#[test]
+fn adding_is_answered_as_documented() {
+    let shop = Shop::open(Tiers::default());
+    check(shop.catalog(1), ADD);
+    check(shop.catalog(2), THERE);
+}
+
+#[test]
+fn of_many_books_each_is_judged_by_itself() {
+    let shop = Shop::open(Tiers::default());
+    let body = json!([
+        {"title": "A", "topic": "New", "quantity": 1, "price": 2.0},
+        {"title": "B", "topic": "New", "quantity": 1, "price": 2.0, "id": 3},
+        {"title": "C", "topic": "New", "quantity": -1, "price": 2.0},
+        {"title": "D", "topic": "New", "quantity": 1, "price": 2.0, "id": 9},
+        {"title": "E", "topic": "New", "quantity": 1, "price": 2.0, "id": 9},
+    ]);
+    let answer = post(shop.catalog(2), &body);
+    let statuses: Vec<&Value> = lines(&answer).iter().map(|line| &line["status"]).collect();
+    assert_eq!(statuses, [201, 409, 422, 201, 409]);
+    assert_eq!(
+        answer[0]["body"],
+        json!({"id": 8, "price": 2.0, "quantity": 1, "sequence_number": 1, "title": "A", "topic": "New"})
+    );
+    let message = answer[2]["body"]["message"].as_str().unwrap();
+    assert!(message.contains("quantity"), "{message}");
+    assert_eq!(answer[3]["body"]["title"], "D");
+}
+
+#[test]
+fn more_than_a_thousand_at_once_are_refused_whole() {
+    let shop = Shop::open(Tiers::default());
+    let body = Value::Array(vec![book("A"); 1001]);
+    let answer = shop.catalog(1).call("POST", "/add", &[], &body.to_string());
+    assert_eq!(answer.status, 422, "{answer:?}");
+    assert!(answer.body.contains("1000"), "{answer:?}");
+    assert_eq!(lines(&shop.catalog(1).get("/dump/").json()).len(), 7);
+}
+
+#[test]
+fn the_next_search_finds_a_book_that_was_added() {
+    let shop = Shop::open(Tiers {
+        front_ends: 2,
+        ..Tiers::default()
+    });
+    let found = |front_end: usize| {
+        let answer = shop.front_end_number(front_end).get("/search/new");
+        lines(&answer.json()).len()
+    };
+    for added in 0..5 {
+        // Twice: the second answer comes from the cache.
+        assert_eq!([1, 2, 1, 2].map(found), [added; 4]);
+        let answer = shop
+            .catalog(1 + added % 2)
+            .call("POST", "/add", &[], &book("A").to_string());
+        assert_eq!(answer.status, 201, "{answer:?}");
+    }
+}
+
+#[test]
+fn a_book_that_was_added_is_sold() {
+    let shop = Shop::open(Tiers::default());
+    post(shop.catalog(2), &json!([book("A")]));
+    assert_eq!(shop.buy(8).json()["success"], true);
+    assert_eq!(shop.quantity(8), 0);
+    assert_eq!(shop.buy(8).json()["success"], false);
+}
+
+#[test]
+fn two_catalogs_that_add_at_once_never_give_one_id_twice() {
+    const EACH: usize = 60;
+    let shop = Shop::open(Tiers::default());
+    let add = |n: usize| {
+        let some = |_| {
+            let answer = post(shop.catalog(n), &json!([book("A"), book("B"), book("C")]));
+            lines(&answer).to_vec()
+        };
+        (0..EACH / 3).flat_map(some).collect::<Vec<Value>>()
+    };
+    let added: Vec<Value> = thread::scope(|scope| {
+        let adds = [1, 2].map(|n| scope.spawn(move || add(n)));
+        adds.into_iter()
+            .flat_map(|add| add.join().unwrap())
+            .collect()
+    });
+    let given = added.iter().filter(|line| line["status"] == 201);
+    let given: Vec<u64> = given
+        .map(|line| line["body"]["id"].as_u64().unwrap())
+        .collect();
+    let different: BTreeSet<u64> = given.iter().copied().collect();
+    assert_eq!(given.len(), 2 * EACH, "{added:?}");
+    assert_eq!(different.len(), 2 * EACH);
+    for catalog in shop.catalogs() {
+        let dump = catalog.get("/dump/").json();
+        let ids: BTreeSet<u64> = lines(&dump).iter().map(id).filter(|id| 7 < *id).collect();
+        assert_eq!(ids, different, "{}", catalog.name);
+    }
+}
+
+#[test]
+fn a_long_answer_is_whole_and_comes_by_pages_too() {
+    const BOOKS: usize = 9500;
+    let shop = Shop::open(Tiers::default());
+    let title = "A title that makes a long answer longer. ".repeat(3);
+    for _ in 0..BOOKS / 500 {
+        post(shop.catalog(1), &Value::Array(vec![book(&title); 500]));
+    }
+    let whole = shop.front_end().get("/search/new").json();
+    assert_eq!(lines(&whole).len(), BOOKS);
+    let mut paged: Vec<Value> = Vec::new();
+    loop {
+        let after = paged.last().map_or(0, id);
+        let page = shop
+            .front_end()
+            .get(&format!("/search/new?limit=1000&after={after}"));
+        let page = page.json();
+        if lines(&page).is_empty() {
+            break;
+        }
+        assert!(lines(&page).len() <= 1000);
+        paged.extend(lines(&page).iter().cloned());
+    }
+    assert_eq!(Value::Array(paged), whole);
+}
+
+#[test]
+fn what_is_asked_for_in_pages_is_kept_by_page_and_a_long_answer_not_at_all() {
+    let shop = Shop::open(Tiers::default());
+    let title = "A title that makes a long answer longer. ".repeat(4);
+    for _ in 0..12 {
+        post(shop.catalog(1), &Value::Array(vec![book(&title); 500]));
+    }
+    let status = |path: &str| {
+        let answer = shop.front_end().get(path);
+        (answer.header("Cache-Status").to_string(), answer.body.len())
+    };
+    let (first, second) = ("/search/new?limit=2", "/search/new?limit=3");
+    let miss = "bazar; fwd=miss";
+    assert_eq!([first, second].map(|path| status(path).0), [miss, miss]);
+    assert_eq!(status(first).0, "bazar; hit");
+    assert!(status(first).1 < status(second).1);
+    let (_, bytes) = status("/search/new");
+    assert!(1 << 20 < bytes, "{bytes}");
+    assert_ne!(status("/search/new").0, "bazar; hit");
+}
+
+fn book(title: &str) -> Value {
+    json!({"title": title, "topic": "New", "quantity": 1, "price": 2.0})
+}
+
+/// The answer to a list of books.
+#[track_caller]
+fn post(catalog: &Server, body: &Value) -> Value {
+    let answer = catalog.call("POST", "/add", &[], &body.to_string());
+    assert_eq!(answer.status, 200, "{answer:?}");
+    answer.json()
+}
+
+#[track_caller]
+fn lines(answer: &Value) -> &Vec<Value> {
+    answer.as_array().unwrap_or_else(|| panic!("{answer}"))
+}
+
+fn id(line: &Value) -> u64 {
+    line["id"].as_u64().unwrap()
+}

@@ -1,0 +1,194 @@
+//! Data folders that a catalog refuses, disks that refuse a catalog, and what a catalog fetches that was away.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+use crate::process::{BAZAR, Server, eventually, run};
+use crate::shop::{Shop, Tiers, own_folder};
+
+const FIRST_FILE: &str = "books-0000000-0000099.json";
+
+/// A catalog on this folder ends at once, says these words, and has changed nothing.
+#[track_caller]
+fn check_refused(folder: &Path, words: &[&str]) {
+    let before = contents(folder);
+    let mut command = Command::new(BAZAR);
+    command.args(["catalog", "--port", "0", "--data-dir"]);
+    command.arg(folder).env_clear();
+    let (code, stdout, stderr) = run(command);
+    assert_eq!((code, stdout.as_str()), (Some(2), ""), "{stderr}");
+    let said = |word: &&str| stderr.contains(*word);
+    assert!(words.iter().all(said), "{words:?}: {stderr}");
+    assert_eq!(contents(folder), before);
+}
+
+fn contents(folder: &Path) -> Vec<(String, Vec<u8>)> {
+    let mut all: Vec<_> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap())
+        .map(|entry| {
+            let name = entry.file_name().into_string().unwrap();
+            (name, fs::read(entry.path()).unwrap())
+        })
+        .collect();
+    all.sort_unstable();
+    all
+}
+
+#[test]
+fn a_catalog_does_not_start_on_a_file_that_is_wrong() {
+    let line = |id: u64, quantity: i64| {
+        format!(
+            r#"  {{"id":{id},"title":"T","topic":"P","quantity":{quantity},"price":1.0,"version":"0-0"}}"#
+        )
+    };
+    let second = |second: String| format!("[\n{},\n{second}\n]\n", line(1, 1));
+    for (text, words) in [
+        (second("{\"id\" 2}".into()), ["line 3 column 7", "`:`"]),
+        (second(line(100, 1)), ["line 3 column 3", "book 100"]),
+        (second(line(1, 1)), ["line 3 column 3", "there already"]),
+        (second(line(2, -1)), ["line 3 column", "-1"]),
+    ] {
+        let folder = own_folder();
+        fs::write(folder.join(FIRST_FILE), text).unwrap();
+        check_refused(&folder, &words);
+        check_refused(&folder, &[FIRST_FILE]);
+        fs::remove_dir_all(folder).unwrap();
+    }
+}
+
+#[test]
+fn a_second_catalog_does_not_start_on_a_folder_that_is_in_use() {
+    let shop = Shop::open(Tiers {
+        catalogs: 1,
+        orders: 0,
+        front_ends: 0,
+        ..Tiers::default()
+    });
+    check_refused(&shop.data_folder(1), &["another catalog"]);
+    let sold = shop.catalog(1).put("/update/2", r#"{"quantity":4}"#);
+    assert_eq!(sold.status, 200);
+}
+
+/// Lets the disk of catalog 1 refuse by `refuse` and take writes again by `relent`, given where its temporary file goes.
+fn check_refusing_disk(refuse: fn(&Path), relent: fn(&Path)) {
+    let shop = Shop::open(Tiers {
+        usual_times: true,
+        ..Tiers::default()
+    });
+    let temporary = shop.data_folder(1).join(format!("{FIRST_FILE}.tmp"));
+    refuse(&temporary);
+    let before = contents_of_books(&shop, 1);
+    let answer = shop.catalog(1).put("/update/3", r#"{"quantity":77}"#);
+    assert_eq!(answer.status, 507, "{answer:?}");
+    let message = answer.json()["message"].as_str().unwrap().to_string();
+    assert!(message.contains(FIRST_FILE), "{message}");
+    eventually("the other catalog goes on without it", || {
+        let answer = shop.catalog(2).put("/update/2", r#"{"quantity":44}"#);
+        answer.status == 200
+    });
+    assert_eq!(on_disk(&shop, 2, 2)["quantity"], 44);
+    // Whoever is told yes by the shop was told by the other catalog.
+    assert_ne!(
+        shop.catalog(1)
+            .put("/update/2", r#"{"quantity":43}"#)
+            .status,
+        200
+    );
+    assert_eq!(shop.catalog(1).get("/readyz").status, 503);
+    assert_eq!(contents_of_books(&shop, 1), before);
+    relent(&temporary);
+    eventually("it works again by itself", || {
+        shop.catalog(1).get("/readyz").status == 200
+    });
+    let put = |n: usize, body| shop.catalog(n).put("/update/2", body).status;
+    eventually("it takes writes", || put(1, r#"{"quantity":42}"#) == 200);
+    for n in [1, 2] {
+        assert_eq!(on_disk(&shop, n, 2)["quantity"], 42, "catalog {n}");
+        assert_eq!(on_disk(&shop, n, 3), on_disk(&shop, 3 - n, 3));
+        assert!(
+            !shop
+                .data_folder(n)
+                .join(format!("{FIRST_FILE}.tmp"))
+                .exists()
+        );
+    }
+}
+
+fn contents_of_books(shop: &Shop, n: usize) -> Vec<u8> {
+    fs::read(shop.data_folder(n).join(FIRST_FILE)).unwrap()
+}
+
+/// A book as the file of catalog `n` has it; what was only said of it is left out.
+fn on_disk(shop: &Shop, n: usize, id: u64) -> Value {
+    let mut books: Vec<Value> = serde_json::from_slice(&contents_of_books(shop, n)).unwrap();
+    let index = books.iter().position(|book| book["id"] == id).unwrap();
+    let mut book = books.swap_remove(index);
+    let fields = book.as_object_mut().unwrap();
+    fields.remove("came_true");
+    fields.remove("apart");
+    book
+}
+
+#[test]
+fn a_full_disk_loses_nothing_and_stops_nobody_else() {
+    check_refusing_disk(
+        |temporary| symlink("/dev/full", temporary).unwrap(),
+        |temporary| fs::remove_file(temporary).unwrap(),
+    );
+}
+
+#[test]
+fn a_disk_that_takes_no_new_file_loses_nothing_and_stops_nobody_else() {
+    check_refusing_disk(
+        |temporary| fs::create_dir(temporary).unwrap(),
+        |temporary| fs::remove_dir(temporary).unwrap(),
+    );
+}
+
+#[test]
+fn a_catalog_that_was_away_fetches_what_it_missed_and_nothing_else() {
+    const MISSED: u64 = 20;
+    let shop = Shop::open(Tiers {
+        orders: 0,
+        front_ends: 0,
+        ..Tiers::default()
+    });
+    let book = json!({"title": "T", "topic": "P", "quantity": 1, "price": 2.0});
+    let books = Value::Array(vec![book; 900]).to_string();
+    assert_eq!(
+        shop.catalog(1).call("POST", "/add", &[], &books).status,
+        200
+    );
+    shop.catalog(2).kill();
+    let logged = fetched(shop.catalog(2)).len();
+    for n in 0..MISSED {
+        let path = format!("/update/{}", 10 + 40 * n);
+        let answer = shop.catalog(1).put(&path, r#"{"quantity":9}"#);
+        assert_eq!(answer.status, 200, "{answer:?}");
+    }
+    shop.catalog(2).start();
+    let all = |n: usize| shop.catalog(n).get("/dump/").json();
+    assert_eq!(all(2), all(1));
+    let fetched = fetched(shop.catalog(2)).split_off(logged);
+    assert!(!fetched.is_empty());
+    assert!(fetched.iter().all(|count| *count <= MISSED), "{fetched:?}");
+}
+
+/// How many books each catch-up fetched that its log tells of.
+fn fetched(catalog: &Server) -> Vec<u64> {
+    let log = catalog.stderr();
+    let lines = log
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let caught_up = lines.filter(|line| line["message"] == "caught up");
+    let number = |value: &Value| match value {
+        Value::String(text) => text.parse().unwrap(),
+        value => value.as_u64().unwrap(),
+    };
+    caught_up.map(|line| number(&line["fetched"])).collect()
+}
