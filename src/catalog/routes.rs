@@ -1,4 +1,15 @@
 //! The catalog's whole interface.
+//!
+//! What goes beyond the documented one:
+//!
+//! | request | answer |
+//! |---|---|
+//! | `GET /query/item/<id>` with `Bazar-Order: <start>.<count>; open=<count>`, one header an order, up to 64; each may end in `; key=<customer's key>` | as without; `Bazar-Applied: <start>.<count>, …` names those that have their copies already, and `Idempotent-Replayed: true` says that there are some |
+//! | `PUT /update/<id>` with `Bazar-Order` and perhaps `Idempotency-Key` | the order is stored with the change; if it was before, nothing changes: 200 and `Idempotent-Replayed: true` |
+//! | `PUT /update/<id>` with `If-Match` and `{"quantity":q-k,"orders":["<start>.<count>; open=<count>; key=<key>", …]}` | one change for k orders, all of them or none. 409 `{"message","applied":[…]}`: these have their copies already; 409 `{"message","closed":[…]}`: these nobody waits for any more |
+//! | `GET /query/topic/<text>?limit=n&after=<id>` | at most n books, those after that id |
+//! | `POST /add` with `{"title","topic","quantity","price"}`, perhaps `"id"` | 201, `Location`, the whole book; 409 when the id is in use |
+//! | `POST /add` with a list of up to 1,000 of those | 200 and `[{"status","body"}, …]`, each added by itself |
 
 use serde_json::{Value, json};
 
@@ -54,6 +65,10 @@ impl Catalog {
         let if_match = request.header("If-Match").map(IfMatch::parse).transpose()?;
         let (change, together) = judge::change(&request.body)?;
         let all_or_none = together.is_some();
+        if all_or_none && (if_match.is_none() || change.quantity.is_none()) {
+            let message = "orders go with quantity and with the header If-Match";
+            return Err(Error::Invalid(message.into()));
+        }
         let orders = match together {
             Some(orders) => orders,
             None => request.order()?.into_iter().collect(),

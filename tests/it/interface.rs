@@ -1,11 +1,8 @@
 //! The interface at a glance: a line for each row of the documentation, in its order, against real processes.
-//!
-//! Not here: a catalog's 409, which needs a copy that is out of date at a catalog that is in contact; the simulation
-//! makes that moment at will, processes only by luck.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
-use std::net::TcpListener;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::thread;
 
 use serde_json::Value;
@@ -68,6 +65,13 @@ PUT /update/3 {"quantity":9,"price":14.5} + If-Match: "7-7", "0-0" | 200 | {"pri
 PUT /update/3 {"quantity":8} + If-Match: "0-0"            | 412 | says If-Match
 PUT /update/3 {"quantity":8} + If-Match: 0-0              | 400 | says If-Match
 PUT /update/3 {"title":"Xen","topic":"Virtual Machines"} + If-Match: * | 200 | {"price":14.5,"quantity":9,"title":"Xen","topic":"Virtual Machines"}
+PUT /update/5 {"quantity":23,"orders":["7.1; open=1","7.2; open=1"]} + If-Match: "0-0" | 200 | {"price":10.0,"quantity":23,"title":"How to finish Project 3 on time","topic":"University Problems"}
+PUT /update/5 {"quantity":22,"orders":["7.2; open=1","7.3; open=1"]} + If-Match: * | 409 | {"message":"Some of these orders were applied already","applied":["7.2"]}
+PUT /update/5 {"quantity":22} + Bazar-Order: 7.1; open=1 | 200 | {"price":10.0,"quantity":23,"title":"How to finish Project 3 on time","topic":"University Problems"} + Idempotent-Replayed: true
+GET /query/item/5 + Bazar-Order: 7.2; open=1              | 200 | {"price":10.0,"quantity":23,"title":"How to finish Project 3 on time"} + Bazar-Applied: 7.2
+PUT /update/5 {"quantity":22,"orders":["7.4; open=4"]} + If-Match: * | 200 | {"price":10.0,"quantity":22,"title":"How to finish Project 3 on time","topic":"University Problems"}
+PUT /update/5 {"quantity":21} + Bazar-Order: 7.3; open=1 | 409 | {"message":"order is closed","closed":["7.3"]}
+PUT /update/5 {"quantity":21,"orders":["7.5; open=5"]}       | 422 | says If-Match
 PUT /update/99 {"quantity":8}                                | 404 | {"message":"Not found"}
 PUT /update/three {"quantity":8}                             | 404 | {"message":"Not found"}
 PUT /update/4 quantity=8                                     | 400 | says line 1
@@ -163,43 +167,84 @@ fn too_much_competition_is_said_after_three_seconds() {
         front_ends: 0,
         ..Tiers::default()
     });
-    let always_too_late = TcpListener::bind(&shop.catalog(1).place).unwrap();
-    thread::spawn(move || {
-        for stream in always_too_late.incoming().map_while(Result::ok) {
-            thread::spawn(move || answer_as_a_busy_catalog(stream));
-        }
-    });
+    pretend(shop.catalog(1), a_busy_catalog);
     shop.order(1).start();
     check(shop.order(1), "PUT /buy/1 | 503 | says + Retry-After: 1");
 }
 
+#[test]
+fn an_update_of_an_outdated_copy_is_refused() {
+    let shop = Shop::closed(Tiers {
+        catalogs: 2,
+        orders: 0,
+        front_ends: 0,
+        ..Tiers::default()
+    });
+    pretend(shop.catalog(2), a_catalog_that_has_sold);
+    shop.catalog(1).launch();
+    let message =
+        r#"{"message":"Update could not be processed because the item is not up to date"}"#;
+    check(
+        shop.catalog(1),
+        &format!(r#"PUT /update/2 {{"quantity":9}} | 409 | {message}"#),
+    );
+    // It has caught up by then: read again and retry.
+    let read = r#"GET /query/item/2 | 200 | {"price":50.0,"quantity":1,"title":"RPCs for Dummies"} + ETag: "4-7""#;
+    check(shop.catalog(1), read);
+}
+
+/// A status line's end and a body.
+type Said = (&'static str, &'static str);
+
 /// Shows copies of every book, and lets nobody take one: somebody else was always quicker.
-fn answer_as_a_busy_catalog(stream: std::net::TcpStream) {
-    let mut lines = BufReader::new(stream.try_clone().unwrap())
-        .lines()
-        .map_while(Result::ok);
-    let mut stream = stream;
-    while let Some(request) = lines.next() {
-        let is_length = |line: &String| line.to_ascii_lowercase().starts_with("content-length: ");
-        let head: Vec<String> = lines.by_ref().take_while(|line| !line.is_empty()).collect();
-        let (status, body) = match request.starts_with("GET") {
-            true => ("200 OK", r#"{"price":1.0,"quantity":9,"title":"Wanted"}"#),
-            false => ("412 Precondition Failed", r#"{"message":"too late"}"#),
-        };
-        // A body is not read, so the connection cannot be used again.
-        let end = if head.iter().any(is_length) {
-            "Connection: close\r\n"
-        } else {
-            ""
-        };
-        let length = body.len();
-        let _ = write!(
-            stream,
-            "HTTP/1.1 {status}\r\nETag: \"0-0\"\r\n{end}Content-Length: {length}\r\n\r\n{body}"
-        );
-        if !end.is_empty() {
-            return;
+fn a_busy_catalog(request: &str) -> Said {
+    match request.starts_with("GET") {
+        true => ("200 OK", r#"{"price":1.0,"quantity":9,"title":"Wanted"}"#),
+        false => ("412 Precondition Failed", r#"{"message":"too late"}"#),
+    }
+}
+
+/// Answers hello and checks, but gives no page to catch up with.
+fn a_catalog_that_has_sold(request: &str) -> Said {
+    match request.split(' ').nth(1).unwrap_or_default() {
+        "/rep/hello" => ("200 OK", r#"{"start":1,"counted_down":0}"#),
+        "/rep/check/2" => (
+            "409 Conflict",
+            r#"{"book":{"id":2,"title":"RPCs for Dummies","topic":"Distributed Systems","quantity":1,"price":50.0,"version":"4-7","came_true":true},"state":"valid"}"#,
+        ),
+        _ => ("503 Service Unavailable", "{}"),
+    }
+}
+
+/// Answers in a server's place.
+fn pretend(server: &Server, answer: fn(&str) -> Said) {
+    let listener = TcpListener::bind(&server.place).unwrap();
+    thread::spawn(move || {
+        for stream in listener.incoming().map_while(Result::ok) {
+            thread::spawn(move || converse(stream, answer));
         }
+    });
+}
+
+fn converse(mut stream: TcpStream, answer: fn(&str) -> Said) {
+    let mut reader = BufReader::new(stream.try_clone().unwrap());
+    let mut request = String::new();
+    while reader.read_line(&mut request).is_ok_and(|read| 0 < read) {
+        let mut length = 0;
+        let mut line = String::new();
+        while reader.read_line(&mut line).is_ok() && line.trim() != "" {
+            let lower = line.to_ascii_lowercase();
+            if let Some(value) = lower.strip_prefix("content-length:") {
+                length = value.trim().parse().unwrap();
+            }
+            line.clear();
+        }
+        let _ = reader.read_exact(&mut vec![0; length]);
+        let (status, body) = answer(&request);
+        let length = body.len();
+        let head = format!("HTTP/1.1 {status}\r\nETag: \"0-0\"\r\nContent-Length: {length}");
+        let _ = write!(stream, "{head}\r\n\r\n{body}");
+        request.clear();
     }
 }
 
