@@ -133,6 +133,7 @@ impl<P: Peers> Replica<P> {
     }
 
     fn carry_out(self: &Arc<Self>, plan: Plan, pass: &mut Pass) -> Result<()> {
+        self.save_missing(&plan.valid)?;
         self.make_valid(&plan.valid, pass.clears);
         for (peer, ids) in plan.fetch {
             for ids in ids.chunks(FETCH_MAX) {

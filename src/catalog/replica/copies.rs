@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::Replica;
 use super::rules::Rule;
-use crate::book::{Book, BookId};
+use crate::book::{Book, BookId, Version};
 use crate::catalog::protocol::{Key, Peers, State};
 use crate::error::{Error, Result};
 use crate::log;
@@ -38,6 +38,20 @@ impl<P: Peers> Replica<P> {
             inner.shelf.saved(id, version);
         }
         Ok(())
+    }
+
+    /// Puts on disk what of this is not there yet, such as a copy that was taken while the disk was slow.
+    pub(super) fn save_missing(&self, versions: &[(BookId, Version)]) -> Result<()> {
+        let missing: Vec<BookId> = {
+            let inner = self.lock();
+            let missing = |(id, version): &&(BookId, Version)| !inner.shelf.on_disk(*id, *version);
+            versions.iter().filter(missing).map(|(id, _)| *id).collect()
+        };
+        if missing.is_empty() {
+            Ok(())
+        } else {
+            self.save(&missing)
+        }
     }
 
     /// Takes over a copy that another catalog sent, if it is better. It is valid here when it was `state` valid there and

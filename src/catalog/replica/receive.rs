@@ -155,7 +155,9 @@ impl<P: Peers> Replica<P> {
     fn confirmed(&self, versions: &[(BookId, Version)]) -> Reply {
         let mut inner = self.lock();
         for (id, version) in versions {
-            if inner.shelf.is(*id, *version, State::Tentative) {
+            // A valid copy is on disk: whoever answers from it says that what it shows is safe.
+            let on_disk = inner.shelf.on_disk(*id, *version);
+            if inner.shelf.is(*id, *version, State::Tentative) && on_disk {
                 inner.shelf.set_state(*id, State::Valid);
             }
         }
@@ -193,16 +195,7 @@ impl<P: Peers> Replica<P> {
     }
 
     fn claimed(&self, versions: &[(BookId, Version)]) -> Result<Reply> {
-        let unsaved: Vec<BookId> = {
-            let inner = self.lock();
-            let unsaved = |(id, version): &&(BookId, Version)| {
-                inner.shelf.version(*id) == Some(*version) && !inner.shelf.on_disk(*id, *version)
-            };
-            versions.iter().filter(unsaved).map(|(id, _)| *id).collect()
-        };
-        if !unsaved.is_empty() {
-            self.save(&unsaved)?;
-        }
+        self.save_missing(versions)?;
         let inner = self.lock();
         let differs = |(id, version): &&(BookId, Version)| !inner.shelf.on_disk(*id, *version);
         let differ = versions.iter().filter(differs).map(|(id, _)| *id).collect();

@@ -248,8 +248,7 @@ pub fn write(world: &Arc<World>, catalog: usize, update: Update) -> Option<Resul
     let work = move |world: &Arc<World>| {
         let replica = world.replica(catalog);
         let updated = replica.update(BOOK, &update);
-        // A replay's copies were on disk, at those that were live then, when it was first acknowledged.
-        if let Some(updated) = updated.as_ref().ok().filter(|updated| !updated.replayed) {
+        if let Ok(updated) = &updated {
             world.acknowledged(replica.world.life, BOOK, updated.book.version);
         }
         updated

@@ -7,13 +7,17 @@ use crate::catalog::replica::rules::{Rule, Rules};
 /// In one of the first seeds of such a world something goes wrong, and it reads so.
 #[track_caller]
 fn check_found(seeds: u64, wrong: &str, change: impl Fn(&mut Setting)) {
-    let found = first_failure(0..seeds, |seed| {
-        let mut setting = Setting::of_seed(seed);
-        change(&mut setting);
-        setting
-    });
-    let (seed, why) = found.expect("a rule is left out, and nothing is wrong");
-    assert!(why.contains(wrong), "seed {seed}: {why}");
+    let failure = |seed| {
+        first_failure(seed..seed + 1, |seed| {
+            let mut setting = Setting::of_seed(seed);
+            change(&mut setting);
+            setting
+        })
+    };
+    let found = (0..seeds)
+        .filter_map(failure)
+        .any(|(_, why)| why.contains(wrong));
+    assert!(found, "a rule is left out, and no history is wrong");
 }
 
 fn without(rule: Rule) -> impl Fn(&mut Setting) {
