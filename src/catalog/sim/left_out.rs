@@ -28,7 +28,7 @@ const WRONG_HISTORY: &str = "not linearizable";
 
 #[test]
 fn without_confirm_a_sale_is_seen_that_never_was() {
-    check_found(100, WRONG_HISTORY, without(Rule::Confirm));
+    check_found(2000, WRONG_HISTORY, without(Rule::Confirm));
 }
 
 #[test]
