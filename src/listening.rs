@@ -6,6 +6,7 @@ use std::net::TcpListener;
 use crate::address::Address;
 use crate::config::Common;
 use crate::http::server;
+use crate::log;
 
 /// Takes the port that the settings name. Where that is 0, which lets the system choose, and the own address was
 /// derived from it, the address gets the real one.
@@ -26,9 +27,14 @@ pub fn bind(common: &mut Common) -> Result<TcpListener, String> {
     Ok(listener)
 }
 
-/// Says where this server listens, as the first line on stdout: whoever started it reads that it may be asked now.
+/// Says where this server listens, as the first line on stdout: whoever started it reads that it may be asked now. The
+/// log has a line too, so that restarts can be counted there.
 pub fn announce(common: &Common) {
     let at = Address::of(&common.host, common.port);
+    log::always(
+        "started",
+        &[("address", &at), ("version", &env!("CARGO_PKG_VERSION"))],
+    );
     let mut stdout = std::io::stdout().lock();
     // Nobody may be listening there, which is no reason not to serve.
     let _ = writeln!(stdout, "listening on {at}").and_then(|()| stdout.flush());

@@ -74,6 +74,13 @@ pub fn info(message: &str, fields: &[Field]) {
     event(Level::Info, message, fields);
 }
 
+/// For what is no fault and yet must not be missed, such as a start: of level `info`, but written under `LOG=warn` too.
+pub fn always(message: &str, fields: &[Field]) {
+    if enabled(Level::Warn) {
+        write(Level::Info, message, fields);
+    }
+}
+
 pub fn warn(message: &str, fields: &[Field]) {
     event(Level::Warn, message, fields);
 }
@@ -83,9 +90,12 @@ pub fn error(message: &str, fields: &[Field]) {
 }
 
 fn event(level: Level, message: &str, fields: &[Field]) {
-    if !enabled(level) {
-        return;
+    if enabled(level) {
+        write(level, message, fields);
     }
+}
+
+fn write(level: Level, message: &str, fields: &[Field]) {
     let server = LOG.server.get().map_or("bazar", String::as_str);
     let line = line(SystemTime::now(), level, server, message, fields);
     let _ = std::io::stderr().lock().write_all(line.as_bytes());

@@ -43,11 +43,15 @@ fn run(command: Command) -> ExitCode {
     }
 }
 
-/// A server serves until something ends it.
+/// A server serves until something ends it. Its log says what, in a line like its others.
 fn ended(outcome: Result<(), Ending>) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
-        Err(ending) => fail(&ending),
+        Err(ending) => {
+            let code = ending.exit_code();
+            log::error(&ending.to_string(), &[("exit_code", &code)]);
+            ExitCode::from(code)
+        }
     }
 }
 

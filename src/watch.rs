@@ -80,7 +80,7 @@ impl Watch {
             } else {
                 "a server behind is down"
             };
-            log::info(message, &[("peer", &self.address)]);
+            log::always(message, &[("peer", &self.address)]);
         }
         news
     }

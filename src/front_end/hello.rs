@@ -106,7 +106,7 @@ impl Greeter {
             log::warn("contact with a catalog is lost", &[catalog]);
         }
         if news.regained {
-            log::info(
+            log::always(
                 "contact with a catalog is made: the caches are emptied",
                 &[catalog],
             );

@@ -148,7 +148,7 @@ impl Keeper {
             match post::open(&self.master, &self.desk, &self.sender) {
                 Ok(()) => {
                     self.due -= 1;
-                    log::info("a new generation accepts connections", &[]);
+                    log::always("a new generation accepts connections", &[]);
                 }
                 Err(error) => {
                     log::warn("cannot open a new generation", &[("error", &error)]);
