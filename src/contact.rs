@@ -147,8 +147,9 @@ pub struct Party {
     /// When the first hello since it last answered was sent.
     unanswered_since: Option<Time>,
     under_way: bool,
-    /// When this server last answered a hello of that one: its lease counts from here.
-    lent: Time,
+    /// When this server last answered a hello of that one: its lease counts from here. `None`: it has refused since, so it
+    /// is dead and trusts nothing.
+    lent: Option<Time>,
 }
 
 impl Party {
@@ -167,7 +168,7 @@ impl Party {
             unanswered_since: None,
             under_way: false,
             // Before its start this server may have answered hellos that it knows nothing of.
-            lent: now,
+            lent: Some(now),
         }
     }
 
@@ -321,7 +322,7 @@ impl Contact {
             .iter_mut()
             .chain(&mut self.holders)
             .find(|p| p.address == *from)?;
-        party.lent = now;
+        party.lent = Some(now);
         party.heard = now;
         party.met = true;
         let regained = !std::mem::replace(&mut party.live, true);
@@ -356,9 +357,14 @@ impl Contact {
 
     /// How long until the lease that this server lent to `party` is surely over.
     pub fn lapse(&self, party: &Party, now: Time) -> Duration {
-        self.timing
-            .lease
-            .saturating_sub(now.surely_since(party.lent))
+        let left = |lent| self.timing.lease.saturating_sub(now.surely_since(lent));
+        party.lent.map_or(Duration::ZERO, left)
+    }
+
+    /// A holder refused what was sent to it at `sent`: it keeps nothing, unless it was started again and has said hello.
+    pub fn holder_refused(&mut self, i: usize, sent: Time) {
+        let lent = &mut self.holders[i].lent;
+        lent.take_if(|lent| lent.monotonic <= sent.monotonic);
     }
 
     /// A holder did not answer an invalidation in time, or refused it: counted as down. Returns whether it was live.

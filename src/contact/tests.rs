@@ -131,3 +131,16 @@ fn a_lent_lease_is_waited_out() {
     );
     assert!(contact.count_holder_down(0) && !contact.count_holder_down(0));
 }
+
+#[test]
+fn a_holder_that_refuses_has_no_lease_unless_it_says_hello_again() {
+    let mut contact = pair(LeaseOf::LivePeers);
+    let holder = Address::parse("http://f:1").unwrap();
+    contact.greet(&holder, at(100)).unwrap();
+    contact.holder_refused(0, at(99));
+    assert_ne!(contact.lapse(&contact.holders[0], at(200)), Duration::ZERO);
+    contact.holder_refused(0, at(101));
+    assert_eq!(contact.lapse(&contact.holders[0], at(200)), Duration::ZERO);
+    contact.greet(&holder, at(200)).unwrap();
+    assert_ne!(contact.lapse(&contact.holders[0], at(200)), Duration::ZERO);
+}

@@ -97,7 +97,9 @@ impl Client {
         }
     }
 
-    /// The same connections for calls that may all be sent twice, such as the messages between catalogs.
+    /// The same connections for calls that may all be sent twice, such as the messages between catalogs. Whoever makes
+    /// those asks whether the other is alive, not whether it did something before it died: if a connection breaks and the
+    /// next is refused, that is [`Failure::Refused`].
     pub fn repeating(&self) -> Client {
         Client {
             repeating: true,
@@ -142,7 +144,9 @@ impl Client {
         let again = self.exchange(&call, left, Duration::ZERO);
         again.map_err(|error| match call.failure(error) {
             // That the second never arrived does not undo the first.
-            failure if failure.definite() && !call.is_safe() => call.failure(first),
+            failure if failure.definite() && !call.is_safe() && !self.repeating => {
+                call.failure(first)
+            }
             failure => failure,
         })
     }

@@ -25,20 +25,21 @@ impl<P: Peers> Replica<P> {
         }
         let until = self.in_time(VOIDING_MAX);
         let mut done = vec![false; self.setup.front_ends.len()];
-        let mut refused = done.clone();
         loop {
             let live: Vec<usize> = {
                 let inner = self.lock();
                 let lacks = |i: &usize| inner.contact.holders[*i].live && !done[*i];
                 (0..done.len()).filter(lacks).collect()
             };
+            let sent = self.now();
             for (front_end, outcome) in self.void_at(&live, voids) {
                 match outcome {
                     Outcome::Reply(_) => done[front_end] = true,
-                    _ => refused[front_end] = outcome == Outcome::Refused,
+                    Outcome::Refused => self.lock().contact.holder_refused(front_end, sent),
+                    Outcome::Silent => {}
                 }
             }
-            if self.front_ends_lapse(&live, &done, &refused) {
+            if self.front_ends_lapse(&live, &done) {
                 return Ok(());
             }
             if until <= self.now().monotonic {
@@ -67,7 +68,7 @@ impl<P: Peers> Replica<P> {
 
     /// Counts as down who was asked and has not forgotten, and waits until their leases are over. Returns whether nobody
     /// is left: a front-end that came back meanwhile must be asked.
-    fn front_ends_lapse(&self, asked: &[usize], done: &[bool], refused: &[bool]) -> bool {
+    fn front_ends_lapse(&self, asked: &[usize], done: &[bool]) -> bool {
         let mut inner = self.lock();
         for i in asked.iter().filter(|i| !done[**i]) {
             // One that was never there is not lost.
@@ -79,7 +80,7 @@ impl<P: Peers> Replica<P> {
         }
         let now = self.now();
         let holders = inner.contact.holders.iter().enumerate();
-        let lasting = holders.filter(|(i, _)| !done[*i] && !refused[*i] && self.holds(Rule::Lease));
+        let lasting = holders.filter(|(i, _)| !done[*i] && self.holds(Rule::Lease));
         let lapse = lasting
             .map(|(_, holder)| inner.contact.lapse(holder, now))
             .max();

@@ -335,13 +335,24 @@ fn what_may_not_be_repeated_is_sent_once() {
     assert!(matches!(got, Err(Failure::Broken(_))), "{got:?}");
 }
 
+/// What a call hears from a server that drops the first connection after reading, and is gone then.
+fn gone_after_reading(call: impl FnOnce(&Client, &str) -> Result<Answer, Failure>) -> Failure {
+    // The port is closed once the only connection is dropped.
+    let (url, _) = server(vec![Peer::read]);
+    call(&patient(), &url).unwrap_err()
+}
+
 #[test]
 fn a_refusal_of_the_second_does_not_undo_the_first() {
-    for (method, definite) in [(Method::Put, false), (Method::Get, true)] {
-        let (url, requests) = server(vec![Peer::read]);
-        let call = thread::spawn(move || patient().repeating().call(method, &url, &[], None));
-        requests.recv().unwrap();
-        let failure = call.join().unwrap().unwrap_err();
-        assert_eq!(failure.definite(), definite, "{failure:?}");
-    }
+    let order = [("bazar-order", "1.1; open=1")];
+    let put = gone_after_reading(|client, url| client.put(url, &order, b"{}"));
+    assert!(!put.definite(), "{put:?}");
+    let get = gone_after_reading(|client, url| client.get(url, &[]));
+    assert!(get.definite(), "{get:?}");
+}
+
+#[test]
+fn a_refusal_of_the_second_says_that_a_peer_is_dead() {
+    let failure = gone_after_reading(|client, url| client.repeating().put(url, &[], b"{}"));
+    assert!(matches!(failure, Failure::Refused(_)), "{failure:?}");
 }
