@@ -138,6 +138,11 @@ impl Orders {
         self.0.as_ref().is_some_and(|memory| memory.applied(order))
     }
 
+    /// Whether this very order has taken its copy, rather than another one of its customer's with the same key.
+    pub fn took(&self, order: &Order) -> bool {
+        self.0.as_ref().is_some_and(|memory| memory.took(order))
+    }
+
     /// Whether this order's id is below what its giver still waits for, so that nobody can tell any more.
     pub fn closed(&self, order: &Order) -> bool {
         let start = self
@@ -164,11 +169,13 @@ impl Memory {
         self.starts.iter().find(|known| known.start == start)
     }
 
+    fn took(&self, order: &Order) -> bool {
+        let start = self.start(order.id.start);
+        start.is_some_and(|start| start.applied.contains(&order.id.count))
+    }
+
     fn applied(&self, order: &Order) -> bool {
-        let by_id = self
-            .start(order.id.start)
-            .is_some_and(|s| s.applied.contains(&order.id.count));
-        by_id
+        self.took(order)
             || order
                 .key
                 .as_ref()
@@ -244,10 +251,11 @@ mod tests {
         }]);
         assert!(orders.applied(&order(1, 1)));
         assert!(!orders.applied(&order(2, 1)));
-        assert!(orders.applied(&Order {
+        let again = Order {
             key: Some("k".into()),
             ..order(3, 1)
-        }));
+        };
+        assert!(orders.applied(&again) && !orders.took(&again));
     }
 
     #[test]

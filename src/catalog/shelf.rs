@@ -189,6 +189,15 @@ impl Shelf {
         self.separation += 1;
     }
 
+    /// Not all catalogs got this version, though that was expected when it was written.
+    pub fn missed_some(&mut self, id: BookId, version: Version) {
+        let copy = self.copies.get_mut(&id);
+        if let Some(copy) = copy.filter(|c| c.book.version == version && c.book.apart.is_none()) {
+            Arc::make_mut(&mut copy.book).apart = Some(version);
+            copy.separation = self.separation;
+        }
+    }
+
     /// Whether this version came here since a peer was last lost.
     pub fn of_this_separation(&self, id: BookId) -> bool {
         self.copies

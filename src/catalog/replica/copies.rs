@@ -8,7 +8,7 @@ use super::rules::Rule;
 use crate::book::{Book, BookId, Version};
 use crate::catalog::protocol::{Key, Peers, State};
 use crate::error::{Error, Result};
-use crate::log::{self, Rarely};
+use crate::log;
 
 impl<P: Peers> Replica<P> {
     /// Puts the files of these books on disk. Notes what is on disk then, or that the disk refuses.
@@ -60,7 +60,6 @@ impl<P: Peers> Replica<P> {
         let (id, version) = (book.id, book.version);
         let mut inner = self.lock();
         if inner.shelf.version(id) == Some(version) {
-            note_other_content(inner.shelf.book(id), &book);
             if book.came_true && self.holds(Rule::Sticky) {
                 inner.shelf.came_true(id, version);
             }
@@ -92,25 +91,16 @@ impl<P: Peers> Replica<P> {
     }
 }
 
-/// A version has one content. Whoever shows another lies or is broken: ours stays.
-pub(super) fn note_other_content(ours: Option<&Arc<Book>>, theirs: &Book) {
-    static OFTEN: Rarely = Rarely::new();
-    let other = ours.filter(|ours| ours.version == theirs.version && !ours.same_content(theirs));
-    if let Some(ours) = other.filter(|_| OFTEN.due()) {
-        let fields: [(&str, &dyn Display); 2] = [("book", &ours.id), ("version", &ours.version)];
-        log::warn(
-            "a peer has another content at the same version; ours stays",
-            &fields,
-        );
-    }
-}
-
 /// A copy that came true on one side of a cut gives way to the other side's: nothing vanishes silently.
 pub(super) fn note_dropped(ours: Option<&Arc<Book>>, theirs: &Book) {
     let Some(ours) = ours.filter(|ours| ours.came_true && ours.apart.is_some()) else {
         return;
     };
-    if ours.apart != theirs.apart {
+    // A side that began to be apart later than our copy grew from it, or from what all had after a cut had healed.
+    let began = theirs
+        .apart
+        .filter(|apart| apart.number <= ours.version.number);
+    if began.is_some() && began != ours.apart {
         let fields: [(&str, &dyn Display); 5] = [
             ("book", &ours.id),
             ("dropped", &ours.version),

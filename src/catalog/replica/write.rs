@@ -218,6 +218,9 @@ impl<P: Peers> Replica<P> {
             drop(inner);
             return self.outdone(new, update);
         }
+        if !spread.everywhere {
+            inner.shelf.missed_some(new.id, new.version);
+        }
         if inner.shelf.state(new.id) == State::Tentative && inner.clears == *clears {
             inner.shelf.set_state(new.id, State::Valid);
         }
@@ -239,13 +242,13 @@ impl<P: Peers> Replica<P> {
             .settled(new.id)
             .map_err(|_| unsettled())?
             .ok_or(Error::OutOfDate)?;
-        let by_orders = !update.orders.is_empty()
-            && update.orders.iter().all(|order| book.orders.applied(order));
-        match book.version == new.version || by_orders && self.holds(Rule::Idem) {
-            true => Ok(Updated {
-                book,
-                replayed: false,
-            }),
+        let every = |has: &dyn Fn(&Order) -> bool| update.orders.iter().all(has);
+        let by_orders = !update.orders.is_empty() && every(&|order| book.orders.applied(order));
+        let came_true = book.version == new.version;
+        // A customer's other order with the same key may have been faster.
+        let replayed = !came_true && !every(&|order| book.orders.took(order));
+        match came_true || by_orders && self.holds(Rule::Idem) {
+            true => Ok(Updated { book, replayed }),
             false => Err(Error::OutOfDate),
         }
     }
