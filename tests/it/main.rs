@@ -1,22 +1,23 @@
 //! Tests against real processes. One binary: it links once, and its tests run in parallel.
 
-mod connection;
 mod http;
 mod process;
+mod relay;
 mod shop;
 
 mod adding;
+mod black_hole;
 mod caching;
+mod chaos;
 mod crashes;
 mod disks;
-mod doors;
 mod example;
-mod floods;
 mod import;
 mod interface;
-mod losses;
-mod mutants;
+mod load;
+mod messages;
 mod outages;
+mod partition;
 mod run_sh;
+mod selling;
 mod settings;
-mod watched;

@@ -1,6 +1,7 @@
 //! A whole shop of real processes for one test, on addresses and in folders of its own.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::{env, fs, process, thread};
 
@@ -8,6 +9,7 @@ use serde_json::Value;
 
 use crate::http::Answer;
 use crate::process::Server;
+use crate::relay::{Relay, Tape};
 
 /// Times ten times the usual ones: a test machine may be slow for seconds, and what is tested is not how slow.
 const PATIENT: [(&str, &str); 6] = [
@@ -28,6 +30,17 @@ pub struct Tiers {
     pub environment: Vec<(&'static str, String)>,
     /// Whether the shop's own time limits hold. Otherwise they are ten times as long.
     pub usual_times: bool,
+    pub relays: Relays,
+}
+
+/// Before which servers relays stand, and who must go through them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Relays {
+    None,
+    /// Catalogs reach each other through them, everybody else reaches catalogs directly.
+    BetweenCatalogs,
+    /// All servers reach each other through them. Only the test itself does not.
+    Everywhere,
 }
 
 impl Default for Tiers {
@@ -38,6 +51,7 @@ impl Default for Tiers {
             front_ends: 1,
             environment: Vec::new(),
             usual_times: false,
+            relays: Relays::None,
         }
     }
 }
@@ -47,6 +61,8 @@ pub struct Shop {
     catalogs: Vec<Server>,
     orders: Vec<Server>,
     front_ends: Vec<Server>,
+    relays: Vec<(String, Relay)>,
+    pub tape: Arc<Tape>,
     folder: PathBuf,
 }
 
@@ -71,6 +87,34 @@ impl Shop {
         let catalogs = places(tiers.catalogs, 5000);
         let orders = places(tiers.orders, 5001);
         let front_ends = places(tiers.front_ends, 5002);
+        let tape = Arc::<Tape>::default();
+        let before = |command: &'static str, places: &[String]| {
+            let names = (1..).map(move |n| format!("{command}{n}"));
+            let relay = |(name, place): (String, &String)| {
+                let relay = Relay::new(&host, &name, place, tape.clone());
+                (name, place.clone(), relay)
+            };
+            names.zip(places).map(relay).collect::<Vec<_>>()
+        };
+        let relays = match tiers.relays {
+            Relays::None => Vec::new(),
+            Relays::BetweenCatalogs => before("catalog", &catalogs),
+            Relays::Everywhere => {
+                let mut relays = before("catalog", &catalogs);
+                relays.extend(before("order", &orders));
+                relays.extend(before("front-end", &front_ends));
+                relays
+            }
+        };
+        // How catalogs reach a server, and how others do.
+        let by_catalogs = |place: &String| {
+            let relay = relays.iter().find(|(_, target, _)| target == place);
+            relay.map_or(place, |(_, _, relay)| &relay.place).clone()
+        };
+        let by_others = |place: &String| match tiers.relays {
+            Relays::BetweenCatalogs => place.clone(),
+            _ => by_catalogs(place),
+        };
         let shared = || {
             let patient = PATIENT.iter().filter(|_| !tiers.usual_times);
             let patient = patient.map(|(name, value)| (*name, value.to_string()));
@@ -78,7 +122,8 @@ impl Shop {
         };
         let server = |command, n: usize, place: &String, own: Vec<(&'static str, String)>| {
             let name = format!("{command}{}", n + 1);
-            let settings = own.into_iter().chain(shared());
+            let address = ("ADDRESS", format!("http://{}", by_catalogs(place)));
+            let settings = own.into_iter().chain([address]).chain(shared());
             let settings = settings
                 .map(|(name, value)| (name.to_string(), value))
                 .collect();
@@ -87,8 +132,11 @@ impl Shop {
         let catalog = |(n, place): (usize, &String)| {
             let others = catalogs.iter().filter(|other| *other != place);
             let own = vec![
-                ("CATALOG_ADDRESSES", list(others)),
-                ("FRONT_END_ADDRESS", list(&front_ends)),
+                ("CATALOG_ADDRESSES", list(others.map(by_catalogs))),
+                (
+                    "FRONT_END_ADDRESS",
+                    list(front_ends.iter().map(by_catalogs)),
+                ),
                 (
                     "DATA_DIR",
                     folder
@@ -101,17 +149,13 @@ impl Shop {
         };
         let order = |(n, place): (usize, &String)| {
             let catalog = &catalogs[n % catalogs.len()];
-            server(
-                "order",
-                n,
-                place,
-                vec![("CATALOG_ADDRESS", list([catalog]))],
-            )
+            let own = vec![("CATALOG_ADDRESS", list([by_others(catalog)]))];
+            server("order", n, place, own)
         };
         let front_end = |(n, place): (usize, &String)| {
             let own = vec![
-                ("CATALOG_ADDRESSES", list(&catalogs)),
-                ("ORDER_ADDRESSES", list(&orders)),
+                ("CATALOG_ADDRESSES", list(catalogs.iter().map(by_others))),
+                ("ORDER_ADDRESSES", list(orders.iter().map(by_others))),
             ];
             server("front-end", n, place, own)
         };
@@ -119,6 +163,8 @@ impl Shop {
             catalogs: catalogs.iter().enumerate().map(catalog).collect(),
             orders: orders.iter().enumerate().map(order).collect(),
             front_ends: front_ends.iter().enumerate().map(front_end).collect(),
+            relays: relays.into_iter().map(|(n, _, relay)| (n, relay)).collect(),
+            tape,
             folder,
         }
     }
@@ -155,8 +201,18 @@ impl Shop {
         &self.front_ends[n - 1]
     }
 
+    /// The relay before a server, such as `catalog1`.
+    pub fn relay(&self, name: &str) -> &Relay {
+        let relay = self.relays.iter().find(|(before, _)| before == name);
+        &relay.expect("a relay stands before it").1
+    }
+
     pub fn catalogs(&self) -> &[Server] {
         &self.catalogs
+    }
+
+    pub fn orders(&self) -> &[Server] {
+        &self.orders
     }
 
     pub fn servers(&self) -> impl Iterator<Item = &Server> {
@@ -211,7 +267,7 @@ impl Drop for Shop {
 }
 
 /// Addresses as a setting.
-fn list<'a>(places: impl IntoIterator<Item = &'a String>) -> String {
+fn list(places: impl IntoIterator<Item = String>) -> String {
     let urls: Vec<String> = places
         .into_iter()
         .map(|place| format!("http://{place}"))

@@ -1,0 +1,277 @@
+//! Which messages the servers send each other, in which order, and no more: the figures 6 to 12 of the original design,
+//! and the cost of a write. (Figures 1 to 5, between catalogs alone, are in the simulation.)
+
+use std::time::{Duration, Instant};
+
+use crate::http::{self, Answer};
+use crate::process::eventually;
+use crate::relay::{Fate, Message};
+use crate::shop::{Relays, Shop, Tiers};
+
+/// Nothing is sent for this long: then nothing more comes of what was done.
+const QUIET: Duration = Duration::from_millis(400);
+
+fn shop(catalogs: usize, orders: usize, front_ends: usize) -> Shop {
+    Shop::open(Tiers {
+        catalogs,
+        orders,
+        front_ends,
+        // Every lookup goes to a catalog.
+        environment: vec![("LOOKUP_CACHE_SIZE", "0".into())],
+        relays: Relays::Everywhere,
+        ..Tiers::default()
+    })
+}
+
+/// What is sent because of something: `to`, method and path, status.
+fn sent(shop: &Shop, mut act: impl FnMut()) -> Vec<String> {
+    quiet(shop);
+    let before = shop.tape.messages().len();
+    act();
+    quiet(shop);
+    let messages = shop.tape.messages().split_off(before);
+    messages.iter().map(show).collect()
+}
+
+fn show(message: &Message) -> String {
+    let Message { to, line, status } = message;
+    format!("{to} {line} {status}")
+}
+
+fn quiet(shop: &Shop) {
+    let mut since = (Instant::now(), shop.tape.messages());
+    eventually("nothing more is sent", || {
+        let now = shop.tape.messages();
+        if now != since.1 {
+            since = (Instant::now(), now);
+        }
+        QUIET <= since.0.elapsed()
+    });
+}
+
+/// Without what catalogs tell each other and the front-ends.
+fn of_customers(messages: Vec<String>) -> Vec<String> {
+    let inner = |message: &String| message.contains("/rep/") || message.contains("/invalidate/");
+    messages.into_iter().filter(|m| !inner(m)).collect()
+}
+
+#[track_caller]
+fn check_buy(answer: &Answer, status: u16, says: &str) {
+    assert_eq!(answer.status, status, "{answer:?}");
+    assert!(answer.body.contains(says), "{answer:?}");
+}
+
+#[test]
+fn a_read_of_a_valid_book_sends_no_message_to_a_peer() {
+    let shop = shop(3, 1, 1);
+    let messages = sent(&shop, || {
+        for catalog in shop.catalogs() {
+            assert_eq!(catalog.get("/query/item/2").status, 200);
+            assert_eq!(catalog.get("/query/topic/t").status, 200);
+        }
+    });
+    assert_eq!(messages, [""; 0]);
+}
+
+#[test]
+fn a_write_tells_each_catalog_twice_and_each_front_end_once() {
+    let shop = shop(3, 1, 2);
+    for change in [r#"{"quantity":50}"#, r#"{"price":9.5}"#] {
+        let messages = sent(&shop, || {
+            assert_eq!(shop.catalog(1).put("/update/2", change).status, 200);
+        });
+        let mut steps: Vec<&[String]> = messages.chunks(2).collect();
+        steps.iter_mut().for_each(|step| assert_eq!(step.len(), 2));
+        let steps: Vec<Vec<String>> = steps
+            .into_iter()
+            .map(|step| {
+                let mut step = step.to_vec();
+                step.sort();
+                step
+            })
+            .collect();
+        // Front-ends forget after every replica has it, and before any replica may show it.
+        let expected = [
+            [
+                "catalog2 PUT /rep/update/2 200",
+                "catalog3 PUT /rep/update/2 200",
+            ],
+            [
+                "front-end1 DELETE /invalidate/item/2 204",
+                "front-end2 DELETE /invalidate/item/2 204",
+            ],
+            [
+                "catalog2 PUT /rep/confirm/2 200",
+                "catalog3 PUT /rep/confirm/2 200",
+            ],
+        ];
+        assert_eq!(steps, expected, "{change}");
+    }
+}
+
+#[test]
+fn figure_6_an_order_reads_and_writes_back() {
+    let shop = shop(2, 1, 1);
+    let messages = sent(&shop, || {
+        check_buy(&shop.order(1).put("/buy/2", ""), 200, "purchased");
+    });
+    assert_eq!(
+        messages,
+        [
+            "catalog1 GET /query/item/2 200",
+            "catalog1 PUT /update/2 200",
+            "catalog2 PUT /rep/update/2 200",
+            "front-end1 DELETE /invalidate/item/2 204",
+            "catalog2 PUT /rep/confirm/2 200",
+        ]
+    );
+}
+
+#[test]
+fn figure_7_an_order_whose_book_is_outdated_reads_again() {
+    let shop = shop(2, 1, 1);
+    // Between read and write the other catalog changes the book.
+    let other = shop.catalog(2).place.clone();
+    shop.relay("catalog1").first("PUT /update/2", move || {
+        let answer = http::call(&other, "PUT", "/update/2", &[], r#"{"price":9.5}"#);
+        assert_eq!(answer.unwrap().status, 200);
+        Fate::Pass
+    });
+    let messages = sent(&shop, || {
+        check_buy(&shop.order(1).put("/buy/2", ""), 200, "purchased");
+    });
+    assert_eq!(
+        of_customers(messages),
+        [
+            "catalog1 GET /query/item/2 200",
+            "catalog1 PUT /update/2 412",
+            "catalog1 GET /query/item/2 200",
+            "catalog1 PUT /update/2 200",
+        ]
+    );
+    assert_eq!(shop.quantity(2), 4);
+}
+
+#[test]
+fn figure_8_an_order_whose_catalog_is_unreachable_says_so() {
+    let shop = shop(1, 1, 1);
+    shop.catalog(1).kill();
+    shop.relay("catalog1").cut();
+    let answer = shop.order(1).put("/buy/2", "");
+    check_buy(&answer, 504, "Could not connect to the catalog server");
+    assert_eq!(answer.header("Bazar-Outcome"), "none");
+}
+
+#[test]
+fn figure_9_servers_are_taken_in_turn() {
+    let shop = shop(2, 2, 1);
+    let first = sent(&shop, || assert_eq!(shop.quantity(2), 5));
+    let second = sent(&shop, || assert_eq!(shop.quantity(2), 5));
+    let asked = |n| vec![format!("catalog{n} GET /query/item/2 200")];
+    let turns = [first, second];
+    assert!(
+        turns == [asked(1), asked(2)] || turns == [asked(2), asked(1)],
+        "{turns:?}"
+    );
+    let buy = || drop(shop.buy(2));
+    let orders = [sent(&shop, buy), sent(&shop, buy)].map(|messages| {
+        let mut orders = messages.into_iter().filter(|m| m.starts_with("order"));
+        (orders.next().unwrap(), orders.next())
+    });
+    let asked = |n| (format!("order{n} PUT /buy/2 200"), None);
+    assert!(
+        orders == [asked(1), asked(2)] || orders == [asked(2), asked(1)],
+        "{orders:?}"
+    );
+}
+
+/// The servers of one kind that were asked for `line` in one request, in order, each with its answer. A connection that
+/// breaks is tried once more, so the same server twice in a row is one try.
+fn tried(shop: &Shop, line: &str, act: impl FnMut()) -> Vec<String> {
+    let messages = sent(shop, act).into_iter();
+    let mut tried: Vec<String> = messages
+        .filter(|message| message.contains(line))
+        .map(|message| message.replace(line, "").replace("  ", " "))
+        .collect();
+    tried.dedup();
+    tried
+}
+
+#[test]
+fn figure_10_when_some_are_down_the_next_is_tried() {
+    let shop = shop(1, 3, 1);
+    // It says that it is ready, so that it is tried, but never answers a buy.
+    shop.relay("order2").rule(|line| match line {
+        "PUT /buy/4" => Fate::Break,
+        _ => Fate::Pass,
+    });
+    let round: Vec<Vec<String>> = (0..3)
+        .map(|_| {
+            tried(&shop, "PUT /buy/4", || {
+                check_buy(&shop.buy(4), 200, "purchased")
+            })
+        })
+        .collect();
+    let [one, two, three] = ["order1 200", "order2 0", "order3 200"];
+    // Whoever has the turn of the one that is down is served by the next, whose turn has passed then.
+    let mut all = round.concat();
+    let turn = all.iter().position(|server| server == two).unwrap();
+    assert_eq!(
+        round.iter().filter(|tries| tries.len() == 2).count(),
+        1,
+        "{round:?}"
+    );
+    all.rotate_left(turn);
+    assert_eq!(&all[..2], [two, three], "{round:?}");
+    assert!(
+        all[2..]
+            .iter()
+            .all(|server| server == one || server == three),
+        "{round:?}"
+    );
+}
+
+#[test]
+fn figure_11_an_order_server_without_its_catalog_counts_as_down() {
+    let shop = shop(2, 2, 1);
+    // Order server 2 is ready, until it asks its catalog for the book.
+    shop.relay("catalog2").rule(|line| match line {
+        "GET /query/item/4" => Fate::Break,
+        _ => Fate::Pass,
+    });
+    let rounds: Vec<Vec<String>> = (0..2)
+        .map(|_| {
+            tried(&shop, "PUT /buy/4", || {
+                check_buy(&shop.buy(4), 200, "purchased")
+            })
+        })
+        .collect();
+    let expected = ["order2 504", "order1 200"];
+    assert!(rounds.iter().any(|tries| tries == &expected), "{rounds:?}");
+    assert_eq!(shop.catalog(1).get("/query/item/4").json()["quantity"], 23);
+}
+
+#[test]
+fn figure_12_when_all_are_down_each_is_tried_once() {
+    let shop = shop(3, 3, 1);
+    for n in 1..=3 {
+        for name in [format!("catalog{n}"), format!("order{n}")] {
+            shop.relay(&name).rule(|line| match line {
+                "PUT /buy/4" | "GET /query/item/4" => Fate::Break,
+                _ => Fate::Pass,
+            });
+        }
+    }
+    let mut orders = tried(&shop, "PUT /buy/4", || {
+        let answer = shop.buy(4);
+        check_buy(&answer, 504, "Could not connect to a server to buy");
+    });
+    orders.sort();
+    assert_eq!(orders, ["order1 0", "order2 0", "order3 0"]);
+    let mut catalogs = tried(&shop, "GET /query/item/4", || {
+        let answer = shop.front_end().get("/lookup/4");
+        check_buy(&answer, 504, "Could not connect to a server to lookup");
+    });
+    catalogs.sort();
+    assert_eq!(catalogs, ["catalog1 0", "catalog2 0", "catalog3 0"]);
+}

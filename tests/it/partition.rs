@@ -1,0 +1,191 @@
+//! Catalogs that are alive but cut off from each other: each side goes on selling, and once the cut heals all copies are
+//! one again, without a restart and without a read; whatever is dropped is in the log.
+
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::process::{Server, eventually};
+use crate::relay::Fate;
+use crate::shop::{Relays, Shop, Tiers};
+
+/// All copies are equal within 2 s after a cut heals; ten times that on a busy machine.
+const HEALED_MAX: Duration = Duration::from_secs(20);
+
+const DROPPED: &str = "a copy from the other side of a cut takes the place of ours";
+
+fn shop(catalogs: usize) -> Shop {
+    Shop::open(Tiers {
+        catalogs,
+        orders: catalogs,
+        relays: Relays::BetweenCatalogs,
+        usual_times: true,
+        ..Tiers::default()
+    })
+}
+
+/// Every catalog is alone from now on.
+fn cut(shop: &Shop) {
+    for catalog in shop.catalogs() {
+        shop.relay(&catalog.name).cut();
+    }
+}
+
+/// Sells so many copies of book 4 on the side of order server `n`.
+fn sell(shop: &Shop, n: usize, copies: usize) {
+    for _ in 0..copies {
+        eventually("this side sells", || {
+            let answer = shop.order(n).put("/buy/4", "");
+            answer.status == 200 && answer.json()["success"] == true
+        });
+    }
+}
+
+/// The version of book 4 at a catalog, as its `ETag` names it, and what is left of it.
+fn copy(catalog: &Server) -> (String, u64) {
+    let answer = catalog.get("/query/item/4");
+    let left = answer.json()["quantity"].as_u64().unwrap();
+    (answer.header("ETag").trim_matches('"').to_string(), left)
+}
+
+/// Waits until all dumps are equal, which are answered from what is there, and returns how many copies they say are left.
+#[track_caller]
+fn one_again(shop: &Shop, healed: Instant) -> u64 {
+    let dumps = || -> Vec<Value> {
+        let catalogs = shop.catalogs().iter();
+        catalogs
+            .map(|catalog| catalog.get("/dump/").json())
+            .collect()
+    };
+    eventually("all copies are equal", || {
+        dumps().windows(2).all(|pair| pair[0] == pair[1])
+    });
+    println!(
+        "all copies were equal {:?} after the cut was healed",
+        healed.elapsed()
+    );
+    assert!(healed.elapsed() < HEALED_MAX);
+    dumps()[0][3]["quantity"].as_u64().unwrap()
+}
+
+/// The log lines about copies that catalog `n` dropped.
+fn dropped(shop: &Shop, n: usize) -> Vec<Value> {
+    let stderr = shop.catalog(n).stderr();
+    let lines = stderr.lines().filter(|line| line.contains(DROPPED));
+    lines
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+#[test]
+fn both_sides_of_a_cut_go_on_selling_and_agree_again_afterwards() {
+    let shop = shop(2);
+    sell(&shop, 1, 1);
+    cut(&shop);
+    sell(&shop, 1, 2);
+    sell(&shop, 2, 3);
+    let [(ours, left_here), (theirs, left_there)] = [1, 2].map(|n| copy(shop.catalog(n)));
+    assert_eq!((left_here, left_there), (22, 21));
+    shop.relay("catalog1").heal();
+    shop.relay("catalog2").heal();
+    assert_eq!(one_again(&shop, Instant::now()), 21);
+    let lines = dropped(&shop, 1);
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert_eq!(
+        (&lines[0]["dropped"], &lines[0]["kept"]),
+        (&ours.into(), &theirs.into())
+    );
+    assert_eq!(dropped(&shop, 2), [Value::Null; 0]);
+}
+
+#[test]
+fn of_two_sides_that_sold_as_often_one_gives_way_and_says_so() {
+    let shop = shop(2);
+    cut(&shop);
+    sell(&shop, 1, 2);
+    sell(&shop, 2, 2);
+    let mut versions = [1, 2].map(|n| copy(shop.catalog(n)).0);
+    versions.sort();
+    shop.relay("catalog1").heal();
+    shop.relay("catalog2").heal();
+    // Their dumps are equal all the time: a stamp is not in them.
+    let both = || [dropped(&shop, 1), dropped(&shop, 2)].concat();
+    eventually("one gives way", || !both().is_empty());
+    assert_eq!(copy(shop.catalog(1)), copy(shop.catalog(2)));
+    let lines = both();
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    let mut named = ["dropped", "kept"].map(|name| lines[0][name].as_str().unwrap().to_string());
+    named.sort();
+    assert_eq!(named, versions);
+}
+
+#[test]
+fn three_catalogs_that_are_each_alone_agree_again_afterwards() {
+    let shop = shop(3);
+    cut(&shop);
+    for (n, copies) in [(1, 1), (2, 3), (3, 2)] {
+        sell(&shop, n, copies);
+    }
+    for n in 1..=3 {
+        shop.relay(&format!("catalog{n}")).heal();
+    }
+    assert_eq!(one_again(&shop, Instant::now()), 22);
+    let lines = [dropped(&shop, 1), dropped(&shop, 3)];
+    assert!(lines.iter().all(|lines| !lines.is_empty()), "{lines:?}");
+    assert_eq!(dropped(&shop, 2), [Value::Null; 0]);
+}
+
+#[test]
+fn sides_that_hear_nothing_at_all_of_each_other_go_on_and_agree_again_too() {
+    let shop = shop(2);
+    for name in ["catalog1", "catalog2"] {
+        shop.relay(name).every(Fate::Swallow);
+    }
+    sell(&shop, 1, 2);
+    sell(&shop, 2, 3);
+    let [here, there] = [1, 2].map(|n| copy(shop.catalog(n)).1);
+    // A first try that timed out may have sold a copy of its own.
+    assert!(here <= 23 && there <= 22, "{here} and {there} left");
+    for name in ["catalog1", "catalog2"] {
+        shop.relay(name).every(Fate::Pass);
+    }
+    let left = one_again(&shop, Instant::now());
+    assert!(
+        left == here || left == there,
+        "{left} left of {here} and {there}"
+    );
+    let lines = [dropped(&shop, 1), dropped(&shop, 2)].concat();
+    assert_eq!(lines.len(), 1, "{lines:?}");
+}
+
+#[test]
+fn even_a_side_that_sold_once_before_it_noticed_the_cut_says_what_it_drops() {
+    let shop = shop(2);
+    cut(&shop);
+    sell(&shop, 1, 1);
+    sell(&shop, 2, 3);
+    shop.relay("catalog1").heal();
+    shop.relay("catalog2").heal();
+    assert_eq!(one_again(&shop, Instant::now()), 22);
+    assert_eq!((dropped(&shop, 1).len(), dropped(&shop, 2).len()), (1, 0));
+}
+
+#[test]
+fn what_only_one_side_sold_is_dropped_by_nobody() {
+    let shop = shop(2);
+    sell(&shop, 1, 1);
+    for seller in [2, 1, 1] {
+        cut(&shop);
+        sell(&shop, seller, 2);
+        shop.relay("catalog1").heal();
+        shop.relay("catalog2").heal();
+        one_again(&shop, Instant::now());
+        shop.servers().for_each(Server::await_ready);
+        sell(&shop, 3 - seller, 1);
+    }
+    assert_eq!(one_again(&shop, Instant::now()), 15);
+    assert_eq!(
+        [dropped(&shop, 1), dropped(&shop, 2)].concat(),
+        [Value::Null; 0]
+    );
+}
