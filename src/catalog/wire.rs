@@ -22,6 +22,7 @@ use crate::contact::Greeting;
 use crate::error::{Error, Result};
 use crate::http::Response;
 use crate::http::client::{Answer, Failure};
+use crate::log::{self, Rarely};
 
 #[derive(Deserialize)]
 struct Hello {
@@ -201,13 +202,13 @@ fn reply(message: &Message, answer: &Answer) -> Option<Reply> {
         (Message::Hello { .. }, 403) => Reply::Stranger,
         (Message::Get { id, .. }, 200) => {
             let Known { book, state } = sane(body)?;
-            (book.id == *id && book.flaw().is_none()).then_some(Reply::Known { book, state })?
+            told(is_fine(&book, *id), Reply::Known { book, state })?
         }
         (Message::Get { .. }, 409) => Reply::NothingNewer,
         (Message::Check { .. }, 200) => Reply::Fine,
         (Message::Check { id, .. }, 409) => {
             let Known { book, state } = sane(body)?;
-            (book.id == *id && book.flaw().is_none()).then_some(Reply::Better { book, state })?
+            told(is_fine(&book, *id), Reply::Better { book, state })?
         }
         (Message::Update { .. }, 200) => Reply::Updated {
             against: Vec::new(),
@@ -218,21 +219,38 @@ fn reply(message: &Message, answer: &Answer) -> Option<Reply> {
             let fine = against
                 .iter()
                 .all(|(book, _)| sent(book.id) && book.flaw().is_none());
-            (fine && !against.is_empty()).then_some(Reply::Updated { against })?
+            told(fine && !against.is_empty(), Reply::Updated { against })?
         }
         (Message::Confirm { .. }, 200) => Reply::Confirmed,
         (Message::Page { .. }, 200) => Reply::Page {
             entries: sane::<Entries>(body)?.entries,
         },
-        (Message::Fetch { .. }, 200) => Reply::Books {
-            books: sane::<Books>(body)?.books,
-        },
+        (Message::Fetch { ids }, 200) => {
+            let Books { books } = sane(body)?;
+            let fine = books
+                .iter()
+                .all(|(book, _)| ids.contains(&book.id) && book.flaw().is_none());
+            told(fine, Reply::Books { books })?
+        }
         (Message::Claim { .. }, 200) => Reply::Claimed {
             differ: sane::<Differ>(body)?.differ,
         },
+        // It has just started, has too much to do, or its disk refuses.
+        (_, 500..600) => return None,
         (_, status) => return nonsense(&format!("status {status}")),
     };
     Some(reply)
+}
+
+fn is_fine(book: &Book, asked: BookId) -> bool {
+    book.id == asked && book.flaw().is_none()
+}
+
+fn told(fine: bool, reply: Reply) -> Option<Reply> {
+    if fine {
+        return Some(reply);
+    }
+    nonsense(&"a book that was not asked for, or that cannot be")
 }
 
 /// Reads a body that a peer sent. What cannot be is dropped, with a line in the log.
@@ -241,7 +259,13 @@ fn sane<T: DeserializeOwned>(body: &[u8]) -> Option<T> {
 }
 
 fn nonsense<T>(why: &dyn Display) -> Option<T> {
-    crate::log::debug("a peer's answer was dropped", &[("reason", why)]);
+    static OFTEN: Rarely = Rarely::new();
+    if OFTEN.due() {
+        log::warn(
+            "a peer's answer makes no sense and was dropped",
+            &[("reason", why)],
+        );
+    }
     None
 }
 

@@ -66,7 +66,7 @@ pub fn call(
 }
 
 /// Reads one answer. Its length must be what its head says.
-fn parse(bytes: &[u8], bodyless: bool) -> io::Result<Answer> {
+pub fn parse(bytes: &[u8], bodyless: bool) -> io::Result<Answer> {
     let wrong = || io::Error::new(io::ErrorKind::InvalidData, String::from_utf8_lossy(bytes));
     let text = std::str::from_utf8(bytes).map_err(|_| wrong())?;
     let (head, rest) = text.split_once("\r\n\r\n").ok_or_else(wrong)?;

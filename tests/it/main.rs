@@ -1,5 +1,6 @@
 //! Tests against real processes. One binary: it links once, and its tests run in parallel.
 
+mod connection;
 mod http;
 mod process;
 mod relay;
@@ -11,13 +12,18 @@ mod caching;
 mod chaos;
 mod crashes;
 mod disks;
+mod doors;
 mod example;
+mod floods;
 mod import;
 mod interface;
 mod load;
+mod losses;
 mod messages;
+mod mutants;
 mod outages;
 mod partition;
 mod run_sh;
 mod selling;
 mod settings;
+mod watched;

@@ -16,6 +16,9 @@ pub const BAZAR: &str = env!("CARGO_BIN_EXE_bazar");
 /// How long something may take that the system promises: ten times what it takes on a busy machine.
 pub const DEADLINE: Duration = Duration::from_secs(30);
 
+/// Among a server's settings: how many descriptors its process may have.
+pub const DESCRIPTORS: &str = "DESCRIPTORS";
+
 /// A server of a shop. It keeps its address, settings and data folder however often it is started.
 #[derive(Debug)]
 pub struct Server {
@@ -65,7 +68,8 @@ impl Server {
     pub fn launch(&self) {
         let stderr = File::options().create(true).append(true).open(&self.stderr);
         let (host, port) = self.place.split_once(':').expect("a place has a port");
-        let mut child = Command::new(BAZAR)
+        let mut child = self
+            .program()
             .arg(self.command)
             .env_clear()
             .envs([("HOST", host), ("PORT", port)])
@@ -84,6 +88,20 @@ impl Server {
         let first = first_line(stdout);
         let expected = format!("listening on {}", self.url());
         assert_eq!(first, expected, "{}: {}", self.name, self.stderr());
+    }
+
+    fn program(&self) -> Command {
+        let limit = self.settings.iter().find(|(name, _)| name == DESCRIPTORS);
+        let Some((_, limit)) = limit else {
+            return Command::new(BAZAR);
+        };
+        let mut shell = Command::new("sh");
+        shell.args([
+            "-c",
+            &format!("ulimit -n {limit}; exec \"$0\" \"$@\""),
+            BAZAR,
+        ]);
+        shell
     }
 
     /// Waits until `/readyz` says so.
@@ -127,6 +145,14 @@ impl Server {
     pub fn id(&self) -> u32 {
         let child = self.child.lock().unwrap();
         child.as_ref().expect("it runs").id()
+    }
+
+    /// The exit code, if the process has ended by itself. Then it can be started again.
+    pub fn exit_code(&self) -> Option<i32> {
+        let mut child = self.child.lock().unwrap();
+        let ended = child.as_mut()?.try_wait().unwrap()?;
+        *child = None;
+        Some(ended.code().unwrap_or(-1))
     }
 
     /// The letter of `/proc/<pid>/stat`: R runs, S sleeps, T is stopped.

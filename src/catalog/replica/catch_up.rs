@@ -210,6 +210,7 @@ impl<P: Peers> Replica<P> {
             if book.flaw().is_some() {
                 return Err(Error::Invalid(format!("book {} cannot be", book.id)));
             }
+            super::copies::note_other_content(inner.shelf.book(book.id), book);
             if self.rank_here(&inner, book.id) < Some(self.rank(book)) {
                 super::copies::note_dropped(inner.shelf.book(book.id), book);
                 let state = if *state == State::Tentative {

@@ -8,7 +8,7 @@ use super::rules::Rule;
 use crate::book::{Book, BookId, Version};
 use crate::catalog::protocol::{Key, Peers, State};
 use crate::error::{Error, Result};
-use crate::log;
+use crate::log::{self, Rarely};
 
 impl<P: Peers> Replica<P> {
     /// Puts the files of these books on disk. Notes what is on disk then, or that the disk refuses.
@@ -60,6 +60,7 @@ impl<P: Peers> Replica<P> {
         let (id, version) = (book.id, book.version);
         let mut inner = self.lock();
         if inner.shelf.version(id) == Some(version) {
+            note_other_content(inner.shelf.book(id), &book);
             if book.came_true && self.holds(Rule::Sticky) {
                 inner.shelf.came_true(id, version);
             }
@@ -88,6 +89,19 @@ impl<P: Peers> Replica<P> {
         drop(inner);
         self.world.wake(Key::Book(id));
         Ok(())
+    }
+}
+
+/// A version has one content. Whoever shows another lies or is broken: ours stays.
+pub(super) fn note_other_content(ours: Option<&Arc<Book>>, theirs: &Book) {
+    static OFTEN: Rarely = Rarely::new();
+    let other = ours.filter(|ours| ours.version == theirs.version && !ours.same_content(theirs));
+    if let Some(ours) = other.filter(|_| OFTEN.due()) {
+        let fields: [(&str, &dyn Display); 2] = [("book", &ours.id), ("version", &ours.version)];
+        log::warn(
+            "a peer has another content at the same version; ours stays",
+            &fields,
+        );
     }
 }
 

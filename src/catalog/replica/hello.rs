@@ -114,7 +114,7 @@ impl<P: Peers> Replica<P> {
             log::warn("peer lost", &[("peer", address)]);
         }
         if news.regained {
-            log::info("peer regained", &[("peer", address)]);
+            log::always("peer regained", &[("peer", address)]);
         }
         if news.stranger {
             log::error(
@@ -143,7 +143,7 @@ impl<P: Peers> Replica<P> {
         };
         drop(inner);
         if regained {
-            log::info("says hello again", &[("from", from)]);
+            log::always("peer regained", &[("peer", from)]);
             self.world.wake_all();
         }
         Ok(Reply::Greeting(greeting))

@@ -1,0 +1,193 @@
+//! Floods of connections, honest and hostile. The shop is looked at from outside while they last and when they are over.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::connection::Connection;
+use crate::process::{DESCRIPTORS, Server};
+use crate::shop::{Shop, Tiers};
+
+/// How much longer things may take here than they are meant to.
+const SLACK: u32 = 10;
+
+/// The silence after which the servers here close a connection.
+const IDLE: Duration = Duration::from_secs(2);
+
+/// Hostile connections of each kind.
+const OF_EACH_KIND: usize = 100;
+
+/// One server of each kind.
+fn small_shop(environment: &[(&'static str, String)]) -> Shop {
+    Shop::open(Tiers {
+        catalogs: 1,
+        orders: 1,
+        environment: environment.to_vec(),
+        ..Tiers::default()
+    })
+}
+
+/// So many connections at the same instant, ten times; they stay open until each had its first answer.
+#[track_caller]
+fn check_burst(server: &Server, path: &str, connections: usize, answered_in: Duration) {
+    for round in 0..10 {
+        let start = Instant::now();
+        let mut all: Vec<Connection> = (0..connections)
+            .map(|_| Connection::open(&server.place))
+            .collect();
+        for connection in &mut all {
+            connection
+                .send(format!("GET {path} HTTP/1.1\r\nHost: bazar\r\n\r\n"))
+                .unwrap();
+        }
+        for (n, connection) in all.iter_mut().enumerate() {
+            let answer = connection.answer();
+            let status = answer.map(|answer| answer.status).ok();
+            assert_eq!(
+                status,
+                Some(200),
+                "round {round}, connection {n} at {}",
+                server.name
+            );
+        }
+        assert!(
+            start.elapsed() < SLACK * answered_in,
+            "round {round}: {:?}",
+            start.elapsed()
+        );
+    }
+}
+
+#[test]
+fn each_of_many_connections_at_once_has_its_first_answer_soon() {
+    let shop = small_shop(&[]);
+    check_burst(shop.front_end(), "/lookup/1", 100, Duration::from_secs(1));
+    check_burst(shop.front_end(), "/lookup/1", 256, Duration::from_secs(3));
+    check_burst(
+        shop.catalog(1),
+        "/query/item/1",
+        100,
+        Duration::from_secs(1),
+    );
+    check_burst(shop.order(1), "/version", 100, Duration::from_secs(1));
+}
+
+/// Looks up and buys on connections of its own, until told to stop. Returns how long each took, the longest last, and how
+/// many copies of book 4 were bought.
+fn shop_meanwhile(shop: &Shop, over: &AtomicBool) -> (Vec<Duration>, u64) {
+    let (mut times, mut bought) = (Vec::new(), 0);
+    while !over.load(Ordering::Relaxed) {
+        let start = Instant::now();
+        match times.len() % 10 {
+            0 if bought < 20 => {
+                assert_eq!(shop.buy(4).json()["success"], true);
+                bought += 1;
+            }
+            // Not in the cache, which keeps three.
+            n => assert!(shop.lookup(1 + n as u64 % 7)["price"].is_f64()),
+        }
+        times.push(start.elapsed());
+        thread::sleep(Duration::from_millis(2));
+    }
+    times.sort();
+    (times, bought)
+}
+
+/// `count` connections, each of which has sent this.
+fn open(place: &str, count: usize, bytes: &str) -> Vec<Connection> {
+    let connect = |_| {
+        let mut connection = Connection::open(place);
+        connection.send_if_taken(bytes);
+        connection
+    };
+    (0..count).map(connect).collect()
+}
+
+#[test]
+fn customers_are_served_among_five_hundred_hostile_connections() {
+    let shop = small_shop(&[("IDLE_MS", IDLE.as_millis().to_string())]);
+    let (place, over) = (&shop.front_end().place, AtomicBool::new(false));
+    let slow_then_quick = "GET /search/nothing HTTP/1.1\r\nHost: b\r\n\r\n".to_string()
+        + &"GET /lookup/1 HTTP/1.1\r\nHost: b\r\n\r\n".repeat(20);
+    let never_read = "GET /search/t HTTP/1.1\r\nHost: b\r\n\r\n".repeat(500);
+    let id = shop.front_end().id();
+    let (times, bought) = thread::scope(|scope| {
+        let customer = scope.spawn(|| shop_meanwhile(&shop, &over));
+        let start = Instant::now();
+        let half_heads = open(
+            place,
+            OF_EACH_KIND,
+            "GET /lookup/1 HTTP/1.1\r\nHost: b\r\nX-Half",
+        );
+        let no_bodies = open(
+            place,
+            OF_EACH_KIND,
+            "PUT /buy/4 HTTP/1.1\r\nHost: b\r\nContent-Length: 5000\r\n\r\n",
+        );
+        let mut trickling = open(place, OF_EACH_KIND, "GET /lookup/1 HTTP/1.1\r\nX-Slow: ");
+        let pipelining = open(place, OF_EACH_KIND, &slow_then_quick);
+        let unread = open(place, OF_EACH_KIND, &never_read);
+        while start.elapsed() < 2 * IDLE {
+            trickling
+                .iter_mut()
+                .for_each(|connection| connection.send_if_taken("x"));
+            thread::sleep(IDLE / 4);
+        }
+        for mut silent in half_heads.into_iter().chain(no_bodies) {
+            silent
+                .until_closed()
+                .expect("silent connections are closed");
+        }
+        assert!(start.elapsed() < SLACK * 2 * IDLE);
+        drop((trickling, pipelining, unread));
+        over.store(true, Ordering::Relaxed);
+        customer.join().unwrap()
+    });
+    let p99 = times[times.len() * 99 / 100];
+    println!(
+        "{} customers, p99 {p99:?}, max {:?}",
+        times.len(),
+        times[times.len() - 1]
+    );
+    assert!(p99 < SLACK * Duration::from_millis(50), "{p99:?}");
+    assert_eq!(shop.front_end().id(), id);
+    assert_eq!(shop.quantity(4), 25 - bought);
+}
+
+#[test]
+fn more_connections_than_descriptors_leave_the_same_process_serving() {
+    let shop = small_shop(&[(DESCRIPTORS, "128".into())]);
+    for server in shop.servers() {
+        let id = server.id();
+        let crowd: Vec<_> = (0..150)
+            .filter_map(|_| Connection::try_open(&server.place).ok())
+            .collect();
+        assert!(100 < crowd.len());
+        thread::sleep(Duration::from_millis(500));
+        drop(crowd);
+        let gone = Instant::now();
+        while !served(server) {
+            assert!(
+                gone.elapsed() < SLACK * Duration::from_secs(2),
+                "{}: {}",
+                server.name,
+                server.stderr()
+            );
+        }
+        println!("{}: served again after {:?}", server.name, gone.elapsed());
+        assert_eq!((server.id(), server.exit_code()), (id, None));
+    }
+    assert_eq!(shop.buy(4).json()["success"], true);
+    assert_eq!(shop.quantity(4), 24);
+}
+
+/// Whether a new connection has an answer within a second or so.
+fn served(server: &Server) -> bool {
+    let Ok(mut connection) = Connection::try_open(&server.place) else {
+        return false;
+    };
+    connection.patience(Duration::from_secs(1));
+    connection
+        .ask("GET", "/livez")
+        .is_ok_and(|answer| answer.status == 200)
+}

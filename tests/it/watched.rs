@@ -1,0 +1,319 @@
+//! What whoever watches the shop can see: request ids, the log, figures, and whether a server can do its job.
+
+use std::collections::BTreeSet;
+
+use bazar::metrics;
+use serde_json::Value;
+
+use crate::process::{Server, eventually};
+use crate::shop::{Shop, Tiers};
+
+/// The lines of a server's log with such a message.
+#[track_caller]
+fn log(server: &Server, message: &str) -> Vec<Value> {
+    let stderr = server.stderr();
+    let line = |line: &str| -> Value {
+        serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"))
+    };
+    stderr
+        .lines()
+        .map(line)
+        .filter(|line| line["message"] == message)
+        .collect()
+}
+
+/// How often the log has a request of this id and route.
+fn requests(server: &Server, id: &str, route: &str) -> usize {
+    let is_it = |line: &&Value| line["id"] == id && line["route"] == route;
+    log(server, "request").iter().filter(is_it).count()
+}
+
+#[test]
+fn a_request_can_be_followed_through_all_tiers() {
+    let shop = Shop::open(Tiers {
+        catalogs: 1,
+        orders: 1,
+        ..Tiers::default()
+    });
+    let follow = |method: &str, path: &str, id: &str| {
+        let answer = shop
+            .front_end()
+            .call(method, path, &[("X-Request-Id", id)], "");
+        assert_eq!((answer.status, answer.header("X-Request-Id")), (200, id));
+    };
+    follow("PUT", "/buy/1", "a-buy");
+    follow("GET", "/lookup/1", "a-lookup");
+    follow("GET", "/search/t", "a-search");
+    for (server, id, route) in [
+        (shop.front_end(), "a-buy", "/buy/<id>"),
+        (shop.order(1), "a-buy", "/buy/<id>"),
+        (shop.catalog(1), "a-buy", "/query/item/<id>"),
+        (shop.catalog(1), "a-buy", "/update/<id>"),
+        (shop.front_end(), "a-lookup", "/lookup/<id>"),
+        (shop.catalog(1), "a-lookup", "/query/item/<id>"),
+        (shop.catalog(1), "a-search", "/query/topic/<text>"),
+    ] {
+        assert_eq!(
+            requests(server, id, route),
+            1,
+            "{} {id} {route}",
+            server.name
+        );
+    }
+    // What is not sane is not taken over.
+    let answer = shop
+        .front_end()
+        .call("GET", "/lookup/1", &[("X-Request-Id", "a \"b\"")], "");
+    assert!(
+        answer
+            .header("X-Request-Id")
+            .bytes()
+            .all(|b| b.is_ascii_hexdigit()),
+        "{answer:?}"
+    );
+}
+
+#[test]
+fn every_line_of_the_log_is_json_with_the_promised_fields() {
+    let shop = Shop::open(Tiers::default());
+    shop.buy(1);
+    shop.front_end().get("/lookup/none");
+    for server in shop.servers() {
+        let lines = server.stderr();
+        for line in lines.lines() {
+            let line: Value = serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"));
+            for field in ["time", "level", "server", "message"] {
+                assert!(line[field].is_string(), "{field} in {line}");
+            }
+            let time = line["time"].as_str().unwrap();
+            assert!(
+                time.len() == 24 && time.ends_with('Z') && &time[10..11] == "T",
+                "{time}"
+            );
+        }
+        for line in log(server, "request") {
+            assert!(line["ms"].is_number() && line["status"].is_u64(), "{line}");
+            assert!(
+                line["method"].is_string() && line["route"].is_string() && line["id"].is_string()
+            );
+        }
+        assert_eq!(log(server, "started").len(), 1, "{}", server.name);
+    }
+}
+
+#[test]
+fn what_matters_is_logged_even_when_only_warnings_are_wanted() {
+    let shop = Shop::open(Tiers {
+        environment: vec![("LOG", "warn".into())],
+        ..Tiers::default()
+    });
+    shop.buy(1);
+    shop.catalog(2).kill();
+    eventually("the loss is logged", || {
+        !log(shop.catalog(1), "peer lost").is_empty()
+    });
+    let before = log(shop.catalog(1), "peer regained").len();
+    shop.catalog(2).start();
+    eventually("the return is logged", || {
+        before < log(shop.catalog(1), "peer regained").len()
+    });
+    assert_eq!(log(shop.catalog(2), "started").len(), 2);
+    for server in shop.servers() {
+        for line in log(server, "request") {
+            let slow = 1000.0 < line["ms"].as_f64().unwrap();
+            assert!(slow || 500 <= line["status"].as_u64().unwrap(), "{line}");
+        }
+    }
+}
+
+#[test]
+fn a_failed_write_says_at_every_tier_whether_it_may_have_happened() {
+    let shop = Shop::open(Tiers {
+        environment: vec![("TIMEOUT_MS", "500".into())],
+        ..Tiers::default()
+    });
+    let told = |server: &Server, path: &str, body: &str| {
+        let answer = server.put(path, body);
+        assert_eq!(answer.status, 504, "{answer:?}");
+        answer.header("Bazar-Outcome").to_string()
+    };
+    // A catalog that is stopped, but not yet counted as down, may do it later.
+    shop.catalog(2).stop();
+    assert_eq!(
+        told(shop.catalog(1), "/update/1", r#"{"price": 1}"#),
+        "unknown"
+    );
+    shop.catalog(2).cont();
+    shop.catalog(2).await_ready();
+    for catalog in shop.catalogs() {
+        catalog.kill();
+    }
+    assert_eq!(told(shop.order(1), "/buy/1", ""), "none");
+    assert_eq!(told(shop.front_end(), "/buy/1", ""), "none");
+}
+
+/// A server's figures: a page that is as the format wants it, and its series.
+#[track_caller]
+fn figures(server: &Server) -> Vec<(String, f64)> {
+    let answer = server.get("/metrics");
+    assert_eq!(answer.header("Content-Type"), metrics::CONTENT_TYPE);
+    assert_eq!(
+        metrics::check(&answer.body),
+        Ok(()),
+        "{}: {}",
+        server.name,
+        answer.body
+    );
+    let lines = answer.body.lines().filter(|line| !line.starts_with('#'));
+    let series = lines.map(|line| line.rsplit_once(' ').expect("a series has a value"));
+    series
+        .map(|(name, value)| (name.into(), value.parse().unwrap()))
+        .collect()
+}
+
+/// That the figures have this value, or at least this one.
+#[track_caller]
+fn check(server: &Server, series: &str, fits: impl Fn(f64) -> bool) {
+    let figures = figures(server);
+    let found = figures.iter().find(|(name, _)| name == series);
+    let (_, value) =
+        found.unwrap_or_else(|| panic!("{} lacks {series}: {figures:#?}", server.name));
+    assert!(fits(*value), "{}: {series} is {value}", server.name);
+}
+
+#[test]
+fn figures_tell_what_happened() {
+    let shop = Shop::open(Tiers::default());
+    let key = [("Idempotency-Key", "k")];
+    for _ in 0..2 {
+        assert_eq!(shop.front_end().call("PUT", "/buy/1", &key, "").status, 200);
+    }
+    for _ in 0..3 {
+        shop.lookup(1);
+    }
+    shop.front_end().get("/search/t");
+    shop.front_end().get("/lookup/99");
+    shop.catalog(1).call(
+        "PUT",
+        "/update/1",
+        &[("If-Match", "\"9-9\"")],
+        r#"{"price": 1}"#,
+    );
+    shop.catalog(1).put("/update/1", r#"{"price": 1}"#);
+
+    let front_end = shop.front_end();
+    check(front_end, r#"bazar_buys_total{outcome="purchased"}"#, |n| {
+        n == 1.0
+    });
+    check(front_end, r#"bazar_buys_total{outcome="replayed"}"#, |n| {
+        n == 1.0
+    });
+    check(
+        front_end,
+        r#"bazar_http_requests_total{route="/buy/<id>",status="200"}"#,
+        |n| n == 2.0,
+    );
+    check(
+        front_end,
+        r#"bazar_http_requests_total{route="/lookup/<id>",status="404"}"#,
+        |n| n == 1.0,
+    );
+    check(
+        front_end,
+        r#"bazar_http_request_duration_seconds_count{route="/lookup/<id>"}"#,
+        |n| n == 4.0,
+    );
+    check(
+        front_end,
+        r#"bazar_cache_requests_total{source="hit"}"#,
+        |n| n == 2.0,
+    );
+    check(
+        front_end,
+        r#"bazar_cache_requests_total{source="miss"}"#,
+        |n| 3.0 <= n,
+    );
+    check(front_end, r#"bazar_invalidations_total{of="item"}"#, |n| {
+        2.0 <= n
+    });
+    check(front_end, "bazar_peers_live", |n| n == 2.0);
+    let catalog = shop.catalog(1);
+    check(catalog, r#"bazar_updates_total{outcome="changed"}"#, |n| {
+        n == 1.0
+    });
+    check(catalog, r#"bazar_updates_total{outcome="conflict"}"#, |n| {
+        n == 1.0
+    });
+    check(catalog, "bazar_disk_seconds_count", |n| 2.0 <= n);
+    check(catalog, r#"bazar_books{state="valid"}"#, |n| n == 7.0);
+    check(catalog, "bazar_lease", |n| n == 1.0);
+    let live = format!(r#"bazar_peer_live{{peer="{}"}}"#, shop.catalog(2).url());
+    check(catalog, &live, |n| n == 1.0);
+    for server in shop.servers() {
+        check(server, "process_threads", |n| 5.0 < n);
+        check(server, "process_open_fds", |n| 5.0 < n);
+        check(server, "process_resident_memory_bytes", |n| 1e6 < n);
+        check(server, "bazar_http_generations_total", |n| 1.0 <= n);
+        check(server, "bazar_http_requests_forgotten_total", |n| n == 0.0);
+    }
+}
+
+#[test]
+fn no_request_makes_a_series_of_its_own() {
+    let shop = Shop::open(Tiers {
+        catalogs: 1,
+        orders: 1,
+        ..Tiers::default()
+    });
+    let paths = [
+        "",
+        "lookup/",
+        "search/",
+        "buy/",
+        "query/",
+        "query/item/",
+        "update/",
+        "rep/",
+    ];
+    for server in shop.servers() {
+        for n in 0..20 {
+            for path in paths {
+                server.get(&format!("/{path}mine{n}"));
+                server.put(&format!("/{path}mine{n}"), "");
+            }
+        }
+        let series = figures(server);
+        let mine: Vec<_> = series
+            .iter()
+            .filter(|(name, _)| name.contains("mine"))
+            .collect();
+        assert!(mine.is_empty(), "{mine:?}");
+        let routes = series
+            .iter()
+            .filter_map(|(name, _)| name.split("route=\"").nth(1)?.split('"').next());
+        let routes: BTreeSet<&str> = routes.collect();
+        assert!(routes.len() < 20, "{routes:?}");
+    }
+}
+
+#[test]
+fn a_server_that_cannot_do_its_job_says_what_is_missing() {
+    let shop = Shop::open(Tiers {
+        catalogs: 1,
+        orders: 1,
+        ..Tiers::default()
+    });
+    shop.catalog(1).kill();
+    for (server, words) in [(shop.order(1), "catalog"), (shop.front_end(), "a catalog")] {
+        eventually("it is not ready", || server.get("/readyz").status == 503);
+        let answer = server.get("/readyz");
+        assert!(
+            answer.json()["missing"].to_string().contains(words),
+            "{answer:?}"
+        );
+        assert_eq!(server.get("/livez").status, 200);
+    }
+    shop.catalog(1).start();
+    shop.order(1).await_ready();
+    shop.front_end().await_ready();
+}
