@@ -66,3 +66,5 @@ pub mod catalog;
 pub mod front_end;
 pub mod import;
 pub mod order;
+
+pub mod bench;

@@ -163,7 +163,7 @@ fn since_1970(time: SystemTime) -> Duration {
 }
 
 /// `2025-01-31T23:59:59.999Z`.
-fn rfc3339(time: SystemTime) -> String {
+pub fn rfc3339(time: SystemTime) -> String {
     let since = since_1970(time);
     let (year, month, day) = civil((since.as_secs() / 86_400) as i64);
     let second = since.as_secs() % 86_400;

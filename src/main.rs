@@ -6,7 +6,8 @@ use std::process::ExitCode;
 
 use bazar::config::{self, Command};
 use bazar::ending::Ending;
-use bazar::{catalog, front_end, import, log, order};
+use bazar::http::bare;
+use bazar::{bench, catalog, front_end, import, log, order};
 
 fn main() -> ExitCode {
     let args: Vec<String> = env::args_os()
@@ -40,6 +41,8 @@ fn run(command: Command) -> ExitCode {
             Ok(summary) => print(&format!("{summary}\n")),
             Err(message) => fail(&message.into()),
         },
+        Command::Bench(settings) => ended(bench::run(&settings)),
+        Command::BenchBare(kind, host) => ended(bare::serve(kind, &host).map_err(Ending::from)),
     }
 }
 

@@ -8,11 +8,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::address::Address;
+use crate::config::bench::BenchSettings;
 use crate::config::rows::Program;
 use crate::config::values::Values;
 use crate::contact::Timing;
+use crate::http::bare::Bare;
 use crate::log::Level;
 
+pub mod bench;
 mod help;
 mod rows;
 mod values;
@@ -24,6 +27,9 @@ pub enum Command {
     Order(OrderSettings),
     FrontEnd(FrontEndSettings),
     Import(ImportSettings),
+    Bench(BenchSettings),
+    /// What `bench` measures against, and where that listens.
+    BenchBare(Bare, String),
     /// The text to print.
     Help(String),
     Version,
@@ -109,6 +115,9 @@ const MS_MAX: u64 = 3_600_000;
 ///
 /// Fails with one line that names the setting, what it held, and what it should hold.
 pub fn parse(args: &[String], env: &dyn Fn(&str) -> Option<String>) -> Result<Command, String> {
+    if let Some(command) = bench::bare(args) {
+        return Ok(command);
+    }
     let program = args.first().and_then(|word| Program::parse(word));
     let has = |long: &str, short: &str| args.iter().any(|arg| arg == long || arg == short);
     if has("--help", "-h") {
@@ -135,6 +144,7 @@ pub fn parse(args: &[String], env: &dyn Fn(&str) -> Option<String>) -> Result<Co
         Program::Order => order(&values).map(Command::Order),
         Program::FrontEnd => front_end(&values).map(Command::FrontEnd),
         Program::Import => import(&values).map(Command::Import),
+        Program::Bench => bench::settings(&values).map(Command::Bench),
     }
 }
 

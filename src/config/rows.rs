@@ -1,5 +1,6 @@
 //! The table of all settings.
 
+use crate::config::bench;
 use Unset::{Is, Needed, Or};
 
 /// What `bazar` can be told to be.
@@ -9,10 +10,11 @@ pub enum Program {
     Order,
     FrontEnd,
     Import,
+    Bench,
 }
 
 /// The commands as an error lists them.
-pub const COMMANDS: &str = "catalog, order, front-end or import";
+pub const COMMANDS: &str = "catalog, order, front-end, import or bench";
 
 /// One setting of one program.
 #[derive(Clone, Debug, PartialEq)]
@@ -48,11 +50,12 @@ impl Row {
 }
 
 impl Program {
-    pub const ALL: [Program; 4] = [
+    pub const ALL: [Program; 5] = [
         Program::Catalog,
         Program::Order,
         Program::FrontEnd,
         Program::Import,
+        Program::Bench,
     ];
 
     pub fn parse(word: &str) -> Option<Program> {
@@ -67,6 +70,7 @@ impl Program {
             Program::Order => "order",
             Program::FrontEnd => "front-end",
             Program::Import => "import",
+            Program::Bench => "bench",
         }
     }
 
@@ -85,6 +89,7 @@ impl Program {
             Program::Import => {
                 "adds the books of FILE (- is standard input), a JSON array or JSON lines, to a running shop"
             }
+            Program::Bench => "measures a shop, and checks afterwards that no sale is missing",
         }
     }
 }
@@ -98,10 +103,12 @@ pub fn rows(program: Program) -> Vec<Row> {
             [common("5002"), front_end(), limits("200", "2000"), timing()].concat()
         }
         Program::Import => import(),
+        Program::Bench => bench::rows(),
     }
 }
 
-fn row(name: &'static str, hint: &'static str, default: Unset, meaning: &'static str) -> Row {
+/// One line of the table.
+pub fn row(name: &'static str, hint: &'static str, default: Unset, meaning: &'static str) -> Row {
     Row {
         name,
         hint,
@@ -146,7 +153,8 @@ fn common(port: &'static str) -> Vec<Row> {
     ]
 }
 
-fn token() -> Row {
+/// The same setting for every program that calls a server.
+pub fn token() -> Row {
     row(
         "SERVICE_TOKEN",
         "TOKEN",

@@ -104,6 +104,26 @@ fn an_import_has_a_catalog_and_a_file() {
 }
 
 #[test]
+fn a_bench_has_a_shop_of_its_own_or_another_ones() {
+    let Ok(Command::Bench(settings)) = run("bench --local --quick --only buys --svg p.svg") else {
+        panic!("refused");
+    };
+    assert_eq!((settings.front_end, settings.seed), (None, 1));
+    assert_eq!(settings.only, Some(bench::Section::Buys));
+    assert!(settings.quick);
+    refused("bench", &["--local", "--front-end"]);
+    refused(
+        "bench --local --front-end http://f",
+        &["--local", "--front-end"],
+    );
+    refused("bench --local --catalogs http://c", &["CATALOGS"]);
+    refused(
+        "bench --local --only sales",
+        &["ONLY", "\"sales\"", "a section"],
+    );
+}
+
+#[test]
 fn an_option_wins_over_the_environment() {
     assert_eq!(catalog_of("PORT=7000 --port 8000").common.port, 8000);
     assert_eq!(catalog_of("PORT=7000 --port=8000").common.port, 8000);
@@ -257,6 +277,7 @@ fn every_listed_setting_is_read() {
             "front-end CATALOG_ADDRESSES=http://c ORDER_ADDRESSES=http://o",
         ),
         (Program::Import, "import CATALOG=http://c FILE"),
+        (Program::Bench, "bench --front-end http://f"),
     ];
     for (program, line) in lines {
         let usual = run(line);

@@ -1,5 +1,6 @@
 //! Requests and responses as plain values; paths and percent-escapes. A route test needs no socket.
 
+pub mod bare;
 pub mod client;
 pub mod server;
 mod wire;

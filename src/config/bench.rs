@@ -1,0 +1,142 @@
+//! The settings of `bazar bench`.
+
+use std::path::PathBuf;
+
+use crate::address::Address;
+use crate::config::Command;
+use crate::config::rows::Unset::{Is, Or};
+use crate::config::rows::{Row, row, token};
+use crate::config::values::Values;
+use crate::http::bare::Bare;
+
+/// What `bazar bench` measures.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BenchSettings {
+    /// A running shop; `None`: shops of its own.
+    pub front_end: Option<Address>,
+    /// Of the running shop; empty: nothing is sold.
+    pub catalogs: Vec<Address>,
+    pub token: Option<String>,
+    pub seed: u64,
+    pub json: Option<PathBuf>,
+    pub svg: Option<PathBuf>,
+    /// `None`: all.
+    pub only: Option<Section>,
+    pub quick: bool,
+}
+
+/// A part of the benchmark that can be run alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Section {
+    Lookups,
+    Invalidations,
+    Buys,
+    Outages,
+    Throughput,
+    Yardsticks,
+}
+
+impl Section {
+    /// In the order in which they are run.
+    pub const ALL: [Section; 6] = [
+        Section::Lookups,
+        Section::Invalidations,
+        Section::Buys,
+        Section::Outages,
+        Section::Throughput,
+        Section::Yardsticks,
+    ];
+
+    /// As it is called in options and tables.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Section::Lookups => "lookups",
+            Section::Invalidations => "invalidations",
+            Section::Buys => "buys",
+            Section::Outages => "outages",
+            Section::Throughput => "throughput",
+            Section::Yardsticks => "yardsticks",
+        }
+    }
+
+    fn parse(word: &str) -> Option<Section> {
+        Section::ALL.into_iter().find(|one| one.word() == word)
+    }
+}
+
+/// All settings.
+pub fn rows() -> Vec<Row> {
+    vec![
+        row(
+            "LOCAL",
+            "",
+            Or("measure the shop at --front-end"),
+            "open shops of real processes in a temporary folder, and stop them again; only these have outages",
+        ),
+        row(
+            "FRONT_END",
+            "ADDRESS",
+            Or("--local"),
+            "the running shop to measure; without --catalogs it is only read",
+        ),
+        row(
+            "CATALOGS",
+            "ADDRESSES",
+            Or("sell nothing"),
+            "all catalogs of the running shop, separated by |: up to a million copies of each of its first 1,000 books are put in stock, some are sold, and what is left of them is taken out again",
+        ),
+        token(),
+        row("SEED", "NUMBER", Is("1"), "decides what is asked for"),
+        row("JSON", "FILE", Or("none"), "where to write all figures"),
+        row("SVG", "FILE", Or("none"), "where to draw the picture"),
+        row(
+            "ONLY",
+            "SECTION",
+            Or("all"),
+            "lookups, invalidations, buys, outages, throughput or yardsticks",
+        ),
+        row(
+            "QUICK",
+            "",
+            Or("at full length"),
+            "a few requests of everything: shows that it works, not how fast",
+        ),
+    ]
+}
+
+/// Reads the settings. Fails as [`super::parse`] does.
+pub fn settings(values: &Values) -> Result<BenchSettings, String> {
+    let is_local = values.flag("LOCAL");
+    let front_end = match (values.optional("FRONT_END"), is_local) {
+        (Some(_), false) => Some(values.address("FRONT_END")?),
+        (None, true) => None,
+        _ => return Err("which shop? It must be either --local or --front-end ADDRESS".into()),
+    };
+    let catalogs = values.addresses("CATALOGS")?;
+    if is_local && !catalogs.is_empty() {
+        return Err("CATALOGS is set but must not be with --local: such a shop has its own".into());
+    }
+    let section = || values.read("ONLY", "a section; see bazar bench --help", Section::parse);
+    let only = values.optional("ONLY").map(|_| section());
+    Ok(BenchSettings {
+        front_end,
+        catalogs,
+        token: super::token(values)?,
+        seed: values.number("SEED", 0, u64::MAX)?,
+        json: values.optional("JSON").map(PathBuf::from),
+        svg: values.optional("SVG").map(PathBuf::from),
+        only: only.transpose()?,
+        quick: values.flag("QUICK"),
+    })
+}
+
+/// What `bench` starts to measure against. Not in any help: nobody else needs it.
+pub fn bare(args: &[String]) -> Option<Command> {
+    let words: Vec<&str> = args.iter().map(String::as_str).collect();
+    let (kind, host) = match words.as_slice() {
+        ["bench-bare", "tiny_http", host] => (Bare::TinyHttp, host),
+        ["bench-bare", "std", host] => (Bare::Std, host),
+        _ => return None,
+    };
+    Some(Command::BenchBare(kind, host.to_string()))
+}
