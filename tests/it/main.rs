@@ -7,6 +7,7 @@ mod relay;
 mod shop;
 
 mod adding;
+mod bench;
 mod black_hole;
 mod caching;
 mod chaos;
