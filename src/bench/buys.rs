@@ -44,7 +44,7 @@ fn measure(bench: &mut Bench, shop: &Shop) -> Result<(), String> {
     buys(bench, WARM_UP);
     let take = buys(bench, count);
     let name = format!(
-        "one customer, {}",
+        "buys by one customer, {}",
         super::count(shop.catalogs.len(), "catalog")
     );
     let row = Row::new(SECTION, name, &take);

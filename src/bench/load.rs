@@ -15,9 +15,10 @@ use super::machine;
 use super::take::Take;
 use std::net::SocketAddr;
 
-/// Threads of a crowd of readers. Each serves its connections in turn, always answering one before it reads the next, so
-/// that every connection has a request under way. On two cores two threads got 10 % more out of the bare server over 64
-/// connections than a thread for each did, and used half the processor time.
+/// Threads of a crowd of readers. Each serves its connections in turn, always reading one answer before it looks for the
+/// next, so that every connection has a request under way. On two cores, over 64 connections to the bare server, two
+/// threads got 68,000 to 71,000 answers a second and used 34 % of the machine; a thread for each got 51,000 to 70,000 and
+/// used 43 %. From a server that does not look at requests, two got 89,000 to 104,000.
 pub const READERS_MAX: usize = 2;
 
 /// A closed loop: each customer has a connection and asks again as soon as it is answered.

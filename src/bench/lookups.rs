@@ -47,7 +47,8 @@ fn measure(
     in_turn(&mut connection, &lookups(&mut bench.rng, &books, WARM_UP));
     let asks = lookups(&mut bench.rng, &books, bench.sizes.requests);
     let take = in_turn(&mut connection, &asks).lookups;
-    let row = Row::new(SECTION, format!("valid ids, {how}"), &take).with_note(hits(take.hits));
+    let row = Row::new(SECTION, format!("look-ups of valid ids, {how}"), &take)
+        .with_note(hits(take.hits));
     bench.add(match published {
         Some(ms) => row.published(ms),
         None => row,
@@ -56,7 +57,10 @@ fn measure(
         .map(|_| one_to_ten(&mut bench.rng, &books))
         .collect();
     let take = in_turn(&mut connection, &asks).lookups;
-    bench.add(Row::new(SECTION, format!("ids 1 to 10, {how}"), &take).with_note(hits(take.hits)));
+    bench.add(
+        Row::new(SECTION, format!("look-ups of ids 1 to 10, {how}"), &take)
+            .with_note(hits(take.hits)),
+    );
     Ok(())
 }
 

@@ -12,8 +12,9 @@ const WIDTH: f64 = 960.0;
 
 /// Where names end and axes begin, and where axes end.
 const LEFT: f64 = 300.0;
-const RIGHT: f64 = 940.0;
+const RIGHT: f64 = 910.0;
 
+const CURVES_LEFT: f64 = 100.0;
 const LINE_HEIGHT: f64 = 22.0;
 const CURVES_HEIGHT: f64 = 230.0;
 
@@ -72,7 +73,8 @@ fn shown(rows: &[Row]) -> Vec<&Row> {
     let is_shown = |row: &&Row| {
         let crowd = row.section == throughput || row.section == yardsticks;
         let steady = ["by the clock", "beside", "files"];
-        1 < row.count && (!crowd || steady.iter().any(|part| row.name.contains(part)))
+        let passing = row.name.contains("being found out");
+        1 < row.count && !passing && (!crowd || steady.iter().any(|part| row.name.contains(part)))
     };
     rows.iter().filter(is_shown).collect()
 }
@@ -210,13 +212,14 @@ impl Picture {
         let Some(most) = points().map(|point| point.0).max() else {
             return;
         };
-        let highest = points().map(|point| point.1).fold(1.0, f64::max);
+        let highest = round_up(points().map(|point| point.1).fold(1.0, f64::max));
         self.title(title);
+        self.legend(curves);
         let top = self.y + 16.0;
         let bottom = top + CURVES_HEIGHT;
         let x = |count: usize| {
             let part = (count as f64).log2() / (most as f64).log2().max(1.0);
-            100.0 + part * (RIGHT - 220.0 - 100.0)
+            CURVES_LEFT + part * (RIGHT - CURVES_LEFT)
         };
         let y = |rate: f64| bottom - rate / highest * CURVES_HEIGHT;
         self.grid(highest, top, bottom);
@@ -236,7 +239,6 @@ impl Picture {
                 name,
                 points,
             } = curve;
-            let Some(last) = points.last() else { continue };
             let line: Vec<String> = points
                 .iter()
                 .map(|(count, rate)| format!("{:.1},{:.1}", x(*count), y(*rate)))
@@ -252,13 +254,22 @@ impl Picture {
                     y(*rate)
                 ));
             }
-            self.put(format_args!(
-                "<text x=\"{:.1}\" y=\"{:.1}\">{name}</text>",
-                x(last.0) + 10.0,
-                y(last.1) + 4.0
-            ));
         }
         self.y = bottom + 30.0;
+    }
+
+    /// The curves' names, in a line.
+    fn legend(&mut self, curves: &[Curve]) {
+        self.y += 20.0;
+        let mut x = 20.0;
+        for curve in curves.iter().filter(|curve| !curve.points.is_empty()) {
+            let (y, class) = (self.y - 4.0, curve.class);
+            self.put(format_args!(
+                "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"4\" class=\"{class}\"/>"
+            ));
+            self.label(x + 10.0, "faint", curve.name);
+            x += 200.0;
+        }
     }
 
     fn grid(&mut self, highest: f64, top: f64, bottom: f64) {
@@ -266,9 +277,10 @@ impl Picture {
             let part = f64::from(quarter) / 4.0;
             let y = bottom - part * (bottom - top);
             self.put(format_args!(
-                "<line x1=\"100\" x2=\"{:.1}\" y1=\"{y:.1}\" y2=\"{y:.1}\" class=\"grid\"/>\
-<text x=\"90\" y=\"{:.1}\" class=\"faint\" text-anchor=\"end\">{:.0}</text>",
-                RIGHT - 220.0,
+                "<line x1=\"{CURVES_LEFT}\" x2=\"{:.1}\" y1=\"{y:.1}\" y2=\"{y:.1}\" class=\"grid\"/>\
+<text x=\"{:.1}\" y=\"{:.1}\" class=\"faint\" text-anchor=\"end\">{:.0}</text>",
+                RIGHT,
+                CURVES_LEFT - 10.0,
                 y + 4.0,
                 highest * part
             ));
@@ -302,6 +314,14 @@ impl Axis {
             (value.max(1e-6).log10() - f64::from(self.low)) / f64::from(self.high - self.low);
         LEFT + part.clamp(0.0, 1.0) * (RIGHT - LEFT)
     }
+}
+
+/// To a number whose quarters are easily read: one, two, four, six or eight and zeros.
+fn round_up(value: f64) -> f64 {
+    let decade = 10f64.powf(value.log10().floor());
+    let steps = [1.0, 2.0, 4.0, 6.0, 8.0].map(|step| step * decade);
+    let fits = steps.into_iter().find(|step| value <= *step);
+    fits.unwrap_or(10.0 * decade)
 }
 
 fn escape(text: &str) -> String {

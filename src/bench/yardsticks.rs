@@ -46,13 +46,16 @@ fn measure_generator(bench: &mut Bench) -> Result<(), String> {
         (Bare::TinyHttp, "bare server, a thread each", customers),
     ] {
         let server = BareServer::start(bench, bare)?;
-        let crowd = Crowd {
-            customers,
-            threads,
-            lasts: bench.sizes.reading,
-            seed: bench.settings.seed,
-        };
-        let take = crowd.run(server.address, |_| Ask::Lookup(1))?;
+        let mut take = Take::default();
+        for round in 0..bench.sizes.rounds {
+            let crowd = Crowd {
+                customers,
+                threads,
+                lasts: bench.sizes.reading,
+                seed: bench.settings.seed.wrapping_add(round),
+            };
+            take.append(crowd.run(server.address, |_| Ask::Lookup(1))?);
+        }
         let row = Row::new(
             SECTION,
             format!("{what}, {}", count(customers, "connection")),

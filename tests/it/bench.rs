@@ -97,7 +97,7 @@ fn check_picture(svg: &str) {
         }
     }
     assert!(open.is_empty(), "{open:?}");
-    assert!(svg.contains("<polyline") && svg.contains("one customer, 2 catalogs"));
+    assert!(svg.contains("<polyline") && svg.contains("buys by one customer, 2 catalogs"));
     assert!(!svg.contains("NaN") && !svg.contains("inf"));
 }
 
