@@ -2,6 +2,8 @@
 //!
 //! Legible on light and dark pages: text and lines have the colour of the page's scheme, the rest is readable on both.
 
+mod curves;
+
 use std::fmt::Write;
 
 use super::report::Report;
@@ -14,9 +16,7 @@ const WIDTH: f64 = 960.0;
 const LEFT: f64 = 300.0;
 const RIGHT: f64 = 910.0;
 
-const CURVES_LEFT: f64 = 100.0;
 const LINE_HEIGHT: f64 = 22.0;
-const CURVES_HEIGHT: f64 = 230.0;
 
 const STYLE: &str = "<style>\
 text{font:12px system-ui,sans-serif;fill:#24292f}.title{font-weight:600;font-size:14px}.faint{fill:#6e7781}\
@@ -37,27 +37,7 @@ pub fn draw(report: &Report) -> String {
         picture.y += 18.0;
     }
     picture.distributions(&shown(&report.rows));
-    let readers = [
-        curve(&report.rows, "ours", "front-end, cached", |row| {
-            connections(row, "cached look-ups, ")
-        }),
-        curve(&report.rows, "bare", "bare tiny_http server", |row| {
-            connections(row, "bare server, ")
-        }),
-    ];
-    picture.curves("look-ups a second, by connections", &readers);
-    let buyers = [
-        curve(&report.rows, "ours", "all over the shop", |row| {
-            customers(row, "buys all over")
-        }),
-        curve(&report.rows, "sale", "flash sale of one book", |row| {
-            customers(row, "flash sale")
-        }),
-    ];
-    picture.curves(
-        "sales a second, durable on every catalog, by customers",
-        &buyers,
-    );
+    picture.throughput(&report.rows);
     let height = picture.y + 10.0;
     format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" width=\"{WIDTH}\" height=\"{height}\" \
@@ -77,39 +57,6 @@ fn shown(rows: &[Row]) -> Vec<&Row> {
         1 < row.count && !passing && (!crowd || steady.iter().any(|part| row.name.contains(part)))
     };
     rows.iter().filter(is_shown).collect()
-}
-
-/// The number of connections of a row whose name is `prefix` and just that number.
-fn connections(row: &Row, prefix: &str) -> Option<usize> {
-    let (count, what) = row.name.strip_prefix(prefix)?.split_once(' ')?;
-    what.starts_with("connection").then(|| count.parse().ok())?
-}
-
-fn customers(row: &Row, prefix: &str) -> Option<usize> {
-    let (what, count) = row.name.rsplit_once(", ")?;
-    let (count, _) = count.split_once(" customer")?;
-    what.starts_with(prefix).then(|| count.parse().ok())?
-}
-
-struct Curve {
-    class: &'static str,
-    name: &'static str,
-    /// How many, and the rate.
-    points: Vec<(usize, f64)>,
-}
-
-fn curve(
-    rows: &[Row],
-    class: &'static str,
-    name: &'static str,
-    count: impl Fn(&Row) -> Option<usize>,
-) -> Curve {
-    let point = |row: &Row| Some((count(row)?, row.rate));
-    Curve {
-        class,
-        name,
-        points: rows.iter().filter_map(point).collect(),
-    }
 }
 
 struct Picture {
@@ -205,87 +152,6 @@ impl Picture {
         }
         self.y += LINE_HEIGHT;
     }
-
-    /// Rates over how many there are, these on a logarithmic axis.
-    fn curves(&mut self, title: &str, curves: &[Curve]) {
-        let points = || curves.iter().flat_map(|curve| &curve.points);
-        let Some(most) = points().map(|point| point.0).max() else {
-            return;
-        };
-        let highest = round_up(points().map(|point| point.1).fold(1.0, f64::max));
-        self.title(title);
-        self.legend(curves);
-        let top = self.y + 16.0;
-        let bottom = top + CURVES_HEIGHT;
-        let x = |count: usize| {
-            let part = (count as f64).log2() / (most as f64).log2().max(1.0);
-            CURVES_LEFT + part * (RIGHT - CURVES_LEFT)
-        };
-        let y = |rate: f64| bottom - rate / highest * CURVES_HEIGHT;
-        self.grid(highest, top, bottom);
-        let mut counts: Vec<usize> = points().map(|point| point.0).collect();
-        counts.sort_unstable();
-        counts.dedup();
-        for count in counts {
-            self.put(format_args!(
-                "<text x=\"{:.1}\" y=\"{:.1}\" class=\"faint\" text-anchor=\"middle\">{count}</text>",
-                x(count),
-                bottom + 16.0
-            ));
-        }
-        for curve in curves {
-            let Curve {
-                class,
-                name,
-                points,
-            } = curve;
-            let line: Vec<String> = points
-                .iter()
-                .map(|(count, rate)| format!("{:.1},{:.1}", x(*count), y(*rate)))
-                .collect();
-            self.put(format_args!(
-                "<polyline points=\"{}\" class=\"{class} curve\" style=\"fill:none\"/>",
-                line.join(" ")
-            ));
-            for (count, rate) in points {
-                self.put(format_args!(
-                    "<circle cx=\"{:.1}\" cy=\"{:.1}\" r=\"3.5\" class=\"{class}\"><title>{name}: {rate:.0}/s</title></circle>",
-                    x(*count),
-                    y(*rate)
-                ));
-            }
-        }
-        self.y = bottom + 30.0;
-    }
-
-    /// The curves' names, in a line.
-    fn legend(&mut self, curves: &[Curve]) {
-        self.y += 20.0;
-        let mut x = 20.0;
-        for curve in curves.iter().filter(|curve| !curve.points.is_empty()) {
-            let (y, class) = (self.y - 4.0, curve.class);
-            self.put(format_args!(
-                "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"4\" class=\"{class}\"/>"
-            ));
-            self.label(x + 10.0, "faint", curve.name);
-            x += 200.0;
-        }
-    }
-
-    fn grid(&mut self, highest: f64, top: f64, bottom: f64) {
-        for quarter in 0..=4 {
-            let part = f64::from(quarter) / 4.0;
-            let y = bottom - part * (bottom - top);
-            self.put(format_args!(
-                "<line x1=\"{CURVES_LEFT}\" x2=\"{:.1}\" y1=\"{y:.1}\" y2=\"{y:.1}\" class=\"grid\"/>\
-<text x=\"{:.1}\" y=\"{:.1}\" class=\"faint\" text-anchor=\"end\">{:.0}</text>",
-                RIGHT,
-                CURVES_LEFT - 10.0,
-                y + 4.0,
-                highest * part
-            ));
-        }
-    }
 }
 
 /// Whole decades of milliseconds.
@@ -314,14 +180,6 @@ impl Axis {
             (value.max(1e-6).log10() - f64::from(self.low)) / f64::from(self.high - self.low);
         LEFT + part.clamp(0.0, 1.0) * (RIGHT - LEFT)
     }
-}
-
-/// To a number whose quarters are easily read: one, two, four, six or eight and zeros.
-fn round_up(value: f64) -> f64 {
-    let decade = 10f64.powf(value.log10().floor());
-    let steps = [1.0, 2.0, 4.0, 6.0, 8.0].map(|step| step * decade);
-    let fits = steps.into_iter().find(|step| value <= *step);
-    fits.unwrap_or(10.0 * decade)
 }
 
 fn escape(text: &str) -> String {

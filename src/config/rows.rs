@@ -1,6 +1,5 @@
 //! The table of all settings.
 
-use crate::config::bench;
 use Unset::{Is, Needed, Or};
 
 /// What `bazar` can be told to be.
@@ -103,12 +102,16 @@ pub fn rows(program: Program) -> Vec<Row> {
             [common("5002"), front_end(), limits("200", "2000"), timing()].concat()
         }
         Program::Import => import(),
-        Program::Bench => bench::rows(),
+        Program::Bench => super::bench::rows(),
     }
 }
 
-/// One line of the table.
-pub fn row(name: &'static str, hint: &'static str, default: Unset, meaning: &'static str) -> Row {
+pub(super) fn row(
+    name: &'static str,
+    hint: &'static str,
+    default: Unset,
+    meaning: &'static str,
+) -> Row {
     Row {
         name,
         hint,
