@@ -47,7 +47,6 @@ impl Process {
     pub fn start(&self) -> Result<String, String> {
         let child = self.spawn();
         let mut child = child.map_err(|error| format!("cannot start {}: {error}", self.name))?;
-        self.warden.born(child.id());
         let stdout = child.stdout.take().expect("stdout is piped");
         *self.child.lock().expect("nobody panics in here") = Some(child);
         let (sender, first) = mpsc::channel();
@@ -87,7 +86,6 @@ impl Process {
             // It may be gone already.
             let _ = child.kill();
             let _ = child.wait();
-            self.warden.gone(child.id());
         }
     }
 
