@@ -15,8 +15,8 @@ pub struct Figures {
     pub memory: u64,
     /// What each of [`super::visit::MISSED`] orders added to a catalog, in bytes.
     pub memory_of_an_order: f64,
-    pub lookup: Median,
-    pub buy: Median,
+    pub lookup: Times,
+    pub buy: Times,
     /// Sales a second to 64 customers.
     pub crowd_rate: f64,
     /// Books a second into two replicas.
@@ -24,33 +24,36 @@ pub struct Figures {
     /// From the start of a replica that missed changes until it has all.
     pub missed: Duration,
     /// A search for the one topic that both shops have.
-    pub search: Median,
+    pub search: Times,
     /// A search that finds ten topics.
-    pub search_ten: Median,
+    pub search_ten: Times,
     /// Requests without the expected answer, in all loads.
     pub errors: u64,
 }
 
-/// Half of the requests took at most this long.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Median(pub Duration);
+/// How long each of many requests took.
+#[derive(Clone, Debug, Default)]
+pub struct Times(Vec<Duration>);
 
-impl Median {
-    pub fn of(take: &Take) -> Median {
-        let mut all = take.latencies.clone();
-        all.sort_unstable();
-        Median(Duration::from_nanos(
-            all.get(all.len() / 2).copied().unwrap_or(0),
-        ))
+impl Times {
+    pub fn add(&mut self, time: Duration) {
+        self.0.push(time);
     }
 
-    pub fn of_times(mut times: Vec<Duration>) -> Median {
-        times.sort_unstable();
-        Median(times.get(times.len() / 2).copied().unwrap_or_default())
+    pub fn add_all(&mut self, take: &Take) {
+        let times = take.latencies.iter().copied();
+        self.0.extend(times.map(Duration::from_nanos));
     }
 
-    /// How many times another.
-    pub fn times(self, other: Median) -> f64 {
-        self.0.as_secs_f64() / other.0.as_secs_f64()
+    /// Half of them took at most this long.
+    pub fn median(&self) -> Duration {
+        let mut sorted = self.0.clone();
+        sorted.sort_unstable();
+        sorted.get(sorted.len() / 2).copied().unwrap_or_default()
+    }
+
+    /// How many times the median of others.
+    pub fn ratio(&self, others: &Times) -> f64 {
+        self.median().as_secs_f64() / others.median().as_secs_f64()
     }
 }

@@ -2,15 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use super::figures::Median;
-use super::goods::{ONE_TOPIC, TEN_TOPICS};
+use super::figures::Times;
 use crate::address::Address;
 use crate::config::Limits;
 use crate::http::client::Client;
 use crate::http::encode;
 
-/// How often a search is repeated.
-const SEARCHES: usize = 50;
+/// In one round.
+const SEARCHES: usize = 20;
 
 const LIMITS: Limits = Limits {
     connect: Duration::from_secs(2),
@@ -29,23 +28,15 @@ impl Searcher {
         }
     }
 
-    pub fn one_topic(&self, catalog: &Address) -> Result<Median, String> {
-        self.search(catalog, ONE_TOPIC)
-    }
-
-    pub fn ten_topics(&self, catalog: &Address) -> Result<Median, String> {
-        self.search(catalog, TEN_TOPICS)
-    }
-
-    fn search(&self, catalog: &Address, text: &str) -> Result<Median, String> {
+    /// A few searches, each timed.
+    pub fn search(&self, catalog: &Address, text: &str, times: &mut Times) -> Result<(), String> {
         let path = format!("/query/topic/{}", encode(text));
-        let mut times = Vec::with_capacity(SEARCHES);
         for _ in 0..SEARCHES {
             let began = Instant::now();
             self.get(catalog, &path)?;
-            times.push(began.elapsed());
+            times.add(began.elapsed());
         }
-        Ok(Median::of_times(times))
+        Ok(())
     }
 
     /// The body of a 200. Fails with anything else.

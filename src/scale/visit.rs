@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use fastrand::Rng;
 
 use super::SEED;
-use super::figures::{Figures, Median};
-use super::say;
+use super::figures::Figures;
+use super::goods::{ONE_TOPIC, TEN_TOPICS};
 use super::search::Searcher;
 use crate::bench::connection::{Ask, Connection};
 use crate::bench::load::{Crowd, in_turn};
@@ -26,9 +26,10 @@ pub const MISSED: usize = 10_000;
 /// Requests before those that are counted: connections between the servers are made.
 const WARM_UP: usize = 50;
 
-const LOOKUPS: usize = 5000;
+/// In one round, as the next.
+const LOOKUPS: usize = 1000;
 
-const BUYS: usize = 500;
+const BUYS: usize = 100;
 
 const CUSTOMERS: usize = 64;
 
@@ -42,15 +43,15 @@ const READY_LOOK: Duration = Duration::from_millis(2);
 
 /// One shop under measurement.
 pub struct Visit<'a> {
-    local: &'a LocalShop,
-    ids: RangeInclusive<u64>,
+    pub local: &'a LocalShop,
+    pub ids: RangeInclusive<u64>,
     rng: Rng,
     pub figures: Figures,
 }
 
-impl Visit<'_> {
+impl<'a> Visit<'a> {
     /// Of all books with these ids, each with [`COPIES`] in stock.
-    pub fn new(local: &LocalShop, ids: RangeInclusive<u64>) -> Visit<'_> {
+    pub fn new(local: &'a LocalShop, ids: RangeInclusive<u64>) -> Visit<'a> {
         Visit {
             local,
             ids,
@@ -59,18 +60,8 @@ impl Visit<'_> {
         }
     }
 
-    /// Everything but the search, which the caller prepares.
-    pub fn measure(&mut self) -> Result<(), String> {
-        self.starts()?;
-        self.lookups()?;
-        self.buys()?;
-        self.crowd()?;
-        self.missed()
-    }
-
     /// Clean stops: nothing is under way. Then memory, with all connections made anew.
-    fn starts(&mut self) -> Result<(), String> {
-        say("  stop and start");
+    pub fn starts(&mut self) -> Result<(), String> {
         self.figures.start_both = self.restart(&[0, 1])?;
         self.figures.start_one = self.restart(&[1])?;
         self.local.await_ready()?;
@@ -114,23 +105,21 @@ impl Visit<'_> {
         Ok(())
     }
 
-    fn lookups(&mut self) -> Result<(), String> {
-        say("  look-ups");
+    pub fn lookups(&mut self) -> Result<(), String> {
         let at = crate::bench::shop::socket_address(&self.local.shop.catalogs[0])?;
         let mut connection = Connection::open_all(at, 1)?.remove(0);
         in_turn(&mut connection, &self.asks(WARM_UP, Ask::Query));
         let take = in_turn(&mut connection, &self.asks(LOOKUPS, Ask::Query)).lookups;
-        self.figures.lookup = Median::of(&take);
+        self.figures.lookup.add_all(&take);
         self.figures.errors += take.errors;
         Ok(())
     }
 
-    fn buys(&mut self) -> Result<(), String> {
-        say("  buys, one customer");
+    pub fn buys(&mut self) -> Result<(), String> {
         let mut connection = Connection::open_all(self.local.shop.front_end, 1)?.remove(0);
         in_turn(&mut connection, &self.asks(WARM_UP, Ask::Buy));
         let take = in_turn(&mut connection, &self.asks(BUYS, Ask::Buy)).buys;
-        self.figures.buy = Median::of(&take);
+        self.figures.buy.add_all(&take);
         self.figures.errors += take.errors;
         Ok(())
     }
@@ -140,8 +129,7 @@ impl Visit<'_> {
         (0..count).map(one).collect()
     }
 
-    fn crowd(&mut self) -> Result<(), String> {
-        say(&format!("  buys, {CUSTOMERS} customers"));
+    pub fn crowd(&mut self) -> Result<(), String> {
         let crowd = Crowd {
             customers: CUSTOMERS,
             threads: CUSTOMERS,
@@ -159,8 +147,7 @@ impl Visit<'_> {
     }
 
     /// A catalog is killed, misses changes of as many different books as there are, and starts again.
-    fn missed(&mut self) -> Result<(), String> {
-        say(&format!("  {MISSED} changes while a catalog is down"));
+    pub fn missed(&mut self) -> Result<(), String> {
         let before = memory(&self.local.catalogs[0]);
         self.local.catalogs[1].kill();
         let asks = self.changes();
@@ -168,7 +155,6 @@ impl Visit<'_> {
         self.figures.errors += take.errors;
         let after = memory(&self.local.catalogs[0]);
         self.figures.memory_of_an_order = after.saturating_sub(before) as f64 / MISSED as f64;
-        say("  it is back");
         self.figures.missed = self.start(&[1])?;
         self.compare(&asks)
     }
@@ -214,12 +200,10 @@ impl Visit<'_> {
     }
 
     pub fn search(&mut self) -> Result<(), String> {
-        say("  searches");
         let searcher = Searcher::new();
         let catalog = &self.local.shop.catalogs[0];
-        self.figures.search = searcher.one_topic(catalog)?;
-        self.figures.search_ten = searcher.ten_topics(catalog)?;
-        Ok(())
+        searcher.search(catalog, ONE_TOPIC, &mut self.figures.search)?;
+        searcher.search(catalog, TEN_TOPICS, &mut self.figures.search_ten)
     }
 }
 
