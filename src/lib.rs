@@ -68,4 +68,3 @@ pub mod import;
 pub mod order;
 
 pub mod bench;
-pub mod scale;

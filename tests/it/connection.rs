@@ -9,17 +9,26 @@ use crate::http::{self, Answer};
 /// Far longer than any answer takes, so that only a hang is a failure.
 const ANSWER_MAX: Duration = Duration::from_secs(30);
 
+/// Between the system's first and second try to connect, and its third.
+const CONNECT_MAX: Duration = Duration::from_secs(2);
+
 pub struct Connection(BufReader<TcpStream>);
 
 impl Connection {
     #[track_caller]
     pub fn open(place: &str) -> Connection {
-        Connection::try_open(place).unwrap()
+        Connection::open_within(place, ANSWER_MAX).unwrap()
     }
 
-    /// Fails when nobody listens.
+    /// Fails when nobody listens, or when nobody takes it for a while: where connections wait in a full queue, the system
+    /// tries again ever more seldom.
     pub fn try_open(place: &str) -> io::Result<Connection> {
-        let stream = TcpStream::connect(place)?;
+        Connection::open_within(place, CONNECT_MAX)
+    }
+
+    fn open_within(place: &str, limit: Duration) -> io::Result<Connection> {
+        let place = place.parse().expect("a literal address");
+        let stream = TcpStream::connect_timeout(&place, limit)?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(ANSWER_MAX))?;
         stream.set_write_timeout(Some(ANSWER_MAX))?;

@@ -160,9 +160,10 @@ fn more_connections_than_descriptors_leave_the_same_process_serving() {
     for server in shop.servers() {
         let id = server.id();
         let crowd: Vec<_> = (0..150)
-            .filter_map(|_| Connection::try_open(&server.place).ok())
+            .map_while(|_| Connection::try_open(&server.place).ok())
             .collect();
-        assert!(100 < crowd.len());
+        println!("{} connections", crowd.len());
+        assert!(64 < crowd.len(), "each has two descriptors of 128");
         thread::sleep(Duration::from_millis(500));
         drop(crowd);
         let gone = Instant::now();

@@ -2,6 +2,7 @@
 
 mod connection;
 mod http;
+mod liar;
 mod process;
 mod relay;
 mod shop;
@@ -15,9 +16,11 @@ mod crashes;
 mod disks;
 mod doors;
 mod example;
+mod figures;
 mod floods;
 mod import;
 mod interface;
+mod lies;
 mod load;
 mod losses;
 mod messages;
@@ -27,4 +30,5 @@ mod partition;
 mod run_sh;
 mod selling;
 mod settings;
+mod soak;
 mod watched;
