@@ -68,3 +68,4 @@ pub mod import;
 pub mod order;
 
 pub mod bench;
+pub mod scale;

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use bazar::config::{self, Command};
 use bazar::ending::Ending;
 use bazar::http::bare;
-use bazar::{bench, catalog, front_end, import, log, order};
+use bazar::{bench, catalog, front_end, import, log, order, scale};
 
 fn main() -> ExitCode {
     let args: Vec<String> = env::args_os()
@@ -42,6 +42,7 @@ fn run(command: Command) -> ExitCode {
             Err(message) => fail(&message.into()),
         },
         Command::Bench(settings) => ended(bench::run(&settings)),
+        Command::Scale(settings) => ended(scale::run(&settings)),
         Command::BenchBare(kind, host) => ended(bare::serve(kind, &host).map_err(Ending::from)),
     }
 }

@@ -20,6 +20,8 @@ const ANSWER_BYTES_MAX: usize = 16 * 1024;
 pub enum Ask {
     /// A book that exists.
     Lookup(u64),
+    /// The same at a catalog.
+    Query(u64),
     /// A book that does not exist.
     Missing(u64),
     Buy(u64),
@@ -49,7 +51,7 @@ impl Ask {
         match self {
             Ask::Missing(_) => reply.status == 404,
             Ask::Buy(_) => reply.status == 200 && reply.has_sold(),
-            Ask::Lookup(_) | Ask::Alive => reply.status == 200,
+            Ask::Lookup(_) | Ask::Query(_) | Ask::Alive => reply.status == 200,
         }
     }
 
@@ -58,6 +60,7 @@ impl Ask {
         let end = "HTTP/1.1\r\nHost: bazar\r\n";
         let written = match self {
             Ask::Lookup(id) | Ask::Missing(id) => write!(into, "GET /lookup/{id} {end}\r\n"),
+            Ask::Query(id) => write!(into, "GET /query/item/{id} {end}\r\n"),
             Ask::Buy(id) => write!(into, "PUT /buy/{id} {end}Content-Length: 0\r\n\r\n"),
             Ask::Alive => write!(into, "GET /livez {end}\r\n"),
         };

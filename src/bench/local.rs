@@ -1,5 +1,6 @@
 //! A shop of real processes in a temporary folder, on addresses of its own.
 
+use std::process;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -33,6 +34,13 @@ pub struct Place {
     pub warden: Arc<Warden>,
     /// The limit for a call from server to server, if not the shop's own.
     pub call_max: Option<Duration>,
+}
+
+/// An address of this machine that nobody else uses: all of 127.0.0.0/8 is here. Each shop of this process has a number of
+/// its own.
+pub fn own_host(shop: u8) -> String {
+    let [_, b, c, d] = (process::id().wrapping_mul(64) + u32::from(shop)).to_be_bytes();
+    format!("127.{}.{c}.{}", 1 + b % 254, 1 + d % 254)
 }
 
 /// A shop that runs until this is dropped. Servers are numbered from 0; order server n has catalog n, after the last one

@@ -15,23 +15,23 @@
 
 mod buys;
 mod check;
-mod connection;
+pub(crate) mod connection;
 mod invalidations;
-mod load;
-mod local;
+pub(crate) mod load;
+pub(crate) mod local;
 mod lookups;
-mod machine;
+pub(crate) mod machine;
 mod outages;
 mod picture;
-mod process;
+pub(crate) mod process;
 mod report;
-mod row;
-mod shop;
+pub(crate) mod row;
+pub(crate) mod shop;
 mod sizes;
-mod take;
+pub(crate) mod take;
 mod targets;
 mod throughput;
-mod warden;
+pub(crate) mod warden;
 mod yardsticks;
 
 use std::io::{IsTerminal, Write};
@@ -150,12 +150,6 @@ impl Bench<'_> {
         self.is_local() || !self.settings.catalogs.is_empty()
     }
 
-    /// An address of this machine that nobody else uses: all of 127.0.0.0/8 is here.
-    fn own_host(&self) -> String {
-        let [_, b, c, d] = (system::id().wrapping_mul(64) + u32::from(self.shops)).to_be_bytes();
-        format!("127.{}.{c}.{}", 1 + b % 254, 1 + d % 254)
-    }
-
     /// Lets `work` have a local shop as planned, checks the books afterwards, and closes it.
     fn with_local(
         &mut self,
@@ -165,7 +159,7 @@ impl Bench<'_> {
         self.shops += 1;
         let place = Place {
             name: format!("shop{}", self.shops),
-            host: self.own_host(),
+            host: local::own_host(self.shops),
             warden: self.warden.clone(),
             call_max: self.sizes.call_max,
         };

@@ -106,6 +106,12 @@ impl Process {
         self.signal("CONT").map(drop)
     }
 
+    /// The id of the process, while it runs.
+    pub fn id(&self) -> Option<u32> {
+        let child = self.child.lock().expect("nobody panics in here");
+        child.as_ref().map(Child::id)
+    }
+
     fn signal(&self, signal: &str) -> Result<u32, String> {
         let child = self.child.lock().expect("nobody panics in here");
         let child = child.as_ref().ok_or("it does not run")?;

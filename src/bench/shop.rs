@@ -248,7 +248,8 @@ fn new_book(n: usize, copies: u64) -> serde_json::Value {
     })
 }
 
-fn socket_address(address: &Address) -> Result<SocketAddr, String> {
+/// Where a server listens. Fails when its name cannot be resolved.
+pub fn socket_address(address: &Address) -> Result<SocketAddr, String> {
     let place = address.as_str().trim_start_matches("http://");
     let mut found = place
         .to_socket_addrs()

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::connection::Ask;
 use super::load::{Crowd, READERS_MAX};
+use super::local::own_host;
 use super::process::Process;
 use super::row::Row;
 use super::take::Take;
@@ -79,7 +80,7 @@ impl BareServer {
             Bare::TinyHttp => "tiny_http",
             Bare::Std => "std",
         };
-        let args = ["bench-bare", kind, &bench.own_host()];
+        let args = ["bench-bare", kind, &own_host(bench.shops)];
         let process = Process::new("bare", &args, Vec::new(), &bench.warden);
         let place = process.start()?;
         let address = place.trim_start_matches("http://").parse();

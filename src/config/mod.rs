@@ -10,6 +10,7 @@ use std::time::Duration;
 use crate::address::Address;
 use crate::config::bench::BenchSettings;
 use crate::config::rows::Program;
+use crate::config::scale::ScaleSettings;
 use crate::config::values::Values;
 use crate::contact::Timing;
 use crate::http::bare::Bare;
@@ -18,6 +19,7 @@ use crate::log::Level;
 pub mod bench;
 mod help;
 mod rows;
+pub mod scale;
 mod values;
 
 /// What the program was asked to do.
@@ -28,6 +30,7 @@ pub enum Command {
     FrontEnd(FrontEndSettings),
     Import(ImportSettings),
     Bench(BenchSettings),
+    Scale(ScaleSettings),
     /// What `bench` measures against, and where that listens.
     BenchBare(Bare, String),
     /// The text to print.
@@ -145,6 +148,7 @@ pub fn parse(args: &[String], env: &dyn Fn(&str) -> Option<String>) -> Result<Co
         Program::FrontEnd => front_end(&values).map(Command::FrontEnd),
         Program::Import => import(&values).map(Command::Import),
         Program::Bench => bench::settings(&values).map(Command::Bench),
+        Program::Scale => scale::settings(&values).map(Command::Scale),
     }
 }
 

@@ -1,5 +1,6 @@
 //! The table of all settings.
 
+use crate::config::{bench, scale};
 use Unset::{Is, Needed, Or};
 
 /// What `bazar` can be told to be.
@@ -10,10 +11,11 @@ pub enum Program {
     FrontEnd,
     Import,
     Bench,
+    Scale,
 }
 
 /// The commands as an error lists them.
-pub const COMMANDS: &str = "catalog, order, front-end, import or bench";
+pub const COMMANDS: &str = "catalog, order, front-end, import, bench or scale";
 
 /// One setting of one program.
 #[derive(Clone, Debug, PartialEq)]
@@ -49,12 +51,13 @@ impl Row {
 }
 
 impl Program {
-    pub const ALL: [Program; 5] = [
+    pub const ALL: [Program; 6] = [
         Program::Catalog,
         Program::Order,
         Program::FrontEnd,
         Program::Import,
         Program::Bench,
+        Program::Scale,
     ];
 
     pub fn parse(word: &str) -> Option<Program> {
@@ -70,6 +73,7 @@ impl Program {
             Program::FrontEnd => "front-end",
             Program::Import => "import",
             Program::Bench => "bench",
+            Program::Scale => "scale",
         }
     }
 
@@ -89,6 +93,7 @@ impl Program {
                 "adds the books of FILE (- is standard input), a JSON array or JSON lines, to a running shop"
             }
             Program::Bench => "measures a shop, and checks afterwards that no sale is missing",
+            Program::Scale => "measures what a million books cost, beside a shop of seven",
         }
     }
 }
@@ -102,7 +107,8 @@ pub fn rows(program: Program) -> Vec<Row> {
             [common("5002"), front_end(), limits("200", "2000"), timing()].concat()
         }
         Program::Import => import(),
-        Program::Bench => super::bench::rows(),
+        Program::Bench => bench::rows(),
+        Program::Scale => scale::rows(),
     }
 }
 

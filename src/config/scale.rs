@@ -1,0 +1,47 @@
+//! The settings of `bazar scale`.
+
+use std::path::PathBuf;
+
+use crate::config::rows::Unset::{Is, Or};
+use crate::config::rows::{Row, row};
+use crate::config::values::Values;
+
+/// Fewer books than this have less than one for each topic.
+const BOOKS_MIN: u64 = 1000;
+
+const BOOKS_MAX: u64 = 10_000_000;
+
+/// What `bazar scale` measures.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ScaleSettings {
+    /// In the large shop.
+    pub books: u64,
+    /// Where the shops' temporary folder is made; `None`: where the system puts such.
+    pub folder: Option<PathBuf>,
+}
+
+/// All settings.
+pub fn rows() -> Vec<Row> {
+    vec![
+        row(
+            "BOOKS",
+            "NUMBER",
+            Is("1000000"),
+            "how many books the large shop has, 1000 to 10000000",
+        ),
+        row(
+            "FOLDER",
+            "FOLDER",
+            Or("the system's folder for temporary files"),
+            "on the disk that is to be measured; nothing stays there",
+        ),
+    ]
+}
+
+/// Reads the settings. Fails as [`super::parse`] does.
+pub fn settings(values: &Values) -> Result<ScaleSettings, String> {
+    Ok(ScaleSettings {
+        books: values.number("BOOKS", BOOKS_MIN, BOOKS_MAX)?,
+        folder: values.optional("FOLDER").map(PathBuf::from),
+    })
+}

@@ -1,0 +1,203 @@
+//! The table: each figure of both shops, beside its target.
+
+use std::time::Duration;
+
+use super::figures::{Figures, Times};
+use super::visit::MISSED;
+
+const MIB: f64 = (1 << 20) as f64;
+
+/// One line.
+struct Row {
+    what: String,
+    small: Cell,
+    large: Cell,
+    target: &'static str,
+}
+
+/// A figure in words, and whether it reaches its target, where there is one.
+struct Cell {
+    text: String,
+    reached: Option<bool>,
+}
+
+/// The table of a large shop of so many books.
+pub fn draw(books: u64, small: &Figures, large: &Figures) -> String {
+    let large_name = format!("{books} books");
+    let mut text = line("", "7 books", &large_name, "target", "reached");
+    for row in rows(small, large) {
+        let reached = row.verdict();
+        text += &line(
+            &row.what,
+            &row.small.text,
+            &row.large.text,
+            row.target,
+            reached,
+        );
+    }
+    text + &notes(small, large)
+}
+
+fn line(what: &str, small: &str, large: &str, target: &str, reached: &str) -> String {
+    format!("{what:<44}{small:>12}{large:>20}  {target:<36}{reached}\n")
+}
+
+fn rows(small: &Figures, large: &Figures) -> Vec<Row> {
+    let start = |what: &str, of: fn(&Figures) -> Duration| Row {
+        what: what.into(),
+        small: below(of(small), 0.4),
+        large: below(of(large), 5.0),
+        target: "under 0.4 s, under 5 s",
+    };
+    let ratio = |what: &str, of: fn(&Figures) -> &Times| Row {
+        what: what.into(),
+        small: plain(ms(of(small))),
+        large: at_most(of(large), of(small)),
+        target: "at most 1.5 times the small shop's",
+    };
+    vec![
+        start("start until ready, the other at work", |f| f.start_one),
+        start("start until ready, both at once", |f| f.start_both),
+        Row {
+            what: "memory of a catalog".into(),
+            small: memory(small, 20.0),
+            large: memory(large, 500.0),
+            target: "under 20 MB, under 500 MB",
+        },
+        ratio("lookup at the catalog, median", |f| &f.lookup),
+        ratio("buy, one customer, median", |f| &f.buy),
+        Row {
+            what: "64 customers buying all over the shop".into(),
+            small: plain(per_second(small.crowd_rate)),
+            large: at_least(large.crowd_rate, 1000.0),
+            target: "at least 1000/s",
+        },
+        Row {
+            what: "import into two replicas".into(),
+            small: plain("-".into()),
+            large: at_least(large.import_rate.unwrap_or(0.0), 20_000.0),
+            target: "at least 20000/s",
+        },
+        Row {
+            what: format!("start after {MISSED} missed changes"),
+            small: plain(seconds(small.missed)),
+            large: below(large.missed, 5.0),
+            target: "under 5 s",
+        },
+        ratio("search, the same answer, one topic of 1000", |f| &f.search),
+        Row {
+            what: "search, ten times that answer".into(),
+            small: plain("-".into()),
+            large: Cell {
+                text: ms(&large.search_ten),
+                reached: Some(large.search_ten.ratio(&large.search) <= 15.0),
+            },
+            target: "at most 15 times the short one",
+        },
+    ]
+}
+
+fn notes(small: &Figures, large: &Figures) -> String {
+    format!(
+        "An order adds {:.0} bytes to a catalog until it is forgotten. Requests that failed: {}.\n\
+        The small shop is searched when it has the books of that one topic too, so that both give the same answer.\n",
+        large.memory_of_an_order,
+        small.errors + large.errors
+    )
+}
+
+impl Row {
+    fn verdict(&self) -> &'static str {
+        let cells = [&self.small, &self.large];
+        let mut judged = cells.into_iter().filter_map(|cell| cell.reached);
+        if judged.all(|reached| reached) {
+            "yes"
+        } else {
+            "NO"
+        }
+    }
+}
+
+fn plain(text: String) -> Cell {
+    Cell {
+        text,
+        reached: None,
+    }
+}
+
+fn below(time: Duration, bound: f64) -> Cell {
+    Cell {
+        text: seconds(time),
+        reached: Some(time.as_secs_f64() < bound),
+    }
+}
+
+fn at_least(rate: f64, bound: f64) -> Cell {
+    Cell {
+        text: per_second(rate),
+        reached: Some(bound <= rate),
+    }
+}
+
+fn at_most(large: &Times, small: &Times) -> Cell {
+    let times = large.ratio(small);
+    Cell {
+        text: format!("{} ({times:.2}x)", ms(large)),
+        reached: Some(times <= 1.5),
+    }
+}
+
+fn memory(figures: &Figures, bound: f64) -> Cell {
+    let mib = figures.memory as f64 / MIB;
+    Cell {
+        text: format!("{mib:.1} MB"),
+        reached: Some(mib < bound),
+    }
+}
+
+fn seconds(time: Duration) -> String {
+    format!("{:.2} s", time.as_secs_f64())
+}
+
+fn per_second(rate: f64) -> String {
+    format!("{rate:.0}/s")
+}
+
+fn ms(times: &Times) -> String {
+    format!("{:.3} ms", times.median().as_secs_f64() * 1e3)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn figures(ms: u64) -> Figures {
+        let mut times = Times::default();
+        times.add(Duration::from_millis(ms));
+        Figures {
+            start_one: Duration::from_millis(ms),
+            lookup: times.clone(),
+            buy: times.clone(),
+            search: times.clone(),
+            search_ten: times,
+            ..Figures::default()
+        }
+    }
+
+    #[track_caller]
+    fn check(small: u64, large: u64, what: &str, verdict: &str) {
+        let rows = rows(&figures(small), &figures(large));
+        let row = rows.iter().find(|row| row.what.starts_with(what));
+        assert_eq!(row.unwrap().verdict(), verdict, "{small} {large}");
+    }
+
+    #[test]
+    fn a_figure_is_held_against_its_target() {
+        check(100, 150, "buy, one", "yes");
+        check(100, 151, "buy, one", "NO");
+        check(399, 4999, "start until ready, the other", "yes");
+        check(400, 1, "start until ready, the other", "NO");
+        check(1, 5000, "start until ready, the other", "NO");
+        check(1, 1, "64 customers", "NO");
+    }
+}
