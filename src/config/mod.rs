@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use crate::address::Address;
 use crate::config::bench::BenchSettings;
+use crate::config::import::ImportSettings;
 use crate::config::rows::Program;
 use crate::config::scale::ScaleSettings;
 use crate::config::values::Values;
@@ -18,6 +19,7 @@ use crate::log::Level;
 
 pub mod bench;
 mod help;
+pub mod import;
 mod rows;
 pub mod scale;
 mod values;
@@ -93,24 +95,6 @@ pub struct FrontEndSettings {
     pub timing: Timing,
 }
 
-/// What `bazar import` does.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ImportSettings {
-    pub catalog: Address,
-    /// `-`: standard input.
-    pub file: PathBuf,
-    /// Whether bad lines are reported and skipped, rather than the end.
-    pub skip_bad: bool,
-    /// How many books go in one request.
-    pub batch: usize,
-    /// The line to begin at, from 1.
-    pub from_line: u64,
-    pub token: Option<String>,
-}
-
-/// A catalog adds at most this many books in one request.
-const ADDED_MAX: u64 = 1000;
-
 /// Times are at most an hour: more is a slip of the keyboard.
 const MS_MAX: u64 = 3_600_000;
 
@@ -146,7 +130,7 @@ pub fn parse(args: &[String], env: &dyn Fn(&str) -> Option<String>) -> Result<Co
         Program::Catalog => catalog(&values).map(Command::Catalog),
         Program::Order => order(&values).map(Command::Order),
         Program::FrontEnd => front_end(&values).map(Command::FrontEnd),
-        Program::Import => import(&values).map(Command::Import),
+        Program::Import => import::settings(&values).map(Command::Import),
         Program::Bench => bench::settings(&values).map(Command::Bench),
         Program::Scale => scale::settings(&values).map(Command::Scale),
     }
@@ -189,17 +173,6 @@ fn front_end(values: &Values) -> Result<FrontEndSettings, String> {
         search_cache_size: values.number("SEARCH_CACHE_SIZE", 0, 1_000_000)? as usize,
         limits: limits(values)?,
         timing: timing(values)?,
-    })
-}
-
-fn import(values: &Values) -> Result<ImportSettings, String> {
-    Ok(ImportSettings {
-        catalog: values.address("CATALOG")?,
-        file: values.argument("FILE")?.into(),
-        skip_bad: values.flag("SKIP_BAD"),
-        batch: values.number("BATCH", 1, ADDED_MAX)? as usize,
-        from_line: values.number("FROM_LINE", 1, u64::MAX)?,
-        token: token(values)?,
     })
 }
 

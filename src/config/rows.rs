@@ -1,6 +1,6 @@
 //! The table of all settings.
 
-use crate::config::{bench, scale};
+use crate::config::{bench, import, scale};
 use Unset::{Is, Needed, Or};
 
 /// What `bazar` can be told to be.
@@ -106,7 +106,7 @@ pub fn rows(program: Program) -> Vec<Row> {
         Program::FrontEnd => {
             [common("5002"), front_end(), limits("200", "2000"), timing()].concat()
         }
-        Program::Import => import(),
+        Program::Import => import::rows(),
         Program::Bench => bench::rows(),
         Program::Scale => scale::rows(),
     }
@@ -277,35 +277,5 @@ fn timing() -> Vec<Row> {
             Is("250"),
             "who says no hello for this long was itself asleep",
         ),
-    ]
-}
-
-fn import() -> Vec<Row> {
-    vec![
-        row(
-            "CATALOG",
-            "ADDRESS",
-            Needed,
-            "the catalog that takes the books and replicates them",
-        ),
-        row(
-            "SKIP_BAD",
-            "",
-            Or("stop at the first"),
-            "report bad books and go on",
-        ),
-        row(
-            "BATCH",
-            "NUMBER",
-            Is("1000"),
-            "how many books go in one request, at most 1000",
-        ),
-        row(
-            "FROM_LINE",
-            "NUMBER",
-            Is("1"),
-            "begin at this line: for books without ids, after a break. Books with ids need it not: run the same import again, and nothing is added twice",
-        ),
-        token(),
     ]
 }

@@ -18,6 +18,7 @@ pub struct ScaleSettings {
     pub books: u64,
     /// Where the shops' temporary folder is made; `None`: where the system puts such.
     pub folder: Option<PathBuf>,
+    pub quick: bool,
 }
 
 /// All settings.
@@ -35,6 +36,12 @@ pub fn rows() -> Vec<Row> {
             Or("the system's folder for temporary files"),
             "on the disk that is to be measured; nothing stays there",
         ),
+        row(
+            "QUICK",
+            "",
+            Or("at full length"),
+            "a few requests of everything: shows that it works, not how fast",
+        ),
     ]
 }
 
@@ -43,5 +50,6 @@ pub fn settings(values: &Values) -> Result<ScaleSettings, String> {
     Ok(ScaleSettings {
         books: values.number("BOOKS", BOOKS_MIN, BOOKS_MAX)?,
         folder: values.optional("FOLDER").map(PathBuf::from),
+        quick: values.flag("QUICK"),
     })
 }

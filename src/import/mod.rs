@@ -29,7 +29,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::config::{ImportSettings, Limits};
+use crate::config::Limits;
+use crate::config::import::ImportSettings;
 use crate::http::client::Client;
 
 use progress::Progress;

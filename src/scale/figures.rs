@@ -13,7 +13,7 @@ pub struct Figures {
     pub start_both: Duration,
     /// Of the larger catalog after a start, in bytes.
     pub memory: u64,
-    /// What each of [`super::visit::MISSED`] orders added to a catalog, in bytes.
+    /// What each order of a different book added to a catalog, in bytes.
     pub memory_of_an_order: f64,
     pub lookup: Times,
     pub buy: Times,
@@ -21,8 +21,10 @@ pub struct Figures {
     pub crowd_rate: f64,
     /// Books a second into two replicas.
     pub import_rate: Option<f64>,
-    /// From the start of a replica that missed changes until it has all.
+    /// From when a replica that missed changes listens again until it has all.
     pub missed: Duration,
+    /// The same from the start of its process.
+    pub missed_and_start: Duration,
     /// A search for the one topic that both shops have.
     pub search: Times,
     /// A search that finds ten topics.

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use super::visit::COPIES;
 use crate::bench::local::LocalShop;
-use crate::config::ImportSettings;
+use crate::config::import::ImportSettings;
 use crate::import;
 
 /// Above those of the first stock, and the first of a file of its own.

@@ -24,7 +24,7 @@ use crate::bench::machine::Head;
 use crate::bench::warden::Warden;
 use crate::config::scale::ScaleSettings;
 use crate::ending::Ending;
-use visit::Visit;
+use visit::{Sizes, Visit};
 
 /// Decides which books are asked for.
 const SEED: u64 = 1;
@@ -32,26 +32,27 @@ const SEED: u64 = 1;
 /// Of the original's shop, and of ours when it is new.
 const FIRST_STOCK: RangeInclusive<u64> = 1..=7;
 
-/// How often the shops take turns.
-const ROUNDS: usize = 5;
-
 /// Measures both shops and prints the table.
 ///
 /// Fails when a shop cannot be started, filled or asked. A target that is missed is no failure: it is in the table.
 pub fn run(settings: &ScaleSettings) -> Result<(), Ending> {
-    let head = Head::new(SEED, false).line();
+    let head = Head::new(SEED, settings.quick).line();
+    let sizes = match settings.quick {
+        true => Sizes::QUICK,
+        false => Sizes::FULL,
+    };
     let parent = settings.folder.clone().unwrap_or_else(env::temp_dir);
     let folder = parent.join(format!("bazar-scale-{}", process::id()));
     let warden = Arc::new(Warden::new(&folder)?);
     let small = open("small", 1, &warden)?;
     let large = open("large", 2, &warden)?;
     let (mut small, mut large) = (
-        Visit::new(&small, FIRST_STOCK),
-        Visit::new(&large, goods::ids(settings.books)),
+        Visit::new(&small, FIRST_STOCK, sizes),
+        Visit::new(&large, goods::ids(settings.books), sizes),
     );
     fill(&mut small, &mut large, &warden)?;
-    measure(&mut small, &mut large, &warden)?;
-    let table = table::draw(settings.books, &small.figures, &large.figures);
+    measure(&mut small, &mut large, &warden, sizes.rounds)?;
+    let table = table::draw(settings.books, sizes.missed, &small.figures, &large.figures);
     // Whoever reads may have gone.
     let _ = write!(io::stdout(), "{head}\n{table}");
     Ok(())
@@ -70,10 +71,11 @@ fn measure<'a>(
     small: &mut Visit<'a>,
     large: &mut Visit<'a>,
     warden: &Warden,
+    rounds: usize,
 ) -> Result<(), String> {
     once(small, large, "stop and start", Visit::starts)?;
-    in_turns(small, large, "look-ups", Visit::lookups)?;
-    in_turns(small, large, "buys, one customer", Visit::buys)?;
+    in_turns(rounds, small, large, "look-ups", Visit::lookups)?;
+    in_turns(rounds, small, large, "buys, one customer", Visit::buys)?;
     once(small, large, "buys, 64 customers", Visit::crowd)?;
     once(small, large, "changes that a catalog misses", Visit::missed)?;
     let same_topic = large
@@ -81,7 +83,7 @@ fn measure<'a>(
         .clone()
         .filter(|id| goods::is_of_the_one_topic(*id));
     goods::import(small.local, warden.folder(), same_topic)?;
-    in_turns(small, large, "searches", Visit::search)
+    in_turns(rounds, small, large, "searches", Visit::search)
 }
 
 /// A step in one shop, and then in the other.
@@ -98,13 +100,14 @@ fn once<'a>(
 
 /// What is compared is measured in turns: other work on the machine then takes as much from both.
 fn in_turns<'a>(
+    rounds: usize,
     small: &mut Visit<'a>,
     large: &mut Visit<'a>,
     what: &str,
     step: Step<'a>,
 ) -> Result<(), String> {
     say(what);
-    for _ in 0..ROUNDS {
+    for _ in 0..rounds {
         step(small)?;
         step(large)?;
     }

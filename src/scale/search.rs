@@ -8,9 +8,6 @@ use crate::config::Limits;
 use crate::http::client::Client;
 use crate::http::encode;
 
-/// In one round.
-const SEARCHES: usize = 20;
-
 const LIMITS: Limits = Limits {
     connect: Duration::from_secs(2),
     whole: Duration::from_secs(20),
@@ -28,10 +25,16 @@ impl Searcher {
         }
     }
 
-    /// A few searches, each timed.
-    pub fn search(&self, catalog: &Address, text: &str, times: &mut Times) -> Result<(), String> {
+    /// So many searches, each timed.
+    pub fn search(
+        &self,
+        catalog: &Address,
+        text: &str,
+        count: usize,
+        times: &mut Times,
+    ) -> Result<(), String> {
         let path = format!("/query/topic/{}", encode(text));
-        for _ in 0..SEARCHES {
+        for _ in 0..count {
             let began = Instant::now();
             self.get(catalog, &path)?;
             times.add(began.elapsed());

@@ -20,20 +20,10 @@ use crate::bench::take::Take;
 /// In stock of each book, so that nothing is ever sold out.
 pub const COPIES: u64 = 1_000_000;
 
-/// Changes that a catalog misses.
-pub const MISSED: usize = 10_000;
-
 /// Requests before those that are counted: connections between the servers are made.
 const WARM_UP: usize = 50;
 
-/// In one round, as the next.
-const LOOKUPS: usize = 1000;
-
-const BUYS: usize = 100;
-
 const CUSTOMERS: usize = 64;
-
-const CROWD_LASTS: Duration = Duration::from_secs(5);
 
 /// A longer start is a failure.
 const READY_MAX: Duration = Duration::from_secs(120);
@@ -41,20 +31,57 @@ const READY_MAX: Duration = Duration::from_secs(120);
 /// How often a server that starts is asked whether it is ready.
 const READY_LOOK: Duration = Duration::from_millis(2);
 
+/// How much is measured.
+#[derive(Clone, Copy, Debug)]
+pub struct Sizes {
+    /// How often the shops take turns.
+    pub rounds: usize,
+    /// In one round.
+    lookups: usize,
+    buys: usize,
+    searches: usize,
+    crowd_lasts: Duration,
+    /// Changes that a catalog misses.
+    pub missed: usize,
+}
+
+impl Sizes {
+    pub const FULL: Sizes = Sizes {
+        rounds: 5,
+        lookups: 1000,
+        buys: 100,
+        searches: 20,
+        crowd_lasts: Duration::from_secs(5),
+        missed: 10_000,
+    };
+
+    /// Shows that everything works, and nothing about how fast.
+    pub const QUICK: Sizes = Sizes {
+        rounds: 1,
+        lookups: 20,
+        buys: 10,
+        searches: 2,
+        crowd_lasts: Duration::from_millis(100),
+        missed: 100,
+    };
+}
+
 /// One shop under measurement.
 pub struct Visit<'a> {
     pub local: &'a LocalShop,
     pub ids: RangeInclusive<u64>,
+    sizes: Sizes,
     rng: Rng,
     pub figures: Figures,
 }
 
 impl<'a> Visit<'a> {
     /// Of all books with these ids, each with [`COPIES`] in stock.
-    pub fn new(local: &'a LocalShop, ids: RangeInclusive<u64>) -> Visit<'a> {
+    pub fn new(local: &'a LocalShop, ids: RangeInclusive<u64>, sizes: Sizes) -> Visit<'a> {
         Visit {
             local,
             ids,
+            sizes,
             rng: Rng::with_seed(SEED),
             figures: Figures::default(),
         }
@@ -93,8 +120,12 @@ impl<'a> Visit<'a> {
     }
 
     fn start_one(&self, n: usize) -> Result<(), String> {
-        let until = Instant::now() + READY_MAX;
         self.local.catalogs[n].start()?;
+        self.await_ready(n)
+    }
+
+    fn await_ready(&self, n: usize) -> Result<(), String> {
+        let until = Instant::now() + READY_MAX;
         let address = &self.local.shop.catalogs[n];
         while !self.local.shop.is_ready(address) {
             if until < Instant::now() {
@@ -109,7 +140,7 @@ impl<'a> Visit<'a> {
         let at = crate::bench::shop::socket_address(&self.local.shop.catalogs[0])?;
         let mut connection = Connection::open_all(at, 1)?.remove(0);
         in_turn(&mut connection, &self.asks(WARM_UP, Ask::Query));
-        let take = in_turn(&mut connection, &self.asks(LOOKUPS, Ask::Query)).lookups;
+        let take = in_turn(&mut connection, &self.asks(self.sizes.lookups, Ask::Query)).lookups;
         self.figures.lookup.add_all(&take);
         self.figures.errors += take.errors;
         Ok(())
@@ -118,7 +149,7 @@ impl<'a> Visit<'a> {
     pub fn buys(&mut self) -> Result<(), String> {
         let mut connection = Connection::open_all(self.local.shop.front_end, 1)?.remove(0);
         in_turn(&mut connection, &self.asks(WARM_UP, Ask::Buy));
-        let take = in_turn(&mut connection, &self.asks(BUYS, Ask::Buy)).buys;
+        let take = in_turn(&mut connection, &self.asks(self.sizes.buys, Ask::Buy)).buys;
         self.figures.buy.add_all(&take);
         self.figures.errors += take.errors;
         Ok(())
@@ -133,7 +164,7 @@ impl<'a> Visit<'a> {
         let crowd = Crowd {
             customers: CUSTOMERS,
             threads: CUSTOMERS,
-            lasts: CROWD_LASTS,
+            lasts: self.sizes.crowd_lasts,
             seed: SEED,
         };
         let ids = self.ids.clone();
@@ -146,25 +177,23 @@ impl<'a> Visit<'a> {
         Ok(())
     }
 
-    /// A catalog is killed, misses changes of as many different books as there are, and starts again.
+    /// A catalog is killed, misses changes of random books, and starts again.
     pub fn missed(&mut self) -> Result<(), String> {
         let before = memory(&self.local.catalogs[0]);
         self.local.catalogs[1].kill();
-        let asks = self.changes();
+        let asks = self.asks(self.sizes.missed, Ask::Buy);
         let take = self.all_at_once(&asks)?;
         self.figures.errors += take.errors;
         let after = memory(&self.local.catalogs[0]);
-        self.figures.memory_of_an_order = after.saturating_sub(before) as f64 / MISSED as f64;
-        self.figures.missed = self.start(&[1])?;
+        self.figures.memory_of_an_order =
+            after.saturating_sub(before) as f64 / self.sizes.missed as f64;
+        let began = Instant::now();
+        self.local.catalogs[1].start()?;
+        let listens = Instant::now();
+        self.await_ready(1)?;
+        self.figures.missed = listens.elapsed();
+        self.figures.missed_and_start = began.elapsed();
         self.compare(&asks)
-    }
-
-    /// Evenly over the shop, so that as many files as possible differ.
-    fn changes(&self) -> Vec<Ask> {
-        let (first, last) = (*self.ids.start(), *self.ids.end());
-        let count = last - first + 1;
-        let one = |n| Ask::Buy(first + n * count / MISSED as u64 % count);
-        (0..MISSED as u64).map(one).collect()
     }
 
     fn all_at_once(&self, asks: &[Ask]) -> Result<Take, String> {
@@ -202,8 +231,18 @@ impl<'a> Visit<'a> {
     pub fn search(&mut self) -> Result<(), String> {
         let searcher = Searcher::new();
         let catalog = &self.local.shop.catalogs[0];
-        searcher.search(catalog, ONE_TOPIC, &mut self.figures.search)?;
-        searcher.search(catalog, TEN_TOPICS, &mut self.figures.search_ten)
+        searcher.search(
+            catalog,
+            ONE_TOPIC,
+            self.sizes.searches,
+            &mut self.figures.search,
+        )?;
+        searcher.search(
+            catalog,
+            TEN_TOPICS,
+            self.sizes.searches,
+            &mut self.figures.search_ten,
+        )
     }
 }
 

@@ -28,6 +28,7 @@ mod mutants;
 mod outages;
 mod partition;
 mod run_sh;
+mod scale;
 mod selling;
 mod settings;
 mod soak;

@@ -1,0 +1,69 @@
+//! The settings of `bazar import`.
+
+use std::path::PathBuf;
+
+use crate::address::Address;
+use crate::config::rows::Unset::{Is, Needed, Or};
+use crate::config::rows::{Row, row, token};
+use crate::config::values::Values;
+
+/// A catalog adds at most this many books in one request.
+const ADDED_MAX: u64 = 1000;
+
+/// What `bazar import` does.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ImportSettings {
+    pub catalog: Address,
+    /// `-`: standard input.
+    pub file: PathBuf,
+    /// Whether bad lines are reported and skipped, rather than the end.
+    pub skip_bad: bool,
+    /// How many books go in one request.
+    pub batch: usize,
+    /// The line to begin at, from 1.
+    pub from_line: u64,
+    pub token: Option<String>,
+}
+
+/// All settings.
+pub fn rows() -> Vec<Row> {
+    vec![
+        row(
+            "CATALOG",
+            "ADDRESS",
+            Needed,
+            "the catalog that takes the books and replicates them",
+        ),
+        row(
+            "SKIP_BAD",
+            "",
+            Or("stop at the first"),
+            "report bad books and go on",
+        ),
+        row(
+            "BATCH",
+            "NUMBER",
+            Is("1000"),
+            "how many books go in one request, at most 1000",
+        ),
+        row(
+            "FROM_LINE",
+            "NUMBER",
+            Is("1"),
+            "begin at this line: for books without ids, after a break. Books with ids need it not: run the same import again, and nothing is added twice",
+        ),
+        token(),
+    ]
+}
+
+/// Reads the settings. Fails as [`super::parse`] does.
+pub fn settings(values: &Values) -> Result<ImportSettings, String> {
+    Ok(ImportSettings {
+        catalog: values.address("CATALOG")?,
+        file: values.argument("FILE")?.into(),
+        skip_bad: values.flag("SKIP_BAD"),
+        batch: values.number("BATCH", 1, ADDED_MAX)? as usize,
+        from_line: values.number("FROM_LINE", 1, u64::MAX)?,
+        token: super::token(values)?,
+    })
+}
