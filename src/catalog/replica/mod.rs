@@ -106,6 +106,8 @@ impl<P: Peers> Replica<P> {
     /// A replica that has just started with these books, of which it knows nothing more. `start` tells this start from
     /// every other.
     pub fn new(setup: Setup, start: u64, books: Vec<Book>, world: P) -> Arc<Replica<P>> {
+        // First: a million books take longer than a stall, which would look as if this process had been asleep.
+        let shelf = Shelf::new(books);
         let (timing, now) = (setup.timing, world.now());
         let lease_of = LeaseOf::LivePeers;
         let contact = Contact::new(
@@ -117,7 +119,7 @@ impl<P: Peers> Replica<P> {
             now,
         );
         let inner = Inner {
-            shelf: Shelf::new(books),
+            shelf,
             contact,
             greeted: false,
             clears: 0,
