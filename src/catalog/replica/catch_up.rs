@@ -28,6 +28,11 @@ struct Pass {
     clears: u64,
     /// The front-ends have forgotten everything, which stands for the invalidation of each claim.
     voided: bool,
+    /// Whether what others lack is brought to them now. First all pages are compared without: whoever was away fetches it
+    /// meanwhile, and each file there would be replaced twice.
+    brings: bool,
+    /// Somebody lacked something.
+    lacking: bool,
 }
 
 impl<P: Peers> Replica<P> {
@@ -71,17 +76,13 @@ impl<P: Peers> Replica<P> {
         let mut pass = Pass {
             clears: self.lock().clears,
             voided: false,
+            brings: false,
+            lacking: false,
         };
-        let mut after = None;
-        let mut fetched = 0;
-        loop {
-            let (plan, bound) = self.compare(after)?;
-            fetched += plan.fetch.values().map(Vec::len).sum::<usize>();
-            self.carry_out(plan, &mut pass)?;
-            after = bound;
-            if after.is_none() {
-                break;
-            }
+        let mut fetched = self.go_through(&mut pass)?;
+        if pass.lacking {
+            pass.brings = true;
+            fetched += self.go_through(&mut pass)?;
         }
         let mut inner = self.lock();
         // What was missed meanwhile is for the next pass.
@@ -101,6 +102,21 @@ impl<P: Peers> Replica<P> {
             self.world.wake_all();
         }
         Ok(())
+    }
+
+    /// Compares all pages. Returns how many books were fetched.
+    fn go_through(self: &Arc<Self>, pass: &mut Pass) -> Result<usize> {
+        let mut after = None;
+        let mut fetched = 0;
+        loop {
+            let (plan, bound) = self.compare(after)?;
+            fetched += plan.fetch.values().map(Vec::len).sum::<usize>();
+            self.carry_out(plan, pass)?;
+            after = bound;
+            if after.is_none() {
+                return Ok(fetched);
+            }
+        }
     }
 
     /// Compares the next page here and at every live peer. Also the last id that it covers; `None`: all.
@@ -132,7 +148,10 @@ impl<P: Peers> Replica<P> {
         Ok((plan(&ours, &pages, bound), bound))
     }
 
-    fn carry_out(self: &Arc<Self>, plan: Plan, pass: &mut Pass) -> Result<()> {
+    fn carry_out(self: &Arc<Self>, mut plan: Plan, pass: &mut Pass) -> Result<()> {
+        if !pass.brings {
+            pass.lacking |= !std::mem::take(&mut plan.bring).is_empty();
+        }
         self.save_missing(&plan.valid)?;
         self.make_valid(&plan.valid, pass.clears);
         for (peer, ids) in plan.fetch {
