@@ -128,12 +128,13 @@ fn notes(small: &Figures, large: &Figures) -> String {
 
 impl Row {
     fn verdict(&self) -> &'static str {
-        let cells = [&self.small, &self.large];
-        let mut judged = cells.into_iter().filter_map(|cell| cell.reached);
-        if judged.all(|reached| reached) {
+        let judged = [self.small.reached, self.large.reached];
+        if judged.contains(&Some(false)) {
+            "NO"
+        } else if judged.contains(&Some(true)) {
             "yes"
         } else {
-            "NO"
+            "-"
         }
     }
 }
@@ -219,5 +220,6 @@ mod tests {
         check(400, 1, "start until ready, the other", "NO");
         check(1, 5000, "start until ready, the other", "NO");
         check(1, 1, "64 customers", "NO");
+        check(1, 1, "the same, with the start", "-");
     }
 }
