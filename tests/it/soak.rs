@@ -28,6 +28,9 @@ const CUSTOMERS_OF_A_BOOK: usize = 2;
 /// Some hundred requests a second: the checker must follow, and so must two cores.
 const PAUSE: Duration = Duration::from_millis(5);
 
+/// Nothing comes any more of a write whose outcome was unknown for so long: all who worked on it have given up.
+const UNKNOWN_MAX: Duration = Duration::from_secs(15);
+
 /// What was used by those who live through all of it may differ by so much between the middle and the end.
 const MORE_KIB: u64 = 8 * 1024;
 const MORE_THREADS: u64 = 32;
@@ -162,7 +165,8 @@ impl Diary {
                 panic!("the last look was not answered");
             };
             *quantity = now;
-            noted.retain(|operation| operation.end.is_none());
+            let now = self.start.elapsed();
+            noted.retain(|noted| noted.end.is_none() && now < noted.start + UNKNOWN_MAX);
         }
     }
 }
