@@ -2,7 +2,7 @@
 //!
 //! A request enters at [`routes`] and goes to the [`replica`], which is the agreement itself; that keeps its copies on the
 //! [`shelf`] and reaches the world through the trait in [`protocol`]: other catalogs and front-ends over HTTP ([`peers`],
-//! [`wire`], [`courier`]) and the files of the [`store`]. In tests the same replica runs in a simulated world (`sim`).
+//! [`wire`], [`letters`], [`pool`]) and the files of the [`store`]. In tests the same replica runs in a simulated world (`sim`).
 //!
 //! # The agreement in short
 //!
@@ -20,9 +20,10 @@
 //!   copy.
 
 pub mod answers;
-pub mod courier;
 pub mod if_match;
+pub mod letters;
 pub mod peers;
+pub mod pool;
 pub mod protocol;
 pub mod replica;
 pub mod routes;

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::address::Address;
 use crate::book::{Book, BookId, Rank, Version};
+use crate::catalog::store::Reader;
 use crate::contact::{Greeting, Time};
 
 /// What a catalog knows of its copy of a book.
@@ -134,11 +135,7 @@ pub trait Peers: Send + Sync + 'static {
 
     /// Puts the files of these books on disk and returns once they are. `read` gives the books of a range of ids as they
     /// are in memory; it is called before this returns, without locks held by the caller. Fails with what the disk said.
-    fn save(
-        &self,
-        ids: &[BookId],
-        read: &(dyn Fn(BookId, BookId) -> Vec<Arc<Book>> + Sync),
-    ) -> Result<(), String>;
+    fn save(&self, ids: &[BookId], read: &Reader) -> Result<(), String>;
 
     /// Gives up `guard`, waits until somebody wakes `key` or the monotonic clock shows `until`, and locks again. May
     /// return early for no reason.

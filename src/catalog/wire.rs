@@ -117,7 +117,7 @@ fn kind(message: &Message) -> &'static str {
 }
 
 /// The one book that a message is about.
-fn about(message: &Message) -> Option<BookId> {
+pub fn about(message: &Message) -> Option<BookId> {
     match message {
         Message::Get { id, .. } | Message::Check { id, .. } => Some(*id),
         Message::Update { books } if books.len() == 1 => Some(books[0].id),

@@ -1,4 +1,4 @@
-//! The front-end's whole interface.
+//! The front-end's whole interface. Beyond the documented one `DELETE /invalidate/item/<id>,<id>,…` forgets several lookups.
 
 use crate::book::BookId;
 use crate::error::{Error, Result};
@@ -17,7 +17,7 @@ enum Asked {
     Search(Search),
     Lookup(Lookup),
     Buy(BookId),
-    Forget(Void),
+    Forget(Vec<Void>),
     Dump,
 }
 
@@ -29,11 +29,17 @@ fn asked(request: &Request) -> Result<Asked> {
         (Get, ["search", text]) => Ok(Asked::Search(Search::of(text, request))),
         (Get, ["lookup", id]) => Ok(Asked::Lookup(Lookup(number(id)?))),
         (Put, ["buy", id]) => Ok(Asked::Buy(number(id)?)),
-        (Delete, ["invalidate", "item", ""]) => Ok(Asked::Forget(Void::EveryItem)),
-        (Delete, ["invalidate", "item", id]) => Ok(Asked::Forget(Void::Item(number(id)?))),
-        (Delete, ["invalidate", "topic", ""]) => Ok(Asked::Forget(Void::EverySearch)),
+        (Delete, ["invalidate", "item", ""]) => Ok(Asked::Forget(vec![Void::EveryItem])),
+        (Delete, ["invalidate", "item", ids]) => {
+            let voids: Result<_> = ids
+                .split(',')
+                .map(|id| number(id).map(Void::Item))
+                .collect();
+            Ok(Asked::Forget(voids?))
+        }
+        (Delete, ["invalidate", "topic", ""]) => Ok(Asked::Forget(vec![Void::EverySearch])),
         (Delete, ["invalidate", "topic", topic]) => {
-            Ok(Asked::Forget(Void::Topic(topic.to_string())))
+            Ok(Asked::Forget(vec![Void::Topic(topic.to_string())]))
         }
         (Get, ["dump", ""]) => Ok(Asked::Dump),
         (_, ["search" | "lookup", _] | ["dump", ""]) => Err(Error::MethodNotAllowed("GET, HEAD")),
@@ -53,14 +59,16 @@ impl FrontEnd {
             Asked::Search(search) => Ok(self.find(&search, request)),
             Asked::Lookup(lookup) => Ok(self.find(&lookup, request)),
             Asked::Buy(id) => self.buy(id, request),
-            Asked::Forget(void) => Ok(self.forget(&void)),
+            Asked::Forget(voids) => Ok(self.forget(&voids)),
             Asked::Dump => Ok(Response::json(200, &Dump::of(&self.memory))),
         }
     }
 
-    fn forget(&self, void: &Void) -> Response {
-        self.memory.void(void);
-        self.tally.invalidation(void);
+    fn forget(&self, voids: &[Void]) -> Response {
+        for void in voids {
+            self.memory.void(void);
+            self.tally.invalidation(void);
+        }
         Response::empty(204)
     }
 }
@@ -158,22 +166,30 @@ mod tests {
         check(
             Delete,
             "/invalidate/item/7",
-            Ok(Asked::Forget(Void::Item(BookId(7)))),
+            Ok(Asked::Forget(vec![Void::Item(BookId(7))])),
+        );
+        check(
+            Delete,
+            "/invalidate/item/3,7",
+            Ok(Asked::Forget(vec![
+                Void::Item(BookId(3)),
+                Void::Item(BookId(7)),
+            ])),
         );
         check(
             Delete,
             "/invalidate/item/",
-            Ok(Asked::Forget(Void::EveryItem)),
+            Ok(Asked::Forget(vec![Void::EveryItem])),
         );
         check(
             Delete,
             "/invalidate/topic/T%2F",
-            Ok(Asked::Forget(Void::Topic("T/".into()))),
+            Ok(Asked::Forget(vec![Void::Topic("T/".into())])),
         );
         check(
             Delete,
             "/invalidate/topic/",
-            Ok(Asked::Forget(Void::EverySearch)),
+            Ok(Asked::Forget(vec![Void::EverySearch])),
         );
         check(Get, "/dump/", Ok(Asked::Dump));
     }
@@ -205,6 +221,9 @@ mod tests {
         );
         check(Get, "/lookup/one", Err(Error::IdNotANumber));
         check(Put, "/buy/1.5", Err(Error::IdNotANumber));
-        check(Delete, "/invalidate/item/one", Err(Error::IdNotANumber));
+        for ids in ["one", "3,one", "3,", ","] {
+            let path = format!("/invalidate/item/{ids}");
+            check(Delete, &path, Err(Error::IdNotANumber));
+        }
     }
 }

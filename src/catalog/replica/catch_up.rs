@@ -51,7 +51,7 @@ impl<P: Peers> Replica<P> {
     }
 
     /// A trial write of what is not on disk, or of any one book.
-    fn try_disk(&self) -> Result<()> {
+    fn try_disk(self: &Arc<Self>) -> Result<()> {
         let ids = self.lock().shelf.unsaved(FETCH_MAX);
         self.save(&ids)
     }
@@ -222,7 +222,7 @@ impl<P: Peers> Replica<P> {
     }
 
     /// As `adopt`, for many.
-    fn adopt_many(&self, books: Vec<(Arc<Book>, State)>, clears: u64) -> Result<()> {
+    fn adopt_many(self: &Arc<Self>, books: Vec<(Arc<Book>, State)>, clears: u64) -> Result<()> {
         let mut inner = self.lock();
         let mut unsaved = Vec::new();
         for (book, state) in &books {

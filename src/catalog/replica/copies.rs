@@ -7,13 +7,15 @@ use super::Replica;
 use super::rules::Rule;
 use crate::book::{Book, BookId, Version};
 use crate::catalog::protocol::{Key, Peers, State};
+use crate::catalog::store::Reader;
 use crate::error::{Error, Result};
 use crate::log::{self, Rarely};
 
 impl<P: Peers> Replica<P> {
     /// Puts the files of these books on disk. Notes what is on disk then, or that the disk refuses.
-    pub(super) fn save(&self, ids: &[BookId]) -> Result<()> {
-        let read = |first, last| self.lock().shelf.range(first, last);
+    pub(super) fn save(self: &Arc<Self>, ids: &[BookId]) -> Result<()> {
+        let replica = self.clone();
+        let read: Reader = Arc::new(move |first, last| replica.lock().shelf.range(first, last));
         let wanted: Vec<_> = {
             let inner = self.lock();
             ids.iter()
@@ -41,7 +43,7 @@ impl<P: Peers> Replica<P> {
     }
 
     /// Puts on disk what of this is not there yet, such as a copy that was taken while the disk was slow.
-    pub(super) fn save_missing(&self, versions: &[(BookId, Version)]) -> Result<()> {
+    pub(super) fn save_missing(self: &Arc<Self>, versions: &[(BookId, Version)]) -> Result<()> {
         let missing: Vec<BookId> = {
             let inner = self.lock();
             let missing = |(id, version): &&(BookId, Version)| !inner.shelf.on_disk(*id, *version);
@@ -56,7 +58,12 @@ impl<P: Peers> Replica<P> {
 
     /// Takes over a copy that another catalog sent, if it is better. It is valid here when it was `state` valid there and
     /// contact was not lost since `clears`. Returns once it is on disk.
-    pub(super) fn adopt(&self, book: Arc<Book>, state: State, clears: u64) -> Result<()> {
+    pub(super) fn adopt(
+        self: &Arc<Self>,
+        book: Arc<Book>,
+        state: State,
+        clears: u64,
+    ) -> Result<()> {
         let (id, version) = (book.id, book.version);
         let mut inner = self.lock();
         if inner.shelf.version(id) == Some(version) {

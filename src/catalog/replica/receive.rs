@@ -97,7 +97,7 @@ impl<P: Peers> Replica<P> {
     }
 
     /// Step 4 at a peer: takes what is better, and answers once that is on disk.
-    fn take(&self, books: Vec<Arc<Book>>) -> Result<Reply> {
+    fn take(self: &Arc<Self>, books: Vec<Arc<Book>>) -> Result<Reply> {
         let mut inner = self.lock();
         for book in &books {
             judge(inner.shelf.book(book.id), book)?;
@@ -194,7 +194,7 @@ impl<P: Peers> Replica<P> {
         }
     }
 
-    fn claimed(&self, versions: &[(BookId, Version)]) -> Result<Reply> {
+    fn claimed(self: &Arc<Self>, versions: &[(BookId, Version)]) -> Result<Reply> {
         self.save_missing(versions)?;
         let inner = self.lock();
         let differs = |(id, version): &&(BookId, Version)| !inner.shelf.on_disk(*id, *version);

@@ -254,7 +254,11 @@ impl<P: Peers> Replica<P> {
     }
 
     /// Takes over the best of the books that stand against ours.
-    pub(super) fn adopt_best(&self, against: Vec<(Arc<Book>, State)>, clears: u64) -> Result<()> {
+    pub(super) fn adopt_best(
+        self: &Arc<Self>,
+        against: Vec<(Arc<Book>, State)>,
+        clears: u64,
+    ) -> Result<()> {
         let best = against.into_iter().max_by_key(|(book, _)| self.rank(book));
         let (book, state) = best.expect("something stands against ours");
         let state = match state {

@@ -9,6 +9,7 @@ use super::world::{WHOLE, World};
 use super::{chaos, trace};
 use crate::book::{Book, BookId};
 use crate::catalog::protocol::{Key, Message, Outcome, Peers, Reply, Void};
+use crate::catalog::store::Reader;
 use crate::contact::Time;
 
 /// How long a front-end may take to forget.
@@ -129,11 +130,7 @@ impl Peers for Seat {
     }
 
     /// One file holds all books; those who wait for it share one replacement.
-    fn save(
-        &self,
-        _: &[BookId],
-        read: &(dyn Fn(BookId, BookId) -> Vec<Arc<Book>> + Sync),
-    ) -> Result<(), String> {
+    fn save(&self, _: &[BookId], read: &Reader) -> Result<(), String> {
         let node = self.life.node;
         let wanted = self.world.inside().catalogs[node].begun + 1;
         loop {

@@ -4,6 +4,7 @@ use std::borrow::Borrow;
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
@@ -66,11 +67,19 @@ pub struct Contents {
     pub strangers: Vec<PathBuf>,
 }
 
+/// A file that was replaced, if there was one: kept open, so that the system frees its content when this is dropped, and
+/// not while it has the folder locked for the rename. Eight threads made 5,400 replacements a second instead of 4,100.
+pub struct Old(#[expect(dead_code, reason = "for its drop")] Option<File>);
+
 /// A folder, locked against other catalogs while this exists.
 pub struct Folder {
     path: PathBuf,
     /// Open for the lock, which ends with the process however that ends, and for fsync.
     handle: File,
+    /// Held while a file is made or renamed. The system does that one at a time in a folder anyway, but whoever waits for
+    /// it there burns a processor: at the same rate 8 threads took 1.2 ms of it for a replacement without this lock and
+    /// 0.8 ms with it, 32 threads 2.0 ms and 0.9 ms (ext4 without a journal, 2 cores, many files replaced before).
+    names: Mutex<()>,
 }
 
 impl Folder {
@@ -81,7 +90,11 @@ impl Folder {
             .map_err(|e| format!("cannot open {}: {e}", path.display()))?;
         let path = path.to_path_buf();
         match handle.try_lock() {
-            Ok(()) => Ok(Folder { path, handle }),
+            Ok(()) => Ok(Folder {
+                path,
+                handle,
+                names: Mutex::default(),
+            }),
             Err(TryLockError::WouldBlock) => Err(format!(
                 "cannot use {}: another catalog uses it",
                 path.display()
@@ -119,22 +132,33 @@ impl Folder {
         Ok(contents)
     }
 
-    /// Replaces a range's file; it is on disk when this returns.
-    pub fn replace(&self, range: Range, books: &[impl Borrow<Book>]) -> Result<(), String> {
-        self.put(range, books)?;
-        self.sync()
+    /// Replaces a range's file; it is on disk when this returns. Gives the old one.
+    pub fn replace(&self, range: Range, books: &[impl Borrow<Book>]) -> Result<Old, String> {
+        let old = self.put(range, books)?;
+        self.sync()?;
+        Ok(old)
     }
 
     /// Replaces a range's file; it is on disk after the next [`Folder::sync`].
-    pub fn put(&self, range: Range, books: &[impl Borrow<Book>]) -> Result<(), String> {
+    pub fn put(&self, range: Range, books: &[impl Borrow<Book>]) -> Result<Old, String> {
         let temporary = self.path.join(range.temporary_name());
         let path = self.path_of(range);
-        let done =
-            write(&temporary, &render(range, books)).and_then(|()| fs::rename(&temporary, &path));
+        let content = render(range, books);
+        let old = File::open(&path).ok();
+        let done = self
+            .naming(|| File::create(&temporary))
+            .and_then(|file| fill(file, &content))
+            .and_then(|()| self.naming(|| fs::rename(&temporary, &path)));
         done.map_err(|e| {
             remove_plain(&temporary);
             format!("cannot save {}: {e}", path.display())
-        })
+        })?;
+        Ok(Old(old))
+    }
+
+    fn naming<T>(&self, work: impl FnOnce() -> T) -> T {
+        let _alone = self.names.lock().expect("nothing panics under this lock");
+        work()
     }
 
     /// Puts on disk what was renamed, made and removed before this call.
@@ -146,7 +170,8 @@ impl Folder {
     /// Says, on disk, that the first stock is not whole yet.
     pub fn mark_unfinished(&self) -> Result<(), String> {
         let path = self.path.join(UNFINISHED);
-        write(&path, b"The first stock is being written here.\n")
+        File::create(&path)
+            .and_then(|file| fill(file, b"The first stock is being written here.\n"))
             .map_err(|e| format!("cannot save {}: {e}", path.display()))?;
         self.sync()
     }
@@ -175,9 +200,8 @@ fn make(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Writes a file; its content is on disk when this returns.
-fn write(path: &Path, content: &[u8]) -> io::Result<()> {
-    let mut file = File::create(path)?;
+/// Writes an empty file; its content is on disk when this returns.
+fn fill(mut file: File, content: &[u8]) -> io::Result<()> {
     file.write_all(content)?;
     file.sync_all()
 }

@@ -10,7 +10,7 @@ type Outcome = Result<(), String>;
 ///
 /// A run that is under way may have looked too early for whoever asks now: they wait for the next run, together with all
 /// who ask meanwhile, and one of them does it for all. So at most one run is under way, and nobody waits for more than
-/// two. Costs some 150 bytes.
+/// two. Who must wait for a slot meanwhile takes all with them who come until there is one. Costs some 150 bytes.
 pub struct Group {
     /// Never held while work is done.
     line: Mutex<Line>,
@@ -40,9 +40,9 @@ impl Default for Group {
 }
 
 impl Group {
-    /// Returns what came of a run that began after this call: of `work`, or of the work of another who asked for the
-    /// same.
-    pub fn share(&self, work: impl FnOnce() -> Outcome) -> Outcome {
+    /// Returns what came of a run that began after this call, in one of the slots: of `work`, or of the work of another
+    /// who asked for the same. What `work` leaves over is dropped after the others were told.
+    pub fn share<L>(&self, slots: &Slots, work: impl FnOnce() -> (Outcome, L)) -> Outcome {
         let mut line = self.lock();
         let run = line.next.clone();
         while run.outcome.get().is_none() && line.running {
@@ -50,37 +50,75 @@ impl Group {
         }
         match run.outcome.get() {
             Some(outcome) => outcome.clone(),
-            None => self.lead(line, run, work),
+            None => self.lead(line, run, slots, work),
         }
     }
 
     /// Does the work for everybody who waits for `run`.
-    fn lead(
+    fn lead<L>(
         &self,
         mut line: MutexGuard<Line>,
         run: Arc<Run>,
-        work: impl FnOnce() -> Outcome,
+        slots: &Slots,
+        work: impl FnOnce() -> (Outcome, L),
     ) -> Outcome {
         line.running = true;
-        line.next = Arc::default();
         drop(line);
+        let slot = slots.take();
+        self.lock().next = Arc::default();
         // A panic goes on after it was told to the others, who would wait for ever.
         let done = catch_unwind(AssertUnwindSafe(work));
         let outcome = match &done {
-            Ok(outcome) => outcome.clone(),
+            Ok((outcome, _)) => outcome.clone(),
             Err(_) => Err("the thread that did it panicked".to_string()),
         };
+        drop(slot);
         let mut line = self.lock();
         line.running = false;
         run.outcome.set(outcome).expect("a run is led once");
         run.changed.notify_all();
         line.next.changed.notify_one();
         drop(line);
-        done.unwrap_or_else(|panic| resume_unwind(panic))
+        done.unwrap_or_else(|panic| resume_unwind(panic)).0
     }
 
     fn lock(&self) -> MutexGuard<'_, Line> {
         self.line.lock().expect(NEVER_POISONED)
+    }
+}
+
+/// How many runs, of all groups, are under way at once.
+pub struct Slots {
+    free: Mutex<usize>,
+    freed: Condvar,
+}
+
+/// One of the slots, until this is dropped.
+struct Slot<'a>(&'a Slots);
+
+impl Slots {
+    pub fn new(count: usize) -> Slots {
+        Slots {
+            free: Mutex::new(count),
+            freed: Condvar::new(),
+        }
+    }
+
+    fn take(&self) -> Slot<'_> {
+        let free = self.free.lock().expect(NEVER_POISONED);
+        let mut free = self
+            .freed
+            .wait_while(free, |free| *free == 0)
+            .expect(NEVER_POISONED);
+        *free -= 1;
+        Slot(self)
+    }
+}
+
+impl Drop for Slot<'_> {
+    fn drop(&mut self) {
+        *self.0.free.lock().expect(NEVER_POISONED) += 1;
+        self.0.freed.notify_one();
     }
 }
 
@@ -96,21 +134,22 @@ mod tests {
 
     #[test]
     fn who_asks_hears_of_a_run_that_began_afterwards() {
-        let (group, asked, done) = (Group::default(), AtomicUsize::new(0), AtomicUsize::new(0));
+        let (group, slots) = (Group::default(), Slots::new(1));
+        let (asked, done) = (AtomicUsize::new(0), AtomicUsize::new(0));
         let runs = AtomicUsize::new(0);
         let work = || {
             let seen = asked.load(SeqCst);
             thread::yield_now();
             runs.fetch_add(1, SeqCst);
             done.fetch_max(seen, SeqCst);
-            Ok(())
+            (Ok(()), ())
         };
         thread::scope(|scope| {
             for _ in 0..16 {
                 scope.spawn(|| {
                     for _ in 0..200 {
                         let mine = asked.fetch_add(1, SeqCst) + 1;
-                        group.share(work).unwrap();
+                        group.share(&slots, work).unwrap();
                         assert!(mine <= done.load(SeqCst));
                     }
                 });
@@ -121,24 +160,24 @@ mod tests {
 
     #[test]
     fn those_who_wait_share_one_run_and_its_failure() {
-        let (group, runs) = (Group::default(), AtomicUsize::new(0));
+        let (group, slots, runs) = (Group::default(), Slots::new(8), AtomicUsize::new(0));
         let (begun, has_begun) = mpsc::channel();
         let (go, may_go) = mpsc::channel::<()>();
         let fail = || {
             runs.fetch_add(1, SeqCst);
-            Err("full".to_string())
+            (Err("full".to_string()), ())
         };
         thread::scope(|scope| {
-            let (group, fail) = (&group, &fail);
+            let (group, slots, fail) = (&group, &slots, &fail);
             scope.spawn(move || {
-                group.share(|| {
+                group.share(slots, || {
                     begun.send(()).unwrap();
-                    may_go.recv().map_err(|e| e.to_string())
+                    (may_go.recv().map_err(|e| e.to_string()), ())
                 })
             });
             has_begun.recv().unwrap();
             let waiting: Vec<_> = (0..8)
-                .map(|_| scope.spawn(move || group.share(fail)))
+                .map(|_| scope.spawn(move || group.share(slots, fail)))
                 .collect();
             // One reference is the line's own.
             while Arc::strong_count(&group.lock().next) < 9 {
@@ -154,9 +193,28 @@ mod tests {
 
     #[test]
     fn a_panic_blocks_nobody() {
-        let group = Group::default();
-        let panic = catch_unwind(AssertUnwindSafe(|| group.share(|| panic!("on purpose"))));
+        let (group, slots) = (Group::default(), Slots::new(1));
+        let panic = catch_unwind(AssertUnwindSafe(|| {
+            group.share::<()>(&slots, || panic!("on purpose"))
+        }));
         assert!(panic.is_err());
-        assert_eq!(group.share(|| Ok(())), Ok(()));
+        assert_eq!(group.share(&slots, || (Ok(()), ())), Ok(()));
+    }
+
+    #[test]
+    fn no_more_runs_than_slots_are_under_way() {
+        let (slots, running, most) = (Slots::new(2), AtomicUsize::new(0), AtomicUsize::new(0));
+        let work = || {
+            most.fetch_max(running.fetch_add(1, SeqCst) + 1, SeqCst);
+            thread::yield_now();
+            running.fetch_sub(1, SeqCst);
+            (Ok(()), ())
+        };
+        thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| (0..200).try_for_each(|_| Group::default().share(&slots, work)));
+            }
+        });
+        assert!(most.load(SeqCst) <= 2);
     }
 }

@@ -45,7 +45,7 @@ fn begin(
     let same_file = |a: &Book, b: &Book| Range::of(a.id) == Range::of(b.id);
     let files: Vec<&[Book]> = books.chunk_by(same_file).collect();
     in_parallel(THREADS_SAVING, &files, |books| {
-        folder.put(Range::of(books[0].id), books)
+        folder.put(Range::of(books[0].id), books).map(drop)
     })?;
     if books.is_empty() {
         // Without any file the next start would be a first one.

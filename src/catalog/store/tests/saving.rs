@@ -8,11 +8,14 @@ use std::thread;
 use super::*;
 
 /// The books in memory, as the shelf has them.
-struct Memory(Mutex<Vec<Arc<Book>>>);
+#[derive(Clone)]
+struct Memory(Arc<Mutex<Vec<Arc<Book>>>>);
 
 impl Memory {
     fn of(books: Vec<Book>) -> Memory {
-        Memory(Mutex::new(books.into_iter().map(Arc::new).collect()))
+        Memory(Arc::new(Mutex::new(
+            books.into_iter().map(Arc::new).collect(),
+        )))
     }
 
     /// So many books of the built-in kind.
@@ -45,7 +48,9 @@ impl Memory {
 
     fn save(&self, store: &Store, ids: &[u64]) -> Result<(), String> {
         let ids: Vec<BookId> = ids.iter().copied().map(BookId).collect();
-        store.save(&ids, &|first, last| self.read(first, last))
+        let memory = self.clone();
+        let read: Reader = Arc::new(move |first, last| memory.read(first, last));
+        store.save(&ids, &read)
     }
 
     fn all(&self) -> Vec<Book> {
@@ -135,15 +140,15 @@ fn a_file_that_waits_does_not_hold_up_another() {
     let (go, may_go) = mpsc::channel::<()>();
     let (begun, has_begun) = mpsc::channel();
     let gate = Mutex::new((begun, may_go));
+    let slow_memory = memory.clone();
+    let slowly: Reader = Arc::new(move |first, last| {
+        let gate = gate.lock().unwrap();
+        gate.0.send(()).unwrap();
+        gate.1.recv().unwrap();
+        slow_memory.read(first, last)
+    });
     thread::scope(|scope| {
-        let slow = scope.spawn(|| {
-            store.save(&[BookId(5)], &|first, last| {
-                let gate = gate.lock().unwrap();
-                gate.0.send(()).unwrap();
-                gate.1.recv().unwrap();
-                memory.read(first, last)
-            })
-        });
+        let slow = scope.spawn(|| store.save(&[BookId(5)], &slowly));
         has_begun.recv().unwrap();
         memory.save(&store, &[105]).unwrap();
         go.send(()).unwrap();
