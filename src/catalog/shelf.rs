@@ -19,9 +19,12 @@ struct Copy {
     state: State,
     /// Whether just this version is in the file.
     on_disk: bool,
-    /// How many peers had been lost when this version came here.
+    /// How many peers had been lost when this version came here; [`UNCONFIRMED`] if it may have come from one of those.
     separation: u32,
 }
+
+/// More peers are never lost.
+const UNCONFIRMED: u32 = u32::MAX;
 
 /// All copies of one catalog.
 #[derive(Default)]
@@ -198,7 +201,24 @@ impl Shelf {
         }
     }
 
-    /// Whether this version came here since a peer was last lost.
+    /// This copy came from another catalog, perhaps from the far side of a cut: only its confirmation, which goes to live
+    /// peers, will tell.
+    pub fn unconfirmed(&mut self, id: BookId) {
+        if let Some(copy) = self.copies.get_mut(&id) {
+            copy.separation = UNCONFIRMED;
+        }
+    }
+
+    /// The other catalog counts this one among its peers.
+    pub fn confirmed(&mut self, id: BookId) {
+        let separation = self.separation;
+        let copy = self.copies.get_mut(&id);
+        if let Some(copy) = copy.filter(|copy| copy.separation == UNCONFIRMED) {
+            copy.separation = separation;
+        }
+    }
+
+    /// Whether this version came here, from this side of a cut, since a peer was last lost.
     pub fn of_this_separation(&self, id: BookId) -> bool {
         self.copies
             .get(&id)

@@ -91,6 +91,7 @@ impl<P: Peers> Replica<P> {
         let mut inner = self.lock();
         let same = inner.shelf.version(id) == Some(version) && inner.clears == clears;
         if same && state == State::Valid {
+            inner.shelf.confirmed(id);
             inner.shelf.set_state(id, State::Valid);
         }
         drop(inner);

@@ -121,6 +121,7 @@ impl<P: Peers> Replica<P> {
                     State::Tentative
                 };
                 inner.shelf.put(book.clone(), state);
+                inner.shelf.unconfirmed(id);
                 unsaved.push(id);
             }
         }
@@ -157,6 +158,9 @@ impl<P: Peers> Replica<P> {
         for (id, version) in versions {
             // A valid copy is on disk: whoever answers from it says that what it shows is safe.
             let on_disk = inner.shelf.on_disk(*id, *version);
+            if inner.shelf.version(*id) == Some(*version) {
+                inner.shelf.confirmed(*id);
+            }
             if inner.shelf.is(*id, *version, State::Tentative) && on_disk {
                 inner.shelf.set_state(*id, State::Valid);
             }
