@@ -171,6 +171,36 @@ fn even_a_side_that_sold_once_before_it_noticed_the_cut_says_what_it_drops() {
 }
 
 #[test]
+fn a_side_that_took_over_what_the_other_sold_says_what_it_drops_of_its_own() {
+    let shop = shop(2);
+    let relays = ["catalog1", "catalog2"].map(|name| shop.relay(name));
+    // Updates arrive, but each counts the other as down.
+    let deaf = |line: &str| match line.starts_with("PUT /rep/hello") {
+        true => Fate::Break,
+        false => Fate::Pass,
+    };
+    relays.iter().for_each(|relay| relay.rule(deaf));
+    for catalog in shop.catalogs() {
+        eventually("it counts the other as down", || {
+            let metrics = catalog.get("/metrics").body;
+            let mut lines = metrics.lines();
+            lines.any(|line| line.starts_with("bazar_peer_live{") && line.ends_with("} 0"))
+        });
+    }
+    sell(&shop, 1, 1);
+    assert_eq!(copy(shop.catalog(2)).1, 24);
+    cut(&shop);
+    sell(&shop, 1, 2);
+    sell(&shop, 2, 3);
+    for relay in relays {
+        relay.every(Fate::Pass);
+        relay.heal();
+    }
+    assert_eq!(one_again(&shop, Instant::now()), 21);
+    assert_eq!((dropped(&shop, 1).len(), dropped(&shop, 2).len()), (1, 0));
+}
+
+#[test]
 fn what_only_one_side_sold_is_dropped_by_nobody() {
     let shop = shop(2);
     sell(&shop, 1, 1);

@@ -169,14 +169,21 @@ impl Shop {
         }
     }
 
-    /// Starts every server, tier by tier, and waits until each is ready.
+    /// Starts every server, tier by tier, and waits until each is ready. A relay before a server that does not listen yet
+    /// refuses connections, as nobody would listen there: who is met with silence instead is waited for.
     #[track_caller]
     pub fn start(&self) {
+        self.relays.iter().for_each(|(_, relay)| relay.cut());
         for tier in [&self.catalogs, &self.orders, &self.front_ends] {
             // At once: catalogs wait for each other.
             thread::scope(|scope| {
                 for server in tier {
-                    scope.spawn(|| server.start());
+                    scope.spawn(|| {
+                        server.launch();
+                        let before = self.relays.iter().find(|(name, _)| *name == server.name);
+                        before.inspect(|(_, relay)| relay.heal());
+                        server.await_ready();
+                    });
                 }
             });
         }
