@@ -8,68 +8,17 @@
 //! something and empties what it keeps. REPLICATION.md, "Contact", is the rule; this file is that rule without threads,
 //! network or clock: the caller brings all three. Leases are those of Gray and Cheriton (SOSP 1989).
 
-use std::time::{Duration, Instant, SystemTime};
+mod party;
+mod time;
+
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::address::Address;
 
-/// A moment by both clocks, each as the time since some fixed moment. A suspended machine stops the first; somebody who
-/// sets the clock moves the second.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Time {
-    pub monotonic: Duration,
-    pub wall: Duration,
-}
-
-impl Time {
-    /// The present moment; `origin` is where the monotonic clock counts from.
-    pub fn now(origin: Instant) -> Time {
-        let wall = SystemTime::now()
-            .duration_since(SystemTime::UNIX_EPOCH)
-            .unwrap_or_default();
-        Time {
-            monotonic: origin.elapsed(),
-            wall,
-        }
-    }
-
-    /// The longest that may have passed since `earlier`, by whichever clock says more.
-    pub fn since(self, earlier: Time) -> Duration {
-        let monotonic = self.monotonic.saturating_sub(earlier.monotonic);
-        monotonic.max(self.wall.abs_diff(earlier.wall))
-    }
-
-    /// The shortest that may have passed since `earlier`: what waits for another's lease to end counts so.
-    fn surely_since(self, earlier: Time) -> Duration {
-        self.monotonic.saturating_sub(earlier.monotonic)
-    }
-}
-
-/// The times of contact. See REPLICATION.md; all are settings.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Timing {
-    /// How often hello is said.
-    pub every: Duration,
-    /// Who leaves a hello unanswered for this long is counted as down.
-    pub silent: Duration,
-    /// How long after an answered hello was sent the asker may trust what it keeps.
-    pub lease: Duration,
-    /// Who has not come to say hello for this long was itself asleep.
-    pub stall: Duration,
-}
-
-impl Default for Timing {
-    fn default() -> Timing {
-        let ms = Duration::from_millis;
-        Timing {
-            every: ms(100),
-            silent: ms(300),
-            lease: ms(500),
-            stall: ms(250),
-        }
-    }
-}
+pub use party::Party;
+pub use time::{Time, Timing};
 
 /// The answer to hello: the answerer's start number, and how often it has counted the asker as down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -123,61 +72,6 @@ pub struct Contact {
     round_since: Time,
     pub peers: Vec<Party>,
     pub holders: Vec<Party>,
-}
-
-/// What is known of one other server.
-#[derive(Debug)]
-pub struct Party {
-    pub address: Address,
-    pub live: bool,
-    /// Whether it ever said hello, or answered one.
-    pub met: bool,
-    /// How often this one was counted as down.
-    pub counted_down: u64,
-    /// When anything was last heard of it.
-    pub heard: Time,
-    /// What its last greeting said.
-    seen: Option<Greeting>,
-    stranger: bool,
-    /// When the last hello that it answered, or refused, was sent.
-    answered: Option<Time>,
-    refused: Option<Time>,
-    /// When the last hello that came to any end was sent.
-    ended: Option<Time>,
-    /// When the first hello since it last answered was sent.
-    unanswered_since: Option<Time>,
-    under_way: bool,
-    /// When this server last answered a hello of that one: its lease counts from here. `None`: it has refused since, so it
-    /// is dead and trusts nothing.
-    lent: Option<Time>,
-}
-
-impl Party {
-    fn new(address: Address, live: bool, now: Time) -> Party {
-        Party {
-            address,
-            live,
-            met: false,
-            counted_down: 0,
-            heard: now,
-            seen: None,
-            stranger: false,
-            answered: None,
-            refused: None,
-            ended: None,
-            unanswered_since: None,
-            under_way: false,
-            // Before its start this server may have answered hellos that it knows nothing of.
-            lent: Some(now),
-        }
-    }
-
-    /// Counts it as down, once for each time that it was live. Returns whether it was.
-    fn count_down(&mut self) -> bool {
-        let was = std::mem::replace(&mut self.live, false);
-        self.counted_down += u64::from(was);
-        was
-    }
 }
 
 impl Contact {

@@ -3,6 +3,8 @@
 //! The *valid list* of REPLICATION.md is a mark on each copy together with the shelf's epoch: emptying the list is one
 //! step, however many books there are.
 
+mod separation;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::sync::Arc;
@@ -19,12 +21,9 @@ struct Copy {
     state: State,
     /// Whether just this version is in the file.
     on_disk: bool,
-    /// How many peers had been lost when this version came here; [`UNCONFIRMED`] if it may have come from one of those.
+    /// How many peers had been lost when this version came here; [`separation::UNCONFIRMED`] if it may have come from one of those.
     separation: u32,
 }
-
-/// More peers are never lost.
-const UNCONFIRMED: u32 = u32::MAX;
 
 /// All copies of one catalog.
 #[derive(Default)]
@@ -185,44 +184,6 @@ impl Shelf {
         if let Some(copy) = copy.filter(|copy| !copy.book.came_true) {
             Arc::make_mut(&mut copy.book).came_true = true;
         }
-    }
-
-    /// A peer was lost: what is written from now on may not reach all catalogs.
-    pub fn separated(&mut self) {
-        self.separation += 1;
-    }
-
-    /// Not all catalogs got this version, though that was expected when it was written.
-    pub fn missed_some(&mut self, id: BookId, version: Version) {
-        let copy = self.copies.get_mut(&id);
-        if let Some(copy) = copy.filter(|c| c.book.version == version && c.book.apart.is_none()) {
-            Arc::make_mut(&mut copy.book).apart = Some(version);
-            copy.separation = self.separation;
-        }
-    }
-
-    /// This copy came from another catalog, perhaps from the far side of a cut: only its confirmation, which goes to live
-    /// peers, will tell.
-    pub fn unconfirmed(&mut self, id: BookId) {
-        if let Some(copy) = self.copies.get_mut(&id) {
-            copy.separation = UNCONFIRMED;
-        }
-    }
-
-    /// The other catalog counts this one among its peers.
-    pub fn confirmed(&mut self, id: BookId) {
-        let separation = self.separation;
-        let copy = self.copies.get_mut(&id);
-        if let Some(copy) = copy.filter(|copy| copy.separation == UNCONFIRMED) {
-            copy.separation = separation;
-        }
-    }
-
-    /// Whether this version came here, from this side of a cut, since a peer was last lost.
-    pub fn of_this_separation(&self, id: BookId) -> bool {
-        self.copies
-            .get(&id)
-            .is_some_and(|copy| copy.separation == self.separation)
     }
 
     /// Empties the valid list; tentative copies become unknown too.

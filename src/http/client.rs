@@ -12,19 +12,21 @@
 //! Not done: redirects, proxies (not even those of the environment: servers call each other directly), cookies,
 //! compression, TLS.
 
+mod answer;
+
 use std::fmt;
 use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use serde::de::DeserializeOwned;
 use ureq::http::{self, Request, Response};
 use ureq::{Agent, AsSendBody, Body, Timeout};
 
 use super::Method;
 use super::wire::{Dial, Names, Unconnected};
 use crate::config::Limits;
-use crate::error::Error;
+
+pub use answer::{Answer, Failure};
 
 /// An answer longer than this is [`Failure::Broken`].
 const ANSWER_BYTES_MAX: u64 = 64 << 20;
@@ -43,28 +45,6 @@ pub struct Client {
     limits: Limits,
     authorization: Option<Arc<str>>,
     repeating: bool,
-}
-
-/// What came back, whatever its status.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Answer {
-    pub status: u16,
-    /// Names in lower case. Values that are not ASCII are left out.
-    pub headers: Vec<(String, String)>,
-    pub body: Vec<u8>,
-}
-
-/// Why there is no answer; each says what was tried on whom.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Failure {
-    /// Nobody listens there: nothing happened, and the server is dead.
-    Refused(String),
-    /// No connection in time, or none to be had: nothing happened, but the server may live.
-    Unconnected(String),
-    /// No whole answer in time: it may have happened.
-    TimedOut(String),
-    /// The connection broke, or the answer was none: it may have happened.
-    Broken(String),
 }
 
 impl Client {
@@ -281,43 +261,6 @@ impl fmt::Debug for Client {
     /// Without the token, which must not get into a log.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Client({:?})", self.limits)
-    }
-}
-
-impl Answer {
-    /// The first header of that name.
-    pub fn header(&self, name: &str) -> Option<&str> {
-        let same = |(n, _): &&(String, String)| n.eq_ignore_ascii_case(name);
-        self.headers
-            .iter()
-            .find(same)
-            .map(|(_, value)| value.as_str())
-    }
-
-    /// The body as a value. [`Failure::Broken`]: it is not such a one.
-    pub fn json<T: DeserializeOwned>(&self) -> Result<T, Failure> {
-        serde_json::from_slice(&self.body).map_err(|error| {
-            Failure::Broken(format!(
-                "an answer {} that makes no sense: {error}",
-                self.status
-            ))
-        })
-    }
-}
-
-impl Failure {
-    /// Whether nothing happened, so that somebody else may be asked.
-    pub fn definite(&self) -> bool {
-        matches!(self, Failure::Refused(_) | Failure::Unconnected(_))
-    }
-}
-
-impl From<Failure> for Error {
-    fn from(failure: Failure) -> Error {
-        match failure {
-            Failure::Refused(text) | Failure::Unconnected(text) => Error::Unreachable(text),
-            Failure::TimedOut(text) | Failure::Broken(text) => Error::TimedOut(text),
-        }
     }
 }
 

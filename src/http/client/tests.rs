@@ -7,6 +7,7 @@ use std::sync::mpsc;
 use std::thread;
 
 use super::*;
+use crate::error::Error;
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 

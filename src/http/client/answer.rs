@@ -1,0 +1,64 @@
+//! What comes of a call.
+
+use serde::de::DeserializeOwned;
+
+use crate::error::Error;
+
+/// What came back, whatever its status.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Answer {
+    pub status: u16,
+    /// Names in lower case. Values that are not ASCII are left out.
+    pub headers: Vec<(String, String)>,
+    pub body: Vec<u8>,
+}
+
+/// Why there is no answer; each says what was tried on whom.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Failure {
+    /// Nobody listens there: nothing happened, and the server is dead.
+    Refused(String),
+    /// No connection in time, or none to be had: nothing happened, but the server may live.
+    Unconnected(String),
+    /// No whole answer in time: it may have happened.
+    TimedOut(String),
+    /// The connection broke, or the answer was none: it may have happened.
+    Broken(String),
+}
+
+impl Answer {
+    /// The first header of that name.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let same = |(n, _): &&(String, String)| n.eq_ignore_ascii_case(name);
+        self.headers
+            .iter()
+            .find(same)
+            .map(|(_, value)| value.as_str())
+    }
+
+    /// The body as a value. [`Failure::Broken`]: it is not such a one.
+    pub fn json<T: DeserializeOwned>(&self) -> Result<T, Failure> {
+        serde_json::from_slice(&self.body).map_err(|error| {
+            Failure::Broken(format!(
+                "an answer {} that makes no sense: {error}",
+                self.status
+            ))
+        })
+    }
+}
+
+impl Failure {
+    /// Whether nothing happened, so that somebody else may be asked.
+    pub fn definite(&self) -> bool {
+        matches!(self, Failure::Refused(_) | Failure::Unconnected(_))
+    }
+}
+
+impl From<Failure> for Error {
+    fn from(failure: Failure) -> Error {
+        match failure {
+            Failure::Refused(text) | Failure::Unconnected(text) => Error::Unreachable(text),
+            Failure::TimedOut(text) | Failure::Broken(text) => Error::TimedOut(text),
+        }
+    }
+}
