@@ -100,7 +100,8 @@ pub struct Serving {
     pub token: Option<String>,
     /// How long a silent connection is kept, and a read of a request may take.
     pub idle: Duration,
-    /// Threads of [`Lane::Customers`].
+    /// Threads of [`Lane::Customers`]. Whoever waits for one is not seen by those behind: with 64 of them at the front-end
+    /// 256 customers of one book bought 3,500 copies a second, with 256 of them 4,200.
     pub customers_max: usize,
     /// Threads of [`Lane::Writes`].
     pub writes_max: usize,
@@ -117,7 +118,7 @@ impl Serving {
             server,
             token,
             idle,
-            customers_max: 64,
+            customers_max: 256,
             writes_max: 16,
             asks_max: 16,
             waiting_max: 256,
