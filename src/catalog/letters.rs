@@ -225,8 +225,8 @@ impl FrontEndPost {
 
 impl Work for Note {
     fn goes_with(&self, batch: &[Note]) -> bool {
-        let mut all = batch.iter().chain([self]);
-        batch.len() < TOGETHER_MAX && all.all(|note| matches!(note.void, Void::Item(_)))
+        let items = matches!((&self.void, &batch[0].void), (Void::Item(_), Void::Item(_)));
+        items && batch.len() < TOGETHER_MAX
     }
 
     fn run(batch: Vec<Note>) {

@@ -44,20 +44,12 @@ impl Request {
 
     /// The first header of that name.
     pub fn header(&self, name: &str) -> Option<&str> {
-        let same = |(n, _): &&(String, String)| n.eq_ignore_ascii_case(name);
-        self.headers
-            .iter()
-            .find(same)
-            .map(|(_, value)| value.as_str())
+        self.headers_of(name).next()
     }
 
     /// Every header of that name.
-    pub fn headers_of<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
-        let same = move |(n, _): &&(String, String)| n.eq_ignore_ascii_case(name);
-        self.headers
-            .iter()
-            .filter(same)
-            .map(|(_, value)| value.as_str())
+    pub fn headers_of<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a str> {
+        values_of(&self.headers, name)
     }
 
     /// The decoded value of `name` in the query string, if it is there.
@@ -161,6 +153,12 @@ impl From<Error> for Response {
             _ => response,
         }
     }
+}
+
+/// The values of every header of that name, whatever its case.
+fn values_of<'a>(headers: &'a [(String, String)], name: &str) -> impl Iterator<Item = &'a str> {
+    let same = move |(n, _): &&(String, String)| n.eq_ignore_ascii_case(name);
+    headers.iter().filter(same).map(|(_, value)| value.as_str())
 }
 
 /// Splits a raw path (without its query string) into decoded segments. The path is split first, so that an escaped `/`

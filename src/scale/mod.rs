@@ -73,11 +73,17 @@ fn measure<'a>(
     warden: &Warden,
     rounds: usize,
 ) -> Result<(), String> {
-    once(small, large, "stop and start", Visit::starts)?;
+    in_turns(1, small, large, "stop and start", Visit::starts)?;
     in_turns(rounds, small, large, "look-ups", Visit::lookups)?;
     in_turns(rounds, small, large, "buys, one customer", Visit::buys)?;
-    once(small, large, "buys, 64 customers", Visit::crowd)?;
-    once(small, large, "changes that a catalog misses", Visit::missed)?;
+    in_turns(1, small, large, "buys, 64 customers", Visit::crowd)?;
+    in_turns(
+        1,
+        small,
+        large,
+        "changes that a catalog misses",
+        Visit::missed,
+    )?;
     let same_topic = large
         .ids
         .clone()
@@ -86,19 +92,7 @@ fn measure<'a>(
     in_turns(rounds, small, large, "searches", Visit::search)
 }
 
-/// A step in one shop, and then in the other.
-fn once<'a>(
-    small: &mut Visit<'a>,
-    large: &mut Visit<'a>,
-    what: &str,
-    step: Step<'a>,
-) -> Result<(), String> {
-    say(what);
-    step(small)?;
-    step(large)
-}
-
-/// What is compared is measured in turns: other work on the machine then takes as much from both.
+/// A step in one shop and then in the other, so many times. What is compared is measured in turns: other work on the machine then takes as much from both.
 fn in_turns<'a>(
     rounds: usize,
     small: &mut Visit<'a>,

@@ -6,6 +6,7 @@ use std::process::Command;
 use serde_json::json;
 
 use crate::http;
+use crate::liar::MESSAGES;
 use crate::process::{BAZAR, Server, run};
 use crate::shop::{Shop, Tiers, own_folder};
 
@@ -59,16 +60,7 @@ fn customers_have_their_doors_and_the_rest_needs_the_token() {
     }
     check(catalog, "PUT", "/update/1", [401, 401, 200]);
     check(catalog, "POST", "/add", [401, 401, 400]);
-    for kind in [
-        "hello",
-        "get/1",
-        "check/1",
-        "update/1",
-        "confirm/1",
-        "page",
-        "fetch",
-        "claim",
-    ] {
+    for kind in MESSAGES {
         check(catalog, "PUT", &format!("/rep/{kind}"), [401, 401, 400]);
     }
 }

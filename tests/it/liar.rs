@@ -9,6 +9,18 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+/// What catalogs put to each other, below `/rep/`; where it is about one book, about book 1.
+pub const MESSAGES: [&str; 8] = [
+    "hello",
+    "get/1",
+    "check/1",
+    "update/1",
+    "confirm/1",
+    "page",
+    "fetch",
+    "claim",
+];
+
 /// Status and body, for a path.
 pub type Says = dyn Fn(&str) -> (u16, Value) + Send + Sync;
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use crate::connection::Connection;
-use crate::liar::{Liar, Lie};
+use crate::liar::{Liar, Lie, MESSAGES};
 use crate::process::{Server, eventually};
 use crate::shop::{Shop, Tiers};
 
@@ -135,16 +135,7 @@ fn a_sender_that_lies_is_refused() {
     let shop = Shop::open(Tiers::default());
     let before = books(shop.catalog(1));
     let update = |book: Value| json!({ "books": [book] }).to_string();
-    for kind in [
-        "hello",
-        "get/1",
-        "check/1",
-        "update/1",
-        "confirm/1",
-        "page",
-        "fetch",
-        "claim",
-    ] {
+    for kind in MESSAGES {
         check_sender(&shop, &format!("/rep/{kind}"), "{\"books\": [", 400);
         check_sender(&shop, &format!("/rep/{kind}"), "[]", 422);
         check_sender(

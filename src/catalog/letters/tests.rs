@@ -7,8 +7,9 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 
 use super::*;
-use crate::book::{Book, Version};
+use crate::book::Book;
 use crate::catalog::protocol::State;
+use crate::catalog::store::FirstStock;
 
 /// A server's status and body for a path.
 type Behind = fn(&str) -> (u16, String);
@@ -74,21 +75,9 @@ fn limits() -> Limits {
 }
 
 fn book(id: u64) -> Arc<Book> {
-    let version = Version {
-        number: 1,
-        stamp: 2,
-    };
-    Arc::new(Book {
-        id: BookId(id),
-        title: "T".into(),
-        topic: "t".into(),
-        quantity: 3,
-        price: 2.5,
-        version,
-        came_true: true,
-        apart: None,
-        orders: Default::default(),
-    })
+    let one = FirstStock::BuiltIn.read().unwrap().remove(0);
+    let id = BookId(id);
+    Arc::new(Book { id, ..one })
 }
 
 fn update(id: u64) -> Message {

@@ -3,6 +3,7 @@
 use serde::de::DeserializeOwned;
 
 use crate::error::Error;
+use crate::http::values_of;
 
 /// What came back, whatever its status.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,11 +30,7 @@ pub enum Failure {
 impl Answer {
     /// The first header of that name.
     pub fn header(&self, name: &str) -> Option<&str> {
-        let same = |(n, _): &&(String, String)| n.eq_ignore_ascii_case(name);
-        self.headers
-            .iter()
-            .find(same)
-            .map(|(_, value)| value.as_str())
+        values_of(&self.headers, name).next()
     }
 
     /// The body as a value. [`Failure::Broken`]: it is not such a one.
