@@ -80,6 +80,13 @@ struct State {
     idle: usize,
 }
 
+impl State {
+    /// Tasks that no idle thread is about to take.
+    fn in_line(&self) -> usize {
+        self.waiting.len().saturating_sub(self.idle)
+    }
+}
+
 impl Crew {
     pub fn new(name: &'static str, threads_max: usize, waiting_max: usize) -> Arc<Crew> {
         Arc::new(Crew {
@@ -94,7 +101,7 @@ impl Crew {
     /// Hands the task to a thread of this crew, soon. Fails at once, with the task, when too many wait already.
     pub fn push(self: &Arc<Crew>, desk: &Arc<Desk>, task: Task) -> Result<(), Task> {
         let mut state = self.state();
-        if self.waiting_max + state.idle <= state.waiting.len() {
+        if self.waiting_max <= state.in_line() {
             return Err(task);
         }
         state.waiting.push_back(task);
@@ -107,9 +114,9 @@ impl Crew {
         Ok(())
     }
 
-    /// How many tasks wait for a thread.
+    /// How many tasks have to wait until another is done.
     pub fn waiting(&self) -> usize {
-        self.state().waiting.len()
+        self.state().in_line()
     }
 
     /// Starts a thread. Without one (the system refuses it now and then under attack) the task waits for those there
