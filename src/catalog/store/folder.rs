@@ -1,6 +1,5 @@
 //! The data folder: what its files are called, and how one of them is replaced whole.
 
-use std::borrow::Borrow;
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -8,9 +7,8 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use serde::Serialize;
-
-use crate::book::{BOOK_ID_MAX, Book, BookId};
+use super::page::Page;
+use crate::book::{BOOK_ID_MAX, BookId};
 
 /// A file holds the books of this many ids.
 const BOOKS_MAX: u64 = 100;
@@ -133,21 +131,20 @@ impl Folder {
     }
 
     /// Replaces a range's file; it is on disk when this returns. Gives the old one.
-    pub fn replace(&self, range: Range, books: &[impl Borrow<Book>]) -> Result<Old, String> {
-        let old = self.put(range, books)?;
+    pub fn replace(&self, range: Range, page: &Page) -> Result<Old, String> {
+        let old = self.put(range, page)?;
         self.sync()?;
         Ok(old)
     }
 
     /// Replaces a range's file; it is on disk after the next [`Folder::sync`].
-    pub fn put(&self, range: Range, books: &[impl Borrow<Book>]) -> Result<Old, String> {
+    pub fn put(&self, range: Range, page: &Page) -> Result<Old, String> {
         let temporary = self.path.join(range.temporary_name());
         let path = self.path_of(range);
-        let content = render(range, books);
         let old = File::open(&path).ok();
         let done = self
             .naming(|| File::create(&temporary))
-            .and_then(|file| fill(file, &content))
+            .and_then(|file| fill(file, &page.text))
             .and_then(|()| self.naming(|| fs::rename(&temporary, &path)));
         done.map_err(|e| {
             remove_plain(&temporary);
@@ -211,23 +208,6 @@ fn remove_plain(path: &Path) {
     if fs::symlink_metadata(path).is_ok_and(|found| found.is_file()) {
         let _ = fs::remove_file(path);
     }
-}
-
-/// The content of a file: one book a line.
-fn render(range: Range, books: &[impl Borrow<Book>]) -> Vec<u8> {
-    let mut text = Vec::with_capacity(64 + 192 * books.len());
-    let mut next = range.first();
-    text.extend_from_slice(b"[");
-    for book in books {
-        let book: &Book = book.borrow();
-        assert!(next <= book.id && book.id <= range.last());
-        next = BookId(book.id.0 + 1);
-        text.extend_from_slice(if text.len() == 1 { b"\n" } else { b",\n" });
-        let mut json = serde_json::Serializer::new(&mut text);
-        book.serialize(&mut json).expect("a book is JSON");
-    }
-    text.extend_from_slice(b"\n]\n");
-    text
 }
 
 /// Does the work for each item, several at once, this thread among them. After a failure no further item is begun; that

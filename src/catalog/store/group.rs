@@ -3,6 +3,8 @@
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock};
 
+use super::slots::Slots;
+
 /// What came of one run of the work.
 type Outcome = Result<(), String>;
 
@@ -87,41 +89,6 @@ impl Group {
     }
 }
 
-/// How many runs, of all groups, are under way at once.
-pub struct Slots {
-    free: Mutex<usize>,
-    freed: Condvar,
-}
-
-/// One of the slots, until this is dropped.
-struct Slot<'a>(&'a Slots);
-
-impl Slots {
-    pub fn new(count: usize) -> Slots {
-        Slots {
-            free: Mutex::new(count),
-            freed: Condvar::new(),
-        }
-    }
-
-    fn take(&self) -> Slot<'_> {
-        let free = self.free.lock().expect(NEVER_POISONED);
-        let mut free = self
-            .freed
-            .wait_while(free, |free| *free == 0)
-            .expect(NEVER_POISONED);
-        *free -= 1;
-        Slot(self)
-    }
-}
-
-impl Drop for Slot<'_> {
-    fn drop(&mut self) {
-        *self.0.free.lock().expect(NEVER_POISONED) += 1;
-        self.0.freed.notify_one();
-    }
-}
-
 const NEVER_POISONED: &str = "nothing panics under this lock";
 
 #[cfg(test)]
@@ -199,22 +166,5 @@ mod tests {
         }));
         assert!(panic.is_err());
         assert_eq!(group.share(&slots, || (Ok(()), ())), Ok(()));
-    }
-
-    #[test]
-    fn no_more_runs_than_slots_are_under_way() {
-        let (slots, running, most) = (Slots::new(2), AtomicUsize::new(0), AtomicUsize::new(0));
-        let work = || {
-            most.fetch_max(running.fetch_add(1, SeqCst) + 1, SeqCst);
-            thread::yield_now();
-            running.fetch_sub(1, SeqCst);
-            (Ok(()), ())
-        };
-        thread::scope(|scope| {
-            for _ in 0..8 {
-                scope.spawn(|| (0..200).try_for_each(|_| Group::default().share(&slots, work)));
-            }
-        });
-        assert!(most.load(SeqCst) <= 2);
     }
 }

@@ -1,6 +1,7 @@
 //! Opening a folder: reading what is there, or writing the first stock.
 
 use std::fs;
+use std::sync::Arc;
 use std::thread;
 
 use crate::book::{Book, BookId};
@@ -9,6 +10,7 @@ use crate::log;
 use super::THREADS_SAVING;
 use super::first_stock::FirstStock;
 use super::folder::{Contents, Folder, Range, in_parallel};
+use super::page::Page;
 use super::reading::{self, Topics};
 
 /// More threads than this do not read faster: taking the pieces together is one thread's work.
@@ -45,14 +47,21 @@ fn begin(
     let same_file = |a: &Book, b: &Book| Range::of(a.id) == Range::of(b.id);
     let files: Vec<&[Book]> = books.chunk_by(same_file).collect();
     in_parallel(THREADS_SAVING, &files, |books| {
-        folder.put(Range::of(books[0].id), books).map(drop)
+        let range = Range::of(books[0].id);
+        folder.put(range, &first_page(range, books)).map(drop)
     })?;
     if books.is_empty() {
         // Without any file the next start would be a first one.
-        folder.put(Range::of(BookId(0)), &books)?;
+        let range = Range::of(BookId(0));
+        folder.put(range, &first_page(range, &books))?;
     }
     folder.mark_finished()?;
     Ok(books)
+}
+
+fn first_page(range: Range, books: &[Book]) -> Page {
+    let copies = books.iter().cloned().map(Arc::new).collect();
+    Page::of(range, copies, &Page::default())
 }
 
 /// Each thread reads its own stretch of the files, so that the pieces are in order.
