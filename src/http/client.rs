@@ -13,6 +13,7 @@
 //! compression, TLS.
 
 mod answer;
+mod seats;
 
 use std::fmt;
 use std::io::ErrorKind;
@@ -27,13 +28,13 @@ use super::wire::{Dial, Names, Unconnected};
 use crate::config::Limits;
 
 pub use answer::{Answer, Failure};
+use seats::{AGENTS, SEATS_PER_AGENT, Seats};
 
 /// An answer longer than this is [`Failure::Broken`].
 const ANSWER_BYTES_MAX: u64 = 64 << 20;
 
-/// More kept connections to one server, or to all of them, are closed. Each costs every call some 50 ns: ureq counts them.
-const IDLE_PER_HOST_MAX: usize = 256;
-const IDLE_MAX: usize = 1024;
+/// More kept connections of one agent are closed. No server has more, because only so many calls use them at a time.
+const IDLE_MAX: usize = 4 * SEATS_PER_AGENT;
 
 /// A kept connection is not used again after this long. Below the servers' 10 s, so that it is we who close it.
 const IDLE_AGE_MAX: Duration = Duration::from_secs(5);
@@ -41,7 +42,8 @@ const IDLE_AGE_MAX: Duration = Duration::from_secs(5);
 /// Calls other servers. Clones share the kept connections.
 #[derive(Clone)]
 pub struct Client {
-    agent: Agent,
+    agents: Arc<[Agent]>,
+    seats: Arc<Seats>,
     limits: Limits,
     authorization: Option<Arc<str>>,
     repeating: bool,
@@ -55,14 +57,17 @@ impl Client {
             .http_status_as_error(false)
             .max_redirects(0)
             .max_idle_connections(IDLE_MAX)
-            .max_idle_connections_per_host(IDLE_PER_HOST_MAX)
+            .max_idle_connections_per_host(IDLE_MAX)
             .max_idle_age(IDLE_AGE_MAX)
             .user_agent("")
             .accept("")
             .accept_encoding("")
             .build();
         Client {
-            agent: Agent::with_parts(config, Dial, Names::default()),
+            agents: (0..AGENTS)
+                .map(|_| Agent::with_parts(config.clone(), Dial, Names::default()))
+                .collect(),
+            seats: Arc::default(),
             limits,
             authorization: token.map(|token| format!("Bearer {token}").into()),
             repeating: false,
@@ -139,9 +144,11 @@ impl Client {
         idle_age: Duration,
     ) -> Result<Answer, ureq::Error> {
         let head = call.head(self.authorization.as_deref());
+        let seat = self.seats.take();
+        let agent = &self.agents[seat.agent()];
         let mut response = match call.body {
-            Some(body) => self.run(head.body(body)?, whole, idle_age)?,
-            None => self.run(head.body(())?, whole, idle_age)?,
+            Some(body) => self.run(agent, head.body(body)?, whole, idle_age)?,
+            None => self.run(agent, head.body(())?, whole, idle_age)?,
         };
         let text = |value: &http::HeaderValue| Some(value.to_str().ok()?.to_string());
         Ok(Answer {
@@ -162,18 +169,18 @@ impl Client {
 
     fn run(
         &self,
+        agent: &Agent,
         request: Request<impl AsSendBody>,
         whole: Duration,
         idle_age: Duration,
     ) -> Result<Response<Body>, ureq::Error> {
-        let limited = self
-            .agent
+        let limited = agent
             .configure_request(request)
             .timeout_resolve(Some(self.limits.connect))
             .timeout_connect(Some(self.limits.connect))
             .timeout_global(Some(whole))
             .max_idle_age(idle_age);
-        self.agent.run(limited.build())
+        agent.run(limited.build())
     }
 }
 
