@@ -35,7 +35,6 @@ pub struct Crowd {
 /// An open loop: requests are due at fixed times.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
-    pub connections: usize,
     pub per_second: f64,
     pub lasts: Duration,
     pub seed: u64,
@@ -66,7 +65,7 @@ pub fn in_turn(connection: &mut Connection, asks: &[Ask]) -> Mixed {
 }
 
 impl Crowd {
-    /// Runs the crowd. `pick` chooses what is asked.
+    /// Runs the crowd on connections of its own. `pick` chooses what is asked.
     ///
     /// Fails when the connections cannot be opened.
     pub fn run(
@@ -75,20 +74,26 @@ impl Crowd {
         pick: impl Fn(&mut Rng) -> Ask + Sync,
     ) -> Result<Take, String> {
         let mut connections = Connection::open_all(at, self.customers)?;
+        Ok(self.run_on(&mut connections, pick))
+    }
+
+    /// Runs the crowd on these connections, one for each customer. They are open and silent afterwards.
+    pub fn run_on(
+        &self,
+        connections: &mut [Connection],
+        pick: impl Fn(&mut Rng) -> Ask + Sync,
+    ) -> Take {
         let each = self.customers.div_ceil(self.threads.min(self.customers));
-        let mut hands = Vec::new();
-        while !connections.is_empty() {
-            hands.push(connections.split_off(connections.len().saturating_sub(each)));
-        }
-        Ok(at_once(hands, |n, hand| {
+        let hands = connections.chunks_mut(each).collect();
+        at_once(hands, |n, hand| {
             let mut rng = Rng::with_seed(self.seed.wrapping_add(n as u64));
             drive(hand, self.lasts, || pick(&mut rng))
-        }))
+        })
     }
 }
 
 /// Keeps every connection busy until the time is over, and then receives what is still under way.
-fn drive(mut hand: Vec<Connection>, lasts: Duration, mut pick: impl FnMut() -> Ask) -> Take {
+fn drive(hand: &mut [Connection], lasts: Duration, mut pick: impl FnMut() -> Ask) -> Take {
     let mut take = Take::default();
     let began = Instant::now();
     let mut waiting: Vec<Option<(Ask, Instant)>> = vec![None; hand.len()];
@@ -111,17 +116,15 @@ fn drive(mut hand: Vec<Connection>, lasts: Duration, mut pick: impl FnMut() -> A
 }
 
 impl Clock {
-    /// Asks by the clock. `pick` chooses what is asked.
-    ///
-    /// Fails when the connections cannot be opened.
-    pub fn run(
+    /// Asks by the clock, on these connections in turn. `pick` chooses what is asked.
+    pub fn run_on(
         &self,
-        at: SocketAddr,
+        connections: &mut [Connection],
         pick: impl Fn(&mut Rng) -> Ask + Sync,
-    ) -> Result<Take, String> {
-        let hands = Connection::open_all(at, self.connections)?;
+    ) -> Take {
+        let count = connections.len() as u32;
         let gap = Duration::from_secs_f64(1.0 / self.per_second);
-        Ok(at_once(hands, |n, mut connection| {
+        at_once(connections.iter_mut().collect(), |n, connection| {
             let mut rng = Rng::with_seed(self.seed.wrapping_add(n as u64));
             let mut take = Take::default();
             let began = Instant::now();
@@ -129,14 +132,14 @@ impl Clock {
             while due < began + self.lasts {
                 thread::sleep(due.saturating_duration_since(Instant::now()));
                 let ask = pick(&mut rng);
-                if take.send(&mut connection, ask, due) {
-                    take.receive(&mut connection, ask, due);
+                if take.send(connection, ask, due) {
+                    take.receive(connection, ask, due);
                 }
-                due += gap * self.connections as u32;
+                due += gap * count;
             }
             take.elapsed = began.elapsed();
             take
-        }))
+        })
     }
 }
 

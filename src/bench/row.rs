@@ -23,6 +23,8 @@ pub struct Row {
     pub errors: u64,
     /// What the original published: the mean.
     pub published_ms: Option<f64>,
+    /// The mean of the same requests to a shop without an outage, in turn with these.
+    pub beside_ms: Option<f64>,
     pub note: String,
     /// At each part of [`SPREAD`].
     pub spread_ms: Vec<f64>,
@@ -52,6 +54,7 @@ impl Row {
             },
             errors: take.errors,
             published_ms: None,
+            beside_ms: None,
             note: String::new(),
             spread_ms: SPREAD.iter().map(|part| ms(*part)).collect(),
         }
@@ -61,6 +64,17 @@ impl Row {
     pub fn published(self, ms: f64) -> Row {
         Row {
             published_ms: Some(ms),
+            ..self
+        }
+    }
+
+    /// With what the same requests to another shop, in turn with these, came to.
+    pub fn beside(self, other: &Take) -> Row {
+        let beside = Row::new(self.section, "", other).mean_ms;
+        let comma = if self.note.is_empty() { "" } else { ", " };
+        Row {
+            beside_ms: Some(beside),
+            note: format!("{}{comma}in turn without an outage: {beside:.3}", self.note),
             ..self
         }
     }

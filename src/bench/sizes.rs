@@ -21,6 +21,8 @@ pub struct Sizes {
     /// How often ours and the bare server take turns.
     pub rounds: u64,
     pub buying: Duration,
+    /// How long there are buyers beside those who look up, each time.
+    pub beside: Duration,
     /// Books in the shop that is bought all over.
     pub books: usize,
     /// By the clock, beside buyers: look-ups a second.
@@ -39,9 +41,10 @@ impl Sizes {
         readers: &[1, 16, 64, 256],
         buyers: &[1, 16, 64],
         flash: &[64, 256],
-        reading: Duration::from_millis(700),
-        rounds: 3,
+        reading: Duration::from_millis(250),
+        rounds: 8,
         buying: Duration::from_millis(2500),
+        beside: Duration::from_millis(900),
         books: 1000,
         clock_rate: 500.0,
         call_max: None,
@@ -59,6 +62,7 @@ impl Sizes {
         reading: Duration::from_millis(30),
         rounds: 1,
         buying: Duration::from_millis(60),
+        beside: Duration::from_millis(60),
         books: 20,
         clock_rate: 100.0,
         call_max: Some(Duration::from_millis(400)),

@@ -65,17 +65,19 @@ fn warm_up(shop: &Shop, kept: &[u64]) -> Result<(), String> {
     Ok(())
 }
 
-/// The same load for the bare server and for ours, in turn.
+/// The same load for the bare server and for ours, in turn, on the same connections all the time.
 fn both(
     bench: &Bench,
-    bare: SocketAddr,
-    ours: SocketAddr,
-    load: impl Fn(SocketAddr, u64) -> Result<Take, String>,
+    addresses: [SocketAddr; 2],
+    connections: usize,
+    load: impl Fn(&mut [Connection], u64) -> Result<Take, String>,
 ) -> Result<[Take; 2], String> {
     let mut takes = [Take::default(), Take::default()];
+    let [bare, ours] = addresses.map(|at| Connection::open_all(at, connections));
+    let mut sides = [bare?, ours?];
     for round in 0..bench.sizes.rounds {
-        for (take, at) in takes.iter_mut().zip([bare, ours]) {
-            take.append(load(at, bench.settings.seed.wrapping_add(round))?);
+        for (take, side) in takes.iter_mut().zip(&mut sides) {
+            take.append(load(side, bench.settings.seed.wrapping_add(round))?);
         }
     }
     Ok(takes)
@@ -110,15 +112,20 @@ fn look_up(
     readers: usize,
 ) -> Result<(), String> {
     warm_up(shop, kept)?;
-    let takes = both(bench, bare.address, shop.front_end, |at, seed| {
-        let crowd = Crowd {
-            customers: readers,
-            threads: READERS_MAX,
-            lasts: bench.sizes.reading,
-            seed,
-        };
-        crowd.run(at, |rng| Ask::Lookup(one_of(rng, kept)))
-    })?;
+    let takes = both(
+        bench,
+        [bare.address, shop.front_end],
+        readers,
+        |side, seed| {
+            let crowd = Crowd {
+                customers: readers,
+                threads: READERS_MAX,
+                lasts: bench.sizes.reading,
+                seed,
+            };
+            Ok(crowd.run_on(side, |rng| Ask::Lookup(one_of(rng, kept))))
+        },
+    )?;
     add_both(bench, &count(readers, "connection"), &takes, "");
     Ok(())
 }
@@ -134,15 +141,19 @@ fn look_up_by_the_clock(
     let highest = rates.map(|row| row.rate).fold(1.0, f64::max);
     let per_second = (highest * CLOCK_PART).round();
     warm_up(shop, kept)?;
-    let takes = both(bench, bare.address, shop.front_end, |at, seed| {
-        let clock = Clock {
-            connections: CLOCK_CONNECTIONS,
-            per_second,
-            lasts: bench.sizes.reading,
-            seed,
-        };
-        clock.run(at, |rng| Ask::Lookup(one_of(rng, kept)))
-    })?;
+    let takes = both(
+        bench,
+        [bare.address, shop.front_end],
+        CLOCK_CONNECTIONS,
+        |side, seed| {
+            let clock = Clock {
+                per_second,
+                lasts: bench.sizes.reading,
+                seed,
+            };
+            Ok(clock.run_on(side, |rng| Ask::Lookup(one_of(rng, kept))))
+        },
+    )?;
     let note = format!("{per_second} due a second, ");
     add_both(bench, "by the clock", &takes, &note);
     Ok(())
@@ -195,29 +206,33 @@ fn look_up_beside_buyers(
     let sold: Vec<u64> = all.into_iter().filter(|id| !kept.contains(id)).collect();
     warm_up(shop, kept)?;
     let sizes = bench.sizes;
-    let takes = both(bench, bare.address, shop.front_end, |at, seed| {
-        let buyers = Crowd {
-            customers: BUYERS_BESIDE,
-            threads: BUYERS_BESIDE,
-            lasts: sizes.buying,
-            seed,
-        };
-        let clock = Clock {
-            connections: CLOCK_CONNECTIONS,
-            per_second: sizes.clock_rate,
-            lasts: sizes.buying,
-            seed,
-        };
-        let (bought, looked_up) = thread::scope(|scope| {
-            let buying =
-                scope.spawn(|| buyers.run(shop.front_end, |rng| Ask::Buy(one_of(rng, &sold))));
-            let looked_up = clock.run(at, |rng| Ask::Lookup(one_of(rng, kept)));
-            let bought = buying.join().expect("a load has no reason to panic");
-            (bought, looked_up)
-        });
-        shop.enter(&bought?);
-        looked_up
-    })?;
+    let takes = both(
+        bench,
+        [bare.address, shop.front_end],
+        CLOCK_CONNECTIONS,
+        |side, seed| {
+            let buyers = Crowd {
+                customers: BUYERS_BESIDE,
+                threads: BUYERS_BESIDE,
+                lasts: sizes.beside,
+                seed,
+            };
+            let clock = Clock {
+                per_second: sizes.clock_rate,
+                lasts: sizes.beside,
+                seed,
+            };
+            let (bought, looked_up) = thread::scope(|scope| {
+                let buying =
+                    scope.spawn(|| buyers.run(shop.front_end, |rng| Ask::Buy(one_of(rng, &sold))));
+                let looked_up = clock.run_on(side, |rng| Ask::Lookup(one_of(rng, kept)));
+                let bought = buying.join().expect("a load has no reason to panic");
+                (bought, looked_up)
+            });
+            shop.enter(&bought?);
+            Ok(looked_up)
+        },
+    )?;
     let note = format!("{} due a second, ", bench.sizes.clock_rate);
     add_both(
         bench,
