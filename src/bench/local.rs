@@ -1,5 +1,6 @@
 //! A shop of real processes in a temporary folder, on addresses of its own.
 
+use std::path::PathBuf;
 use std::process;
 use std::sync::Arc;
 use std::thread;
@@ -34,6 +35,14 @@ pub struct Place {
     pub warden: Arc<Warden>,
     /// The limit for a call from server to server, if not the shop's own.
     pub call_max: Option<Duration>,
+}
+
+impl Place {
+    /// Where the files of a catalog are.
+    pub fn data_of_catalog(&self, n: usize) -> PathBuf {
+        let folder = self.warden.folder();
+        folder.join(format!("{}-catalog{n}", self.name))
+    }
 }
 
 /// An address of this machine that nobody else uses: all of 127.0.0.0/8 is here. Each shop of this process has a number of
@@ -136,11 +145,7 @@ impl Site<'_> {
     fn catalog(&self, n: usize) -> Process {
         let all = self.catalogs();
         let others = all.iter().filter(|other| **other != all[n]);
-        let folder = self
-            .place
-            .warden
-            .folder()
-            .join(format!("{}-catalog{n}", self.place.name));
+        let folder = self.place.data_of_catalog(n);
         let own = vec![
             ("CATALOG_ADDRESSES", list(others)),
             ("FRONT_END_ADDRESS", self.own(FRONT_END_PORT).to_string()),

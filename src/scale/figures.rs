@@ -47,6 +47,10 @@ impl Times {
         self.0.extend(times.map(Duration::from_nanos));
     }
 
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Half of them took at most this long.
     pub fn median(&self) -> Duration {
         let mut sorted = self.0.clone();

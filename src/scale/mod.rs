@@ -6,10 +6,12 @@
 //! [`crate::bench`]'s. Progress goes to stderr, the table to stdout.
 //!
 //! What is compared with a target is never a figure of another machine: it is a ratio to the small shop, or a bound that
-//! was set for two cores and a disk that takes some thousand files a second.
+//! was set for two cores and a disk that takes some thousand files a second. Beside them stands what a first, naive version
+//! would need for the same books ([`naive`]).
 
 mod figures;
 mod goods;
+mod naive;
 mod search;
 mod table;
 mod visit;
@@ -44,15 +46,22 @@ pub fn run(settings: &ScaleSettings) -> Result<(), Ending> {
     let parent = settings.folder.clone().unwrap_or_else(env::temp_dir);
     let folder = parent.join(format!("bazar-scale-{}", process::id()));
     let warden = Arc::new(Warden::new(&folder)?);
-    let small = open("small", 1, &warden)?;
-    let large = open("large", 2, &warden)?;
+    let places = [place("small", 1, &warden), place("large", 2, &warden)];
+    let [small, large] = [open(&places[0])?, open(&places[1])?];
     let (mut small, mut large) = (
         Visit::new(&small, FIRST_STOCK, sizes),
         Visit::new(&large, goods::ids(settings.books), sizes),
     );
     fill(&mut small, &mut large, &warden)?;
     measure(&mut small, &mut large, &warden, sizes.rounds)?;
-    let table = table::draw(settings.books, sizes.missed, &small.figures, &large.figures);
+    say("a first version with the same books");
+    let data = places[1].data_of_catalog(0);
+    let naive = naive::measure(&data, warden.folder(), sizes.missed, &large.figures)?;
+    let table = table::draw(
+        settings.books,
+        sizes.missed,
+        [&small.figures, &large.figures, &naive],
+    );
     // Whoever reads may have gone.
     let _ = write!(io::stdout(), "{head}\n{table}");
     Ok(())
@@ -110,18 +119,21 @@ fn in_turns<'a>(
 
 type Step<'a> = fn(&mut Visit<'a>) -> Result<(), String>;
 
-fn open(name: &str, number: u8, warden: &Arc<Warden>) -> Result<LocalShop, String> {
-    let place = Place {
+fn place(name: &str, number: u8, warden: &Arc<Warden>) -> Place {
+    Place {
         name: name.into(),
         host: own_host(number),
         warden: warden.clone(),
         call_max: None,
-    };
+    }
+}
+
+fn open(place: &Place) -> Result<LocalShop, String> {
     let plan = Plan {
         catalogs: 2,
         cached: true,
     };
-    LocalShop::open(plan, &place)
+    LocalShop::open(plan, place)
 }
 
 /// Says what is going on. It takes minutes.

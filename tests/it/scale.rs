@@ -22,6 +22,7 @@ fn a_large_shop_is_measured_beside_a_small_one_and_nothing_stays() {
         "import",
         "missed",
         "search",
+        "in one file",
     ] {
         assert!(stdout.contains(row), "{row}: {stdout}");
     }
