@@ -84,7 +84,7 @@ fn passed_on(answer: &Answer) -> Response {
     let mut response = Response::bytes(answer.status, answer.body.clone());
     for name in ["Idempotent-Replayed", "Retry-After", "Bazar-Outcome"] {
         if let Some(value) = answer.header(name) {
-            response = response.with(name, value);
+            response = response.with(name, value.to_string());
         }
     }
     response
@@ -115,7 +115,7 @@ mod tests {
             response = response.with("Bazar-Outcome", said);
         }
         let headers = with_outcome(response, before).headers;
-        let outcomes: Vec<_> = headers.iter().map(|(_, value)| value.as_str()).collect();
+        let outcomes: Vec<_> = headers.iter().map(|(_, value)| value.as_ref()).collect();
         assert_eq!(outcomes, Vec::from_iter(expected));
     }
 

@@ -109,7 +109,7 @@ impl<Q: Question> Drop for Landing<'_, Q> {
     }
 }
 
-fn response(outcome: Result<Finding>, source: &str) -> Response {
+fn response(outcome: Result<Finding>, source: &'static str) -> Response {
     let response = match outcome {
         Ok(finding) => Response::shared(200, finding.body),
         Err(error) => Response::from(error),

@@ -131,7 +131,7 @@ fn check_buy(orders: &[Behind], status: u16, expected: &str, outcome: Option<&st
         .headers
         .iter()
         .find(|(name, _)| *name == "Bazar-Outcome");
-    assert_eq!(said.map(|(_, value)| value.as_str()), outcome);
+    assert_eq!(said.map(|(_, value)| value.as_ref()), outcome);
 }
 
 #[test]

@@ -5,6 +5,7 @@ pub mod client;
 pub mod server;
 mod wire;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
@@ -38,8 +39,13 @@ pub struct Request {
 
 impl Request {
     /// The path for a `match` with slice patterns.
-    pub fn path(&self) -> Vec<&str> {
-        self.segments.iter().map(String::as_str).collect()
+    pub fn path(&self) -> Path<'_> {
+        let mut shown = [""; SEGMENTS_SHOWN];
+        for (shown, segment) in shown.iter_mut().zip(&self.segments) {
+            *shown = segment;
+        }
+        let count = self.segments.len().min(SEGMENTS_SHOWN);
+        Path { shown, count }
     }
 
     /// The first header of that name.
@@ -88,11 +94,26 @@ impl Request {
     }
 }
 
+/// More segments of a path are not shown: no route of ours has so many.
+const SEGMENTS_SHOWN: usize = 6;
+
+/// A path's segments. Not on the heap: every request is looked at twice or more.
+pub struct Path<'a> {
+    shown: [&'a str; SEGMENTS_SHOWN],
+    count: usize,
+}
+
+impl<'a> Path<'a> {
+    pub fn as_slice(&self) -> &[&'a str] {
+        &self.shown[..self.count]
+    }
+}
+
 /// What goes back. `Content-Type: application/json` and the length are added by the server.
 pub struct Response {
     pub status: u16,
     /// Names and values that are safe in a head: never a client's text unchecked.
-    pub headers: Vec<(&'static str, String)>,
+    pub headers: Vec<(&'static str, Cow<'static, str>)>,
     pub body: Body,
 }
 
@@ -137,7 +158,7 @@ impl Response {
         }
     }
 
-    pub fn with(mut self, name: &'static str, value: impl Into<String>) -> Response {
+    pub fn with(mut self, name: &'static str, value: impl Into<Cow<'static, str>>) -> Response {
         self.headers.push((name, value.into()));
         self
     }

@@ -147,7 +147,7 @@ mod tests {
         let got: Vec<_> = response
             .headers
             .iter()
-            .map(|(n, v)| (*n, v.as_str()))
+            .map(|(n, v)| (*n, v.as_ref()))
             .collect();
         assert_eq!(got, headers);
     }

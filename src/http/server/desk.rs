@@ -246,7 +246,7 @@ pub fn busy() -> Response {
     Error::Busy("The server has too much to do".into()).into()
 }
 
-fn with_outcome(response: Response, outcome: Option<&str>) -> Response {
+fn with_outcome(response: Response, outcome: Option<&'static str>) -> Response {
     match outcome {
         Some(outcome) => response.with("Bazar-Outcome", outcome),
         None => response,

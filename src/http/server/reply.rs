@@ -1,7 +1,6 @@
 //! Answers on their way out: head and body in one write (HTTP_NOTES 1), and nobody held up by a client that does not read
 //! (HTTP_NOTES 12).
 
-use std::collections::VecDeque;
 use std::io::{ErrorKind, Write};
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -27,9 +26,11 @@ pub struct Form {
 pub struct Delivery {
     pub peer: SocketAddr,
     writer: Box<dyn Write + Send>,
-    parts: VecDeque<Part>,
-    /// How much of the first part has been taken.
+    /// What is sent now, and how much of it has been taken.
+    part: Option<Part>,
     at: usize,
+    /// What is sent next.
+    next: Option<Part>,
     /// Bytes that have been taken. It grows as long as the client reads.
     pub taken: u64,
     more: Option<Pieces>,
@@ -58,7 +59,10 @@ pub enum Sent {
 
 /// An answer as bytes, before it has a connection.
 pub struct Parcel {
-    parts: VecDeque<Part>,
+    /// With a short body behind it.
+    head: Vec<u8>,
+    /// A long one.
+    body: Option<Part>,
     more: Option<Pieces>,
 }
 
@@ -71,36 +75,35 @@ impl Parcel {
         let mut head = Vec::with_capacity(512);
         write_head(&mut head, &response, id, form);
         let without = form.head_only || is_bodiless(response.status);
-        let mut parts = VecDeque::new();
-        let mut more = None;
+        let (mut body, mut more) = (None, None);
         match response.body {
             _ if without => (),
             Body::None => (),
-            Body::Bytes(body) if body.len() <= SHORT_MAX => head.extend_from_slice(&body),
-            Body::Shared(body) if body.len() <= SHORT_MAX => head.extend_from_slice(&body),
-            Body::Bytes(body) => parts.push_back(Part::Own(body)),
-            Body::Shared(body) => parts.push_back(Part::Shared(body)),
+            Body::Bytes(bytes) if bytes.len() <= SHORT_MAX => head.extend_from_slice(&bytes),
+            Body::Shared(bytes) if bytes.len() <= SHORT_MAX => head.extend_from_slice(&bytes),
+            Body::Bytes(bytes) => body = Some(Part::Own(bytes)),
+            Body::Shared(bytes) => body = Some(Part::Shared(bytes)),
             Body::Pieces(pieces) => {
                 let pieces = Some(pieces);
                 let chunked = !form.old;
                 more = Some(Pieces { pieces, chunked });
             }
         }
-        parts.push_front(Part::Own(head));
-        Parcel { parts, more }
+        Parcel { head, body, more }
     }
 
     /// Whether it fits into one write that hardly ever waits.
     pub fn is_short(&self) -> bool {
-        self.parts.len() == 1 && self.more.is_none()
+        self.body.is_none() && self.more.is_none()
     }
 
     pub fn address(self, peer: SocketAddr, writer: Box<dyn Write + Send>) -> Delivery {
         Delivery {
             peer,
             writer,
-            parts: self.parts,
+            part: Some(Part::Own(self.head)),
             at: 0,
+            next: self.body,
             taken: 0,
             more: self.more,
         }
@@ -112,10 +115,10 @@ impl Delivery {
     /// [`Sent::Stuck`] it may be called again and goes on where it stopped.
     pub fn send(&mut self) -> Sent {
         loop {
-            while let Some(part) = self.parts.front() {
+            while let Some(part) = &self.part {
                 let bytes = part.bytes();
                 if self.at == bytes.len() {
-                    self.parts.pop_front();
+                    self.part = self.next.take();
                     self.at = 0;
                     continue;
                 }
@@ -132,7 +135,7 @@ impl Delivery {
             let Some(more) = &mut self.more else { break };
             let next = catch_unwind(AssertUnwindSafe(|| more.next()));
             match next {
-                Ok(Some(piece)) => self.parts.push_back(Part::Own(piece)),
+                Ok(Some(piece)) => self.part = Some(Part::Own(piece)),
                 Ok(None) => self.more = None,
                 // Half an answer must not look like a whole one: its last chunk stays away.
                 Err(_) => return Sent::Broken,
@@ -192,11 +195,15 @@ fn stuck_or_broken(kind: ErrorKind) -> Sent {
 
 fn write_head(head: &mut Vec<u8>, response: &Response, id: &str, form: Form) {
     let status = response.status;
-    // Writing to a Vec cannot fail.
-    let _ = write!(head, "HTTP/1.1 {status} {}\r\n", reason(status));
-    let typed = |(name, _): &(&str, String)| name.eq_ignore_ascii_case("Content-Type");
+    match status {
+        // As most are.
+        200 => head.extend_from_slice(b"HTTP/1.1 200 OK\r\n"),
+        // Writing to a Vec cannot fail.
+        _ => drop(write!(head, "HTTP/1.1 {status} {}\r\n", reason(status))),
+    }
+    let typed = |name: &str| name.eq_ignore_ascii_case("Content-Type");
     let has_body = !is_bodiless(status) && !matches!(response.body, Body::None);
-    if has_body && !response.headers.iter().any(typed) {
+    if has_body && !response.headers.iter().any(|(name, _)| typed(name)) {
         head.extend_from_slice(b"Content-Type: application/json\r\n");
     }
     match &response.body {
@@ -227,7 +234,10 @@ fn write_length(head: &mut Vec<u8>, length: usize) {
 fn write_header(head: &mut Vec<u8>, name: &str, value: &str) {
     head.extend_from_slice(name.as_bytes());
     head.extend_from_slice(b": ");
-    head.extend(value.bytes().filter(|byte| !byte.is_ascii_control()));
+    match value.bytes().any(|byte| byte.is_ascii_control()) {
+        true => head.extend(value.bytes().filter(|byte| !byte.is_ascii_control())),
+        false => head.extend_from_slice(value.as_bytes()),
+    }
     head.extend_from_slice(b"\r\n");
 }
 

@@ -90,7 +90,7 @@ impl Service for TestService {
     }
 
     fn open_door(&self, request: &Request) -> bool {
-        request.path().first() == Some(&"quick")
+        request.path().as_slice().first() == Some(&"quick")
     }
 
     fn ready(&self) -> Result<(), Vec<String>> {
