@@ -145,7 +145,7 @@ mod tests {
     fn check(status: u16, body: &str, expected: HelloOutcome) {
         let answer = Answer {
             status,
-            headers: Vec::new(),
+            headers: crate::http::client::Headers::new(),
             body: body.as_bytes().to_vec(),
         };
         assert_eq!(outcome(Ok(answer)), expected);

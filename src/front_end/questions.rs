@@ -125,7 +125,7 @@ mod tests {
     fn answer(status: u16, body: &str) -> Answer {
         Answer {
             status,
-            headers: Vec::new(),
+            headers: crate::http::client::Headers::new(),
             body: body.as_bytes().to_vec(),
         }
     }
@@ -164,9 +164,8 @@ mod tests {
             found.unwrap().may_be_kept
         };
         let mut marked = answer(200, LINE);
-        marked
-            .headers
-            .push(("cache-control".into(), "No-Store".into()));
+        let no_store = "No-Store".parse().unwrap();
+        marked.headers.insert("cache-control", no_store);
         assert!(!kept(&marked));
         assert!(!kept(&answer(200, &" ".repeat(KEPT_BYTES_MAX + 1))));
         assert!(kept(&answer(

@@ -27,7 +27,7 @@ use super::Method;
 use super::wire::{Dial, Names, Unconnected};
 use crate::config::Limits;
 
-pub use answer::{Answer, Failure};
+pub use answer::{Answer, Failure, Headers};
 use seats::{AGENTS, SEATS_PER_AGENT, Seats};
 
 /// An answer longer than this is [`Failure::Broken`].
@@ -44,6 +44,8 @@ const IDLE_AGE_MAX: Duration = Duration::from_secs(5);
 pub struct Client {
     agents: Arc<[Agent]>,
     seats: Arc<Seats>,
+    /// Those that the agents know; others are told with each request, which costs a copy of all that an agent is told.
+    usual: Limits,
     limits: Limits,
     authorization: Option<Arc<str>>,
     repeating: bool,
@@ -59,6 +61,9 @@ impl Client {
             .max_idle_connections(IDLE_MAX)
             .max_idle_connections_per_host(IDLE_MAX)
             .max_idle_age(IDLE_AGE_MAX)
+            .timeout_resolve(Some(limits.connect))
+            .timeout_connect(Some(limits.connect))
+            .timeout_global(Some(limits.whole))
             .user_agent("")
             .accept("")
             .accept_encoding("")
@@ -68,6 +73,7 @@ impl Client {
                 .map(|_| Agent::with_parts(config.clone(), Dial, Names::default()))
                 .collect(),
             seats: Arc::default(),
+            usual: limits,
             limits,
             authorization: token.map(|token| format!("Bearer {token}").into()),
             repeating: false,
@@ -146,24 +152,16 @@ impl Client {
         let head = call.head(self.authorization.as_deref());
         let seat = self.seats.take();
         let agent = &self.agents[seat.agent()];
-        let mut response = match call.body {
+        let response = match call.body {
             Some(body) => self.run(agent, head.body(body)?, whole, idle_age)?,
             None => self.run(agent, head.body(())?, whole, idle_age)?,
         };
-        let text = |value: &http::HeaderValue| Some(value.to_str().ok()?.to_string());
+        let (parts, mut body) = response.into_parts();
         Ok(Answer {
-            status: response.status().as_u16(),
-            headers: response
-                .headers()
-                .iter()
-                .filter_map(|(name, value)| Some((name.to_string(), text(value)?)))
-                .collect(),
+            status: parts.status.as_u16(),
+            headers: parts.headers,
             // To its end: only then does the connection go back to the kept ones.
-            body: response
-                .body_mut()
-                .with_config()
-                .limit(ANSWER_BYTES_MAX)
-                .read_to_vec()?,
+            body: body.with_config().limit(ANSWER_BYTES_MAX).read_to_vec()?,
         })
     }
 
@@ -174,6 +172,9 @@ impl Client {
         whole: Duration,
         idle_age: Duration,
     ) -> Result<Response<Body>, ureq::Error> {
+        if (self.limits, whole, idle_age) == (self.usual, self.usual.whole, IDLE_AGE_MAX) {
+            return agent.run(request);
+        }
         let limited = agent
             .configure_request(request)
             .timeout_resolve(Some(self.limits.connect))

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::*;
 use crate::http::Method;
-use crate::http::client::{Answer, Failure};
+use crate::http::client::{Answer, Failure, Headers};
 
 /// What goes wrong with a request.
 enum Fault {
@@ -120,7 +120,7 @@ impl Write for Heard {
 fn answer(status: u16, body: Value) -> Result<Answer, Failure> {
     Ok(Answer {
         status,
-        headers: Vec::new(),
+        headers: Headers::new(),
         body: body.to_string().into_bytes(),
     })
 }

@@ -201,7 +201,7 @@ mod tests {
     use super::*;
 
     fn answer(status: u16, headers: &[(&str, &str)], body: &str) -> Result<Answer, Failure> {
-        let owned = |(name, value): &(&str, &str)| (name.to_string(), value.to_string());
+        let owned = |(name, value): &(&str, &str)| (name.parse().unwrap(), value.parse().unwrap());
         Ok(Answer {
             status,
             headers: headers.iter().map(owned).collect(),

@@ -97,7 +97,7 @@ fn an_answer_arrives_as_it_was_given() {
         };
         let answer = Answer {
             status: response.status,
-            headers: Vec::new(),
+            headers: crate::http::client::Headers::new(),
             body,
         };
         assert_eq!(outcome(message, Ok(answer)), Outcome::Reply(reply));
@@ -116,7 +116,7 @@ fn what_cannot_be_is_no_answer() {
     for body in ["", "{}", "[1,2", &wrong_book, huge] {
         let answer = Answer {
             status: 200,
-            headers: Vec::new(),
+            headers: crate::http::client::Headers::new(),
             body: body.into(),
         };
         assert_eq!(outcome(&get, Ok(answer)), Outcome::Silent, "{body}");

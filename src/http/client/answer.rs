@@ -3,14 +3,15 @@
 use serde::de::DeserializeOwned;
 
 use crate::error::Error;
-use crate::http::values_of;
+
+/// As ureq read them: a copy of each would be as much work again.
+pub type Headers = ureq::http::HeaderMap;
 
 /// What came back, whatever its status.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Answer {
     pub status: u16,
-    /// Names in lower case. Values that are not ASCII are left out.
-    pub headers: Vec<(String, String)>,
+    pub headers: Headers,
     pub body: Vec<u8>,
 }
 
@@ -28,9 +29,9 @@ pub enum Failure {
 }
 
 impl Answer {
-    /// The first header of that name.
+    /// The first header of that name, if it is ASCII.
     pub fn header(&self, name: &str) -> Option<&str> {
-        values_of(&self.headers, name).next()
+        self.headers.get(name)?.to_str().ok()
     }
 
     /// The body as a value. [`Failure::Broken`]: it is not such a one.
