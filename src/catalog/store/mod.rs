@@ -7,8 +7,9 @@
 //! # Saving
 //!
 //! A file is replaced, never changed: the new content goes into `<name>.tmp`, then fsync of that, rename, fsync of the
-//! folder. Threads that wait for the same file share one replacement ([`group::Group`]); different files are
-//! replaced at once: two right away, and two more for those who have waited 10 ms for their turn. The old file is kept open until its waiters were told ([`folder::Old`]).
+//! folder. Threads that wait for the same file share one replacement ([`group::Group`]); different files are replaced at
+//! once: two right away, and two more for those who have waited 10 ms for their turn. The old file is kept open until its
+//! waiters were told ([`folder::Old`]).
 //! A replacement that fails fails all who share it, leaves the old file whole (only where the folder's own fsync fails
 //! the new one may be there, whole too), and removes its temporary file; the next one tries again.
 //!
