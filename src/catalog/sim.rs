@@ -27,10 +27,11 @@ mod world;
 use std::sync::Arc;
 
 use super::protocol::State;
+use crate::book::{BookId, Version};
 use crate::history::{self, Flaw, What};
 use customers::Ledger;
 use setting::Setting;
-use world::{BOOK, World};
+use world::{BOOK, OTHER, World};
 
 /// Nothing happens for this long before the end is judged: the latest message has come, and what is left is settled.
 const QUIET: u64 = 5_000_000;
@@ -105,16 +106,13 @@ fn all(world: &Arc<World>, tasks: Vec<Doing>) {
 
 /// After quiet: everybody has the same copy, and the customers' history is one book's.
 fn judge(world: &Arc<World>, ledger: &Ledger) -> Result<(), String> {
-    let catalogs = 0..world.setting.catalogs;
-    let copies: Vec<_> = catalogs
-        .map(|node| world.replica(node).peek(BOOK).expect("the book is there"))
-        .collect();
-    for (node, (book, state, on_disk)) in copies.iter().enumerate() {
-        let same = book.version == copies[0].0.version && book.quantity == copies[0].0.quantity;
-        if !same || *state != State::Valid || !on_disk {
+    judge_copies(world, BOOK)?;
+    if world.setting.stock.iter().any(|book| book.id == OTHER) {
+        let last = judge_copies(world, OTHER)?;
+        let acknowledged = world.inside().others_changed;
+        if last.number < acknowledged && !world.setting.splits() {
             return Err(format!(
-                "catalog {node} has {} after quiet, on disk: {on_disk}",
-                trace::copy(book, *state)
+                "{acknowledged} changes of the other book were acknowledged, but it is at {last}"
             ));
         }
     }
@@ -133,6 +131,24 @@ fn judge(world: &Arc<World>, ledger: &Ledger) -> Result<(), String> {
         Err(Flaw::GaveUp) | Ok(()) => Ok(()),
         Err(flaw) => Err(flaw.to_string()),
     }
+}
+
+/// Everybody has the same copy of this book, valid and on disk. Gives its version.
+fn judge_copies(world: &Arc<World>, id: BookId) -> Result<Version, String> {
+    let catalogs = 0..world.setting.catalogs;
+    let copies: Vec<_> = catalogs
+        .map(|node| world.replica(node).peek(id).expect("the book is there"))
+        .collect();
+    for (node, (book, state, on_disk)) in copies.iter().enumerate() {
+        let same = book.version == copies[0].0.version && book.quantity == copies[0].0.quantity;
+        if !same || *state != State::Valid || !on_disk {
+            return Err(format!(
+                "catalog {node} has {} after quiet, on disk: {on_disk}",
+                trace::copy(book, *state)
+            ));
+        }
+    }
+    Ok(copies[0].0.version)
 }
 
 /// The first of these seeds that fails, and why.

@@ -4,10 +4,9 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::spread::Load;
 use super::{Inner, Replica};
 use crate::book::{Book, BookId, STAMP_MAX, Version};
-use crate::catalog::protocol::{Key, Peers, State, Void};
+use crate::catalog::protocol::{Peers, State, Void};
 use crate::error::{Error, Result};
 use crate::judge::NewBook;
 
@@ -101,31 +100,9 @@ impl<P: Peers> Replica<P> {
         books: Vec<Arc<Book>>,
         clears: u64,
     ) -> Result<HashSet<BookId>> {
-        let spread = self.spread(&Load::Books(books.clone()))?;
-        let mut outdone: HashSet<BookId> = spread.against.iter().map(|(book, _)| book.id).collect();
-        for against in spread.against {
-            self.adopt_best(vec![against], clears)?;
-        }
-        self.void(&[Void::EverySearch])?;
-        let mut confirmed = Vec::with_capacity(books.len());
-        let mut inner = self.lock();
-        for book in &books {
-            let (id, version) = (book.id, book.version);
-            if inner.shelf.version(id) != Some(version) {
-                outdone.insert(id);
-            } else if !outdone.contains(&id) {
-                if inner.shelf.state(id) == State::Tentative && inner.clears == clears {
-                    inner.shelf.set_state(id, State::Valid);
-                }
-                confirmed.push((id, version));
-            }
-        }
-        drop(inner);
-        books
-            .iter()
-            .for_each(|book| self.world.wake(Key::Book(book.id)));
-        let mut added: HashSet<BookId> = confirmed.iter().map(|(id, _)| *id).collect();
-        self.confirm(confirmed);
+        let outdone = self.bring_about(&books, clears, &[Void::EverySearch])?;
+        let brought = books.iter().filter(|book| !outdone.contains(&book.id));
+        let mut added: HashSet<BookId> = brought.map(|book| book.id).collect();
         for book in books.iter().filter(|book| outdone.contains(&book.id)) {
             // Step 5: it may have come true all the same.
             let settled = self.settled(book.id)?;

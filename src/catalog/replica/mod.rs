@@ -5,7 +5,8 @@
 //! it asks of its [`Peers`].
 //!
 //! - `hello.rs`: contact.
-//! - `write.rs`: an update, steps 1 to 7; of these `spread.rs` is step 4, `void.rs` step 6. `adding.rs`: new books.
+//! - `write.rs`: an update, steps 1 to 7; of these `spread.rs` is step 4, `void.rs` step 6. `together.rs`: several books at once;
+//!   `adding.rs`: new ones.
 //! - `settle.rs`: reading a copy of which too little is known. `catch_up.rs`: settling all, in bulk.
 //! - `receive.rs`: what other catalogs say.
 //! - `round.rs`, `queue.rs`, `copies.rs`: what these have in common.
@@ -23,6 +24,7 @@ mod round;
 pub mod rules;
 mod settle;
 mod spread;
+mod together;
 mod void;
 pub mod write;
 

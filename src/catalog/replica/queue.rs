@@ -28,16 +28,8 @@ impl<P: Peers> Replica<P> {
     /// Waits for one's turn to write this book. Messages from peers never do.
     pub(super) fn turn(&self, id: BookId, until: Duration) -> Result<Turn<'_, P>> {
         let mut inner = self.lock();
-        let desk = inner.desks.entry(id).or_default();
-        let number = desk.next;
-        desk.next += 1;
-        desk.writers.push_back(number);
-        let turn = Turn {
-            replica: self,
-            id,
-            number,
-        };
-        while inner.desks[&id].writers.front() != Some(&number) {
+        let turn = self.stand_in_line(&mut inner, id);
+        while inner.desks[&id].writers.front() != Some(&turn.number) {
             if until <= self.now().monotonic {
                 drop(inner);
                 return Err(Error::Busy("Too many writes of this book at once".into()));
@@ -45,6 +37,27 @@ impl<P: Peers> Replica<P> {
             inner = self.wait(inner, Key::Book(id), until);
         }
         Ok(turn)
+    }
+
+    /// The turn to write this book, if nobody is at it.
+    pub(super) fn turn_at_once(&self, inner: &mut Inner, id: BookId) -> Option<Turn<'_, P>> {
+        let free = inner
+            .desks
+            .get(&id)
+            .is_none_or(|desk| desk.writers.is_empty());
+        free.then(|| self.stand_in_line(inner, id))
+    }
+
+    fn stand_in_line(&self, inner: &mut Inner, id: BookId) -> Turn<'_, P> {
+        let desk = inner.desks.entry(id).or_default();
+        let number = desk.next;
+        desk.next += 1;
+        desk.writers.push_back(number);
+        Turn {
+            replica: self,
+            id,
+            number,
+        }
     }
 
     /// Starts to settle a book; `None` while somebody does.

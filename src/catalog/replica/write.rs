@@ -1,5 +1,6 @@
 //! An update: REPLICATION.md, "Write", steps 1 to 7.
 
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use super::void::voids;
 use super::{Hold, Inner, Replica};
 use crate::book::{Book, BookId, Change, Version};
 use crate::catalog::if_match::IfMatch;
-use crate::catalog::protocol::{Key, Message, Outcome, Peers, Reply, State};
+use crate::catalog::protocol::{Key, Message, Outcome, Peers, Reply, State, Void};
 use crate::error::{Error, Result};
 use crate::orders::Order;
 
@@ -39,14 +40,14 @@ pub struct Updated {
 }
 
 /// A write that has begun: the new copy is here, tentatively.
-struct Begun {
-    old: Arc<Book>,
-    new: Arc<Book>,
-    clears: u64,
+pub(super) struct Begun {
+    pub old: Arc<Book>,
+    pub new: Arc<Book>,
+    pub clears: u64,
 }
 
 /// What step 2 says.
-enum Judged {
+pub(super) enum Judged {
     Begun(Begun),
     Nothing(Updated),
     /// The copy must be settled before this can be said.
@@ -131,7 +132,12 @@ impl<P: Peers> Replica<P> {
     }
 
     /// Steps 2 and 3, in one moment.
-    fn judge(&self, inner: &mut Hold<'_>, id: BookId, update: &Update) -> Result<Judged> {
+    pub(super) fn judge(
+        &self,
+        inner: &mut Hold<'_>,
+        id: BookId,
+        update: &Update,
+    ) -> Result<Judged> {
         let old = inner
             .shelf
             .book(id)
@@ -200,37 +206,70 @@ impl<P: Peers> Replica<P> {
         }
     }
 
-    /// Steps 4 to 7.
     fn finish(self: &Arc<Self>, begun: &Begun, update: &Update) -> Result<Updated> {
         let Begun { old, new, clears } = begun;
-        self.world.wake(Key::Book(new.id));
-        let spread = self.spread(&Load::Books(vec![new.clone()]))?;
-        if !spread.against.is_empty() {
-            self.adopt_best(spread.against, *clears)?;
-            return self.outdone(new, update);
+        let outdone = self.bring_about(std::slice::from_ref(new), *clears, &voids(old, new))?;
+        match outdone.contains(&new.id) {
+            true => self.outdone(new, update),
+            false => Ok(Updated {
+                book: new.clone(),
+                replayed: false,
+            }),
         }
-        if self.lock().shelf.version(new.id) != Some(new.version) {
-            return self.outdone(new, update);
+    }
+
+    /// Steps 4 to 7 for copies that have been here, tentatively, since `clears`. Gives those that were outdone: another copy
+    /// took their place. All others are valid now.
+    ///
+    /// Fails as [`Replica::spread`] and [`Replica::void`] do.
+    pub(super) fn bring_about(
+        self: &Arc<Self>,
+        books: &[Arc<Book>],
+        clears: u64,
+        voids: &[Void],
+    ) -> Result<HashSet<BookId>> {
+        self.wake_for(books);
+        let spread = self.spread(&Load::Books(books.to_vec()))?;
+        let mut outdone = self.adopt_all(spread.against, clears)?;
+        let replaced =
+            |inner: &Inner, book: &Book| inner.shelf.version(book.id) != Some(book.version);
+        {
+            let inner = self.lock();
+            let replaced = books.iter().filter(|book| replaced(&inner, book));
+            outdone.extend(replaced.map(|book| book.id));
         }
-        self.void(&voids(old, new))?;
+        if books.iter().all(|book| outdone.contains(&book.id)) {
+            return Ok(outdone);
+        }
+        self.void(voids)?;
+        let mut brought = Vec::with_capacity(books.len());
         let mut inner = self.lock();
-        if inner.shelf.version(new.id) != Some(new.version) {
-            drop(inner);
-            return self.outdone(new, update);
-        }
-        if !spread.everywhere {
-            inner.shelf.missed_some(new.id, new.version);
-        }
-        if inner.shelf.state(new.id) == State::Tentative && inner.clears == *clears {
-            inner.shelf.set_state(new.id, State::Valid);
+        for book in books {
+            let (id, version) = (book.id, book.version);
+            if replaced(&inner, book) {
+                outdone.insert(id);
+            }
+            if outdone.contains(&id) {
+                continue;
+            }
+            if !spread.everywhere {
+                inner.shelf.missed_some(id, version);
+            }
+            if inner.shelf.state(id) == State::Tentative && inner.clears == clears {
+                inner.shelf.set_state(id, State::Valid);
+            }
+            brought.push((id, version));
         }
         drop(inner);
-        self.world.wake(Key::Book(new.id));
-        self.confirm(vec![(new.id, new.version)]);
-        Ok(Updated {
-            book: new.clone(),
-            replayed: false,
-        })
+        self.wake_for(books);
+        self.confirm(brought);
+        Ok(outdone)
+    }
+
+    fn wake_for(&self, books: &[Arc<Book>]) {
+        books
+            .iter()
+            .for_each(|book| self.world.wake(Key::Book(book.id)));
     }
 
     /// Step 5: another copy took the place of this write's. It may have come true all the same.
@@ -251,6 +290,23 @@ impl<P: Peers> Replica<P> {
             true => Ok(Updated { book, replayed }),
             false => Err(Error::OutOfDate),
         }
+    }
+
+    /// Takes over the best of each book that stands against ours; gives their ids.
+    fn adopt_all(
+        self: &Arc<Self>,
+        against: Vec<(Arc<Book>, State)>,
+        clears: u64,
+    ) -> Result<HashSet<BookId>> {
+        let mut by_book: BTreeMap<BookId, Vec<_>> = BTreeMap::new();
+        for (book, state) in against {
+            by_book.entry(book.id).or_default().push((book, state));
+        }
+        let ids = by_book.keys().copied().collect();
+        for against in by_book.into_values() {
+            self.adopt_best(against, clears)?;
+        }
+        Ok(ids)
     }
 
     /// Takes over the best of the books that stand against ours.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::calendar::Life;
-use super::world::{BOOK, World};
+use super::world::World;
 use crate::catalog::protocol::State;
 
 /// Faults one after another. A task.
@@ -97,10 +97,12 @@ fn may_fail(world: &World, node: usize) -> bool {
 fn stays(world: &World, node: usize) -> bool {
     world.baton.runs(node) && {
         let replica = world.replica(node);
-        let valid = replica
-            .peek(BOOK)
-            .is_some_and(|(_, state, _)| state == State::Valid);
-        valid && replica.health().lease
+        let valid = |id| {
+            replica
+                .peek(id)
+                .is_some_and(|(_, state, _)| state == State::Valid)
+        };
+        world.setting.stock.iter().all(|book| valid(book.id)) && replica.health().lease
     }
 }
 

@@ -4,11 +4,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::net::{Call, Heard};
-use super::world::{BOOK, World};
+use super::seat::Seat;
+use super::world::{BOOK, OTHER, World};
 use crate::book::Change;
 use crate::catalog::if_match::IfMatch;
-use crate::catalog::replica::Read;
 use crate::catalog::replica::write::{Update, Updated};
+use crate::catalog::replica::{Read, Replica};
 use crate::error::Error;
 use crate::history::{Operation, What};
 use crate::orders::{Order, OrderId};
@@ -155,7 +156,7 @@ fn buy_at(world: &Arc<World>, order: &Order, catalog: usize) -> Sale {
         };
         match write(world, catalog, update) {
             Some(Ok(_)) => return Sale::Bought,
-            Some(Err(Error::OutOfDate | Error::Changed)) => {
+            Some(Err(Error::OutOfDate | Error::Changed | Error::Busy(_))) => {
                 world.baton.pause(world.between(0.1, 10.0))
             }
             _ => return Sale::Unsure,
@@ -245,11 +246,16 @@ pub fn write(world: &Arc<World>, catalog: usize, update: Update) -> Option<Resul
             .collect::<Vec<_>>()
     );
     let call = customers_call(catalog, ORDER, what);
+    let together = world.chance(world.setting.together);
     let work = move |world: &Arc<World>| {
         let replica = world.replica(catalog);
-        let updated = replica.update(BOOK, &update);
+        let life = replica.world.life;
+        let updated = match together {
+            true => update_both(world, &replica, &update),
+            false => replica.update(BOOK, &update),
+        };
         if let Ok(updated) = &updated {
-            world.acknowledged(replica.world.life, BOOK, updated.book.version);
+            world.acknowledged(life, BOOK, updated.book.version);
         }
         updated
     };
@@ -264,6 +270,29 @@ pub fn write(world: &Arc<World>, catalog: usize, update: Update) -> Option<Resul
         Heard::Answer(updated) => Some(updated),
         _ => None,
     }
+}
+
+/// The same with a change of another book beside it.
+fn update_both(
+    world: &Arc<World>,
+    replica: &Arc<Replica<Seat>>,
+    update: &Update,
+) -> Result<Updated, Error> {
+    let price = world.baton.draw(|rng| f64::from(rng.u8(..)));
+    let change = Change {
+        price: Some(price),
+        ..Change::default()
+    };
+    let other = Update {
+        change,
+        ..Update::default()
+    };
+    let mut outcomes = replica.update_together(&[(BOOK, update.clone()), (OTHER, other)]);
+    if let Some(Ok(updated)) = outcomes.pop() {
+        world.acknowledged(replica.world.life, OTHER, updated.book.version);
+        world.inside().others_changed += 1;
+    }
+    outcomes.pop().expect("there are two outcomes")
 }
 
 fn customers_call(to: usize, limit: u64, what: String) -> Call {

@@ -4,7 +4,7 @@ use crate::book::{Book, Version};
 use crate::catalog::replica::rules::Rules;
 use crate::orders::Orders;
 
-use super::world::BOOK;
+use super::world::{BOOK, OTHER};
 
 /// The numbers of the model's `KEY=VALUE`, as probabilities where nothing else is said.
 #[derive(Clone)]
@@ -39,6 +39,8 @@ pub struct Setting {
     pub updates: f64,
     /// The same order sent twice at once.
     pub twins: f64,
+    /// Changes that travel together with one of another book.
+    pub together: f64,
     /// The net is cut for a while.
     pub partition: bool,
     /// Everything fails at once.
@@ -77,6 +79,7 @@ impl Setting {
             shuffle: 0.0,
             updates: 0.0,
             twins: 0.0,
+            together: 0.0,
             partition: false,
             total: false,
             think: 400.0,
@@ -109,6 +112,8 @@ impl Setting {
             updates: some(rng, 0.2),
             twins: some(rng, 0.2),
             think: *rng.choice(&[20.0, 100.0, 400.0]).expect("there are some"),
+            together: some(rng, 1.0),
+            stock: vec![book(copies), other_book()],
             ..Setting::healthy(catalogs, copies)
         }
     }
@@ -135,5 +140,15 @@ pub fn book(quantity: u32) -> Book {
         came_true: false,
         apart: None,
         orders: Orders::default(),
+    }
+}
+
+/// A book that is only changed together with the other one.
+fn other_book() -> Book {
+    Book {
+        id: OTHER,
+        title: "Xen and the Art of Surviving Graduate School".into(),
+        topic: "Graduate School".into(),
+        ..book(10)
     }
 }

@@ -19,6 +19,9 @@ use crate::contact::{Time, Timing};
 /// The one book of most simulations.
 pub const BOOK: BookId = BookId(2);
 
+/// The one that is changed together with it.
+pub const OTHER: BookId = BookId(3);
+
 /// How long a catalog's message may take; hello has its own limit.
 pub const WHOLE: Micros = 1_000_000;
 
@@ -35,6 +38,8 @@ pub struct Inside {
     pub front_ends: Vec<Arc<FrontEnd>>,
     /// While the net is cut: which side each server is on.
     pub sides: Option<Vec<bool>>,
+    /// Acknowledged changes of the other book.
+    pub others_changed: u64,
     /// From here on nothing is lost, late or slow.
     pub calm: bool,
     /// Exchanges whose server has not answered: what to do when it crashes.
@@ -73,6 +78,7 @@ impl World {
             catalogs: (0..setting.catalogs).map(catalog).collect(),
             front_ends: (0..setting.front_ends).map(|_| Arc::default()).collect(),
             sides: None,
+            others_changed: 0,
             calm: false,
             pending: BTreeMap::new(),
             count: 0,
