@@ -49,10 +49,12 @@ pub mod address;
 pub mod book;
 pub mod ending;
 pub mod error;
+pub mod gathering;
 pub mod judge;
 pub mod log;
 pub mod metrics;
 pub mod orders;
+pub mod slots;
 pub mod till;
 
 pub mod config;

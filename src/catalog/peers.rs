@@ -19,7 +19,7 @@ const BELLS: usize = 256;
 /// The world around a catalog's replica.
 pub struct HttpPeers {
     origin: Instant,
-    store: Store,
+    pub store: Store,
     peers: Vec<PeerPost>,
     front_ends: Vec<FrontEndPost>,
     bells: Vec<Bell>,

@@ -1,8 +1,9 @@
 //! Saving: what was acknowledged is in the files, whatever else happens.
 
+use std::collections::BTreeMap;
 use std::os::unix::fs::symlink;
 use std::path::Path;
-use std::sync::mpsc;
+use std::sync::{Mutex, mpsc};
 use std::thread;
 
 use super::*;
@@ -133,10 +134,10 @@ fn every_save_that_was_acknowledged_is_in_the_file() {
 }
 
 #[test]
-fn a_file_that_waits_does_not_hold_up_another() {
+fn those_who_wait_for_a_commit_share_the_next_one() {
     let place = Place::new();
     let (store, _) = place.open().unwrap();
-    let memory = Memory::many(200);
+    let memory = Memory::many(300);
     let (go, may_go) = mpsc::channel::<()>();
     let (begun, has_begun) = mpsc::channel();
     let gate = Mutex::new((begun, may_go));
@@ -147,13 +148,30 @@ fn a_file_that_waits_does_not_hold_up_another() {
         gate.1.recv().unwrap();
         slow_memory.read(first, last)
     });
+    let reads: Arc<Mutex<BTreeMap<u64, usize>>> = Arc::default();
+    let (counted, counting_memory) = (reads.clone(), memory.clone());
+    let counting: Reader = Arc::new(move |first, last| {
+        *counted.lock().unwrap().entry(first.0).or_default() += 1;
+        counting_memory.read(first, last)
+    });
     thread::scope(|scope| {
         let slow = scope.spawn(|| store.save(&[BookId(5)], &slowly));
         has_begun.recv().unwrap();
-        memory.save(&store, &[105]).unwrap();
+        let (store, counting) = (&store, &counting);
+        let waiting: Vec<_> = (0..12)
+            .map(|n| scope.spawn(move || store.save(&[BookId(n * 25)], counting)))
+            .collect();
+        store.0.wait_for_company(12);
         go.send(()).unwrap();
         slow.join().unwrap().unwrap();
+        for one in waiting {
+            one.join().unwrap().unwrap();
+        }
     });
+    let once_each = BTreeMap::from([(0, 1), (100, 1), (200, 1)]);
+    assert_eq!(*reads.lock().unwrap(), once_each);
+    drop(store);
+    assert_eq!(place.books(), memory.all());
 }
 
 #[test]
@@ -196,4 +214,23 @@ fn one_of_several_files_that_cannot_be_saved_fails_the_save() {
     symlink("/dev/full", place.0.join("books-0000100-0000199.json.tmp")).unwrap();
     let refused = Memory::many(300).save(&store, &[1, 101, 201]).unwrap_err();
     assert!(refused.contains("books-0000100-0000199.json"), "{refused}");
+}
+
+#[test]
+fn a_file_that_cannot_be_saved_does_not_fail_who_asked_for_another() {
+    let place = Place::new();
+    let (store, _) = place.open().unwrap();
+    let memory = Memory::many(200);
+    symlink("/dev/full", place.temporary()).unwrap();
+    thread::scope(|scope| {
+        let (memory, store) = (&memory, &store);
+        let save = |id| memory.save(store, &[id]).is_err();
+        let saves: Vec<_> = (0..16)
+            .map(|n| scope.spawn(move || (n, save(n % 2 * 100))))
+            .collect();
+        for save in saves {
+            let (n, failed) = save.join().unwrap();
+            assert_eq!(failed, n % 2 == 0);
+        }
+    });
 }

@@ -10,22 +10,17 @@ use std::time::{Duration, Instant};
 /// waiting for that one a while, even if others are free. Under load fewer are busy then, each for more.
 pub struct Slots {
     count: usize,
-    /// While so many are taken, the next ones wait for `hold`.
+    /// While so many are taken, the next ones are held.
     enough: usize,
-    hold: Duration,
     line: Mutex<Line>,
 }
 
 #[derive(Default)]
 struct Line {
     taken: usize,
-    waiting: VecDeque<Waiter>,
-}
-
-#[derive(Clone)]
-struct Waiter {
-    held_until: Instant,
-    bell: Arc<Condvar>,
+    /// When a slot was last taken.
+    last: Option<Instant>,
+    waiting: VecDeque<Arc<Condvar>>,
 }
 
 /// One of the slots, until this is dropped.
@@ -33,55 +28,50 @@ pub struct Slot<'a>(&'a Slots);
 
 impl Slots {
     pub fn new(count: usize) -> Slots {
-        Slots::gathering(count, count, Duration::ZERO)
+        Slots::gathering(count, count)
     }
 
-    /// As [`Slots::new`]; but while `enough` slots are taken, who wants another waits for `hold`.
-    pub fn gathering(count: usize, enough: usize, hold: Duration) -> Slots {
+    /// As [`Slots::new`]; but while `enough` slots are taken, who wants another is held for a while.
+    pub fn gathering(count: usize, enough: usize) -> Slots {
         Slots {
             count,
             enough,
-            hold,
             line: Mutex::default(),
         }
     }
 
-    /// Waits for a slot.
-    pub fn take(&self) -> Slot<'_> {
+    /// How many are taken.
+    pub fn taken(&self) -> usize {
+        self.lock().taken
+    }
+
+    /// Waits for a slot: for one of those that are enough; or for any, once none has been taken for as long as `hold`.
+    pub fn take(&self, hold: Duration) -> Slot<'_> {
         let mut line = self.lock();
         if line.taken < self.enough && line.waiting.is_empty() {
-            line.taken += 1;
+            line.take();
             return Slot(self);
         }
-        let me = Waiter {
-            held_until: Instant::now() + self.hold,
-            bell: Arc::default(),
-        };
-        line.waiting.push_back(me.clone());
-        while !(line.is_first(&me) && self.is_free_for(&me, &line)) {
-            let held = me.held_until.saturating_duration_since(Instant::now());
-            line = match held.is_zero() {
-                true => me.bell.wait(line).expect(NEVER_POISONED),
-                false => me.bell.wait_timeout(line, held).expect(NEVER_POISONED).0,
+        let bell = Arc::<Condvar>::default();
+        line.waiting.push_back(bell.clone());
+        loop {
+            let first = Arc::ptr_eq(&line.waiting[0], &bell);
+            let held = line
+                .last
+                .map_or(Duration::ZERO, |last| hold.saturating_sub(last.elapsed()));
+            let full = line.taken == self.count;
+            if first && (line.taken < self.enough || !full && held.is_zero()) {
+                break;
+            }
+            line = match first && !full {
+                true => bell.wait_timeout(line, held).expect(NEVER_POISONED).0,
+                false => bell.wait(line).expect(NEVER_POISONED),
             };
         }
         line.waiting.pop_front();
-        line.taken += 1;
-        self.call(&line);
+        line.take();
+        line.call_first();
         Slot(self)
-    }
-
-    /// Wakes the first of the line if it is their turn. If it is not, it will be when they have been held for long enough,
-    /// or when a slot is given back.
-    fn call(&self, line: &Line) {
-        let first = line.waiting.front();
-        if let Some(first) = first.filter(|first| self.is_free_for(first, line)) {
-            first.bell.notify_one();
-        }
-    }
-
-    fn is_free_for(&self, waiter: &Waiter, line: &Line) -> bool {
-        line.taken < self.enough || line.taken < self.count && waiter.held_until <= Instant::now()
     }
 
     fn lock(&self) -> MutexGuard<'_, Line> {
@@ -90,9 +80,16 @@ impl Slots {
 }
 
 impl Line {
-    fn is_first(&self, waiter: &Waiter) -> bool {
-        let first = self.waiting.front();
-        first.is_some_and(|first| Arc::ptr_eq(&first.bell, &waiter.bell))
+    fn take(&mut self) {
+        self.taken += 1;
+        self.last = Some(Instant::now());
+    }
+
+    /// Who is first in line looks whether it is their turn.
+    fn call_first(&self) {
+        if let Some(bell) = self.waiting.front() {
+            bell.notify_one();
+        }
     }
 }
 
@@ -100,7 +97,7 @@ impl Drop for Slot<'_> {
     fn drop(&mut self) {
         let mut line = self.0.lock();
         line.taken -= 1;
-        self.0.call(&line);
+        line.call_first();
     }
 }
 
@@ -114,13 +111,16 @@ mod tests {
 
     use super::*;
 
-    fn check_never_more_than(most: usize, slots: Slots) {
+    const LONG: Duration = Duration::from_secs(100);
+    const SHORT: Duration = Duration::from_micros(10);
+
+    fn check_never_more_than(most: usize, slots: Slots, hold: Duration) {
         let (running, seen) = (AtomicUsize::new(0), AtomicUsize::new(0));
         thread::scope(|scope| {
             for _ in 0..8 {
                 scope.spawn(|| {
                     for _ in 0..200 {
-                        let _slot = slots.take();
+                        let _slot = slots.take(hold);
                         seen.fetch_max(running.fetch_add(1, SeqCst) + 1, SeqCst);
                         thread::yield_now();
                         running.fetch_sub(1, SeqCst);
@@ -134,47 +134,47 @@ mod tests {
 
     #[test]
     fn no_more_slots_are_taken_than_there_are() {
-        check_never_more_than(2, Slots::new(2));
-        check_never_more_than(1, Slots::gathering(8, 1, Duration::from_secs(100)));
-        check_never_more_than(3, Slots::gathering(3, 1, Duration::from_micros(10)));
+        check_never_more_than(2, Slots::new(2), SHORT);
+        check_never_more_than(1, Slots::gathering(8, 1), LONG);
+        check_never_more_than(3, Slots::gathering(3, 1), SHORT);
     }
 
     #[test]
     fn who_was_held_for_long_enough_goes_beside_the_others() {
         let hold = Duration::from_millis(20);
-        let slots = Slots::gathering(2, 1, hold);
-        let _first = slots.take();
+        let slots = Slots::gathering(2, 1);
+        let _first = slots.take(hold);
         let began = Instant::now();
-        let _second = slots.take();
+        let _second = slots.take(hold);
         assert!(hold <= began.elapsed());
     }
 
     #[test]
     fn who_is_held_goes_on_once_enough_is_free() {
-        let slots = Slots::gathering(2, 1, Duration::from_secs(100));
+        let slots = Slots::gathering(2, 1);
         let began = Instant::now();
         thread::scope(|scope| {
-            let first = slots.take();
-            let second = scope.spawn(|| drop(slots.take()));
+            let first = slots.take(LONG);
+            let second = scope.spawn(|| drop(slots.take(LONG)));
             while slots.lock().waiting.is_empty() {
                 thread::yield_now();
             }
             drop(first);
             second.join().unwrap();
         });
-        assert!(began.elapsed() < Duration::from_secs(50));
+        assert!(began.elapsed() < LONG / 2);
     }
 
     #[test]
     fn first_come_first_served() {
-        let slots = Slots::gathering(3, 1, Duration::from_micros(10));
+        let slots = Slots::gathering(3, 1);
         let (serve, served) = mpsc::channel();
-        let all: Vec<Slot> = (0..3).map(|_| slots.take()).collect();
+        let all: Vec<Slot> = (0..3).map(|_| slots.take(SHORT)).collect();
         thread::scope(|scope| {
             for n in 0..5 {
                 let (slots, serve) = (&slots, serve.clone());
                 scope.spawn(move || {
-                    let _slot = slots.take();
+                    let _slot = slots.take(SHORT);
                     // Before the slot goes on to the next.
                     serve.send(n).unwrap();
                 });
