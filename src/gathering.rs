@@ -1,8 +1,7 @@
 //! Questions that travel together: whoever asks while others wait for their answer finds company meanwhile.
 //!
-//! It is the combining of [`crate::order::buy`] once more, for questions about different things: the first of a company asks
-//! for all of it, on its own thread, so that no thread is needed beside those who ask, and somebody who is alone asks at once
-//! and as directly as without this.
+//! It is combining (Hendler, Incze, Shavit and Tzafrir, SPAA 2010): the first of a company asks for all of it, on its own
+//! thread, so that no thread is needed beside those who ask, and somebody who is alone asks at once, as if this were not here.
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};

@@ -21,6 +21,9 @@ pub const NEW_BOOKS_MAX: usize = 1000;
 /// More orders in one `PUT /update` are refused.
 pub const ORDERS_MAX: usize = 64;
 
+/// More entries in one `PUT /together/…` are refused.
+pub const TOGETHER_MAX: usize = 64;
+
 /// A book that is to be added.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct NewBook {
@@ -58,6 +61,86 @@ pub fn change(body: &[u8]) -> Result<(Change, Option<Vec<Order>>)> {
     };
     let orders = fields.take("orders").map(orders).transpose()?;
     Ok((change, orders))
+}
+
+/// One entry of `PUT /together/query`: a book, and the orders that are shown with it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Query {
+    pub id: BookId,
+    pub orders: Vec<Order>,
+}
+
+/// One entry of `PUT /together/update`: what stands in path, `If-Match` and body of a `PUT /update/<id>` that sells.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sale {
+    pub id: BookId,
+    pub if_match: String,
+    pub quantity: u32,
+    pub orders: Vec<Order>,
+}
+
+/// One entry of `PUT /together/buy`: a customer who wants a copy.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Wanted {
+    pub id: BookId,
+    pub order: Order,
+    /// The id of the customer's request.
+    pub request: Arc<str>,
+}
+
+/// Reads the body of `PUT /together/buy`: a list of up to [`TOGETHER_MAX`] customers.
+///
+/// Fails with `BadRequest` or `Invalid`.
+pub fn wanted(body: &[u8]) -> Result<Vec<Wanted>> {
+    let wanted = |value| {
+        let mut fields = Fields::new(value, &["id", "order", "request"])?;
+        Ok(Wanted {
+            id: id(fields.need("id"))?,
+            order: order("order", &fields.need("order"))?,
+            request: text("request")(fields.need("request"))?,
+        })
+    };
+    entries(body)?.into_iter().map(wanted).collect()
+}
+
+/// Reads the body of `PUT /together/query`: a list of up to [`TOGETHER_MAX`] books with their orders.
+///
+/// Fails with `BadRequest` or `Invalid`.
+pub fn queries(body: &[u8]) -> Result<Vec<Query>> {
+    let query = |value| {
+        let mut fields = Fields::new(value, &["id", "orders"])?;
+        Ok(Query {
+            id: id(fields.need("id"))?,
+            orders: orders(fields.need("orders"))?,
+        })
+    };
+    entries(body)?.into_iter().map(query).collect()
+}
+
+/// Reads the body of `PUT /together/update`: a list of up to [`TOGETHER_MAX`] sales.
+///
+/// Fails with `BadRequest` or `Invalid`. Whether `if_match` names a version is not judged here.
+pub fn sales(body: &[u8]) -> Result<Vec<Sale>> {
+    let sale = |value| {
+        let mut fields = Fields::new(value, &["id", "if_match", "quantity", "orders"])?;
+        Ok(Sale {
+            id: id(fields.need("id"))?,
+            if_match: if_match(fields.need("if_match"))?,
+            quantity: quantity(fields.need("quantity"))?,
+            orders: orders(fields.need("orders"))?,
+        })
+    };
+    entries(body)?.into_iter().map(sale).collect()
+}
+
+fn entries(body: &[u8]) -> Result<Vec<Json>> {
+    match json::read(body)? {
+        Json::List(list) if (1..=TOGETHER_MAX).contains(&list.len()) => Ok(list),
+        other => {
+            let may = format!("a list of 1 to {TOGETHER_MAX} entries");
+            Err(wrong("The body", &other, &may))
+        }
+    }
 }
 
 /// Reads the body of `POST /add`: one book, or a list of up to [`NEW_BOOKS_MAX`].
@@ -185,6 +268,13 @@ fn id(value: Json) -> Result<BookId> {
     }
 }
 
+fn if_match(value: Json) -> Result<String> {
+    match value {
+        Json::Text(text) => Ok(text),
+        other => Err(wrong("if_match", &other, r#"a text such as "\"3-12345\"""#)),
+    }
+}
+
 fn orders(value: Json) -> Result<Vec<Order>> {
     let list = match value {
         Json::List(list) if (1..=ORDERS_MAX).contains(&list.len()) => list,
@@ -193,7 +283,10 @@ fn orders(value: Json) -> Result<Vec<Order>> {
             return Err(wrong("orders", &value, &may));
         }
     };
-    let orders: Vec<Order> = list.iter().map(order).collect::<Result<_>>()?;
+    let orders: Vec<Order> = list
+        .iter()
+        .map(|entry| order("An entry of orders", entry))
+        .collect::<Result<_>>()?;
     // One order takes one copy: twice in a list it would take two.
     let ids: HashSet<_> = orders.iter().map(|order| order.id).collect();
     let keys: Vec<_> = orders
@@ -207,13 +300,13 @@ fn orders(value: Json) -> Result<Vec<Order>> {
     Ok(orders)
 }
 
-fn order(value: &Json) -> Result<Order> {
+fn order(name: &str, value: &Json) -> Result<Order> {
     let parsed = match value {
         Json::Text(text) => Order::parse_with_key(text),
         _ => None,
     };
     let may = "a text such as \"7.5; open=3\" or \"7.5; open=3; key=abc\"";
-    parsed.ok_or_else(|| wrong("An entry of orders", value, may))
+    parsed.ok_or_else(|| wrong(name, value, may))
 }
 
 #[cfg(test)]

@@ -17,9 +17,11 @@
 //!
 //! 1. [`front_end`]: the request is received by [`http::server`], matched in `front_end/routes.rs`, and given an order id
 //!    by the [`till`]. `front_end/turns.rs` says which order server is next; whatever fails, the next one is tried with
-//!    the same id, so one click sells one copy.
+//!    the same id, so one click sells one copy. Customers who come at the same moment go there in one request
+//!    ([`gathering`]), each with the own order and the own answer.
 //! 2. [`order`]: customers of one book stand in line. The first reads the book from the catalog and takes copies for all
-//!    who wait, with one conditional update that carries all their order ids.
+//!    who wait, with one conditional update that carries all their order ids. A crowd that came in one request needs one
+//!    read and one update for all of its books.
 //! 3. [`catalog`]: the update becomes a new, tentative copy here and at every live catalog, on disk; the front-ends
 //!    forget the old one; then it is valid, and the answer goes back. [`catalog::replica`] is this agreement, without
 //!    HTTP in it.

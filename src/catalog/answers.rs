@@ -33,7 +33,7 @@ pub struct Whole<'a> {
 
 /// The answer to an update.
 #[derive(Serialize)]
-struct Values<'a> {
+pub struct Values<'a> {
     price: f64,
     quantity: u32,
     title: &'a str,
@@ -51,10 +51,23 @@ pub fn whole(book: &Book) -> Whole<'_> {
     }
 }
 
+pub fn values(book: &Book) -> Values<'_> {
+    Values {
+        price: book.price,
+        quantity: book.quantity,
+        title: &book.title,
+        topic: &book.topic,
+    }
+}
+
+pub fn etag(book: &Book) -> String {
+    format!("\"{}\"", book.version)
+}
+
 /// A book for whoever may buy it, with its version, and which of the orders that were shown have their copies.
 pub fn item(read: &Read) -> Response {
     let Read { book, applied } = read;
-    let response = Response::json(200, &book.offer()).with("ETag", format!("\"{}\"", book.version));
+    let response = Response::json(200, &book.offer()).with("ETag", etag(book));
     if applied.is_empty() {
         return response;
     }
@@ -66,15 +79,7 @@ pub fn item(read: &Read) -> Response {
 
 pub fn updated(updated: &Updated) -> Response {
     let Updated { book, replayed } = updated;
-    let (price, quantity) = (book.price, book.quantity);
-    let values = Values {
-        price,
-        quantity,
-        title: &book.title,
-        topic: &book.topic,
-    };
-    let etag = format!("\"{}\"", book.version);
-    let response = Response::json(200, &values).with("ETag", etag);
+    let response = Response::json(200, &values(book)).with("ETag", etag(book));
     if *replayed {
         response.with("Idempotent-Replayed", "true")
     } else {

@@ -32,6 +32,7 @@ pub mod shelf;
 mod sim;
 pub mod store;
 pub mod tally;
+pub mod together;
 pub mod topics;
 pub mod wire;
 

@@ -7,15 +7,15 @@
 //! | `GET /query/item/<id>` with `Bazar-Order: <start>.<count>; open=<count>`, one header an order, up to 64; each may end in `; key=<customer's key>` | as without; `Bazar-Applied: <start>.<count>, …` names those that have their copies already, and `Idempotent-Replayed: true` says that there are some |
 //! | `PUT /update/<id>` with `Bazar-Order` and perhaps `Idempotency-Key` | the order is stored with the change; if it was before, nothing changes: 200 and `Idempotent-Replayed: true` |
 //! | `PUT /update/<id>` with `If-Match` and `{"quantity":q-k,"orders":["<start>.<count>; open=<count>; key=<key>", …]}` | one change for k orders, all of them or none. 409 `{"message","applied":[…]}`: these have their copies already; 409 `{"message","closed":[…]}`: these nobody waits for any more |
+//! | `PUT /together/query` with `[{"id","orders":["<start>.<count>; open=<count>; key=<key>", …]}, …]`, up to 64 | 200 and `[{"status","etag","applied","body"}, …]`: each as `GET /query/item/<id>` says it, or status 503: ask for this one alone |
+//! | `PUT /together/update` with `[{"id","if_match","quantity","orders"}, …]`, up to 64 | 200 and `[{"status","replayed","body"}, …]`: each as `PUT /update/<id>` says it, or status 503: nothing changed, ask for this one alone |
 //! | `GET /query/topic/<text>?limit=n&after=<id>` | at most n books, those after that id |
 //! | `POST /add` with `{"title","topic","quantity","price"}`, perhaps `"id"` | 201, `Location`, the whole book; 409 when the id is in use |
 //! | `POST /add` with a list of up to 1,000 of those | 200 and `[{"status","body"}, …]`, each added by itself |
 
 use serde_json::{Value, json};
 
-use super::answers;
-use super::wire;
-use super::{Catalog, tally};
+use super::{Catalog, answers, tally, together, wire};
 use crate::book::BookId;
 use crate::catalog::if_match::IfMatch;
 use crate::catalog::replica::write::Update;
@@ -44,6 +44,9 @@ impl Catalog {
             (_, ["add"]) => Err(Error::MethodNotAllowed("POST")),
             (Get, ["dump", ""]) => Ok(answers::dump(self)),
             (_, ["dump", ""]) => Err(Error::MethodNotAllowed("GET, HEAD")),
+            (Put, ["together", "query"]) => together::query(self, request),
+            (Put, ["together", "update"]) => together::update(self, request),
+            (_, ["together", "query" | "update"]) => Err(Error::MethodNotAllowed("PUT")),
             (Put, ["rep", kind]) => self.receive(kind, None, request),
             (Put, ["rep", kind, id]) => self.receive(kind, Some(id), request),
             (_, ["rep", kind] | ["rep", kind, _]) if wire::KINDS.contains(kind) => {
@@ -140,7 +143,7 @@ impl Service for Catalog {
         match request.path().as_slice() {
             ["rep", "get", ..] => Lane::Asks,
             ["rep", "update" | "claim", ..] => Lane::Writes,
-            ["rep", "hello" | "check" | "confirm", ..] => Lane::Here,
+            ["rep", "hello" | "check" | "confirm", ..] | ["together", "query"] => Lane::Here,
             // Long ones: not on the thread that receives.
             ["rep", "page" | "fetch", ..] => Lane::Writes,
             _ => Lane::Customers,
@@ -171,6 +174,8 @@ impl Service for Catalog {
             ["query", "item", _] => "/query/item/<id>",
             ["query", "topic", _] => "/query/topic/<text>",
             ["update", _] => "/update/<id>",
+            ["together", "query"] => "/together/query",
+            ["together", "update"] => "/together/update",
             ["add"] => "/add",
             ["dump", ""] => "/dump/",
             ["rep", "hello", ..] => "/rep/hello",

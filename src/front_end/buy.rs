@@ -1,93 +1,145 @@
 //! Buying: the order servers in turn, with one order id for all of them.
 //!
 //! Whatever failed, the next may be asked: the id sees to it that one click sells one copy (REPLICATION.md, "Orders"). A
-//! buy is never shared with another, and its 504 says whether a copy may have been sold: `Bazar-Outcome`.
+//! buy is never shared with another, even when it travels with others ([`crate::front_end::company`]); and its 504 says
+//! whether a copy may have been sold: `Bazar-Outcome`.
 
 use crate::book::BookId;
 use crate::error::{Error, Result};
 use crate::front_end::FrontEnd;
-use crate::http::client::Answer;
+use crate::front_end::company::{Buying, may_join};
+use crate::http::client::Failure;
 use crate::http::{Request, Response};
 use crate::log;
-use crate::orders::Order;
 use crate::watch::Watch;
 
 const UNREACHABLE: &str = "Could not connect to a server to buy";
 
+/// What of an order server's head the customer hears.
+const PASSED_ON: [&str; 3] = ["Idempotent-Replayed", "Retry-After", "Bazar-Outcome"];
+
 /// What came of asking one order server.
-enum Tried {
+pub enum Tried {
     /// It knows.
     Answered(Response),
     /// It does not; whether it may have sold a copy all the same.
     NotReached { unknown: bool },
 }
 
+/// What an order server says of a buy.
+pub struct Said {
+    pub status: u16,
+    pub body: Vec<u8>,
+    /// Of [`PASSED_ON`], those that are there.
+    headers: Vec<(&'static str, String)>,
+}
+
 impl FrontEnd {
     /// Sells one copy. Fails with 400 when the customer's key is malformed.
     pub fn buy(&self, id: BookId, request: &Request) -> Result<Response> {
         let slip = self.till.slip(request.key()?);
-        let mut unknown = false;
+        let buying = Buying {
+            id,
+            order: slip.order.clone(),
+            request: request.id.clone(),
+        };
+        let tried = match may_join(id) {
+            true => self
+                .companies
+                .ask(buying.clone(), |company| (self.buy_together(&company), ())),
+            false => Tried::NotReached { unknown: false },
+        };
+        Ok(match tried {
+            Tried::Answered(response) => response,
+            Tried::NotReached { unknown } => self.buy_alone(&buying, unknown),
+        })
+    }
+
+    /// Tries the order servers in turn. `unknown`: somebody who was asked before may have sold a copy.
+    pub(super) fn buy_alone(&self, buying: &Buying, mut unknown: bool) -> Response {
         for (_, server) in self.orders.tries() {
-            match self.ask_to_buy(server, id, &slip.order, request) {
-                Tried::Answered(response) => return Ok(with_outcome(response, unknown)),
+            match self.ask_to_buy(server, buying) {
+                Tried::Answered(response) => return with_outcome(response, unknown),
                 Tried::NotReached { unknown: this } => unknown |= this,
             }
         }
         self.tally.sale_failed(unknown);
         let error = Error::Unreachable(UNREACHABLE.into());
-        Ok(with_outcome(Response::from(error), unknown))
+        with_outcome(Response::from(error), unknown)
     }
 
-    fn ask_to_buy(&self, server: &Watch, id: BookId, order: &Order, request: &Request) -> Tried {
+    fn ask_to_buy(&self, server: &Watch, buying: &Buying) -> Tried {
+        let Buying { id, order, request } = buying;
         let url = format!("{}/buy/{id}", server.address);
         let header = order.header();
-        let mut headers = vec![("X-Request-Id", &*request.id), ("Bazar-Order", &header)];
+        let mut headers = vec![("X-Request-Id", &**request), ("Bazar-Order", &header)];
         headers.extend(order.key.as_deref().map(|key| ("Idempotency-Key", key)));
         match self.buys.put(&url, &headers, b"") {
-            Ok(answer) if knows(answer.status) => {
-                self.tally.sale(&answer);
-                Tried::Answered(passed_on(&answer))
-            }
-            Ok(answer) => {
-                let unknown = answer.status == 500 || may_have_happened(&answer);
-                log::debug(
-                    "an order server could not sell",
-                    &[("peer", &server.address), ("status", &answer.status)],
-                );
-                server.found(false);
-                Tried::NotReached { unknown }
+            Ok(mut answer) => {
+                let body = std::mem::take(&mut answer.body);
+                let said = Said::new(answer.status, body, |name| answer.header(name));
+                self.weigh(server, said)
             }
             Err(failure) => {
                 let unknown = !failure.definite();
-                log::debug(
-                    "an order server is not reached",
-                    &[("why", &Error::from(failure))],
-                );
-                server.found(false);
+                not_reached(server, failure);
                 Tried::NotReached { unknown }
             }
         }
     }
+
+    /// What an order server's word means for the customer.
+    pub(super) fn weigh(&self, server: &Watch, said: Said) -> Tried {
+        if knows(said.status) {
+            self.tally.sale(&said);
+            return Tried::Answered(said.response());
+        }
+        let fields: [log::Field; 2] = [("peer", &server.address), ("status", &said.status)];
+        log::debug("an order server could not sell", &fields);
+        server.found(false);
+        let unknown = said.status == 500 || said.header("Bazar-Outcome") == Some("unknown");
+        Tried::NotReached { unknown }
+    }
+}
+
+impl Said {
+    /// `header` gives the value of a header of that name.
+    pub fn new<'a>(status: u16, body: Vec<u8>, header: impl Fn(&str) -> Option<&'a str>) -> Said {
+        let passed_on = |name: &&'static str| Some((*name, header(name)?.to_string()));
+        let headers = PASSED_ON.iter().filter_map(passed_on).collect();
+        Said {
+            status,
+            body,
+            headers,
+        }
+    }
+
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let header = self.headers.iter().find(|(known, _)| *known == name);
+        header.map(|(_, value)| value.as_str())
+    }
+
+    fn response(self) -> Response {
+        let response = Response::bytes(self.status, self.body);
+        let headers = self.headers.into_iter();
+        headers.fold(response, |response, (name, value)| {
+            response.with(name, value)
+        })
+    }
+}
+
+pub(super) fn not_reached(server: &Watch, failure: Failure) {
+    log::debug(
+        "an order server is not reached",
+        &[("why", &Error::from(failure))],
+    );
+    server.found(false);
 }
 
 /// Whether an answer of that status is the customer's. A 504 says that its catalog is not reached, a 401 that the tokens
 /// differ: another order server may do better.
 fn knows(status: u16) -> bool {
     !matches!(status, 401 | 500 | 504)
-}
-
-fn may_have_happened(answer: &Answer) -> bool {
-    answer.header("Bazar-Outcome") == Some("unknown")
-}
-
-fn passed_on(answer: &Answer) -> Response {
-    let mut response = Response::bytes(answer.status, answer.body.clone());
-    for name in ["Idempotent-Replayed", "Retry-After", "Bazar-Outcome"] {
-        if let Some(value) = answer.header(name) {
-            response = response.with(name, value.to_string());
-        }
-    }
-    response
 }
 
 /// A 5xx says whether a copy may have been sold; `unknown`: by somebody who was asked before.

@@ -3,13 +3,14 @@
 //!
 //! A request enters at [`routes`]. A lookup or a search goes through [`fetch`]: from [`memory`], which holds the two
 //! [`cache`]s and the contact with the catalogs ([`hello`]), or from a catalog in [`turns`]. A buy goes through [`buy`]
-//! to an order server in turn, and is never kept or shared.
+//! to an order server in turn, perhaps in [`company`], and is never kept or shared.
 //!
 //! What is kept is as good as asking: a catalog acknowledges no change before every front-end in contact has forgotten
 //! what the change makes old, and a front-end that is out of contact with any catalog answers from nothing that it keeps.
 
 pub mod buy;
 pub mod cache;
+pub mod company;
 pub mod dump;
 pub mod fetch;
 pub mod flight;
@@ -30,6 +31,7 @@ use crate::book::STAMP_MAX;
 use crate::config::{FrontEndSettings, Limits};
 use crate::contact::{Contact, LeaseOf, Time};
 use crate::ending::Ending;
+use crate::front_end::company::Companies;
 use crate::front_end::memory::Memory;
 use crate::front_end::tally::Tally;
 use crate::front_end::turns::Turns;
@@ -48,6 +50,7 @@ pub struct FrontEnd {
     /// For lookups and searches.
     reads: Client,
     buys: Client,
+    companies: Companies,
     till: Till,
     tally: Tally,
     /// A fetch, which asks each catalog once at most, cannot take longer.
@@ -79,6 +82,7 @@ impl FrontEnd {
             catalogs: watched(&settings.catalogs, token)?,
             orders: watched(&settings.orders, token)?,
             buys: reads.with_limits(doubled(limits)),
+            companies: company::companies(),
             reads,
             till: Till::new(),
             tally: Tally::default(),

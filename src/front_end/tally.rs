@@ -3,9 +3,9 @@
 use serde::Deserialize;
 
 use crate::front_end::FrontEnd;
+use crate::front_end::buy::Said;
 use crate::front_end::memory::Void;
 use crate::front_end::turns::Turns;
-use crate::http::client::Answer;
 use crate::metrics::{Counter, Page};
 
 /// What is counted since the start.
@@ -43,15 +43,16 @@ impl Tally {
         }
     }
 
-    /// An order server's answer to a buy.
-    pub fn sale(&self, answer: &Answer) {
-        let sale = answer.json::<Sale>().ok().filter(|_| answer.status == 200);
-        let replayed = answer.header("Idempotent-Replayed").is_some();
+    /// What an order server said of a buy.
+    pub fn sale(&self, said: &Said) {
+        let sale = serde_json::from_slice::<Sale>(&said.body);
+        let sale = sale.ok().filter(|_| said.status == 200);
+        let replayed = said.header("Idempotent-Replayed").is_some();
         match sale {
             Some(sale) if !sale.success => self.out_of_stock.inc(),
             Some(_) if replayed => self.replayed.inc(),
             Some(_) => self.purchased.inc(),
-            None if answer.status < 500 => self.refused.inc(),
+            None if said.status < 500 => self.refused.inc(),
             None => self.failed.inc(),
         }
     }

@@ -84,6 +84,7 @@ fn front_end(catalogs: &[Behind], orders: &[Behind]) -> FrontEnd {
         orders: turns(orders),
         reads: Client::new(limits, None),
         buys: Client::new(limits, None),
+        companies: company::companies(),
         till: Till::new(),
         tally: Tally::default(),
         fetch_max: limits.whole,

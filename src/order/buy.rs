@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use crate::book::BookId;
 use crate::error::{Error, Result};
-use crate::order::catalog::{Catalog, Read, Seen, Write};
+use crate::order::catalog::{Catalog, Look, Read, Seen, Take, Write};
 use crate::order::line::{Call, Customer, Lines, Sold};
 use crate::order::tally::Tally;
 use crate::orders::{Order, OrderId};
@@ -29,14 +29,14 @@ const PAUSE_MAX: Duration = Duration::from_millis(16);
 /// Sells the books of one catalog.
 #[derive(Debug)]
 pub struct Seller<C> {
-    catalog: C,
+    pub(super) catalog: C,
     lines: Lines,
     pub tally: Tally,
 }
 
 /// What to do after a round.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Next {
+pub(super) enum Next {
     GoOn,
     /// Begin again after a pause.
     Pause,
@@ -100,52 +100,84 @@ impl<C: Catalog> Seller<C> {
 
     /// One read, and one update if there is something to sell.
     fn round(&self, id: BookId, batch: &[Arc<Customer>]) -> Next {
-        let orders = orders(batch);
-        match self.catalog.read(id, &orders, &batch[0].request) {
-            Read::Book(seen) => self.sell(id, batch, &seen),
+        match self.catalog.read(&look(id, batch)) {
+            Read::Book(seen) => match offer(batch, &seen) {
+                Some(deal) => {
+                    self.tally.updates.inc();
+                    let write = self.catalog.write(&deal.take(id));
+                    deal.conclude(write)
+                }
+                None => Next::GoOn,
+            },
             Read::Refused(error) => fail(batch, &error),
             Read::Again(error) => retry(batch, Some(&error)),
         }
     }
+}
 
-    /// Serves a batch from a book that was read.
-    fn sell(&self, id: BookId, batch: &[Arc<Customer>], seen: &Seen) -> Next {
-        let (served, waiting) = split(batch, &seen.applied);
-        purchased(&served, true);
-        for customer in &waiting {
-            customer.seen(&seen.version);
+/// What is to be asked for a batch.
+pub(super) fn look(id: BookId, batch: &[Arc<Customer>]) -> Look {
+    Look {
+        id,
+        orders: orders(batch),
+        request: batch[0].request.clone(),
+    }
+}
+
+/// Serves a batch from a book that was read, as far as that needs no update. `None`: nobody is left.
+pub(super) fn offer(batch: &[Arc<Customer>], seen: &Seen) -> Option<Deal> {
+    let (served, waiting) = split(batch, &seen.applied);
+    purchased(&served, true);
+    for customer in &waiting {
+        customer.seen(&seen.version);
+    }
+    if seen.quantity == 0 {
+        out_of_stock(&waiting);
+        return None;
+    }
+    let mut buyers = distinct(&waiting);
+    let copies = buyers.len().min(seen.quantity as usize);
+    let later = buyers.split_off(copies);
+    (!buyers.is_empty()).then(|| Deal {
+        version: seen.version.clone(),
+        left: seen.quantity - copies as u32,
+        buyers,
+        later,
+    })
+}
+
+/// Copies of one book that are to be taken with one update.
+pub(super) struct Deal {
+    version: String,
+    /// Copies that are left then.
+    left: u32,
+    /// Get one each.
+    buyers: Vec<Arc<Customer>>,
+    /// Came later than there are copies.
+    later: Vec<Arc<Customer>>,
+}
+
+impl Deal {
+    pub(super) fn take(&self, id: BookId) -> Take {
+        Take {
+            id,
+            version: self.version.clone(),
+            quantity: self.left,
+            orders: orders(&self.buyers),
+            request: self.buyers[0].request.clone(),
         }
-        if seen.quantity == 0 {
-            return out_of_stock(&waiting);
-        }
-        let distinct = distinct(&waiting);
-        let copies = distinct.len().min(seen.quantity as usize);
-        let (buyers, later) = distinct.split_at(copies);
-        if buyers.is_empty() {
-            return Next::GoOn;
-        }
-        let next = self.take(id, seen, buyers);
-        let all_taken = copies == seen.quantity as usize;
-        let taken = |buyer: &Arc<Customer>| {
-            buyer.outcome() == Some(Ok(Sold::Purchased { replayed: false }))
-        };
-        if all_taken && buyers.iter().all(taken) {
-            return out_of_stock(later);
-        }
-        next
     }
 
-    /// One update that takes a copy for each buyer.
-    fn take(&self, id: BookId, seen: &Seen, buyers: &[Arc<Customer>]) -> Next {
-        let left = seen.quantity - buyers.len() as u32;
-        let orders = orders(buyers);
-        let request = &buyers[0].request;
-        self.tally.updates.inc();
-        match self
-            .catalog
-            .write(id, &seen.version, left, &orders, request)
-        {
-            Write::Done { replayed } => purchased(buyers, replayed),
+    /// What came of the update, for everybody.
+    pub(super) fn conclude(&self, write: Write) -> Next {
+        let buyers = self.buyers.as_slice();
+        match write {
+            Write::Done { replayed } => {
+                if !replayed && self.left == 0 {
+                    out_of_stock(&self.later);
+                }
+                purchased(buyers, replayed)
+            }
             Write::Applied(ids) => {
                 let (served, _) = split(buyers, &ids);
                 purchased(&served, true);
@@ -161,7 +193,7 @@ impl<C: Catalog> Seller<C> {
             Write::Conflict => retry(buyers, None),
             Write::Unknown(error) => {
                 for customer in buyers {
-                    customer.unsettle(&seen.version);
+                    customer.unsettle(&self.version);
                 }
                 retry(buyers, Some(&error))
             }
@@ -225,7 +257,7 @@ fn out_of_stock(customers: &[Arc<Customer>]) -> Next {
     Next::GoOn
 }
 
-fn fail(customers: &[Arc<Customer>], error: &Error) -> Next {
+pub(super) fn fail(customers: &[Arc<Customer>], error: &Error) -> Next {
     for customer in customers {
         customer.fail(error.clone());
     }

@@ -1,35 +1,47 @@
-//! What an order server says to its catalog, and what the answers mean for a sale.
+//! What an order server asks of its catalog, and what the answers mean for a sale.
 
-use std::fmt;
+use std::sync::Arc;
 
 use serde::Deserialize;
-use serde_json::json;
 
-use crate::address::Address;
-use crate::book::{BookId, Offer};
-use crate::config::Limits;
+use crate::book::BookId;
 use crate::error::Error;
-use crate::http::client::{Answer, Client, Failure};
-use crate::log;
 use crate::orders::{Order, OrderId};
 
 /// What a customer hears when the catalog cannot be reached.
 pub const UNREACHABLE: &str = "Could not connect to the catalog server";
 
+/// A question how a book is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Look {
+    pub id: BookId,
+    /// Those that want a copy.
+    pub orders: Vec<Order>,
+    /// The id of the request that it is for.
+    pub request: Arc<str>,
+}
+
+/// An update of a book's quantity to what is left once these orders have a copy each, if it is still at this version.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Take {
+    pub id: BookId,
+    pub version: String,
+    pub quantity: u32,
+    pub orders: Vec<Order>,
+    pub request: Arc<str>,
+}
+
 /// A catalog as an order server sees it: over HTTP, and in the tests a book in memory.
 pub trait Catalog: Send + Sync + 'static {
-    /// Reads a book, showing the orders that want a copy. `request` is the id of the request that it is for.
-    fn read(&self, id: BookId, orders: &[Order], request: &str) -> Read;
+    fn read(&self, look: &Look) -> Read;
 
-    /// Makes the quantity of the book, if it is still at `version`, what is left once these orders have a copy each.
-    fn write(
-        &self,
-        id: BookId,
-        version: &str,
-        quantity: u32,
-        orders: &[Order],
-        request: &str,
-    ) -> Write;
+    fn write(&self, take: &Take) -> Write;
+
+    /// Reads several books at once. `None`: this one must be asked for alone.
+    fn read_together(&self, looks: &[Look]) -> Vec<Option<Read>>;
+
+    /// Makes several updates at once. `None`: nothing happened, and this one must be asked for alone.
+    fn write_together(&self, takes: &[Take]) -> Vec<Option<Write>>;
 }
 
 /// A book as it was read.
@@ -69,64 +81,19 @@ pub enum Write {
     Refused(Error),
 }
 
-/// The catalog over HTTP.
-#[derive(Debug)]
-pub struct HttpCatalog {
-    address: Address,
-    client: Client,
-}
-
-/// A 409 that names orders.
-#[derive(Deserialize)]
-struct Named {
+/// What a body may say beside its status.
+#[derive(Debug, Default, Deserialize)]
+pub struct Words {
+    message: Option<String>,
+    quantity: Option<u32>,
+    /// A 409 may name orders.
     applied: Option<Vec<String>>,
     closed: Option<Vec<String>>,
 }
 
-impl HttpCatalog {
-    pub fn new(address: Address, limits: Limits, token: Option<&str>) -> HttpCatalog {
-        HttpCatalog {
-            address,
-            client: Client::new(limits, token),
-        }
-    }
-
-    fn complain(&self, what: &dyn fmt::Display) {
-        let fields: [log::Field; 2] = [("peer", &self.address), ("answer", what)];
-        log::warn("the catalog's answer makes no sense", &fields);
-    }
-}
-
-impl Catalog for HttpCatalog {
-    fn read(&self, id: BookId, orders: &[Order], request: &str) -> Read {
-        let url = format!("{}/query/item/{id}", self.address);
-        let orders: Vec<String> = orders.iter().map(Order::to_string).collect();
-        let mut headers = vec![("X-Request-Id", request)];
-        headers.extend(orders.iter().map(|order| ("Bazar-Order", order.as_str())));
-        let outcome = read(self.client.get(&url, &headers));
-        if let Read::Refused(Error::Internal) = outcome {
-            self.complain(&format!("to GET {url}"));
-        }
-        outcome
-    }
-
-    fn write(
-        &self,
-        id: BookId,
-        version: &str,
-        quantity: u32,
-        orders: &[Order],
-        request: &str,
-    ) -> Write {
-        let url = format!("{}/update/{id}", self.address);
-        let orders: Vec<String> = orders.iter().map(Order::to_string).collect();
-        let body = json!({"quantity": quantity, "orders": orders}).to_string();
-        let headers = [("X-Request-Id", request), ("If-Match", version)];
-        let outcome = write(self.client.put(&url, &headers, body.as_bytes()));
-        if let Write::Refused(Error::Internal) = outcome {
-            self.complain(&format!("to PUT {url}"));
-        }
-        outcome
+impl Words {
+    fn error(&self, status: u16) -> Error {
+        Error::saying(status, self.message.as_deref())
     }
 }
 
@@ -134,65 +101,61 @@ fn unreachable() -> Error {
     Error::Unreachable(UNREACHABLE.into())
 }
 
-fn read(answer: Result<Answer, Failure>) -> Read {
-    match answer {
-        Ok(answer) => match answer.status {
-            200 => seen(&answer).map_or(Read::Refused(Error::Internal), Read::Book),
-            404 => Read::Refused(Error::NoSuchBook),
-            503 => Read::Again(Error::of(503, &answer.body)),
+fn ids(texts: &[String]) -> Vec<OrderId> {
+    let parsed = |text: &String| OrderId::parse(text.trim());
+    texts.iter().filter_map(parsed).collect()
+}
+
+impl Read {
+    /// What the catalog's answer means. `applied` are the orders that it named.
+    pub fn of(status: u16, etag: Option<String>, applied: &[String], words: &Words) -> Read {
+        match (status, etag, words.quantity) {
+            (200, Some(version), Some(quantity)) => Read::Book(Seen {
+                version,
+                quantity,
+                applied: ids(applied),
+            }),
+            (404, ..) => Read::Refused(Error::NoSuchBook),
+            (503, ..) => Read::Again(words.error(503)),
             // A read that failed did nothing, so that nobody need fear that a copy was sold.
-            500..600 => Read::Again(unreachable()),
+            (500..600, ..) => Read::Again(unreachable()),
             _ => Read::Refused(Error::Internal),
-        },
-        Err(failure) if failure.definite() => Read::Refused(unreachable()),
-        Err(_) => Read::Again(unreachable()),
+        }
+    }
+
+    /// There was no answer. `definite`: nor was the catalog asked.
+    pub fn unanswered(definite: bool) -> Read {
+        match definite {
+            true => Read::Refused(unreachable()),
+            false => Read::Again(unreachable()),
+        }
     }
 }
 
-fn seen(answer: &Answer) -> Option<Seen> {
-    let offer: Offer = answer.json().ok()?;
-    let applied = answer.header("Bazar-Applied").unwrap_or_default();
-    Some(Seen {
-        version: answer.header("ETag")?.to_string(),
-        quantity: offer.quantity,
-        applied: applied
-            .split(',')
-            .filter_map(|id| OrderId::parse(id.trim()))
-            .collect(),
-    })
-}
-
-fn write(answer: Result<Answer, Failure>) -> Write {
-    let lost = || Write::Unknown(Error::TimedOut(UNREACHABLE.into()));
-    match answer {
-        Ok(answer) => match answer.status {
-            200 => Write::Done {
-                replayed: answer.header("Idempotent-Replayed").is_some(),
-            },
+impl Write {
+    /// What the catalog's answer means.
+    pub fn of(status: u16, replayed: bool, words: &Words) -> Write {
+        match status {
+            200 => Write::Done { replayed },
             404 => Write::Refused(Error::NoSuchBook),
-            409 => named(&answer),
+            409 => match (&words.applied, &words.closed) {
+                (Some(orders), _) => Write::Applied(ids(orders)),
+                (_, Some(orders)) => Write::Closed(ids(orders)),
+                _ => Write::Conflict,
+            },
             412 | 503 => Write::Conflict,
-            507 => Write::Refused(Error::of(507, &answer.body)),
-            500..600 => lost(),
+            507 => Write::Refused(words.error(507)),
+            500..600 => Write::unanswered(false),
             _ => Write::Refused(Error::Internal),
-        },
-        Err(failure) if failure.definite() => Write::Refused(unreachable()),
-        Err(_) => lost(),
+        }
     }
-}
 
-fn named(answer: &Answer) -> Write {
-    let ids = |ids: Vec<String>| ids.iter().filter_map(|id| OrderId::parse(id)).collect();
-    match answer.json() {
-        Ok(Named {
-            applied: Some(orders),
-            ..
-        }) => Write::Applied(ids(orders)),
-        Ok(Named {
-            closed: Some(orders),
-            ..
-        }) => Write::Closed(ids(orders)),
-        _ => Write::Conflict,
+    /// There was no answer. `definite`: nor was the catalog asked.
+    pub fn unanswered(definite: bool) -> Write {
+        match definite {
+            true => Write::Refused(unreachable()),
+            false => Write::Unknown(Error::TimedOut(UNREACHABLE.into())),
+        }
     }
 }
 
@@ -200,16 +163,13 @@ fn named(answer: &Answer) -> Write {
 mod tests {
     use super::*;
 
-    fn answer(status: u16, headers: &[(&str, &str)], body: &str) -> Result<Answer, Failure> {
-        let owned = |(name, value): &(&str, &str)| (name.parse().unwrap(), value.parse().unwrap());
-        Ok(Answer {
-            status,
-            headers: headers.iter().map(owned).collect(),
-            body: body.as_bytes().to_vec(),
-        })
+    fn words(body: &str) -> Words {
+        serde_json::from_str(body).unwrap()
     }
 
-    const BOOK: &str = r#"{"price":1.0,"quantity":4,"title":"t"}"#;
+    fn texts(ids: &[&str]) -> Vec<String> {
+        ids.iter().map(|id| id.to_string()).collect()
+    }
 
     fn ids(counts: &[u64]) -> Vec<OrderId> {
         counts
@@ -221,38 +181,43 @@ mod tests {
             .collect()
     }
 
+    const BOOK: &str = r#"{"price":1.0,"quantity":4,"title":"t"}"#;
+
     #[test]
     fn a_read_tells_version_stock_and_who_was_served() {
-        let headers = [("etag", "\"3-9\""), ("bazar-applied", "7.1, 7.2")];
+        let version = Some("\"3-9\"".to_string());
         let expected = Seen {
             version: "\"3-9\"".into(),
             quantity: 4,
             applied: ids(&[1, 2]),
         };
-        assert_eq!(read(answer(200, &headers, BOOK)), Read::Book(expected));
-        assert_eq!(
-            read(answer(404, &[], "{}")),
-            Read::Refused(Error::NoSuchBook)
-        );
+        let read = Read::of(200, version, &texts(&["7.1", " 7.2"]), &words(BOOK));
+        assert_eq!(read, Read::Book(expected));
+        let missing = Read::of(404, None, &[], &words("{}"));
+        assert_eq!(missing, Read::Refused(Error::NoSuchBook));
     }
 
     #[test]
-    fn a_book_without_a_version_is_not_sold() {
-        assert_eq!(read(answer(200, &[], BOOK)), Read::Refused(Error::Internal));
+    fn a_book_without_a_version_or_a_quantity_is_not_sold() {
+        let version = Some("\"3-9\"".to_string());
+        let internal = Read::Refused(Error::Internal);
+        assert_eq!(Read::of(200, None, &[], &words(BOOK)), internal);
+        assert_eq!(Read::of(200, version, &[], &words("{}")), internal);
     }
 
     #[test]
     fn a_failed_read_is_tried_again_unless_nobody_listens() {
-        let refused = Failure::Refused(String::new());
-        assert_eq!(read(Err(refused)), Read::Refused(unreachable()));
-        let late = Failure::TimedOut(String::new());
-        assert_eq!(read(Err(late)), Read::Again(unreachable()));
-        assert_eq!(read(answer(504, &[], "{}")), Read::Again(unreachable()));
+        assert_eq!(Read::unanswered(true), Read::Refused(unreachable()));
+        assert_eq!(Read::unanswered(false), Read::Again(unreachable()));
+        assert_eq!(
+            Read::of(504, None, &[], &words("{}")),
+            Read::Again(unreachable())
+        );
     }
 
     #[test]
     fn a_conflict_may_name_orders() {
-        let conflict = |body| write(answer(409, &[], body));
+        let conflict = |body| Write::of(409, false, &words(body));
         assert_eq!(
             conflict(r#"{"message":"m","applied":["7.1"]}"#),
             Write::Applied(ids(&[1]))
@@ -262,21 +227,21 @@ mod tests {
             Write::Closed(ids(&[2]))
         );
         assert_eq!(conflict(r#"{"message":"m"}"#), Write::Conflict);
-        assert_eq!(write(answer(412, &[], "{}")), Write::Conflict);
+        assert_eq!(Write::of(412, false, &words("{}")), Write::Conflict);
     }
 
     #[test]
     fn no_failed_write_passes_for_a_sale() {
         let lost = Write::Unknown(Error::TimedOut(UNREACHABLE.into()));
-        assert_eq!(write(answer(504, &[], "{}")), lost);
-        assert_eq!(write(answer(500, &[], "{}")), lost);
-        assert_eq!(write(Err(Failure::Broken(String::new()))), lost);
+        for status in [500, 502, 504] {
+            assert_eq!(Write::of(status, true, &words("{}")), lost);
+        }
+        assert_eq!(Write::unanswered(false), lost);
+        assert_eq!(Write::unanswered(true), Write::Refused(unreachable()));
         let full = Error::DiskRefuses("full".into());
         assert_eq!(
-            write(answer(507, &[], r#"{"message":"full"}"#)),
+            Write::of(507, false, &words(r#"{"message":"full"}"#)),
             Write::Refused(full)
         );
-        let refused = Failure::Refused(String::new());
-        assert_eq!(write(Err(refused)), Write::Refused(unreachable()));
     }
 }

@@ -74,6 +74,15 @@ impl Customer {
         }
     }
 
+    /// The outcome, if there is one already. If an update is not settled, that is one: nobody can tell.
+    pub fn so_far(&self) -> Option<Result<Sold>> {
+        let unsettled = self.state().unsettled.is_some();
+        if unsettled && self.outcome().is_none() {
+            self.expire();
+        }
+        self.outcome()
+    }
+
     pub fn sold(&self, sold: Sold) {
         self.call(Call::Done(Ok(sold)));
     }

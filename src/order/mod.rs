@@ -1,13 +1,17 @@
 //! The order server: sells one copy at a time to each customer, many customers at once.
 //!
 //! A buy enters at [`routes`], stands in its book's [`line`], and is served by [`buy`], which reads from and writes to
-//! this server's one [`catalog`]. An order server keeps nothing: what was sold to whom is in the book's own record.
+//! this server's one [`catalog`], over HTTP ([`http_catalog`], [`together`]). Customers of several books who come in one
+//! request are a [`crowd`]. An order server keeps nothing: what was sold to whom is in the book's own record.
 
 pub mod buy;
 pub mod catalog;
+pub mod crowd;
+pub mod http_catalog;
 pub mod line;
 pub mod routes;
 pub mod tally;
+pub mod together;
 
 use std::sync::Arc;
 use std::sync::mpsc::channel;
@@ -17,7 +21,7 @@ use crate::ending::Ending;
 use crate::http::server::{self, Serving};
 use crate::listening;
 use crate::order::buy::Seller;
-use crate::order::catalog::HttpCatalog;
+use crate::order::http_catalog::HttpCatalog;
 use crate::till::Till;
 use crate::watch::Watch;
 

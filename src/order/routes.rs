@@ -1,14 +1,24 @@
-//! The order server's whole interface: `PUT /buy/<id>`.
+//! The order server's whole interface: `PUT /buy/<id>`; and beyond the documented one, for front-ends:
+//!
+//! | request | answer |
+//! |---|---|
+//! | `PUT /together/buy` with `[{"id","order":"<start>.<count>; open=<count>; key=<key>","request"}, …]`, up to 64 | 200 and `[{"status","headers","body"}, …]`: each as `PUT /buy/<id>` says it, or status 503: nothing happened, ask for this one alone |
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::book::BookId;
 use crate::error::{Error, Result};
 use crate::http::Method::Put;
 use crate::http::server::{Lane, Service};
-use crate::http::{Request, Response};
+use crate::http::{Body, Request, Response};
+use crate::judge;
 use crate::metrics::Page;
 use crate::order::Orders;
+use crate::order::crowd::Buyer;
 use crate::order::line::Sold;
 
 /// What a customer who was served hears.
@@ -18,32 +28,96 @@ struct Sale {
     success: bool,
 }
 
-fn asked(request: &Request) -> Result<BookId> {
+/// What is asked for.
+#[derive(Debug, PartialEq)]
+enum Asked {
+    Buy(BookId),
+    Together,
+}
+
+fn asked(request: &Request) -> Result<Asked> {
     match (request.method, request.path().as_slice()) {
         (_, ["buy", ""]) => Err(Error::NoSuchPath),
-        (Put, ["buy", id]) => BookId::parse(id).ok_or(Error::IdNotANumber),
-        (_, ["buy", _]) => Err(Error::MethodNotAllowed("PUT")),
+        (Put, ["buy", id]) => match BookId::parse(id) {
+            Some(id) => Ok(Asked::Buy(id)),
+            None => Err(Error::IdNotANumber),
+        },
+        (Put, ["together", "buy"]) => Ok(Asked::Together),
+        (_, ["buy", _] | ["together", "buy"]) => Err(Error::MethodNotAllowed("PUT")),
         _ => Err(Error::NoSuchPath),
     }
 }
 
 impl Orders {
-    fn buy(&self, request: &Request) -> Result<Sold> {
-        let id = asked(request)?;
+    fn serve(&self, request: &Request) -> Result<Response> {
+        match asked(request)? {
+            Asked::Buy(id) => self.buy(id, request).map(response),
+            Asked::Together => self.buy_together(request),
+        }
+    }
+
+    fn buy(&self, id: BookId, request: &Request) -> Result<Sold> {
         if let Some(order) = request.order()? {
             return self.seller.buy(id, order, request.id.clone());
         }
         let slip = self.till.slip(request.key()?);
         self.seller.buy(id, slip.order.clone(), request.id.clone())
     }
+
+    fn buy_together(&self, request: &Request) -> Result<Response> {
+        let buyer = |wanted: judge::Wanted| Buyer {
+            id: wanted.id,
+            order: wanted.order,
+            request: wanted.request,
+        };
+        let buyers: Vec<Buyer> = judge::wanted(&request.body)?
+            .into_iter()
+            .map(buyer)
+            .collect();
+        let outcomes = self.seller.sell_together(&buyers).into_iter();
+        let lines: Vec<Line> = outcomes
+            .map(|outcome| Line::of(answer(outcome.unwrap_or_else(|| Err(alone())))))
+            .collect();
+        Ok(Response::json(200, &lines))
+    }
 }
 
-fn response(outcome: Result<Sold>) -> Response {
-    match outcome {
-        Ok(Sold::Purchased { replayed: true }) => purchased().with("Idempotent-Replayed", "true"),
-        Ok(Sold::Purchased { replayed: false }) => purchased(),
-        Ok(Sold::OutOfStock) => sale("Book with the specified ID is out of stock", false),
-        Err(error) => failure(error),
+/// One answer of several.
+#[derive(Serialize)]
+struct Line {
+    status: u16,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    headers: BTreeMap<&'static str, Cow<'static, str>>,
+    body: Value,
+}
+
+impl Line {
+    fn of(response: Response) -> Line {
+        let body = match &response.body {
+            Body::Bytes(bytes) => serde_json::from_slice(bytes).expect("our own answers are JSON"),
+            _ => Value::Null,
+        };
+        Line {
+            status: response.status,
+            headers: response.headers.into_iter().collect(),
+            body,
+        }
+    }
+}
+
+fn alone() -> Error {
+    Error::Busy("This book needs a wait of its own: ask for it alone".into())
+}
+
+fn answer(outcome: Result<Sold>) -> Response {
+    outcome.map_or_else(failure, response)
+}
+
+fn response(sold: Sold) -> Response {
+    match sold {
+        Sold::Purchased { replayed: true } => purchased().with("Idempotent-Replayed", "true"),
+        Sold::Purchased { replayed: false } => purchased(),
+        Sold::OutOfStock => sale("Book with the specified ID is out of stock", false),
     }
 }
 
@@ -75,12 +149,13 @@ impl Service for Orders {
     }
 
     fn answer(&self, request: &Request) -> Response {
-        response(self.buy(request))
+        self.serve(request).unwrap_or_else(failure)
     }
 
     fn route(&self, request: &Request) -> &'static str {
         match request.path().as_slice() {
             ["buy", _] => "/buy/<id>",
+            ["together", "buy"] => "/together/buy",
             _ => "other",
         }
     }
@@ -110,10 +185,10 @@ impl Service for Orders {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::{Body, Method, split_path};
+    use crate::http::{Method, split_path};
 
     #[track_caller]
-    fn check(method: Method, path: &str, expected: Result<BookId>) {
+    fn check(method: Method, path: &str, expected: Result<Asked>) {
         let request = Request {
             method,
             segments: split_path(path).unwrap(),
@@ -126,8 +201,9 @@ mod tests {
     }
 
     #[test]
-    fn a_book_can_be_bought_and_that_is_all() {
-        check(Put, "/buy/007", Ok(BookId(7)));
+    fn books_can_be_bought_and_that_is_all() {
+        check(Put, "/buy/007", Ok(Asked::Buy(BookId(7))));
+        check(Put, "/together/buy", Ok(Asked::Together));
         check(Put, "/buy/one", Err(Error::IdNotANumber));
         check(Method::Get, "/buy/one", Err(Error::MethodNotAllowed("PUT")));
         check(Put, "/buy/", Err(Error::NoSuchPath));
@@ -136,7 +212,7 @@ mod tests {
 
     #[track_caller]
     fn check_answer(outcome: Result<Sold>, status: u16, body: &str, headers: &[(&str, &str)]) {
-        let response = response(outcome);
+        let response = answer(outcome);
         let Body::Bytes(bytes) = response.body else {
             panic!("an answer has a body");
         };

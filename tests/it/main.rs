@@ -32,4 +32,5 @@ mod scale;
 mod selling;
 mod settings;
 mod soak;
+mod together;
 mod watched;

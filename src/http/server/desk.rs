@@ -122,8 +122,8 @@ impl Desk {
         if !visit.must_wait_for_body() {
             return self.read(visit);
         }
-        let for_peers = visit.is_for_peers() && self.admits(&visit.request);
-        let crew = if for_peers {
+        let from_server = visit.is_from_server() && self.admits(&visit.request);
+        let crew = if from_server {
             &self.crews.peer_intake
         } else {
             &self.crews.intake

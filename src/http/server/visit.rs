@@ -15,7 +15,7 @@ use crate::http::Request;
 /// Bytes of a body. Beyond: 413.
 const BODY_BYTES_MAX: usize = 64 * 1024;
 
-/// Bytes of a body from another catalog, or of a book that is added, once the token was checked. Beyond: 413.
+/// Bytes of a body from another server, or of books that are added, once the token was checked. Beyond: 413.
 const PEER_BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// How far beyond its limit a body is read, and thrown away, so that the client hears its 413. Announced beyond that: the
@@ -94,9 +94,9 @@ impl Visit {
         is_unread(&self.raw)
     }
 
-    /// Whether it is for other servers, not for customers.
-    pub fn is_for_peers(&self) -> bool {
-        head::path_and_query(self.raw.url()).0.starts_with("/rep/")
+    /// Whether it comes from another server, not from a customer.
+    pub fn is_from_server(&self) -> bool {
+        is_of_servers(head::path_and_query(self.raw.url()).0)
     }
 
     /// Whether a body was announced.
@@ -188,9 +188,14 @@ pub fn peer(raw: &Raw) -> SocketAddr {
     raw.remote_addr().copied().unwrap_or(unknown)
 }
 
+/// Whether only servers of ours ask for this, whose bodies may be long.
+fn is_of_servers(path: &str) -> bool {
+    path.starts_with("/rep/") || path.starts_with("/together/")
+}
+
 fn body_limit(url: &str, method: &str, trusted: bool) -> usize {
     let path = head::path_and_query(url).0;
-    let large = path.starts_with("/rep/") || (method == "POST" && path == "/add");
+    let large = is_of_servers(path) || (method == "POST" && path == "/add");
     if large && trusted {
         PEER_BODY_BYTES_MAX
     } else {

@@ -5,7 +5,7 @@ use std::sync::Mutex;
 
 use crate::book::BookId;
 use crate::error::Error;
-use crate::order::catalog::{Catalog, Read, Seen, Write};
+use crate::order::catalog::{Catalog, Look, Read, Seen, Take, Write};
 use crate::orders::Order;
 
 /// The one book that there is.
@@ -78,8 +78,9 @@ impl Record {
 }
 
 impl Catalog for Fake {
-    fn read(&self, id: BookId, orders: &[Order], _request: &str) -> Read {
-        if id != BOOK {
+    fn read(&self, look: &Look) -> Read {
+        let orders = &look.orders;
+        if look.id != BOOK {
             return Read::Refused(Error::NoSuchBook);
         }
         let mut book = self.book.lock().unwrap();
@@ -95,10 +96,10 @@ impl Catalog for Fake {
         })
     }
 
-    fn write(&self, _: BookId, version: &str, quantity: u32, orders: &[Order], _: &str) -> Write {
+    fn write(&self, take: &Take) -> Write {
         let trouble = self.troubles.lock().unwrap().pop_front();
         let mut book = self.book.lock().unwrap();
-        book.writes.push(orders.len());
+        book.writes.push(take.orders.len());
         match trouble {
             None | Some(Trouble::Lost { happened: true }) => {}
             Some(Trouble::Lost { happened: false }) => return lost(),
@@ -112,11 +113,19 @@ impl Catalog for Fake {
                 panic!("as the test says");
             }
         }
-        let outcome = book.write(version, quantity, orders);
+        let outcome = book.write(&take.version, take.quantity, &take.orders);
         if trouble.is_some_and(|trouble| matches!(trouble, Trouble::Lost { .. })) {
             return lost();
         }
         outcome
+    }
+
+    fn read_together(&self, looks: &[Look]) -> Vec<Option<Read>> {
+        looks.iter().map(|look| Some(self.read(look))).collect()
+    }
+
+    fn write_together(&self, takes: &[Take]) -> Vec<Option<Write>> {
+        takes.iter().map(|take| Some(self.write(take))).collect()
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 
 use super::fake::{BOOK, Fake, Record, Trouble};
 use super::*;
+use crate::order::crowd::Buyer;
 use crate::order::line::TRYING_MAX;
 
 const PURCHASED: Option<Result<Sold>> = Some(Ok(Sold::Purchased { replayed: false }));
@@ -210,16 +211,24 @@ struct Gate {
 }
 
 impl Catalog for Gate {
-    fn read(&self, id: BookId, orders: &[Order], request: &str) -> Read {
-        if id == BOOK {
+    fn read(&self, look: &Look) -> Read {
+        if look.id == BOOK {
             self.began.lock().unwrap().send(()).unwrap();
             self.open.lock().unwrap().recv().unwrap();
         }
-        self.fake.read(id, orders, request)
+        self.fake.read(look)
     }
 
-    fn write(&self, id: BookId, v: &str, q: u32, orders: &[Order], request: &str) -> Write {
-        self.fake.write(id, v, q, orders, request)
+    fn write(&self, take: &Take) -> Write {
+        self.fake.write(take)
+    }
+
+    fn read_together(&self, looks: &[Look]) -> Vec<Option<Read>> {
+        self.fake.read_together(looks)
+    }
+
+    fn write_together(&self, takes: &[Take]) -> Vec<Option<Write>> {
+        self.fake.write_together(takes)
     }
 }
 
@@ -255,4 +264,75 @@ fn who_comes_while_others_are_served_is_next_and_other_books_do_not_wait() {
     });
     let book = seller.catalog.fake.book.lock().unwrap();
     assert_eq!((&book.writes[..], book.quantity), (&[1, 5][..], 3));
+}
+
+/// What each of a crowd hears. `None`: to come alone.
+fn crowd(seller: &Seller<Fake>, buyers: &[(BookId, Order)]) -> Vec<Option<Result<Sold>>> {
+    let buyer = |(id, order): &(BookId, Order)| Buyer {
+        id: *id,
+        order: order.clone(),
+        request: "r".into(),
+    };
+    seller.sell_together(&buyers.iter().map(buyer).collect::<Vec<_>>())
+}
+
+fn of_book(orders: Vec<Order>) -> Vec<(BookId, Order)> {
+    orders.into_iter().map(|order| (BOOK, order)).collect()
+}
+
+#[test]
+fn a_crowd_is_served_by_one_read_and_one_update_of_each_book() {
+    let seller = seller(3, []);
+    let mut buyers = of_book(orders_upto(4));
+    buyers.insert(1, (BookId(3), order(9)));
+    let missing = Some(Err(Error::NoSuchBook));
+    assert_eq!(
+        crowd(&seller, &buyers),
+        [PURCHASED, missing, PURCHASED, PURCHASED, OUT_OF_STOCK]
+    );
+    check(&seller, 0, &[4], &[3]);
+    assert_eq!(crowd(&seller, &buyers[..1]), [REPLAYED]);
+}
+
+#[test]
+fn a_crowd_that_was_outrun_begins_again_with_the_read() {
+    let seller = seller(5, [Trouble::Outrun, Trouble::Outrun]);
+    let outcomes = crowd(&seller, &of_book(orders_upto(4)));
+    assert_eq!(outcomes, [PURCHASED, PURCHASED, PURCHASED, OUT_OF_STOCK]);
+    check(&seller, 0, &[4, 4, 4], &[4, 4, 3]);
+}
+
+#[test]
+fn who_is_served_already_is_not_tried_again_with_the_rest_of_the_crowd() {
+    let seller = seller(5, []);
+    assert_eq!(serve(&seller, &[order(1)]), [PURCHASED]);
+    *seller.catalog.troubles.lock().unwrap() = [Trouble::Outrun].into();
+    let outcomes = crowd(&seller, &of_book(vec![order(1), order(2)]));
+    assert_eq!(outcomes, [REPLAYED, PURCHASED]);
+    check(&seller, 2, &[1, 2, 1], &[1, 1, 1]);
+}
+
+#[test]
+fn a_crowd_that_is_outrun_again_and_again_comes_alone() {
+    let outrun = (0..10).map(|_| Trouble::Outrun);
+    let seller = seller(90, outrun);
+    assert_eq!(crowd(&seller, &of_book(orders_upto(2))), [None, None]);
+    check(&seller, 86, &[2; 4], &[2; 4]);
+}
+
+#[test]
+fn a_second_click_with_the_same_key_comes_again_alone() {
+    let seller = seller(5, []);
+    let clicks = of_book(vec![keyed(1, "k"), keyed(2, "k")]);
+    assert_eq!(crowd(&seller, &clicks), [PURCHASED, None]);
+    assert_eq!(serve(&seller, &[keyed(2, "k")]), [REPLAYED]);
+    check(&seller, 4, &[2, 1], &[1]);
+}
+
+#[test]
+fn a_crowd_whose_update_got_lost_is_not_told_that_nothing_happened() {
+    let seller = seller(5, [Trouble::Lost { happened: true }]);
+    let lost = Some(Err(Error::TimedOut("lost".into())));
+    assert_eq!(crowd(&seller, &of_book(vec![order(1)])), [lost]);
+    assert_eq!(serve(&seller, &[order(1)]), [REPLAYED]);
 }

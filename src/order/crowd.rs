@@ -1,0 +1,100 @@
+//! Customers of several books who come in one request from a front-end: one read and one update for all of them.
+//!
+//! Nothing here waits for one book only. Who is not served (too little is known of a book, somebody else was faster again and
+//! again) is handed back, and comes again alone, with the same order, to stand in line: see [`crate::order::buy`].
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::book::BookId;
+use crate::error::Result;
+use crate::order::buy::{Deal, Seller, fail, look, offer};
+use crate::order::catalog::{Catalog, Look, Read, Take, Write};
+use crate::order::line::{Customer, Sold};
+use crate::orders::Order;
+
+/// How often those are tried again who were outrun.
+const ROUNDS_MAX: usize = 4;
+
+/// A customer of a crowd.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Buyer {
+    pub id: BookId,
+    pub order: Order,
+    /// The id of the customer's request.
+    pub request: Arc<str>,
+}
+
+/// Those who want the same book, first come first.
+type Party = (BookId, Vec<Arc<Customer>>);
+
+impl<C: Catalog> Seller<C> {
+    /// Sells a copy to each, as [`Seller::buy`] does. `None`: nothing happened, and this customer must come alone.
+    pub fn sell_together(&self, buyers: &[Buyer]) -> Vec<Option<Result<Sold>>> {
+        let now = Instant::now();
+        let customer = |buyer: &Buyer| {
+            let customer = Customer::new(buyer.order.clone(), buyer.request.clone(), now);
+            (buyer.id, Arc::new(customer))
+        };
+        let customers: Vec<_> = buyers.iter().map(customer).collect();
+        let mut parties = by_book(&customers);
+        for _ in 0..ROUNDS_MAX {
+            parties = self.serve(parties);
+        }
+        let outcomes = customers.iter().map(|(_, customer)| customer.so_far());
+        let outcomes: Vec<_> = outcomes.collect();
+        outcomes
+            .iter()
+            .flatten()
+            .for_each(|outcome| self.tally.sale(outcome));
+        outcomes
+    }
+
+    /// One read and one update for all of them. Gives those who were outrun.
+    fn serve(&self, parties: Vec<Party>) -> Vec<Party> {
+        if parties.is_empty() {
+            return parties;
+        }
+        let looks: Vec<Look> = parties.iter().map(|(id, party)| look(*id, party)).collect();
+        let mut deals: Vec<(Party, Deal)> = Vec::new();
+        for (party, read) in parties.into_iter().zip(self.catalog.read_together(&looks)) {
+            match read {
+                Some(Read::Book(seen)) => {
+                    let deal = offer(&party.1, &seen);
+                    deals.extend(deal.map(|deal| (party, deal)));
+                }
+                Some(Read::Refused(error)) => drop(fail(&party.1, &error)),
+                Some(Read::Again(_)) | None => (),
+            }
+        }
+        if deals.is_empty() {
+            return Vec::new();
+        }
+        let takes: Vec<Take> = deals.iter().map(|((id, _), deal)| deal.take(*id)).collect();
+        self.tally.updates.add(takes.len() as u64);
+        let writes = self.catalog.write_together(&takes);
+        let mut outrun = Vec::new();
+        for (((id, mut party), deal), write) in deals.into_iter().zip(writes) {
+            let again = matches!(write, None | Some(Write::Conflict));
+            if let Some(write) = write {
+                deal.conclude(write);
+            }
+            party.retain(|customer| customer.outcome().is_none());
+            if again && !party.is_empty() {
+                outrun.push((id, party));
+            }
+        }
+        outrun
+    }
+}
+
+fn by_book(customers: &[(BookId, Arc<Customer>)]) -> Vec<Party> {
+    let mut parties: Vec<Party> = Vec::new();
+    for (id, customer) in customers {
+        match parties.iter_mut().find(|(other, _)| other == id) {
+            Some((_, party)) => party.push(customer.clone()),
+            None => parties.push((*id, vec![customer.clone()])),
+        }
+    }
+    parties
+}

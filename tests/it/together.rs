@@ -1,0 +1,182 @@
+//! Buys of several books that travel together: between front-end, order server and catalog.
+
+use std::thread;
+
+use serde_json::{Value, json};
+
+use crate::process::Server;
+use crate::relay::Fate;
+use crate::shop::{Relays, Shop, Tiers};
+
+fn list(server: &Server, path: &str, body: Value) -> Vec<Value> {
+    let answer = server.put(path, &body.to_string());
+    assert_eq!(answer.status, 200, "{answer:?}");
+    answer.json().as_array().expect("a list").clone()
+}
+
+fn statuses(lines: &[Value]) -> Vec<u64> {
+    let status = |line: &Value| line["status"].as_u64().expect("a status");
+    lines.iter().map(status).collect()
+}
+
+/// The version of a book, as `If-Match` names it.
+fn version(catalog: &Server, id: u64) -> String {
+    let answer = catalog.get(&format!("/query/item/{id}"));
+    answer.header("ETag").to_string()
+}
+
+#[test]
+fn a_catalog_answers_each_book_as_it_would_alone() {
+    let shop = Shop::open(Tiers::default());
+    let catalog = shop.catalog(1);
+    let sale = |id: u64, version: &str, left: u64, order: &str| json!({"id": id, "if_match": version, "quantity": left, "orders": [order]});
+    let (first, second) = (version(catalog, 1), version(catalog, 2));
+    let sales = json!([
+        sale(1, &first, 9, "7.1; open=1"),
+        sale(2, &second, 4, "7.2; open=1; key=k"),
+        sale(3, "\"9-9\"", 9, "7.3; open=1"),
+        sale(4, "nonsense", 9, "7.4; open=1"),
+        sale(99, "*", 9, "7.5; open=1"),
+    ]);
+    let sold = list(catalog, "/together/update", sales.clone());
+    assert_eq!(statuses(&sold), [200, 200, 412, 400, 404]);
+    let whole = json!({"price": 50.0, "quantity": 4, "title": "RPCs for Dummies", "topic": "Distributed Systems"});
+    assert_eq!(sold[1]["body"], whole);
+    for catalog in shop.catalogs() {
+        let looks = json!([
+            {"id": 1, "orders": ["7.1; open=1", "7.9; open=1"]},
+            {"id": 2, "orders": ["7.8; open=1; key=k"]},
+            {"id": 3, "orders": ["7.3; open=1"]},
+            {"id": 99, "orders": ["7.5; open=1"]},
+        ]);
+        let seen = list(catalog, "/together/query", looks);
+        assert_eq!(statuses(&seen), [200, 200, 200, 404]);
+        assert_eq!(seen[0]["applied"], json!(["7.1"]));
+        assert_eq!(seen[0]["etag"], version(catalog, 1));
+        assert_eq!(seen[1]["applied"], json!(["7.8"]));
+        assert_eq!(
+            (&seen[1]["body"]["quantity"], &seen[2]["applied"]),
+            (&json!(4), &Value::Null)
+        );
+    }
+    let again = list(catalog, "/together/update", sales);
+    assert_eq!(statuses(&again)[..2], [409, 409]);
+    assert_eq!(again[0]["body"]["applied"], json!(["7.1"]));
+}
+
+#[test]
+fn an_order_server_sells_to_each_of_a_crowd() {
+    let shop = Shop::open(Tiers::default());
+    let wanted =
+        |id: u64, n: u64| json!({"id": id, "order": format!("7.{n}; open=1"), "request": "r"});
+    // Book 2 has five copies.
+    let mut crowd: Vec<Value> = (1..=6).map(|n| wanted(2, n)).collect();
+    crowd.extend([wanted(1, 7), wanted(99, 8)]);
+    let told = list(shop.order(1), "/together/buy", Value::from(crowd.clone()));
+    assert_eq!(statuses(&told), [200, 200, 200, 200, 200, 200, 200, 404]);
+    let success: Vec<&Value> = told.iter().map(|line| &line["body"]["success"]).collect();
+    assert_eq!(success[..5], [true; 5]);
+    assert_eq!((success[5], success[6]), (&json!(false), &json!(true)));
+    assert_eq!((shop.quantity(2), shop.quantity(1)), (0, 9));
+    // The same orders at the other order server take nothing more.
+    let again = list(shop.order(2), "/together/buy", Value::from(crowd));
+    assert_eq!(again[0]["headers"]["Idempotent-Replayed"], "true");
+    assert_eq!(again[5]["body"]["success"], false);
+    assert_eq!((shop.quantity(2), shop.quantity(1)), (0, 9));
+}
+
+#[test]
+fn nonsense_among_others_is_refused_and_changes_nothing() {
+    let shop = Shop::open(Tiers::default());
+    let (catalog, order) = (shop.catalog(1), shop.order(1));
+    let many = Value::from(vec![json!({"id": 1, "orders": ["7.1; open=1"]}); 65]).to_string();
+    let sale = r#"{"id":1,"if_match":"*","quantity":1,"orders":["7.1; open=1"]}"#;
+    for (server, path, body, status) in [
+        (catalog, "query", "", 400),
+        (catalog, "query", "[]", 422),
+        (catalog, "query", "{}", 422),
+        (catalog, "query", &many, 422),
+        (catalog, "query", r#"[{"id":1,"orders":[]}]"#, 422),
+        (
+            catalog,
+            "query",
+            r#"[{"id":"1","orders":["7.1; open=1"]}]"#,
+            422,
+        ),
+        (catalog, "update", &format!(r#"[{sale},{{"id":1}}]"#), 422),
+        (catalog, "update", &format!(r#"[{sale},5]"#), 422),
+        (catalog, "update", &format!(r#"[{sale}"#), 400),
+        (order, "buy", r#"[{"id":1,"order":"x","request":"r"}]"#, 422),
+        (
+            order,
+            "buy",
+            r#"[{"id":1,"order":"7.1; open=1","request":"r","more":1}]"#,
+            422,
+        ),
+        (order, "query", "[]", 404),
+    ] {
+        let answer = server.put(&format!("/together/{path}"), body);
+        assert_eq!(answer.status, status, "{path} {body}: {answer:?}");
+    }
+    assert_eq!(catalog.get("/together/update").status, 405);
+    assert_eq!(order.get("/together/buy").status, 405);
+    assert_eq!(shop.quantity(1), 10);
+}
+
+/// So many customers at once, each with a copy of one of the books 4 to 7. Returns how many bought.
+fn rush(shop: &Shop, customers: u64) -> usize {
+    thread::scope(|scope| {
+        let buy = |n: u64| scope.spawn(move || shop.buy(4 + n % 4));
+        let all: Vec<_> = (0..customers).map(buy).collect();
+        let answers = all
+            .into_iter()
+            .map(|one| one.join().expect("no customer panics"));
+        answers
+            .filter(|answer| answer.status == 200 && answer.json()["success"] == true)
+            .count()
+    })
+}
+
+fn left(shop: &Shop) -> u64 {
+    (4..=7).map(|id| shop.quantity(id)).sum()
+}
+
+#[test]
+fn customers_who_come_at_once_travel_together_and_each_gets_one_copy() {
+    let shop = Shop::open(Tiers {
+        relays: Relays::Everywhere,
+        ..Tiers::default()
+    });
+    assert_eq!(rush(&shop, 64), 64);
+    assert_eq!(left(&shop), 100 - 64);
+    let lines: Vec<String> = shop
+        .tape
+        .messages()
+        .iter()
+        .map(|m| m.line.clone())
+        .collect();
+    for path in ["/together/buy", "/together/query", "/together/update"] {
+        assert!(
+            lines.iter().any(|line| line.contains(path)),
+            "{path}: {lines:#?}"
+        );
+    }
+}
+
+#[test]
+fn a_request_that_breaks_on_its_way_sells_no_copy_twice() {
+    let shop = Shop::open(Tiers {
+        relays: Relays::Everywhere,
+        ..Tiers::default()
+    });
+    for (server, line) in [
+        ("order1", "PUT /together/buy"),
+        ("order2", "PUT /together/buy"),
+        ("catalog1", "PUT /together/query"),
+        ("catalog2", "PUT /together/update"),
+    ] {
+        shop.relay(server).once(line, Fate::DropAnswer);
+    }
+    assert_eq!(rush(&shop, 64), 64);
+    assert_eq!(left(&shop), 100 - 64);
+}
