@@ -6,7 +6,8 @@ use crate::error::{Error, Result};
 use crate::front_end::FrontEnd;
 use crate::front_end::cache::{Filled, Finding, Source};
 use crate::front_end::flight::Flight;
-use crate::front_end::questions::Question;
+use crate::front_end::questions::{Lookup, Question};
+use crate::http::server::Glance;
 use crate::http::{Request, Response};
 use crate::log;
 
@@ -21,6 +22,17 @@ impl FrontEnd {
         let finding = self.memory.hit(question)?;
         self.tally.hits.inc();
         Some(response(Ok(finding), HIT))
+    }
+
+    /// A kept look-up's answer, ready to be sent.
+    pub fn glance(&self, lookup: &Lookup) -> Option<Glance> {
+        let finding = self.memory.hit(lookup)?;
+        self.tally.hits.inc();
+        Some(Glance {
+            route: "/lookup/<id>",
+            header: ("Cache-Status", HIT),
+            body: finding.body,
+        })
     }
 
     /// The answer, wherever it has to come from.

@@ -7,7 +7,7 @@ use crate::front_end::dump::Dump;
 use crate::front_end::memory::Void;
 use crate::front_end::questions::{Lookup, Search};
 use crate::http::Method::{Delete, Get, Put};
-use crate::http::server::{Lane, Service};
+use crate::http::server::{Glance, Lane, Service};
 use crate::http::{Request, Response};
 use crate::metrics::Page;
 
@@ -87,6 +87,12 @@ impl Service for FrontEnd {
             Ok(Asked::Lookup(lookup)) => FrontEnd::at_once(self, &lookup),
             _ => None,
         }
+    }
+
+    /// A look-up that is kept, of an id in digits and nothing else.
+    fn at_a_glance(&self, url: &str) -> Option<Glance> {
+        let id = BookId::parse(url.strip_prefix("/lookup/")?)?;
+        self.glance(&Lookup(id))
     }
 
     fn answer(&self, request: &Request) -> Response {

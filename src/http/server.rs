@@ -26,6 +26,7 @@ mod common;
 mod crew;
 mod desk;
 mod door;
+mod glance;
 mod head;
 mod keeper;
 mod nudges;
@@ -65,6 +66,15 @@ pub enum Lane {
     Asks,
 }
 
+/// An answer that is ready: 200, this header, this JSON.
+pub struct Glance {
+    /// As [`Service::route`] names it.
+    pub route: &'static str,
+    pub header: (&'static str, &'static str),
+    /// Short: it is sent in one write.
+    pub body: Arc<[u8]>,
+}
+
 /// What one kind of server answers. The common answers (`/livez`, `/readyz`, `/version`, `/metrics`) are the server's.
 pub trait Service: Send + Sync + 'static {
     /// Judged from method and path alone.
@@ -73,6 +83,12 @@ pub trait Service: Send + Sync + 'static {
     /// Tried on the receiving thread for requests of [`Lane::Customers`] without a body; must not wait for anybody.
     /// `None`: the request goes to its lane.
     fn at_once(&self, _request: &Request) -> Option<Response> {
+        None
+    }
+
+    /// Tried before the request is taken apart, on the receiving thread, for a `GET` without a body of a path that needs no
+    /// token; must not wait for anybody. `url` is as the client sent it. `None`: the request goes the usual way.
+    fn at_a_glance(&self, _url: &str) -> Option<Glance> {
         None
     }
 

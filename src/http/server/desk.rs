@@ -90,6 +90,9 @@ impl Desk {
     /// Takes a request from a receiving thread and never keeps that thread waiting.
     pub fn receive(self: &Arc<Desk>, raw: Raw) {
         let now = Instant::now();
+        let Some(raw) = self.glance(raw, now) else {
+            return;
+        };
         if visit::announces_too_much(&raw, self.trusts(&raw)) {
             std::mem::forget(raw);
             return self.tally.forgotten.inc();
@@ -215,7 +218,7 @@ impl Desk {
 
     /// Calls into a service. A panic there is a 500, not the end of this thread (HTTP_NOTES 9); the panic hook has said
     /// where it was.
-    fn guarded<T>(&self, call: impl FnOnce() -> T) -> Result<T> {
+    pub fn guarded<T>(&self, call: impl FnOnce() -> T) -> Result<T> {
         catch_unwind(AssertUnwindSafe(call)).map_err(|_| {
             self.tally.panics.inc();
             Error::Internal

@@ -41,9 +41,23 @@ impl Desk {
         }
     }
 
+    /// Sends the answer to a request that was let pass. Its connection is occupied only if that cannot be done at once.
+    pub fn send_at_once(self: &Arc<Desk>, mut delivery: Delivery) {
+        let sent = delivery.send();
+        if sent != Sent::Whole {
+            self.visitors.occupy(delivery.peer);
+            self.go_on(delivery, sent);
+        }
+    }
+
     /// Sends without waiting for a client that does not read.
     fn send(self: &Arc<Desk>, mut delivery: Delivery) {
-        match delivery.send() {
+        let sent = delivery.send();
+        self.go_on(delivery, sent);
+    }
+
+    fn go_on(self: &Arc<Desk>, delivery: Delivery, sent: Sent) {
+        match sent {
             Sent::Whole => self.finish(delivery),
             Sent::Broken => self.give_up(delivery),
             Sent::Stuck => {

@@ -92,6 +92,15 @@ impl Parcel {
         Parcel { head, body, more }
     }
 
+    /// An answer that is whole already, head and short body.
+    pub fn of(text: Vec<u8>) -> Parcel {
+        Parcel {
+            head: text,
+            body: None,
+            more: None,
+        }
+    }
+
     /// Whether it fits into one write that hardly ever waits.
     pub fn is_short(&self) -> bool {
         self.body.is_none() && self.more.is_none()
@@ -226,12 +235,13 @@ fn write_head(head: &mut Vec<u8>, response: &Response, id: &str, form: Form) {
     head.extend_from_slice(b"\r\n");
 }
 
-fn write_length(head: &mut Vec<u8>, length: usize) {
+pub fn write_length(head: &mut Vec<u8>, length: usize) {
+    // Writing to a Vec cannot fail.
     let _ = write!(head, "Content-Length: {length}\r\n");
 }
 
 /// A line break in a value would let it write headers, or a body, of its own: control characters are left out.
-fn write_header(head: &mut Vec<u8>, name: &str, value: &str) {
+pub fn write_header(head: &mut Vec<u8>, name: &str, value: &str) {
     head.extend_from_slice(name.as_bytes());
     head.extend_from_slice(b": ");
     match value.bytes().any(|byte| byte.is_ascii_control()) {

@@ -85,6 +85,29 @@ impl Visitors {
         Welcome::Drop(visitor.fall_mute(now))
     }
 
+    /// Whether a request may be answered by the receiving thread itself, right now: of a known connection with nothing
+    /// unanswered. It need not [`Visitors::leave`], since the next request of its connection comes to the same thread.
+    pub fn pass(&self, peer: SocketAddr, now: Instant) -> bool {
+        let mut shard = self.shard(peer);
+        let Some(visitor) = shard.get_mut(&peer) else {
+            return false;
+        };
+        let mute = visitor.mute_until.is_some_and(|until| now < until);
+        let passes =
+            !visitor.busy && !mute && now.saturating_duration_since(visitor.seen) <= self.idle;
+        if passes {
+            visitor.seen = now;
+        }
+        passes
+    }
+
+    /// The answer to a request that was let pass is unfinished after all.
+    pub fn occupy(&self, peer: SocketAddr) {
+        if let Some(visitor) = self.shard(peer).get_mut(&peer) {
+            visitor.busy = true;
+        }
+    }
+
     /// To be called when a request that was let in has been answered, or never will be. The next request of its
     /// connection, if one has been waiting, is let in by that.
     pub fn leave(&self, peer: SocketAddr) -> Option<Raw> {
