@@ -18,7 +18,7 @@ pub struct Gathering<Q, A> {
     wait_max: Duration,
     /// How large the last company was, with those who came too late for it.
     expected: AtomicUsize,
-    /// How long the last answer took, in microseconds; the longest that counts before there was one.
+    /// How long answers took of late, in microseconds; the longest that counts before there was one.
     lasted: AtomicU64,
     /// The company that may still be joined. Held for a moment only, and before a company's state.
     open: Mutex<Option<Arc<Company<Q, A>>>>,
@@ -134,7 +134,10 @@ impl<Q, A> Gathering<Q, A> {
 
     /// Learns from a company of so many, and from those who would have liked to go with it.
     fn note(&self, count: usize, lasted: Duration) {
-        self.lasted.store(lasted.as_micros() as u64, Relaxed);
+        // The longest of late, slowly forgotten: one that is alone has its answer sooner than a large company.
+        let before = self.lasted.load(Relaxed);
+        let lasted = lasted.as_micros() as u64;
+        self.lasted.store(lasted.max(before - before / 8), Relaxed);
         self.expected.store(count + self.waiting(), Relaxed);
     }
 

@@ -19,10 +19,10 @@ use json::{Json, shown};
 pub const NEW_BOOKS_MAX: usize = 1000;
 
 /// More orders in one `PUT /update` are refused.
-pub const ORDERS_MAX: usize = 64;
+pub const ORDERS_MAX: usize = 256;
 
 /// More entries in one `PUT /together/…` are refused.
-pub const TOGETHER_MAX: usize = 64;
+pub const TOGETHER_MAX: usize = 256;
 
 /// A book that is to be added.
 #[derive(Clone, Debug, PartialEq, Serialize)]

@@ -169,9 +169,32 @@ fn buy(bench: &mut Bench, shop: &Shop) -> Result<(), String> {
         );
         buy_among(bench, shop, &books, *buyers, name)?;
     }
-    for buyers in bench.sizes.flash {
+    flash_sales(bench, shop, books[0])
+}
+
+/// Crowds of every size buy one book, in turn, so that all of them meet the same machine.
+fn flash_sales(bench: &mut Bench, shop: &Shop, book: u64) -> Result<(), String> {
+    let sizes = bench.sizes;
+    let open = |buyers: &usize| Connection::open_all(shop.front_end, *buyers);
+    let mut crowds: Vec<_> = sizes.flash.iter().map(open).collect::<Result<_, _>>()?;
+    let mut takes = vec![Take::default(); crowds.len()];
+    // Fewer rounds than for readers: at the end of each a large crowd waits for its last answers.
+    let rounds = sizes.rounds.div_ceil(2);
+    for round in 0..rounds {
+        for (crowd, take) in crowds.iter_mut().zip(&mut takes) {
+            let load = Crowd {
+                customers: crowd.len(),
+                threads: crowd.len(),
+                lasts: sizes.buying / rounds as u32,
+                seed: bench.settings.seed.wrapping_add(round),
+            };
+            take.append(load.run_on(crowd, |_| Ask::Buy(book)));
+        }
+    }
+    for (buyers, take) in sizes.flash.iter().zip(&takes) {
+        shop.enter(take);
         let name = format!("flash sale, {}", count(*buyers, "customer"));
-        buy_among(bench, shop, &books[..1], *buyers, name)?;
+        bench.add(Row::new(SECTION, name, take).with_note(generator(take)));
     }
     Ok(())
 }

@@ -6,9 +6,9 @@
 //! |---|---|
 //! | `GET /query/item/<id>` with `Bazar-Order: <start>.<count>; open=<count>`, one header an order, up to 64; each may end in `; key=<customer's key>` | as without; `Bazar-Applied: <start>.<count>, …` names those that have their copies already, and `Idempotent-Replayed: true` says that there are some |
 //! | `PUT /update/<id>` with `Bazar-Order` and perhaps `Idempotency-Key` | the order is stored with the change; if it was before, nothing changes: 200 and `Idempotent-Replayed: true` |
-//! | `PUT /update/<id>` with `If-Match` and `{"quantity":q-k,"orders":["<start>.<count>; open=<count>; key=<key>", …]}` | one change for k orders, all of them or none. 409 `{"message","applied":[…]}`: these have their copies already; 409 `{"message","closed":[…]}`: these nobody waits for any more |
-//! | `PUT /together/query` with `[{"id","orders":["<start>.<count>; open=<count>; key=<key>", …]}, …]`, up to 64 | 200 and `[{"status","etag","applied","body"}, …]`: each as `GET /query/item/<id>` says it, or status 503: ask for this one alone |
-//! | `PUT /together/update` with `[{"id","if_match","quantity","orders"}, …]`, up to 64 | 200 and `[{"status","replayed","body"}, …]`: each as `PUT /update/<id>` says it, or status 503: nothing changed, ask for this one alone |
+//! | `PUT /update/<id>` with `If-Match` and `{"quantity":q-k,"orders":["<start>.<count>; open=<count>; key=<key>", …]}`, up to 256 orders | one change for k orders, all of them or none. 409 `{"message","applied":[…]}`: these have their copies already; 409 `{"message","closed":[…]}`: these nobody waits for any more |
+//! | `PUT /together/query` with `[{"id","orders":["<start>.<count>; open=<count>; key=<key>", …]}, …]`, up to 256 | 200 and `[{"status","etag","applied","body"}, …]`: each as `GET /query/item/<id>` says it, or status 503: ask for this one alone |
+//! | `PUT /together/update` with `[{"id","if_match","quantity","orders"}, …]`, up to 256 | 200 and `[{"status","replayed","body"}, …]`: each as `PUT /update/<id>` says it, or status 503: nothing changed, ask for this one alone |
 //! | `GET /query/topic/<text>?limit=n&after=<id>` | at most n books, those after that id |
 //! | `POST /add` with `{"title","topic","quantity","price"}`, perhaps `"id"` | 201, `Location`, the whole book; 409 when the id is in use |
 //! | `POST /add` with a list of up to 1,000 of those | 200 and `[{"status","body"}, …]`, each added by itself |

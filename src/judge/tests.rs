@@ -177,7 +177,7 @@ fn a_refusal_is_short_whatever_was_sent() {
 }
 
 #[test]
-fn orders_are_1_to_64_and_each_once() {
+fn orders_are_1_to_256_and_each_once() {
     let orders = |orders: &str| change(format!(r#"{{"quantity":1,"orders":{orders}}}"#).as_bytes());
     let (_, read) = orders(r#"["7.5; open=3; key=a","7.6; open=3"]"#).unwrap();
     let texts: Vec<_> = read.unwrap().iter().map(Order::to_string).collect();
@@ -190,7 +190,7 @@ fn orders_are_1_to_64_and_each_once() {
     check_refused(
         orders(&many(ORDERS_MAX + 1)),
         422,
-        &["a list of 65", "1 to 64"],
+        &["a list of 257", "1 to 256"],
     );
     check_refused(orders("[]"), 422, &["a list of 0"]);
     check_refused(orders("\"7.5; open=3\""), 422, &["orders"]);

@@ -9,6 +9,7 @@ use crate::config::Limits;
 use crate::error::Error;
 use crate::http::client::{Answer, Client, Failure};
 use crate::log;
+use crate::order::buy::BATCH_MAX;
 use crate::order::catalog::{Catalog, Look, Read, Take, Words, Write};
 use crate::order::together;
 
@@ -73,8 +74,9 @@ impl Catalog for HttpCatalog {
     }
 
     fn read_together(&self, looks: &[Look]) -> Vec<Option<Read>> {
-        if let [look] = looks {
-            return vec![Some(self.read(look))];
+        match looks {
+            [look] if look.orders.len() <= BATCH_MAX => return vec![Some(self.read(look))],
+            _ => (),
         }
         let body = together::queries(looks);
         match self.put("query", &looks[0].request, &body) {

@@ -2,7 +2,7 @@
 //!
 //! | request | answer |
 //! |---|---|
-//! | `PUT /together/buy` with `[{"id","order":"<start>.<count>; open=<count>; key=<key>","request"}, …]`, up to 64 | 200 and `[{"status","headers","body"}, …]`: each as `PUT /buy/<id>` says it, or status 503: nothing happened, ask for this one alone |
+//! | `PUT /together/buy` with `[{"id","order":"<start>.<count>; open=<count>; key=<key>","request"}, …]`, up to 256 | 200 and `[{"status","headers","body"}, …]`: each as `PUT /buy/<id>` says it, or status 503: nothing happened, ask for this one alone |
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;

@@ -89,7 +89,7 @@ fn an_order_server_sells_to_each_of_a_crowd() {
 fn nonsense_among_others_is_refused_and_changes_nothing() {
     let shop = Shop::open(Tiers::default());
     let (catalog, order) = (shop.catalog(1), shop.order(1));
-    let many = Value::from(vec![json!({"id": 1, "orders": ["7.1; open=1"]}); 65]).to_string();
+    let many = Value::from(vec![json!({"id": 1, "orders": ["7.1; open=1"]}); 257]).to_string();
     let sale = r#"{"id":1,"if_match":"*","quantity":1,"orders":["7.1; open=1"]}"#;
     for (server, path, body, status) in [
         (catalog, "query", "", 400),
