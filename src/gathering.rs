@@ -40,7 +40,7 @@ struct State<Q, A> {
 impl<Q, A> Gathering<Q, A> {
     /// `slots`: for companies under way. More than `together_max` questions do not travel together.
     ///
-    /// While enough companies are under way, the next one waits twice as long as an answer lately took. And once it may go,
+    /// While enough companies are under way, the next one waits up to four times as long as an answer lately took. And once it may go,
     /// it waits as long as that until it is as large as the last one and those who came too late for it together: who has an
     /// answer often comes back with the next question. If they do not come, the company after it does not wait for them;
     /// who is always alone never waits. Neither is longer than `wait_max`, which bounds what somebody whose answer takes
@@ -100,7 +100,7 @@ impl<Q, A> Gathering<Q, A> {
     /// Waits for a slot, and asks for everybody who has joined until then.
     fn lead<L>(&self, company: &Company<Q, A>, ask: impl FnOnce(Vec<Q>) -> (Vec<A>, L)) {
         let lasted = Duration::from_micros(self.lasted.load(Relaxed)).min(self.wait_max);
-        let slot = self.slots.take((2 * lasted).min(self.wait_max));
+        let slot = self.slots.take((4 * lasted).min(self.wait_max));
         self.await_expected(company, lasted);
         self.lock()
             .take_if(|open| std::ptr::eq(Arc::as_ptr(open), company));

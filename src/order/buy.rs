@@ -80,7 +80,7 @@ impl<C: Catalog> Seller<C> {
             id,
             leader,
         };
-        let mut pause_max = PAUSE_FIRST;
+        let mut pause = Pause::default();
         loop {
             let batch = self.lines.first(id, BATCH_MAX, Instant::now());
             if let Some(outcome) = leader.outcome() {
@@ -92,8 +92,7 @@ impl<C: Catalog> Seller<C> {
             }
             if next == Next::Pause {
                 self.tally.conflicts.inc();
-                thread::sleep(pause_max.mul_f64(fastrand::f64()));
-                pause_max = PAUSE_MAX.min(pause_max * 2);
+                pause.take();
             }
         }
     }
@@ -112,6 +111,24 @@ impl<C: Catalog> Seller<C> {
             Read::Refused(error) => fail(batch, &error),
             Read::Again(error) => retry(batch, Some(&error)),
         }
+    }
+}
+
+/// The pauses of one sale that begins again and again.
+pub(super) struct Pause {
+    most: Duration,
+}
+
+impl Default for Pause {
+    fn default() -> Pause {
+        Pause { most: PAUSE_FIRST }
+    }
+}
+
+impl Pause {
+    pub(super) fn take(&mut self) {
+        thread::sleep(self.most.mul_f64(fastrand::f64()));
+        self.most = PAUSE_MAX.min(self.most * 2);
     }
 }
 

@@ -8,13 +8,13 @@ use std::time::Instant;
 
 use crate::book::BookId;
 use crate::error::Result;
-use crate::order::buy::{Deal, Seller, fail, look, offer};
+use crate::order::buy::{Deal, Pause, Seller, fail, look, offer};
 use crate::order::catalog::{Catalog, Look, Read, Take, Write};
 use crate::order::line::{Customer, Sold};
 use crate::orders::Order;
 
 /// How often those are tried again who were outrun.
-const ROUNDS_MAX: usize = 4;
+const ROUNDS_MAX: usize = 8;
 
 /// A customer of a crowd.
 #[derive(Clone, Debug, PartialEq)]
@@ -38,7 +38,15 @@ impl<C: Catalog> Seller<C> {
         };
         let customers: Vec<_> = buyers.iter().map(customer).collect();
         let mut parties = by_book(&customers);
-        for _ in 0..ROUNDS_MAX {
+        let mut pause = Pause::default();
+        for round in 0..ROUNDS_MAX {
+            if parties.is_empty() {
+                break;
+            }
+            if 0 < round {
+                self.tally.conflicts.inc();
+                pause.take();
+            }
             parties = self.serve(parties);
         }
         let outcomes = customers.iter().map(|(_, customer)| customer.so_far());
@@ -52,9 +60,6 @@ impl<C: Catalog> Seller<C> {
 
     /// One read and one update for all of them. Gives those who were outrun.
     fn serve(&self, parties: Vec<Party>) -> Vec<Party> {
-        if parties.is_empty() {
-            return parties;
-        }
         let looks: Vec<Look> = parties.iter().map(|(id, party)| look(*id, party)).collect();
         let mut deals: Vec<(Party, Deal)> = Vec::new();
         for (party, read) in parties.into_iter().zip(self.catalog.read_together(&looks)) {

@@ -317,7 +317,7 @@ fn a_crowd_that_is_outrun_again_and_again_comes_alone() {
     let outrun = (0..10).map(|_| Trouble::Outrun);
     let seller = seller(90, outrun);
     assert_eq!(crowd(&seller, &of_book(orders_upto(2))), [None, None]);
-    check(&seller, 86, &[2; 4], &[2; 4]);
+    check(&seller, 82, &[2; 8], &[2; 8]);
 }
 
 #[test]
