@@ -40,11 +40,11 @@ struct State<Q, A> {
 impl<Q, A> Gathering<Q, A> {
     /// `slots`: for companies under way. More than `together_max` questions do not travel together.
     ///
-    /// While enough companies are under way, the next one waits up to four times as long as an answer lately took. And once it may go,
-    /// it waits as long as that until it is as large as the last one and those who came too late for it together: who has an
-    /// answer often comes back with the next question. If they do not come, the company after it does not wait for them;
-    /// who is always alone never waits. Neither is longer than `wait_max`, which bounds what somebody whose answer takes
-    /// very long costs the others.
+    /// While enough companies are under way, the next one waits for them: up to four times as long as answers took of late.
+    /// And once it may go, it waits, as long as one answer took, until it is as large as the last one and those who came too
+    /// late for it together: who has an answer often comes back with the next question. If they do not come, the company
+    /// after it does not wait for them; who is always alone never waits. Neither is longer than `wait_max`, which bounds what
+    /// somebody whose answer takes very long costs the others.
     pub fn new(slots: Slots, together_max: usize, wait_max: Duration) -> Gathering<Q, A> {
         Gathering {
             slots,

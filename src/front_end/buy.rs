@@ -78,7 +78,14 @@ impl FrontEnd {
             Ok(mut answer) => {
                 let body = std::mem::take(&mut answer.body);
                 let said = Said::new(answer.status, body, |name| answer.header(name));
-                self.weigh(server, said)
+                let tried = self.weigh(said);
+                if let Tried::NotReached { .. } = tried {
+                    let fields: [log::Field; 2] =
+                        [("peer", &server.address), ("status", &answer.status)];
+                    log::debug("an order server could not sell", &fields);
+                    server.found(false);
+                }
+                tried
             }
             Err(failure) => {
                 let unknown = !failure.definite();
@@ -89,14 +96,11 @@ impl FrontEnd {
     }
 
     /// What an order server's word means for the customer.
-    pub(super) fn weigh(&self, server: &Watch, said: Said) -> Tried {
+    pub(super) fn weigh(&self, said: Said) -> Tried {
         if knows(said.status) {
             self.tally.sale(&said);
             return Tried::Answered(said.response());
         }
-        let fields: [log::Field; 2] = [("peer", &server.address), ("status", &said.status)];
-        log::debug("an order server could not sell", &fields);
-        server.found(false);
         let unknown = said.status == 500 || said.header("Bazar-Outcome") == Some("unknown");
         Tried::NotReached { unknown }
     }

@@ -19,7 +19,6 @@ use crate::http::client::Answer;
 use crate::judge::TOGETHER_MAX;
 use crate::orders::Order;
 use crate::slots::Slots;
-use crate::watch::Watch;
 
 /// Companies under way at once.
 const COMPANIES_MAX: usize = 64;
@@ -80,10 +79,7 @@ impl FrontEnd {
         let headers = [("X-Request-Id", &*company[0].request)];
         match self.buys.put(&url, &headers, &entries(company)) {
             Ok(answer) => match lines(&answer, company.len()) {
-                Some(lines) => lines
-                    .into_iter()
-                    .map(|line| self.tried(server, line))
-                    .collect(),
+                Some(lines) => lines.into_iter().map(|line| self.tried(line)).collect(),
                 // A 4xx: it does not know such requests, or shows another token. Asked alone it will say so.
                 None => nobody(company, !(400..500).contains(&answer.status)),
             },
@@ -95,11 +91,14 @@ impl FrontEnd {
         }
     }
 
-    fn tried(&self, server: &Watch, line: Line) -> Tried {
-        match line.status {
+    /// What one line of its answer means. Whatever it could not do for this one says nothing about the order server, which
+    /// did answer: it is not counted as down.
+    fn tried(&self, line: Line) -> Tried {
+        let said = line.said();
+        match said.status {
             // It wants to be asked for this one alone.
             503 => Tried::NotReached { unknown: false },
-            _ => self.weigh(server, line.said()),
+            _ => self.weigh(said),
         }
     }
 }

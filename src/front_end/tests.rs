@@ -5,6 +5,7 @@ use std::net::TcpListener;
 use std::thread;
 
 use super::*;
+use crate::book::BookId;
 use crate::http::server::Service;
 use crate::http::{Body, Method, Request, Response, split_path};
 
@@ -45,11 +46,11 @@ fn server(behind: Behind) -> Arc<Watch> {
 fn serve(listener: &TcpListener, behind: Behind) {
     for connection in listener.incoming() {
         let mut connection = connection.unwrap();
-        let mut head = Vec::new();
+        let mut request = Vec::new();
         let mut piece = [0; 1024];
-        while !head.ends_with(b"\r\n\r\n") {
+        while !is_whole(&String::from_utf8_lossy(&request)) {
             let n = connection.read(&mut piece).unwrap();
-            head.extend_from_slice(&piece[..n]);
+            request.extend_from_slice(&piece[..n]);
         }
         if let Says(status, header, body) = behind {
             let length = body.len();
@@ -59,6 +60,17 @@ fn serve(listener: &TcpListener, behind: Behind) {
             connection.write_all(answer.as_bytes()).unwrap();
         }
     }
+}
+
+/// Whether the head is there, and as much of a body as it announces.
+fn is_whole(request: &str) -> bool {
+    let Some((head, body)) = request.split_once("\r\n\r\n") else {
+        return false;
+    };
+    let head = head.to_ascii_lowercase();
+    let length = head.split("content-length: ").nth(1);
+    let length = length.and_then(|text| text.lines().next()?.parse().ok());
+    length.unwrap_or(0) <= body.len()
 }
 
 /// A front-end before these servers. Not in contact with the catalogs: it keeps nothing.
@@ -199,4 +211,40 @@ fn a_server_that_failed_is_tried_last_the_next_time() {
         .map(|server| server.up())
         .collect();
     assert_eq!(up, [false, true]);
+}
+
+/// What two customers who travel together hear of this order server: a status, or whether it may have sold a copy.
+#[track_caller]
+fn check_together(order: Behind, expected: [std::result::Result<u16, bool>; 2]) {
+    let shop = front_end(&[], &[order]);
+    let buying = |id| company::Buying {
+        id: BookId(id),
+        order: shop.till.slip(None).order.clone(),
+        request: "r".into(),
+    };
+    let tried = shop.buy_together(&[buying(1), buying(2)]);
+    let heard = tried.into_iter().map(|tried| match tried {
+        buy::Tried::Answered(response) => Ok(response.status),
+        buy::Tried::NotReached { unknown } => Err(unknown),
+    });
+    assert_eq!(heard.collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn who_travels_together_hears_the_own_answer() {
+    let list = r#"[{"status":200,"body":{"message":"m","success":true}},{"status":404,"body":{"message":"m"}}]"#;
+    check_together(Says(200, "X: y", list), [Ok(200), Ok(404)]);
+    let alone = r#"[{"status":503,"body":{}},{"status":507,"headers":{"Bazar-Outcome":"unknown"},"body":{"message":"full"}}]"#;
+    check_together(Says(200, "X: y", alone), [Err(false), Ok(507)]);
+    let lost = r#"[{"status":504,"headers":{"Bazar-Outcome":"unknown"},"body":{}},{"status":504,"headers":{"Bazar-Outcome":"none"},"body":{}}]"#;
+    check_together(Says(200, "X: y", lost), [Err(true), Err(false)]);
+}
+
+#[test]
+fn who_travels_together_goes_on_alone_knowing_whether_a_copy_may_be_sold() {
+    check_together(Refuses, [Err(false); 2]);
+    check_together(HangsUp, [Err(true); 2]);
+    check_together(Says(404, "X: y", "{}"), [Err(false); 2]);
+    check_together(Says(500, "X: y", "{}"), [Err(true); 2]);
+    check_together(Says(200, "X: y", "[]"), [Err(true); 2]);
 }
