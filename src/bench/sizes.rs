@@ -41,7 +41,7 @@ impl Sizes {
         readers: &[1, 16, 64, 256],
         buyers: &[1, 16, 64],
         flash: &[64, 256],
-        reading: Duration::from_millis(250),
+        reading: Duration::from_millis(500),
         rounds: 8,
         buying: Duration::from_millis(2500),
         beside: Duration::from_millis(900),
