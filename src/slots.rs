@@ -41,6 +41,7 @@ impl Slots {
     }
 
     /// How many are taken.
+    #[cfg(test)]
     pub fn taken(&self) -> usize {
         self.lock().taken
     }

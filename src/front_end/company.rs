@@ -15,7 +15,6 @@ use crate::book::{BOOK_ID_MAX, BookId};
 use crate::front_end::FrontEnd;
 use crate::front_end::buy::{Said, Tried, not_reached};
 use crate::gathering::Gathering;
-use crate::http::client::Answer;
 use crate::judge::TOGETHER_MAX;
 use crate::orders::Order;
 use crate::slots::Slots;
@@ -78,7 +77,7 @@ impl FrontEnd {
         let url = format!("{}/together/buy", server.address);
         let headers = [("X-Request-Id", &*company[0].request)];
         match self.buys.put(&url, &headers, &entries(company)) {
-            Ok(answer) => match lines(&answer, company.len()) {
+            Ok(answer) => match answer.list::<Line>(company.len()) {
                 Some(lines) => lines.into_iter().map(|line| self.tried(line)).collect(),
                 // A 4xx: it does not know such requests, or shows another token. Asked alone it will say so.
                 None => nobody(company, !(400..500).contains(&answer.status)),
@@ -123,11 +122,6 @@ fn entries(company: &[Buying]) -> Vec<u8> {
         })
         .collect();
     serde_json::to_vec(&entries).expect("our own values are JSON")
-}
-
-fn lines(answer: &Answer, count: usize) -> Option<Vec<Line>> {
-    let lines: Vec<Line> = answer.json().ok().filter(|_| answer.status == 200)?;
-    (lines.len() == count).then_some(lines)
 }
 
 impl Line {

@@ -68,7 +68,7 @@ pub fn reads(answer: &Answer, count: usize) -> Vec<Option<Read>> {
         let settled = line.status < 500;
         settled.then(|| Read::of(line.status, line.etag, &line.applied, &line.body))
     };
-    match lines(answer, count) {
+    match answer.list::<Line>(count) {
         Some(lines) => lines.into_iter().map(read).collect(),
         None => vec![None; count],
     }
@@ -80,7 +80,7 @@ pub fn writes(answer: &Answer, count: usize) -> Vec<Option<Write>> {
         503 => None,
         _ => Some(Write::of(status, replayed, words)),
     };
-    match lines(answer, count) {
+    match answer.list::<Line>(count) {
         Some(lines) => lines
             .iter()
             .map(|line| write(line.status, line.replayed, &line.body))
@@ -90,9 +90,4 @@ pub fn writes(answer: &Answer, count: usize) -> Vec<Option<Write>> {
         None if answer.status < 500 => vec![None; count],
         None => vec![write(answer.status, false, &Words::default()); count],
     }
-}
-
-fn lines(answer: &Answer, count: usize) -> Option<Vec<Line>> {
-    let lines: Vec<Line> = answer.json().ok().filter(|_| answer.status == 200)?;
-    (lines.len() == count).then_some(lines)
 }

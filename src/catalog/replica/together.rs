@@ -30,9 +30,10 @@ impl<P: Peers> Replica<P> {
         let mut outcomes = vec![Err(alone()); updates.len()];
         let mut started = Vec::new();
         for (at, (id, update)) in updates.iter().enumerate() {
-            match self.start_at_once(at, *id, update) {
-                Ok(Ok(write)) => started.push(write),
-                Ok(Err(nothing)) => outcomes[at] = Ok(nothing),
+            match self.start_at_once(*id, update) {
+                Ok((_turn, Judged::Begun(begun))) => started.push(Started { at, begun, _turn }),
+                Ok((_, Judged::Nothing(updated))) => outcomes[at] = Ok(updated),
+                Ok((_, Judged::Settle)) => (),
                 Err(error) => outcomes[at] = Err(error),
             }
         }
@@ -42,13 +43,8 @@ impl<P: Peers> Replica<P> {
         outcomes
     }
 
-    /// Steps 1 to 3, if they need no waiting. `Ok(Err)`: nothing is to be changed.
-    fn start_at_once(
-        &self,
-        at: usize,
-        id: BookId,
-        update: &Update,
-    ) -> Result<std::result::Result<Started<'_, P>, Updated>> {
+    /// Steps 1 to 3, if they need no waiting.
+    fn start_at_once(&self, id: BookId, update: &Update) -> Result<(Turn<'_, P>, Judged)> {
         let mut inner = self.lock();
         let trusted = self.trusts(&inner);
         match inner.shelf.book(id) {
@@ -60,15 +56,7 @@ impl<P: Peers> Replica<P> {
         let judged = self.judge(&mut inner, id, update);
         // A turn that ends needs the lock.
         drop(inner);
-        match judged? {
-            Judged::Begun(begun) => Ok(Ok(Started {
-                at,
-                begun,
-                _turn: turn,
-            })),
-            Judged::Nothing(updated) => Ok(Err(updated)),
-            Judged::Settle => Err(alone()),
-        }
+        Ok((turn, judged?))
     }
 
     fn finish_together(

@@ -15,7 +15,7 @@ use crate::slots::Slots;
 
 /// A save of more files than this, as when catching up, takes part in several commits, so that a sale waits for one of them
 /// at most.
-const SHARE_MAX: usize = 64;
+const SAVE_MAX: usize = 64;
 
 /// The files of a commit are shared among threads, so many for each.
 const FILES_EACH: usize = 2;
@@ -71,7 +71,7 @@ impl Files {
     ///
     /// Fails with the first of them that cannot be replaced.
     pub fn save(self: &Arc<Files>, ranges: &[Range], read: &Reader) -> Result<(), String> {
-        ranges.chunks(SHARE_MAX).try_for_each(|ranges| {
+        ranges.chunks(SAVE_MAX).try_for_each(|ranges| {
             let save = Save {
                 ranges: ranges.to_vec(),
                 read: read.clone(),
@@ -90,13 +90,10 @@ impl Files {
 
     /// One commit: what came of each save, and the old files.
     fn commit(self: &Arc<Files>, saves: &[Save]) -> (Vec<Result<(), String>>, Vec<Old>) {
-        let all = |save: &Save| {
-            save.ranges
-                .iter()
-                .map(|range| (*range, save.read.clone()))
-                .collect::<Vec<_>>()
-        };
-        let wanted: BTreeMap<Range, Reader> = saves.iter().flat_map(all).collect();
+        let wanted: BTreeMap<Range, Reader> = saves
+            .iter()
+            .flat_map(|save| save.ranges.iter().map(|range| (*range, save.read.clone())))
+            .collect();
         self.tally.commits.inc();
         self.tally.replaced.add(wanted.len() as u64);
         let mut failed = HashMap::new();
@@ -141,18 +138,13 @@ impl Files {
 
     /// Replaces these files, one step after the other for all of them: what is written together the disk takes together.
     fn replace(&self, wanted: &[(Range, Reader)]) -> Vec<Replaced> {
-        let written: Vec<_> = wanted
-            .iter()
-            .map(|(range, read)| (*range, self.write(*range, read)))
-            .collect();
-        let settle = |(range, new): (Range, Result<New, String>)| {
-            (range, new.and_then(|new| self.folder.settle(new)))
-        };
-        let settled: Vec<_> = written.into_iter().map(settle).collect();
-        let name = |(range, new): (Range, Result<New, String>)| {
-            (range, new.and_then(|new| self.folder.name(new)))
-        };
-        settled.into_iter().map(name).collect()
+        let written = wanted.iter().map(|(range, read)| self.write(*range, read));
+        let written: Vec<Result<New, String>> = written.collect();
+        let settled = written.into_iter().map(|new| self.folder.settle(new?));
+        let settled: Vec<Result<New, String>> = settled.collect();
+        let named = settled.into_iter().map(|new| self.folder.name(new?));
+        let ranges = wanted.iter().map(|(range, _)| *range);
+        ranges.zip(named).collect()
     }
 
     fn write(&self, range: Range, read: &Reader) -> Result<New, String> {

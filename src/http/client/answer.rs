@@ -43,6 +43,12 @@ impl Answer {
             ))
         })
     }
+
+    /// The body of a 200 as a list with so many entries. `None`: it is not such a one.
+    pub fn list<T: DeserializeOwned>(&self, count: usize) -> Option<Vec<T>> {
+        let list: Vec<T> = self.json().ok().filter(|_| self.status == 200)?;
+        (list.len() == count).then_some(list)
+    }
 }
 
 impl Failure {
