@@ -27,9 +27,6 @@ const ENOUGH: usize = 1;
 /// More letters do not travel together.
 const TOGETHER_MAX: usize = 64;
 
-/// A front-end has this long to forget.
-const VOID_MAX: Duration = Duration::from_millis(400);
-
 /// Who is told what came of a letter.
 type Done = Box<dyn FnOnce(Outcome) + Send>;
 
@@ -201,9 +198,15 @@ struct Note {
 }
 
 impl FrontEndPost {
-    pub fn new(address: &Address, limits: Limits, token: Option<&str>) -> FrontEndPost {
+    /// `forgetting`: how long a front-end has to forget.
+    pub fn new(
+        address: &Address,
+        limits: Limits,
+        forgetting: Duration,
+        token: Option<&str>,
+    ) -> FrontEndPost {
         let limits = Limits {
-            whole: VOID_MAX,
+            whole: forgetting,
             ..limits
         };
         FrontEndPost {

@@ -53,11 +53,11 @@ pub struct Times {
 
 impl HttpPeers {
     pub fn new(settings: &CatalogSettings, store: Store) -> HttpPeers {
-        let silent = settings.timing.silent;
+        let (silent, forgetting) = (settings.timing.silent, settings.timing.forgetting());
         let token = settings.common.token.as_deref();
         let times: Arc<Times> = Arc::default();
         let peer = |address| PeerPost::new(address, settings.limits, silent, token, &times);
-        let front_end = |address| FrontEndPost::new(address, settings.limits, token);
+        let front_end = |address| FrontEndPost::new(address, settings.limits, forgetting, token);
         HttpPeers {
             origin: Instant::now(),
             store,

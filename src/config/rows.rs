@@ -263,7 +263,7 @@ fn timing() -> Vec<Row> {
             "HELLO_SILENT_MS",
             "MS",
             Is("300"),
-            "who leaves a hello unanswered for this long is counted as down",
+            "who leaves a hello (a front-end: an invalidation, a third longer) unanswered for this long is counted as down",
         ),
         row(
             "LEASE_MS",

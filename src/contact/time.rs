@@ -47,6 +47,14 @@ pub struct Timing {
     pub stall: Duration,
 }
 
+impl Timing {
+    /// How long a front-end has to forget what a change makes old: 400 ms beside the usual 300 for a hello. Who gives a
+    /// slow machine more patience gives it here, too.
+    pub fn forgetting(&self) -> Duration {
+        self.silent * 4 / 3
+    }
+}
+
 impl Default for Timing {
     fn default() -> Timing {
         let ms = Duration::from_millis;

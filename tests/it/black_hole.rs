@@ -1,6 +1,7 @@
 //! What a server that is gone costs a write: nothing once it is known to be down; about a second, once, when it vanishes
 //! without a word. Limits are ten times what is promised; what was measured is printed.
 
+use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::process::{Server, eventually};
@@ -89,4 +90,20 @@ fn a_catalog_behind_a_black_hole_costs_one_write_a_second() {
 #[test]
 fn a_front_end_that_stops_costs_one_write_a_second() {
     check(Relays::None, |shop| shop.front_end().stop());
+}
+
+#[test]
+fn a_front_end_that_forgets_late_is_waited_for_when_the_shop_is_set_up_to_be_patient() {
+    // Here hello may take 3 s, and so an invalidation 4 s.
+    let shop = Shop::open(Tiers {
+        relays: Relays::Everywhere,
+        ..Tiers::default()
+    });
+    shop.relay("front-end1").first("DELETE /invalidate", || {
+        thread::sleep(Duration::from_secs(1));
+        Fate::Pass
+    });
+    println!("written after {:?}", write(&shop));
+    let log = shop.catalog(1).stderr();
+    assert!(!log.contains("front-end lost"), "{log}");
 }

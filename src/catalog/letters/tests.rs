@@ -10,6 +10,7 @@ use super::*;
 use crate::book::Book;
 use crate::catalog::protocol::State;
 use crate::catalog::store::FirstStock;
+use crate::contact::Timing;
 
 /// A server's status and body for a path.
 type Behind = fn(&str) -> (u16, String);
@@ -157,7 +158,7 @@ fn two_changes_of_one_book_travel_one_after_the_other() {
 #[test]
 fn a_front_end_forgets_several_items_at_once() {
     let (address, paths, go) = server(|_| (204, String::new()));
-    let post = FrontEndPost::new(&address, limits(), None);
+    let post = FrontEndPost::new(&address, limits(), Timing::default().forgetting(), None);
     let (done, outcomes) = channel();
     let send = |void| {
         let done = done.clone();

@@ -9,8 +9,8 @@ use crate::book::Book;
 use crate::catalog::protocol::{Key, Outcome, Peers, Reply, Void};
 use crate::error::{Error, Result};
 
-/// A front-end that does not forget within this time is counted as down.
-const VOID_WAIT: Duration = Duration::from_millis(450);
+/// So much longer than a front-end has to forget, its answer is waited for. Then it is counted as down.
+const VOID_GRACE: Duration = Duration::from_millis(50);
 
 /// A front-end that is counted as down and comes back meanwhile is asked again, for at most so long.
 const VOIDING_MAX: Duration = Duration::from_secs(3);
@@ -59,7 +59,8 @@ impl<P: Peers> Replica<P> {
                 self.world.invalidate(*front_end, void.clone(), done);
             }
         }
-        let arrived = self.gather(round.number, front_ends.len() * voids.len(), VOID_WAIT);
+        let patience = self.setup.timing.forgetting() + VOID_GRACE;
+        let arrived = self.gather(round.number, front_ends.len() * voids.len(), patience);
         front_ends
             .iter()
             .map(|i| (*i, worst(*i, &arrived, voids.len())))
