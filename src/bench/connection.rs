@@ -133,10 +133,11 @@ impl Connection {
                 return Err(ErrorKind::UnexpectedEof.into());
             }
             filled += count;
-            if let Some(parts) = measure(&self.buffer[..filled])?
-                && parts.1 <= filled
-            {
-                break parts;
+            match measure(&self.buffer[..filled])? {
+                Some(parts) if parts.1 == filled => break parts,
+                // With one request under way nothing may follow.
+                Some(parts) if parts.1 < filled => return Err(ErrorKind::InvalidData.into()),
+                _ => {}
             }
         };
         Ok(Reply {

@@ -18,7 +18,7 @@ const NUDGE_EVERY: Duration = Duration::from_millis(10);
 /// As long as a cached look-up's answer, head included.
 const FIXED: &[u8] =
     b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nCache-Status: bazar; hit\r\n\
-X-Request-Id: 0123456789abcdef\r\nContent-Length: 88\r\n\r\n\
+X-Request-Id: 0123456789abcdef\r\nContent-Length: 89\r\n\r\n\
 {\"price\":25.0,\"quantity\":10,\"title\":\"How to get a good grade in DOS in 20 minutes a day\"}";
 
 /// What answers.
@@ -77,5 +77,18 @@ fn plain(listener: &TcpListener) -> Result<(), String> {
                 }
             }
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_fixed_answer_is_as_long_as_its_head_says() {
+        let text = str::from_utf8(FIXED).unwrap();
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        let length = format!("Content-Length: {}", body.len());
+        assert!(head.lines().any(|line| line == length), "{length}");
     }
 }
