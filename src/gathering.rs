@@ -57,9 +57,9 @@ impl<Q, A> Gathering<Q, A> {
     }
 
     /// Answers the question, alone or together with others: `ask` is called after this question was put, on one of the
-    /// threads that ask, and gives an answer to each question, in their order. What else it gives is dropped after the others
-    /// were told. Waits as long as that takes, which must have a limit of its own.
-    pub fn ask<L>(&self, question: Q, ask: impl FnOnce(Vec<Q>) -> (Vec<A>, L)) -> A {
+    /// threads that ask, and gives an answer to each question, in their order. Waits as long as that takes, which must have a
+    /// limit of its own.
+    pub fn ask(&self, question: Q, ask: impl FnOnce(Vec<Q>) -> Vec<A>) -> A {
         let (company, seat) = self.join(question);
         if seat == 0 {
             self.lead(&company, ask);
@@ -98,7 +98,7 @@ impl<Q, A> Gathering<Q, A> {
     }
 
     /// Waits for a slot, and asks for everybody who has joined until then.
-    fn lead<L>(&self, company: &Company<Q, A>, ask: impl FnOnce(Vec<Q>) -> (Vec<A>, L)) {
+    fn lead(&self, company: &Company<Q, A>, ask: impl FnOnce(Vec<Q>) -> Vec<A>) {
         let lasted = Duration::from_micros(self.lasted.load(Relaxed)).min(self.wait_max);
         let slot = self.slots.take((4 * lasted).min(self.wait_max));
         self.await_expected(company, lasted);
@@ -111,13 +111,15 @@ impl<Q, A> Gathering<Q, A> {
         let asked = catch_unwind(AssertUnwindSafe(|| ask(questions)));
         drop(slot);
         self.note(count, began.elapsed());
-        let (answers, left) = match asked {
-            Ok((answers, left)) => (answers, Ok(left)),
-            Err(panic) => (Vec::new(), Err(panic)),
+        let (answers, panic) = match asked {
+            Ok(answers) => (answers, None),
+            Err(panic) => (Vec::new(), Some(panic)),
         };
         company.state().answers = Some(answers.into_iter().map(Some).collect());
         company.answered.notify_all();
-        drop(left.unwrap_or_else(|panic| resume_unwind(panic)));
+        if let Some(panic) = panic {
+            resume_unwind(panic);
+        }
     }
 
     fn await_expected(&self, company: &Company<Q, A>, limit: Duration) {
@@ -195,7 +197,7 @@ mod tests {
     fn who_is_alone_asks_at_once() {
         let answer = gathering().ask(7, |questions| {
             assert_eq!(questions, [7]);
-            (vec![49], ())
+            vec![49]
         });
         assert_eq!(answer, 49);
     }
@@ -208,7 +210,7 @@ mod tests {
         let ask = |questions: Vec<usize>| {
             companies.lock().unwrap().push(questions.len());
             let squares = questions.iter().map(|question| question * question);
-            (squares.collect(), ())
+            squares.collect()
         };
         thread::scope(|scope| {
             let (gathering, ask) = (&gathering, &ask);
@@ -240,7 +242,7 @@ mod tests {
         let gathering = Gathering::new(Slots::new(1), 3, Duration::from_secs(100));
         let ask = |questions: Vec<usize>| {
             let count = questions.len();
-            (vec![count; count], ())
+            vec![count; count]
         };
         gathering.expected.store(2, Relaxed);
         thread::scope(|scope| {
@@ -261,7 +263,7 @@ mod tests {
         let slot = gathering.slots.take(Duration::ZERO);
         thread::scope(|scope| {
             let gathering = &gathering;
-            let ask = |_: Vec<usize>| -> (Vec<usize>, ()) { panic!("on purpose") };
+            let ask = |_: Vec<usize>| -> Vec<usize> { panic!("on purpose") };
             let mut all = Vec::new();
             for joined in 1..=2 {
                 all.push(scope.spawn(move || gathering.ask(1, ask)));
@@ -270,6 +272,6 @@ mod tests {
             drop(slot);
             assert!(all.into_iter().all(|one| one.join().is_err()));
         });
-        assert_eq!(gathering.ask(1, |_| (vec![2], ())), 2);
+        assert_eq!(gathering.ask(1, |_| vec![2]), 2);
     }
 }

@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::sync::mpsc::{Sender, channel};
+use std::sync::mpsc::{Sender, SyncSender, channel, sync_channel};
+use std::thread;
 use std::time::Duration;
 
 use super::Reader;
@@ -23,6 +24,9 @@ const FILES_EACH: usize = 2;
 /// The threads of a commit.
 const THREADS_MAX: usize = 8;
 
+/// The files of more commits than this do not wait to be closed: each has a descriptor.
+const UNCLOSED_MAX: usize = 8;
+
 /// The files of a store, and who puts them on disk.
 pub struct Files {
     folder: Folder,
@@ -30,6 +34,8 @@ pub struct Files {
     commits: Gathering<Save, Result<(), String>>,
     /// Do their share of a commit beside the thread that leads it.
     savers: Pool<Share>,
+    /// Lets go of replaced files, which takes the system as long as a message between servers takes.
+    closer: Closer,
     pub tally: Tally,
 }
 
@@ -50,11 +56,14 @@ struct Save {
 struct Share {
     files: Arc<Files>,
     wanted: Vec<(Range, Reader)>,
-    done: Sender<Vec<Replaced>>,
+    done: Sender<Vec<Outcome>>,
 }
 
 /// What became of one file.
-type Replaced = (Range, Result<Old, String>);
+type Outcome = (Range, Result<Old, String>);
+
+/// Lets go of the files that a commit has replaced, on a thread of its own.
+struct Closer(SyncSender<Vec<Old>>);
 
 impl Files {
     pub fn new(folder: Folder) -> Arc<Files> {
@@ -63,6 +72,7 @@ impl Files {
             pages: Pages::default(),
             commits: Gathering::new(Slots::new(1), usize::MAX, Duration::ZERO),
             savers: Pool::new("saver".into(), THREADS_MAX - 1),
+            closer: Closer::new(),
             tally: Tally::default(),
         })
     }
@@ -84,12 +94,12 @@ impl Files {
     #[cfg(test)]
     pub fn wait_for_company(&self, saves: usize) {
         while self.commits.waiting() < saves {
-            std::thread::yield_now();
+            thread::yield_now();
         }
     }
 
-    /// One commit: what came of each save, and the old files.
-    fn commit(self: &Arc<Files>, saves: &[Save]) -> (Vec<Result<(), String>>, Vec<Old>) {
+    /// One commit: what came of each save.
+    fn commit(self: &Arc<Files>, saves: &[Save]) -> Vec<Result<(), String>> {
         let wanted: BTreeMap<Range, Reader> = saves
             .iter()
             .flat_map(|save| save.ranges.iter().map(|range| (*range, save.read.clone())))
@@ -105,15 +115,16 @@ impl Files {
             }
         }
         let synced = self.folder.sync();
+        self.closer.close(old);
         let outcome = |save: &Save| {
             let failure = save.ranges.iter().find_map(|range| failed.get(range));
             failure.map_or(synced.clone(), |why| Err(why.clone()))
         };
-        (saves.iter().map(outcome).collect(), old)
+        saves.iter().map(outcome).collect()
     }
 
     /// Replaces these files with the help of the savers.
-    fn replace_all(self: &Arc<Files>, wanted: Vec<(Range, Reader)>) -> Vec<Replaced> {
+    fn replace_all(self: &Arc<Files>, wanted: Vec<(Range, Reader)>) -> Vec<Outcome> {
         let threads = wanted.len().div_ceil(FILES_EACH).clamp(1, THREADS_MAX);
         let mut shares = wanted.chunks(wanted.len().div_ceil(threads).max(1));
         let mine = shares.next().unwrap_or_default();
@@ -137,7 +148,7 @@ impl Files {
     }
 
     /// Replaces these files, one step after the other for all of them: what is written together the disk takes together.
-    fn replace(&self, wanted: &[(Range, Reader)]) -> Vec<Replaced> {
+    fn replace(&self, wanted: &[(Range, Reader)]) -> Vec<Outcome> {
         let written = wanted.iter().map(|(range, read)| self.write(*range, read));
         let written: Vec<Result<New, String>> = written.collect();
         let settled = written.into_iter().map(|new| self.folder.settle(new?));
@@ -171,5 +182,20 @@ impl Work for Share {
     /// Too many wait: whoever wants it does it.
     fn refuse(self) {
         Share::run(vec![self]);
+    }
+}
+
+impl Closer {
+    /// Without a thread to be had, whoever commits closes.
+    fn new() -> Closer {
+        let (sender, replaced) = sync_channel::<Vec<Old>>(UNCLOSED_MAX);
+        let close = move || replaced.into_iter().for_each(drop);
+        let _ = thread::Builder::new().name("closer".into()).spawn(close);
+        Closer(sender)
+    }
+
+    fn close(&self, old: Vec<Old>) {
+        // What is not taken is closed here.
+        let _ = self.0.try_send(old);
     }
 }
