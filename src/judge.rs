@@ -111,7 +111,7 @@ pub fn queries(body: &[u8]) -> Result<Vec<Query>> {
         let mut fields = Fields::new(value, &["id", "orders"])?;
         Ok(Query {
             id: id(fields.need("id"))?,
-            orders: orders(fields.need("orders"))?,
+            orders: listed(fields.need("orders"))?,
         })
     };
     entries(body)?.into_iter().map(query).collect()
@@ -275,7 +275,8 @@ fn if_match(value: Json) -> Result<String> {
     }
 }
 
-fn orders(value: Json) -> Result<Vec<Order>> {
+/// Orders that are to be shown. Some may be the same: two clicks with one key ask at once.
+fn listed(value: Json) -> Result<Vec<Order>> {
     let list = match value {
         Json::List(list) if (1..=ORDERS_MAX).contains(&list.len()) => list,
         _ => {
@@ -283,10 +284,14 @@ fn orders(value: Json) -> Result<Vec<Order>> {
             return Err(wrong("orders", &value, &may));
         }
     };
-    let orders: Vec<Order> = list
-        .iter()
+    list.iter()
         .map(|entry| order("An entry of orders", entry))
-        .collect::<Result<_>>()?;
+        .collect()
+}
+
+/// Orders that take a copy each.
+fn orders(value: Json) -> Result<Vec<Order>> {
+    let orders = listed(value)?;
     // One order takes one copy: twice in a list it would take two.
     let ids: HashSet<_> = orders.iter().map(|order| order.id).collect();
     let keys: Vec<_> = orders

@@ -86,6 +86,21 @@ fn an_order_server_sells_to_each_of_a_crowd() {
 }
 
 #[test]
+fn two_clicks_with_one_key_take_one_copy_and_hold_up_nobody_else() {
+    let shop = Shop::open(Tiers::default());
+    let wanted = |id: u64, order: &str| json!({"id": id, "order": order, "request": "r"});
+    let crowd = json!([
+        wanted(1, "7.1; open=1; key=k"),
+        wanted(1, "7.2; open=1; key=k"),
+        wanted(2, "7.3; open=1"),
+    ]);
+    let told = list(shop.order(1), "/together/buy", crowd);
+    // The second click is told to come alone.
+    assert_eq!(statuses(&told), [200, 503, 200]);
+    assert_eq!((shop.quantity(1), shop.quantity(2)), (9, 4));
+}
+
+#[test]
 fn nonsense_among_others_is_refused_and_changes_nothing() {
     let shop = Shop::open(Tiers::default());
     let (catalog, order) = (shop.catalog(1), shop.order(1));
