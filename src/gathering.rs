@@ -1,7 +1,8 @@
 //! Questions that travel together: whoever asks while others wait for their answer finds company meanwhile.
 //!
 //! It is combining (Hendler, Incze, Shavit and Tzafrir, SPAA 2010): the first of a company asks for all of it, on its own
-//! thread, so that no thread is needed beside those who ask, and somebody who is alone asks at once, as if this were not here.
+//! thread, so that no thread is needed beside those who ask. Somebody who is alone asks at once, unless the last one was not:
+//! then company is expected, once.
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -99,7 +100,7 @@ impl<Q, A> Gathering<Q, A> {
 
     /// Waits for a slot, and asks for everybody who has joined until then.
     fn lead(&self, company: &Company<Q, A>, ask: impl FnOnce(Vec<Q>) -> Vec<A>) {
-        let lasted = Duration::from_micros(self.lasted.load(Relaxed)).min(self.wait_max);
+        let lasted = Duration::from_micros(self.lasted.load(Relaxed));
         let slot = self.slots.take((4 * lasted).min(self.wait_max));
         self.await_expected(company, lasted);
         self.lock()
@@ -138,7 +139,7 @@ impl<Q, A> Gathering<Q, A> {
     fn note(&self, count: usize, lasted: Duration) {
         // The longest of late, slowly forgotten: one that is alone has its answer sooner than a large company.
         let before = self.lasted.load(Relaxed);
-        let lasted = lasted.as_micros() as u64;
+        let lasted = lasted.min(self.wait_max).as_micros() as u64;
         self.lasted.store(lasted.max(before - before / 8), Relaxed);
         self.expected.store(count + self.waiting(), Relaxed);
     }
@@ -255,6 +256,18 @@ mod tests {
         gathering.lasted.store(1000, Relaxed);
         assert_eq!(gathering.ask(3, ask), 1);
         assert_eq!(gathering.expected.load(Relaxed), 1);
+    }
+
+    #[test]
+    fn an_answer_that_took_very_long_is_not_waited_for_again() {
+        let limit = Duration::from_millis(1);
+        let gathering = Gathering::new(Slots::new(1), 3, limit);
+        let slow = |_: Vec<usize>| {
+            thread::sleep(20 * limit);
+            vec![1]
+        };
+        gathering.ask(1, slow);
+        assert_eq!(gathering.lasted.load(Relaxed), 1000);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! They are not one buy: each has its own order, and its own answer. Whoever is not served by it (too little is known of the
 //! book, somebody else was faster, the order server cannot be reached) goes on alone, with the same order. Somebody who is
-//! alone to begin with does not notice any of this.
+//! alone to begin with, like the one before, does not notice any of this.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -25,7 +25,8 @@ const COMPANIES_MAX: usize = 64;
 /// While so many are, the next one waits a moment for more to join it.
 const ENOUGH: usize = 1;
 
-/// The longest such moment. It is as long as a buy takes, unless an order server does not answer.
+/// The longest such moment, and the longest that a company then waits for those whom it expects. Buys hardly take as long,
+/// unless an order server does not answer.
 const WAIT_MAX: Duration = Duration::from_millis(50);
 
 /// Where buys find company.

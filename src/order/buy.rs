@@ -51,7 +51,7 @@ impl<C: Catalog> Seller<C> {
         }
     }
 
-    /// Sells one copy, after all who came before for the same book.
+    /// Sells one copy, after all who came before for the same book, alone like this one.
     ///
     /// Fails with [`Error::NoSuchBook`]; [`Error::Busy`] after 3 s of competition; [`Error::Unreachable`] when the
     /// catalog cannot be asked; [`Error::Closed`]; and with [`Error::TimedOut`] or [`Error::DiskRefuses`] when a copy may

@@ -10,7 +10,7 @@ use crate::book::BookId;
 use crate::error::Result;
 use crate::order::buy::{Deal, Pause, Seller, fail, look, offer};
 use crate::order::catalog::{Catalog, Look, Read, Take, Write};
-use crate::order::line::{Customer, Sold};
+use crate::order::line::{Customer, Sold, TRYING_MAX};
 use crate::orders::Order;
 
 /// How often those are tried again who were outrun.
@@ -29,9 +29,13 @@ pub struct Buyer {
 type Party = (BookId, Vec<Arc<Customer>>);
 
 impl<C: Catalog> Seller<C> {
-    /// Sells a copy to each, as [`Seller::buy`] does. `None`: nothing happened, and this customer must come alone.
+    /// Sells a copy to each, as [`Seller::buy`] does, in turn with whoever buys the same books meanwhile. `None`: nothing
+    /// happened, and this customer must come alone. Begins nothing more after [`TRYING_MAX`].
     pub fn sell_together(&self, buyers: &[Buyer]) -> Vec<Option<Result<Sold>>> {
-        let now = Instant::now();
+        self.sell_since(Instant::now(), buyers)
+    }
+
+    pub(super) fn sell_since(&self, now: Instant, buyers: &[Buyer]) -> Vec<Option<Result<Sold>>> {
         let customer = |buyer: &Buyer| {
             let customer = Customer::new(buyer.order.clone(), buyer.request.clone(), now);
             (buyer.id, Arc::new(customer))
@@ -40,7 +44,7 @@ impl<C: Catalog> Seller<C> {
         let mut parties = by_book(&customers);
         let mut pause = Pause::default();
         for round in 0..ROUNDS_MAX {
-            if parties.is_empty() {
+            if parties.is_empty() || TRYING_MAX <= now.elapsed() {
                 break;
             }
             if 0 < round {

@@ -330,6 +330,19 @@ fn a_second_click_with_the_same_key_comes_again_alone() {
 }
 
 #[test]
+fn nothing_more_is_begun_for_a_crowd_whose_time_is_up() {
+    let seller = seller(5, []);
+    let buyer = Buyer {
+        id: BOOK,
+        order: order(1),
+        request: "r".into(),
+    };
+    let long_ago = Instant::now() - TRYING_MAX;
+    assert_eq!(seller.sell_since(long_ago, &[buyer]), [None]);
+    check(&seller, 5, &[], &[]);
+}
+
+#[test]
 fn a_crowd_whose_update_got_lost_is_not_told_that_nothing_happened() {
     let seller = seller(5, [Trouble::Lost { happened: true }]);
     let lost = Some(Err(Error::TimedOut("lost".into())));
