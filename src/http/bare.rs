@@ -30,9 +30,9 @@ pub enum Bare {
     Std,
 }
 
-/// Listens on a port that the system chooses, says where on stdout, and answers for ever.
+/// Listens on a port that the system chooses, says where on stdout, and answers.
 ///
-/// Fails when it cannot listen.
+/// Fails when it cannot listen, or accept.
 pub fn serve(bare: Bare, host: &str) -> Result<(), String> {
     let listener = TcpListener::bind((host, 0)).map_err(|error| error.to_string())?;
     let socket: OwnedFd = listener.try_clone().map_err(|e| e.to_string())?.into();

@@ -24,8 +24,10 @@ const FILES_EACH: usize = 2;
 /// The threads of a commit.
 const THREADS_MAX: usize = 8;
 
-/// The files of more commits than this do not wait to be closed: each has a descriptor.
-const UNCLOSED_MAX: usize = 8;
+/// So many commits may leave their replaced files to be closed later, if they have not more than so many: each has a
+/// descriptor.
+const UNCLOSED_MAX: usize = 4;
+const UNCLOSED_FILES_MAX: usize = 64;
 
 /// The files of a store, and who puts them on disk.
 pub struct Files {
@@ -195,7 +197,9 @@ impl Closer {
     }
 
     fn close(&self, old: Vec<Old>) {
-        // What is not taken is closed here.
-        let _ = self.0.try_send(old);
+        if old.len() <= UNCLOSED_FILES_MAX {
+            // What is not taken is closed here.
+            let _ = self.0.try_send(old);
+        }
     }
 }

@@ -8,10 +8,10 @@
 //!
 //! A file is replaced, never changed: the new content goes into `<name>.tmp`, then fsync of that, rename, fsync of the
 //! folder. Whoever wants files replaced takes part in a *commit* ([`commit`]): one is under way at a time, and replaces all
-//! files that were asked for until it began, each once, in steps: all are written, all are put on disk, all are renamed, and
-//! then one fsync of the folder stands for all of them. A file that cannot be replaced fails those who asked for it, stays
-//! whole (only where the folder's own fsync fails the new one may be there, whole too), and leaves no temporary file; the
-//! next commit tries again.
+//! files that were asked for until it began, each once, shared among threads, and of a share in steps: all are written, all
+//! are put on disk, all are renamed. Then one fsync of the folder stands for all of them. A file that cannot be replaced
+//! fails those who asked for it, stays whole (only where the folder's own fsync fails the new one may be there, whole too),
+//! and leaves no temporary file; the next commit tries again.
 //!
 //! # What a crash can leave, and what opening does with it
 //!

@@ -103,9 +103,10 @@ impl Visitors {
 
     /// The answer to a request that was let pass is unfinished after all.
     pub fn occupy(&self, peer: SocketAddr) {
-        if let Some(visitor) = self.shard(peer).get_mut(&peer) {
-            visitor.busy = true;
-        }
+        // It may have been forgotten meanwhile.
+        let mut shard = self.shard(peer);
+        let visitor = shard.entry(peer);
+        visitor.or_insert_with(|| Visitor::new(Instant::now())).busy = true;
     }
 
     /// To be called when a request that was let in has been answered, or never will be. The next request of its
