@@ -5,9 +5,11 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use bazar::config::{self, Command};
-use bazar::ending::Ending;
-use bazar::http::bare;
-use bazar::{bench, catalog, front_end, import, log, order, scale};
+use bazar::runtime::exit::Exit;
+use bazar::runtime::log;
+use bazar::tools::bench::baseline_server;
+use bazar::tools::{bench, import, scale};
+use bazar::{catalog, front_end, order};
 
 fn main() -> ExitCode {
     let args: Vec<String> = env::args_os()
@@ -17,7 +19,7 @@ fn main() -> ExitCode {
     let variable = |name: &str| Some(env::var_os(name)?.to_string_lossy().into_owned());
     match config::parse(&args, &variable) {
         Ok(command) => run(command),
-        Err(message) => fail(&Ending::Told(message)),
+        Err(message) => fail(&Exit::Misconfigured(message)),
     }
 }
 
@@ -43,12 +45,14 @@ fn run(command: Command) -> ExitCode {
         },
         Command::Bench(settings) => ended(bench::run(&settings)),
         Command::Scale(settings) => ended(scale::run(&settings)),
-        Command::BenchBare(kind, host) => ended(bare::serve(kind, &host).map_err(Ending::from)),
+        Command::BenchBare(kind, host) => {
+            ended(baseline_server::serve(kind, &host).map_err(Exit::from))
+        }
     }
 }
 
 /// A server serves until something ends it. Its log says what, in a line like its others.
-fn ended(outcome: Result<(), Ending>) -> ExitCode {
+fn ended(outcome: Result<(), Exit>) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(ending) => {
@@ -65,7 +69,7 @@ fn print(text: &str) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-fn fail(ending: &Ending) -> ExitCode {
+fn fail(ending: &Exit) -> ExitCode {
     let _ = writeln!(io::stderr(), "bazar: {ending}");
     ExitCode::from(ending.exit_code())
 }

@@ -1,14 +1,15 @@
 //! `If-Match`: the versions at which a change may be made (RFC 9110, 13.1.1).
 
-use crate::book::Version;
-use crate::error::{Error, Result};
+use crate::model::book::Version;
+use crate::model::error::{Error, Result};
 
 /// What `If-Match` asks for.
 #[derive(Clone, Debug, PartialEq)]
 pub enum IfMatch {
     /// `*`: any version, as long as the book is there.
     Any,
-    /// One of these. A tag that no book of ours could have is well-formed and left out: it never matches.
+    /// One of these. A tag that no book of ours could have is well-formed and left out: it never
+    /// matches.
     OneOf(Vec<Version>),
 }
 
@@ -37,7 +38,8 @@ fn malformed() -> Error {
     Error::BadRequest("If-Match must be * or a list of ETags such as \"3-12345\"".into())
 }
 
-/// The opaque parts of the strong tags in a list; weak ones never match. `None`: not a list of tags.
+/// The opaque parts of the strong tags in a list; weak ones never match. `None`: not a list of
+/// tags.
 fn split_tags(text: &str) -> Option<Vec<&str>> {
     let mut tags = Vec::new();
     let mut rest = text.trim();

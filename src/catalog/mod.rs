@@ -1,84 +1,85 @@
-//! The catalog: keeps the books, agrees with the other catalogs on every change, and tells the front-ends what is void.
+//! The catalog: keeps the books, agrees with the other catalogs on every change, and tells the
+//! front-ends what is void.
 //!
-//! A request enters at [`routes`] and goes to the [`replica`], which is the agreement itself; that keeps its copies on the
-//! [`shelf`] and reaches the world through the trait in [`protocol`]: other catalogs and front-ends over HTTP ([`peers`],
-//! [`wire`], [`letters`], [`pool`]) and the files of the [`store`]. In tests the same replica runs in a simulated world (`sim`).
+//! A request enters at [`routes`] and goes to the [`replica`], which is the agreement itself; that
+//! keeps its copies on the [`shelf`] and reaches the world through the trait in [`protocol`]: other
+//! catalogs and front-ends over HTTP ([`peers`], [`wire`], [`letters`], [`pool`]) and the files of
+//! the [`store`]. In tests the same replica runs in a simulated world (`sim`).
 //!
 //! # The agreement in short
 //!
-//! Every catalog holds every book. A book has a *version*: a sequence number that grows by one with each change, and a
-//! random stamp. A copy is *valid* (the newest; answer from it), *tentative* (a write is under way) or *unknown*.
+//! Every catalog holds every book. A book has a *version*: a sequence number that grows by one with
+//! each change, and a random stamp. A copy is *valid* (the newest; answer from it), *tentative* (a
+//! write is under way) or *unknown*.
 //!
-//! - **Write**: make the new copy, tentatively, here and at every live catalog, on disk; have the front-ends forget the
-//!   old one; only then call it valid, here and everywhere. So nobody can read the new quantity before the write is safe,
-//!   and nobody the old one after.
-//! - **Read**: a valid copy is answered from without a message. Any other is *settled* first: the others are asked, hop by
-//!   hop, and whatever is the newest is brought to all and called valid.
-//! - **Contact**: `hello` every 100 ms tells who is live. A valid copy may be trusted only while every live catalog has
-//!   answered hello in the last 500 ms; whoever goes on without a silent one waits until that must have noticed.
-//! - **Orders**: a copy is sold to an order id, which is stored with the stock, so that the same order sent twice takes one
-//!   copy.
+//! - **Write**: make the new copy, tentatively, here and at every live catalog, on disk; have the
+//!   front-ends forget the old one; only then call it valid, here and everywhere. So nobody can
+//!   read the new quantity before the write is safe, and nobody the old one after.
+//! - **Read**: a valid copy is answered from without a message. Any other is *settled* first: the
+//!   others are asked, hop by hop, and whatever is the newest is brought to all and called valid.
+//! - **Membership**: `heartbeat` every 100 ms tells who is live. A valid copy may be trusted only
+//!   while every live catalog has answered heartbeat in the last 500 ms; whoever goes on without a
+//!   silent one waits until that must have noticed.
+//! - **Orders**: a copy is sold to an order id, which is stored with the stock, so that the same
+//!   order sent twice takes one copy.
 
-pub mod answers;
+pub mod batch_routes;
 pub mod if_match;
-pub mod letters;
-pub mod peers;
-pub mod pool;
-pub mod protocol;
-pub mod replica;
+pub mod metrics;
+pub mod replication;
+pub mod responses;
 pub mod routes;
 pub mod shelf;
 #[cfg(test)]
 mod sim;
-pub mod store;
-pub mod tally;
-pub mod together;
-pub mod topics;
-pub mod wire;
+pub mod storage;
+pub mod transport;
 
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use crate::book::STAMP_MAX;
 use crate::config::CatalogSettings;
-use crate::ending::Ending;
-use crate::http::server::{self, Serving};
-use crate::listening;
-use crate::log;
-use peers::HttpPeers;
-use replica::rules::Rules;
-use replica::{Replica, Setup};
-use store::{FirstStock, Store};
-use tally::Tally;
+use crate::http::server::{self, ServerConfig};
+use crate::http::startup;
+use crate::model::book::STAMP_MAX;
+use crate::runtime::exit::Exit;
+use crate::runtime::log;
+use metrics::Tally;
+use replication::rules::Rules;
+use replication::{Replica, Setup};
+use storage::{FirstStock, Storage};
+use transport::http_env::HttpEnvironment;
 
 /// Between two passes in the background.
 const TEND_EVERY: Duration = Duration::from_millis(100);
 
 /// A catalog at work.
 pub struct Catalog {
-    replica: Arc<Replica<HttpPeers>>,
+    replica: Arc<Replica<HttpEnvironment>>,
     tally: Tally,
 }
 
-/// Opens the data folder, takes the port, says so on stdout, and serves; does not return while all is well.
+/// Opens the data folder, takes the port, says so on stdout, and serves; does not return while all
+/// is well.
 ///
 /// Fails with what is wrong with data or port; nothing was changed then.
-pub fn start(mut settings: CatalogSettings) -> Result<(), Ending> {
+pub fn start(mut settings: CatalogSettings) -> Result<(), Exit> {
     let first_stock = settings
         .books
         .clone()
         .map_or(FirstStock::BuiltIn, FirstStock::File);
-    let (store, books) = Store::open(&settings.data_dir, &first_stock).map_err(Ending::Told)?;
+    let (store, books) =
+        Storage::open(&settings.data_dir, &first_stock).map_err(Exit::Misconfigured)?;
     log::info("opened", &[("books", &books.len())]);
-    let listener = listening::bind(&mut settings.common)?;
-    let world = HttpPeers::new(&settings, store);
+    let listener = startup::bind(&mut settings.common)?;
+    let world = HttpEnvironment::new(&settings, store);
     let start = fastrand::u64(1..=STAMP_MAX);
     let replica = Replica::new(setup(&settings), start, books, world);
     run_loops(&replica, settings.timing.every)?;
     let common = settings.common;
-    listening::announce(&common);
-    let serving = Serving::new("catalog", common.token, common.idle);
+    startup::announce(&common);
+    let serving = ServerConfig::new("catalog", common.token, common.idle);
     server::serve(
         listener,
         serving,
@@ -100,10 +101,11 @@ fn setup(settings: &CatalogSettings) -> Setup {
     }
 }
 
-/// The two loops of a replica: hello, and what is tended in the background. Pauses of loops, not waits for anything.
-fn run_loops(replica: &Arc<Replica<HttpPeers>>, every: Duration) -> Result<(), String> {
+/// The two loops of a replica: heartbeat, and what is tended in the background. Pauses of loops,
+/// not waits for anything.
+fn run_loops(replica: &Arc<Replica<HttpEnvironment>>, every: Duration) -> Result<(), String> {
     let ticking = replica.clone();
-    spawn("hello", move || {
+    spawn("heartbeat", move || {
         ticking.tick();
         thread::sleep(every);
     })?;

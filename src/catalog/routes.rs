@@ -7,25 +7,29 @@
 //! | `GET /query/item/<id>` with `Bazar-Order: <start>.<count>; open=<count>`, one header an order, up to 64; each may end in `; key=<customer's key>` | as without; `Bazar-Applied: <start>.<count>, …` names those that have their copies already, and `Idempotent-Replayed: true` says that there are some |
 //! | `PUT /update/<id>` with `Bazar-Order` and perhaps `Idempotency-Key` | the order is stored with the change; if it was before, nothing changes: 200 and `Idempotent-Replayed: true` |
 //! | `PUT /update/<id>` with `If-Match` and `{"quantity":q-k,"orders":["<start>.<count>; open=<count>; key=<key>", …]}`, up to 256 orders | one change for k orders, all of them or none. 409 `{"message","applied":[…]}`: these have their copies already; 409 `{"message","closed":[…]}`: these nobody waits for any more |
-//! | `PUT /together/query` with `[{"id","orders":["<start>.<count>; open=<count>; key=<key>", …]}, …]`, up to 256 | 200 and `[{"status","etag","applied","body"}, …]`: each as `GET /query/item/<id>` says it, or status 503: ask for this one alone |
-//! | `PUT /together/update` with `[{"id","if_match","quantity","orders"}, …]`, up to 256 | 200 and `[{"status","replayed","body"}, …]`: each as `PUT /update/<id>` says it, or status 503: nothing changed, ask for this one alone |
+//! | `PUT /batch/query` with `[{"id","orders":["<start>.<count>; open=<count>; key=<key>", …]}, …]`, up to 256 | 200 and `[{"status","etag","applied","body"}, …]`: each as `GET /query/item/<id>` says it, or status 503: ask for this one alone |
+//! | `PUT /batch/update` with `[{"id","if_match","quantity","orders"}, …]`, up to 256 | 200 and `[{"status","replayed","body"}, …]`: each as `PUT /update/<id>` says it, or status 503: nothing changed, ask for this one alone |
 //! | `GET /query/topic/<text>?limit=n&after=<id>` | at most n books, those after that id |
 //! | `POST /add` with `{"title","topic","quantity","price"}`, perhaps `"id"` | 201, `Location`, the whole book; 409 when the id is in use |
 //! | `POST /add` with a list of up to 1,000 of those | 200 and `[{"status","body"}, …]`, each added by itself |
 
 use serde_json::{Value, json};
 
-use super::{Catalog, answers, tally, together, wire};
-use crate::book::BookId;
+use crate::catalog::Catalog;
+use crate::catalog::batch_routes;
 use crate::catalog::if_match::IfMatch;
-use crate::catalog::replica::write::Update;
-use crate::error::{Error, Result};
+use crate::catalog::metrics;
+use crate::catalog::replication::write::Update;
+use crate::catalog::responses;
+use crate::catalog::transport::codec;
 use crate::http::Method::{Get, Head, Post, Put};
 use crate::http::server::{Lane, Service};
 use crate::http::{Request, Response};
-use crate::judge::{self, NewBooks};
-use crate::metrics::Page;
-use crate::orders::Order;
+use crate::model::book::BookId;
+use crate::model::error::{Error, Result};
+use crate::model::order::Order;
+use crate::model::validation::{self, NewBooks};
+use crate::runtime::metrics::Exposition;
 
 impl Catalog {
     /// Every request but the common ones.
@@ -35,21 +39,21 @@ impl Catalog {
                 Err(Error::NoSuchPath)
             }
             (Get, ["query", "item", id]) => self.query_item(id, request),
-            (Get, ["query", "topic", text]) => answers::search(self, text, request),
+            (Get, ["query", "topic", text]) => responses::search(self, text, request),
             (Get, ["query", _, _]) => Err(Error::NoSuchQuery),
             (_, ["query", _, _]) => Err(Error::MethodNotAllowed("GET, HEAD")),
             (Put, ["update", id]) => self.update(id, request),
             (_, ["update", _]) => Err(Error::MethodNotAllowed("PUT")),
             (Post, ["add"]) => self.add(request),
             (_, ["add"]) => Err(Error::MethodNotAllowed("POST")),
-            (Get, ["dump", ""]) => Ok(answers::dump(self)),
+            (Get, ["dump", ""]) => Ok(responses::dump(self)),
             (_, ["dump", ""]) => Err(Error::MethodNotAllowed("GET, HEAD")),
-            (Put, ["together", "query"]) => together::query(self, request),
-            (Put, ["together", "update"]) => together::update(self, request),
-            (_, ["together", "query" | "update"]) => Err(Error::MethodNotAllowed("PUT")),
+            (Put, ["batch", "query"]) => batch_routes::query(self, request),
+            (Put, ["batch", "update"]) => batch_routes::update(self, request),
+            (_, ["batch", "query" | "update"]) => Err(Error::MethodNotAllowed("PUT")),
             (Put, ["rep", kind]) => self.receive(kind, None, request),
             (Put, ["rep", kind, id]) => self.receive(kind, Some(id), request),
-            (_, ["rep", kind] | ["rep", kind, _]) if wire::KINDS.contains(kind) => {
+            (_, ["rep", kind] | ["rep", kind, _]) if codec::KINDS.contains(kind) => {
                 Err(Error::MethodNotAllowed("PUT"))
             }
             _ => Err(Error::NoSuchPath),
@@ -60,13 +64,13 @@ impl Catalog {
     fn query_item(&self, id: &str, request: &Request) -> Result<Response> {
         let id = BookId::parse(id).ok_or(Error::NotFound)?;
         let orders = shown_orders(request)?;
-        Ok(answers::item(&self.replica.read(id, &orders)?))
+        Ok(responses::item(&self.replica.read(id, &orders)?))
     }
 
     fn update(&self, id: &str, request: &Request) -> Result<Response> {
         let id = BookId::parse(id).ok_or(Error::NotFound)?;
         let if_match = request.header("If-Match").map(IfMatch::parse).transpose()?;
-        let (change, together) = judge::change(&request.body)?;
+        let (change, together) = validation::change(&request.body)?;
         let all_or_none = together.is_some();
         if all_or_none && (if_match.is_none() || change.quantity.is_none()) {
             let message = "orders go with quantity and with the header If-Match";
@@ -84,19 +88,19 @@ impl Catalog {
         };
         let outcome = self.replica.update(id, &update);
         self.tally.write(&update, &outcome);
-        Ok(answers::updated(&outcome?))
+        Ok(responses::updated(&outcome?))
     }
 
     /// One book, or a list of them, each judged and added by itself.
     fn add(&self, request: &Request) -> Result<Response> {
-        let list = match judge::new_books(&request.body)? {
+        let list = match validation::new_books(&request.body)? {
             NewBooks::One(book) => {
                 let added = self
                     .replica
                     .add(&[book])
                     .pop()
                     .expect("one outcome for one book");
-                return Ok(answers::added(&*added?));
+                return Ok(responses::added(&*added?));
             }
             NewBooks::Many(list) => list,
         };
@@ -108,8 +112,8 @@ impl Catalog {
         let line = |book: Result<_>| {
             let added = book.and_then(|_| added.next().expect("one outcome for each fine book"));
             match added {
-                Ok(book) => json!({"status": 201, "body": answers::whole(&book)}),
-                Err(error) => answers::error_line(&error),
+                Ok(book) => json!({"status": 201, "body": responses::whole(&book)}),
+                Err(error) => responses::error_line(&error),
             }
         };
         Ok(Response::json(
@@ -119,13 +123,13 @@ impl Catalog {
     }
 
     fn receive(&self, kind: &str, id: Option<&str>, request: &Request) -> Result<Response> {
-        let message = wire::message(kind, id, &request.body)?;
-        Ok(wire::response(&self.replica.receive(message)?))
+        let message = codec::message(kind, id, &request.body)?;
+        Ok(codec::response(&self.replica.receive(message)?))
     }
 }
 
-/// The orders that a read shows: one `Bazar-Order` header for each, with its customer's key in it or, for one alone, in
-/// `Idempotency-Key`.
+/// The orders that a read shows: one `Bazar-Order` header for each, with its customer's key in it
+/// or, for one alone, in `Idempotency-Key`.
 fn shown_orders(request: &Request) -> Result<Vec<Order>> {
     let malformed =
         || Error::BadRequest("Bazar-Order must be <start>.<count>; open=<count>".into());
@@ -141,12 +145,12 @@ fn shown_orders(request: &Request) -> Result<Vec<Order>> {
 impl Service for Catalog {
     fn lane(&self, request: &Request) -> Lane {
         match request.path().as_slice() {
-            ["rep", "get", ..] => Lane::Asks,
-            ["rep", "update" | "claim", ..] => Lane::Writes,
-            ["rep", "hello" | "check" | "confirm", ..] | ["together", "query"] => Lane::Here,
+            ["rep", "get", ..] => Lane::PeerRead,
+            ["rep", "update" | "claim", ..] => Lane::PeerWrite,
+            ["rep", "heartbeat" | "check" | "confirm", ..] | ["batch", "query"] => Lane::Inline,
             // Long ones: not on the thread that receives.
-            ["rep", "page" | "fetch", ..] => Lane::Writes,
-            _ => Lane::Customers,
+            ["rep", "page" | "fetch", ..] => Lane::PeerWrite,
+            _ => Lane::Client,
         }
     }
 
@@ -157,7 +161,7 @@ impl Service for Catalog {
         };
         let orders = shown_orders(request).ok()?;
         match self.replica.read_at_once(BookId::parse(id)?, &orders)? {
-            Ok(read) => Some(answers::item(&read)),
+            Ok(read) => Some(responses::item(&read)),
             Err(error) => Some(error.into()),
         }
     }
@@ -165,7 +169,7 @@ impl Service for Catalog {
     fn answer(&self, request: &Request) -> Response {
         match self.route(request) {
             Ok(response) => response,
-            Err(error) => answers::failure(error, request.method),
+            Err(error) => responses::failure(error, request.method),
         }
     }
 
@@ -174,11 +178,11 @@ impl Service for Catalog {
             ["query", "item", _] => "/query/item/<id>",
             ["query", "topic", _] => "/query/topic/<text>",
             ["update", _] => "/update/<id>",
-            ["together", "query"] => "/together/query",
-            ["together", "update"] => "/together/update",
+            ["batch", "query"] => "/batch/query",
+            ["batch", "update"] => "/batch/update",
             ["add"] => "/add",
             ["dump", ""] => "/dump/",
-            ["rep", "hello", ..] => "/rep/hello",
+            ["rep", "heartbeat", ..] => "/rep/heartbeat",
             ["rep", "get", ..] => "/rep/get",
             ["rep", "check", ..] => "/rep/check",
             ["rep", "update", ..] => "/rep/update",
@@ -191,7 +195,7 @@ impl Service for Catalog {
     }
 
     /// Customers have no business with a catalog.
-    fn open_door(&self, _: &Request) -> bool {
+    fn is_public(&self, _: &Request) -> bool {
         false
     }
 
@@ -214,7 +218,7 @@ impl Service for Catalog {
         }
     }
 
-    fn metrics(&self, page: &mut Page) {
-        tally::show(self, page);
+    fn metrics(&self, page: &mut Exposition) {
+        metrics::show(self, page);
     }
 }

@@ -2,12 +2,12 @@
 
 use std::path::PathBuf;
 
-use crate::address::Address;
 use crate::config::Command;
 use crate::config::rows::Unset::{Is, Or};
 use crate::config::rows::{Row, row, token};
 use crate::config::values::Values;
-use crate::http::bare::Bare;
+use crate::model::address::Address;
+use crate::tools::bench::baseline_server::Bare;
 
 /// What `bazar bench` measures.
 #[derive(Clone, Debug, PartialEq)]

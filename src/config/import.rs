@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
-use crate::address::Address;
 use crate::config::rows::Unset::{Is, Needed, Or};
 use crate::config::rows::{Row, row, token};
 use crate::config::values::Values;
+use crate::model::address::Address;
 
 /// A catalog adds at most this many books in one request.
 const ADDED_MAX: u64 = 1000;

@@ -1,28 +1,31 @@
 //! Settings: environment and arguments become a [`Command`].
 //!
-//! Pure: no file is opened, no name resolved, no process needed to test it. `rows.rs` is the one list of all settings,
-//! from which both the parsing here and `help.rs` are made, so that they cannot disagree; `values.rs` reads single values.
+//! Pure: no file is opened, no name resolved, no process needed to test it. `rows.rs` is the one
+//! list of all settings, from which both the parsing here and `help.rs` are made, so that they
+//! cannot disagree; `values.rs` reads single values.
+
+pub mod bench;
+pub mod help;
+pub mod import;
+pub mod rows;
+pub mod scale;
+#[cfg(test)]
+mod tests;
+pub mod values;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::address::Address;
 use crate::config::bench::BenchSettings;
 use crate::config::import::ImportSettings;
 use crate::config::rows::Program;
 use crate::config::scale::ScaleSettings;
 use crate::config::values::Values;
-use crate::contact::Timing;
-use crate::http::bare::Bare;
-use crate::log::Level;
-
-pub mod bench;
-mod help;
-pub mod import;
-mod rows;
-pub mod scale;
-mod values;
+use crate::membership::Timing;
+use crate::model::address::Address;
+use crate::runtime::log::Level;
+use crate::tools::bench::baseline_server::Bare;
 
 /// What the program was asked to do.
 #[derive(Clone, Debug, PartialEq)]
@@ -245,10 +248,10 @@ fn limits(values: &Values) -> Result<Limits, String> {
 }
 
 fn timing(values: &Values) -> Result<Timing, String> {
-    let every = ms(values, "HELLO_EVERY_MS")?;
+    let every = ms(values, "HEARTBEAT_EVERY_MS")?;
     let longer = |name| match ms(values, name)? {
         time if time <= every => Err(format!(
-            "{name} holds {} but must be more than HELLO_EVERY_MS, {}",
+            "{name} holds {} but must be more than HEARTBEAT_EVERY_MS, {}",
             time.as_millis(),
             every.as_millis()
         )),
@@ -256,7 +259,7 @@ fn timing(values: &Values) -> Result<Timing, String> {
     };
     Ok(Timing {
         every,
-        silent: longer("HELLO_SILENT_MS")?,
+        silent: longer("HEARTBEAT_TIMEOUT_MS")?,
         lease: longer("LEASE_MS")?,
         stall: longer("STALL_MS")?,
     })
@@ -265,6 +268,3 @@ fn timing(values: &Values) -> Result<Timing, String> {
 fn ms(values: &Values, name: &str) -> Result<Duration, String> {
     values.number(name, 1, MS_MAX).map(Duration::from_millis)
 }
-
-#[cfg(test)]
-mod tests;

@@ -254,28 +254,28 @@ fn limits(connect: &'static str, whole: &'static str) -> Vec<Row> {
 fn timing() -> Vec<Row> {
     vec![
         row(
-            "HELLO_EVERY_MS",
+            "HEARTBEAT_EVERY_MS",
             "MS",
             Is("100"),
-            "how often servers say hello; these four are the same for all servers of a shop",
+            "how often servers send a heartbeat; these four are the same for all servers of a shop",
         ),
         row(
-            "HELLO_SILENT_MS",
+            "HEARTBEAT_TIMEOUT_MS",
             "MS",
             Is("300"),
-            "who leaves a hello (a front-end: an invalidation, a third longer) unanswered for this long is counted as down",
+            "who leaves a heartbeat (a front-end: an invalidation, a third longer) unanswered for this long is counted as down",
         ),
         row(
             "LEASE_MS",
             "MS",
             Is("500"),
-            "how long after an answered hello copies are trusted",
+            "how long after an answered heartbeat copies are trusted",
         ),
         row(
             "STALL_MS",
             "MS",
             Is("250"),
-            "who says no hello for this long was itself asleep",
+            "who says no heartbeat for this long was itself asleep",
         ),
     ]
 }

@@ -2,7 +2,8 @@
 
 use super::*;
 
-/// Splits `line` at spaces: words with a capital first letter and `=` are the environment, the others arguments.
+/// Splits `line` at spaces: words with a capital first letter and `=` are the environment, the
+/// others arguments.
 fn run(line: &str) -> Result<Command, String> {
     let is_variable = |word: &&str| word.contains('=') && word.starts_with(char::is_uppercase);
     let (variables, args): (Vec<&str>, Vec<&str>) = line.split(' ').partition(is_variable);
@@ -156,7 +157,7 @@ fn a_refusal_names_the_setting_what_it_held_and_what_it_should_hold() {
         ("--port=x", ["PORT", "\"x\"", "whole number"]),
         ("LEASE_MS=0", ["LEASE_MS", "\"0\"", "from 1"]),
         ("LEASE_MS=1.5", ["LEASE_MS", "\"1.5\"", "whole number"]),
-        ("LEASE_MS=100", ["LEASE_MS", "100", "HELLO_EVERY_MS"]),
+        ("LEASE_MS=100", ["LEASE_MS", "100", "HEARTBEAT_EVERY_MS"]),
         ("TIMEOUT_MS=-1", ["TIMEOUT_MS", "\"-1\"", "from 1"]),
         ("LOG=loud", ["LOG", "\"loud\"", "debug, info or warn"]),
         ("HOST=a/b", ["HOST", "\"a/b\"", "a name"]),

@@ -1,9 +1,10 @@
-//! Single values: an option wins over the environment, the environment over the default; an empty one is not set.
+//! Single values: an option wins over the environment, the environment over the default; an empty
+//! one is not set.
 
 use std::collections::HashMap;
 
-use crate::address::Address;
 use crate::config::rows::{self, Program, Row, Unset};
+use crate::model::address::Address;
 
 /// What was given to one program.
 pub struct Values<'a> {
@@ -16,8 +17,8 @@ pub struct Values<'a> {
 }
 
 impl<'a> Values<'a> {
-    /// Sorts the arguments after the program's name. Fails on an unknown option, one without its value, and on an
-    /// argument that the program does not take. The last of equal options wins.
+    /// Sorts the arguments after the program's name. Fails on an unknown option, one without its
+    /// value, and on an argument that the program does not take. The last of equal options wins.
     pub fn collect(
         program: Program,
         args: &[String],
@@ -79,7 +80,8 @@ impl<'a> Values<'a> {
         }
     }
 
-    /// What was given, or the default. A name that is not in the table is a bug: help would not show it.
+    /// What was given, or the default. A name that is not in the table is a bug: help would not
+    /// show it.
     pub fn optional(&self, name: &str) -> Option<String> {
         let row = self.rows.iter().find(|row| row.name == name);
         let row = row.expect("every setting is in the table");
@@ -127,7 +129,8 @@ impl<'a> Values<'a> {
         self.read(name, wanted, |text| Address::parse(text).ok())
     }
 
-    /// Addresses separated by `|`, none twice. Not set is an empty list, unless the table says that it is needed.
+    /// Addresses separated by `|`, none twice. Not set is an empty list, unless the table says that
+    /// it is needed.
     pub fn addresses(&self, name: &str) -> Result<Vec<Address>, String> {
         let is_needed = |row: &Row| row.name == name && row.default == Unset::Needed;
         let needed = self.rows.iter().any(is_needed);
@@ -152,7 +155,8 @@ impl<'a> Values<'a> {
         }
     }
 
-    /// Whether an option without a value was given. Only options: an environment has no words for yes and no.
+    /// Whether an option without a value was given. Only options: an environment has no words for
+    /// yes and no.
     pub fn flag(&self, name: &str) -> bool {
         self.options.contains_key(name)
     }

@@ -1,17 +1,18 @@
 //! Buying: the order servers in turn, with one order id for all of them.
 //!
-//! Whatever failed, the next may be asked: the id sees to it that one click sells one copy (REPLICATION.md, "Orders"). A
-//! buy is never shared with another, even when it travels with others ([`crate::front_end::company`]); and its 504 says
-//! whether a copy may have been sold: `Bazar-Outcome`.
+//! Whatever failed, the next may be asked: the id sees to it that one click sells one copy
+//! (REPLICATION.md, "Orders"). A buy is never shared with another, even when it travels with others
+//! ([`crate::front_end::batch_buy`]); and its 504 says whether a copy may have been sold:
+//! `Bazar-Outcome`.
 
-use crate::book::BookId;
-use crate::error::{Error, Result};
 use crate::front_end::FrontEnd;
-use crate::front_end::company::{Buying, may_join};
+use crate::front_end::batch_buy::{Buying, may_join};
 use crate::http::client::Failure;
 use crate::http::{Request, Response};
-use crate::log;
-use crate::watch::Watch;
+use crate::membership::health_check::HealthCheck;
+use crate::model::book::BookId;
+use crate::model::error::{Error, Result};
+use crate::runtime::log;
 
 const UNREACHABLE: &str = "Could not connect to a server to buy";
 
@@ -37,7 +38,7 @@ pub struct Said {
 impl FrontEnd {
     /// Sells one copy. Fails with 400 when the customer's key is malformed.
     pub fn buy(&self, id: BookId, request: &Request) -> Result<Response> {
-        let slip = self.till.slip(request.key()?);
+        let slip = self.order_ids.open(request.key()?);
         let buying = Buying {
             id,
             order: slip.order.clone(),
@@ -55,7 +56,8 @@ impl FrontEnd {
         })
     }
 
-    /// Tries the order servers in turn. `unknown`: somebody who was asked before may have sold a copy.
+    /// Attempts the order servers in turn. `unknown`: somebody who was asked before may have sold a
+    /// copy.
     pub(super) fn buy_alone(&self, buying: &Buying, mut unknown: bool) -> Response {
         for (_, server) in self.orders.tries() {
             match self.ask_to_buy(server, buying) {
@@ -68,7 +70,7 @@ impl FrontEnd {
         with_outcome(Response::from(error), unknown)
     }
 
-    fn ask_to_buy(&self, server: &Watch, buying: &Buying) -> Tried {
+    fn ask_to_buy(&self, server: &HealthCheck, buying: &Buying) -> Tried {
         let Buying { id, order, request } = buying;
         let url = format!("{}/buy/{id}", server.address);
         let header = order.header();
@@ -132,7 +134,7 @@ impl Said {
     }
 }
 
-pub(super) fn not_reached(server: &Watch, failure: Failure) {
+pub(super) fn not_reached(server: &HealthCheck, failure: Failure) {
     log::debug(
         "an order server is not reached",
         &[("why", &Error::from(failure))],
@@ -140,8 +142,8 @@ pub(super) fn not_reached(server: &Watch, failure: Failure) {
     server.found(false);
 }
 
-/// Whether an answer of that status is the customer's. A 504 says that its catalog is not reached, a 401 that the tokens
-/// differ: another order server may do better.
+/// Whether an answer of that status is the customer's. A 504 says that its catalog is not reached,
+/// a 401 that the tokens differ: another order server may do better.
 fn knows(status: u16) -> bool {
     !matches!(status, 401 | 500 | 504)
 }

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::book::{BookId, Found, Offer};
-use crate::front_end::memory::Memory;
-use crate::front_end::questions::{Lookup, Search};
+use crate::front_end::cache::leased_cache::Memory;
+use crate::front_end::query::{Lookup, Search};
+use crate::model::book::{BookId, Found, Offer};
 
 /// The answer, in the documented form.
 #[derive(Serialize)]

@@ -1,72 +1,74 @@
-//! The front-end: what customers talk to. It searches, looks up and sells by asking the servers behind it in turn, and
-//! keeps the answers to lookups and searches.
+//! The front-end: what customers talk to. It searches, looks up and sells by asking the servers
+//! behind it in turn, and keeps the answers to lookups and searches.
 //!
-//! A request enters at [`routes`]. A lookup or a search goes through [`fetch`]: from [`memory`], which holds the two
-//! [`cache`]s and the contact with the catalogs ([`hello`]), or from a catalog in [`turns`]. A buy goes through [`buy`]
-//! to an order server in turn, perhaps in [`company`], and is never kept or shared.
+//! A request enters at [`routes`]. A lookup or a search goes through [`fetch`]: from [`memory`],
+//! which holds the two [`cache`]s and the contact with the catalogs ([`heartbeat`]), or from a
+//! catalog in [`turns`]. A buy goes through [`buy`] to an order server in turn, perhaps in
+//! [`company`], and is never kept or shared.
 //!
-//! What is kept is as good as asking: a catalog acknowledges no change before every front-end in contact has forgotten
-//! what the change makes old, and a front-end that is out of contact with any catalog answers from nothing that it keeps.
+//! What is kept is as good as asking: a catalog acknowledges no change before every front-end in
+//! contact has forgotten what the change makes old, and a front-end that is out of contact with any
+//! catalog answers from nothing that it keeps.
 
+pub mod batch_buy;
 pub mod buy;
 pub mod cache;
-pub mod company;
 pub mod dump;
 pub mod fetch;
-pub mod flight;
-pub mod hello;
-pub mod lru;
-pub mod memory;
-pub mod questions;
+pub mod heartbeat;
+pub mod metrics;
+pub mod query;
+pub mod round_robin;
 pub mod routes;
-pub mod tally;
-pub mod turns;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
-use crate::address::Address;
-use crate::book::STAMP_MAX;
 use crate::config::{FrontEndSettings, Limits};
-use crate::contact::{Contact, LeaseOf, Time};
-use crate::ending::Ending;
-use crate::front_end::company::Companies;
-use crate::front_end::memory::Memory;
-use crate::front_end::tally::Tally;
-use crate::front_end::turns::Turns;
+use crate::front_end::batch_buy::BuyBatcher;
+use crate::front_end::cache::leased_cache::Memory;
+use crate::front_end::metrics::Tally;
+use crate::front_end::round_robin::RoundRobin;
 use crate::http::client::Client;
-use crate::http::server::{self, Serving};
-use crate::listening;
-use crate::till::Till;
-use crate::watch::Watch;
+use crate::http::server::{self, ServerConfig};
+use crate::http::startup;
+use crate::membership::health_check::HealthCheck;
+use crate::membership::{LeaseOf, Membership, Time};
+use crate::model::address::Address;
+use crate::model::book::STAMP_MAX;
+use crate::model::order_ids::OrderIds;
+use crate::runtime::exit::Exit;
 
 /// A front-end at work.
 #[derive(Debug)]
 pub struct FrontEnd {
     memory: Arc<Memory>,
-    catalogs: Turns,
-    orders: Turns,
+    catalogs: RoundRobin,
+    orders: RoundRobin,
     /// For lookups and searches.
     reads: Client,
     buys: Client,
-    companies: Companies,
-    till: Till,
+    companies: BuyBatcher,
+    order_ids: OrderIds,
     tally: Tally,
     /// A fetch, which asks each catalog once at most, cannot take longer.
     fetch_max: Duration,
 }
 
-/// Takes the port, greets every catalog once, says so on stdout, and serves; does not return while all is well.
+/// Takes the port, greets every catalog once, says so on stdout, and serves; does not return while
+/// all is well.
 ///
 /// Fails with what could not be done.
-pub fn start(mut settings: FrontEndSettings) -> Result<(), Ending> {
-    let listener = listening::bind(&mut settings.common)?;
+pub fn start(mut settings: FrontEndSettings) -> Result<(), Exit> {
+    let listener = startup::bind(&mut settings.common)?;
     let front_end = FrontEnd::new(&settings)?;
-    hello::start(&front_end.memory, &settings)?;
+    heartbeat::start(&front_end.memory, &settings)?;
     let common = settings.common;
-    listening::announce(&common);
-    let serving = Serving::new("front-end", common.token, common.idle);
+    startup::announce(&common);
+    let serving = ServerConfig::new("front-end", common.token, common.idle);
     server::serve(listener, serving, Arc::new(front_end))
 }
 
@@ -82,9 +84,9 @@ impl FrontEnd {
             catalogs: watched(&settings.catalogs, token)?,
             orders: watched(&settings.orders, token)?,
             buys: reads.with_limits(doubled(limits)),
-            companies: company::companies(),
+            companies: batch_buy::companies(),
             reads,
-            till: Till::new(),
+            order_ids: OrderIds::new(),
             tally: Tally::default(),
             fetch_max: (limits.connect + limits.whole) * (catalogs + 1),
         })
@@ -93,7 +95,7 @@ impl FrontEnd {
 
 fn memory(settings: &FrontEndSettings) -> Memory {
     let origin = Instant::now();
-    let contact = Contact::new(
+    let contact = Membership::new(
         fastrand::u64(1..=STAMP_MAX),
         LeaseOf::AllPeers,
         settings.timing,
@@ -105,14 +107,14 @@ fn memory(settings: &FrontEndSettings) -> Memory {
     Memory::new(origin, contact, lookups, searches)
 }
 
-fn watched(addresses: &[Address], token: Option<&str>) -> Result<Turns, String> {
+fn watched(addresses: &[Address], token: Option<&str>) -> Result<RoundRobin, String> {
     let (first, firsts) = channel();
-    let start = |address: &Address| Watch::start(address.clone(), token, first.clone());
+    let start = |address: &Address| HealthCheck::start(address.clone(), token, first.clone());
     let watches = addresses.iter().map(start).collect::<Result<_, _>>()?;
     drop(first);
     // Closed once the last first answer is in.
     let _ = firsts.recv();
-    Ok(Turns::new(watches))
+    Ok(RoundRobin::new(watches))
 }
 
 fn doubled(limits: Limits) -> Limits {
@@ -121,6 +123,3 @@ fn doubled(limits: Limits) -> Limits {
         whole: limits.whole * 2,
     }
 }
-
-#[cfg(test)]
-mod tests;

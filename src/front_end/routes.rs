@@ -1,15 +1,16 @@
-//! The front-end's whole interface. Beyond the documented one `DELETE /invalidate/item/<id>,<id>,…` forgets several lookups.
+//! The front-end's whole interface. Beyond the documented one `DELETE /invalidate/item/<id>,<id>,…`
+//! forgets several lookups.
 
-use crate::book::BookId;
-use crate::error::{Error, Result};
 use crate::front_end::FrontEnd;
+use crate::front_end::cache::leased_cache::Invalidation;
 use crate::front_end::dump::Dump;
-use crate::front_end::memory::Void;
-use crate::front_end::questions::{Lookup, Search};
+use crate::front_end::query::{Lookup, Search};
 use crate::http::Method::{Delete, Get, Put};
-use crate::http::server::{Glance, Lane, Service};
+use crate::http::server::{FastAnswer, Lane, Service};
 use crate::http::{Request, Response};
-use crate::metrics::Page;
+use crate::model::book::BookId;
+use crate::model::error::{Error, Result};
+use crate::runtime::metrics::Exposition;
 
 /// What a request asks for.
 #[derive(Debug, PartialEq)]
@@ -17,7 +18,7 @@ enum Asked {
     Search(Search),
     Lookup(Lookup),
     Buy(BookId),
-    Forget(Vec<Void>),
+    Forget(Vec<Invalidation>),
     Dump,
 }
 
@@ -29,17 +30,17 @@ fn asked(request: &Request) -> Result<Asked> {
         (Get, ["search", text]) => Ok(Asked::Search(Search::of(text, request))),
         (Get, ["lookup", id]) => Ok(Asked::Lookup(Lookup(number(id)?))),
         (Put, ["buy", id]) => Ok(Asked::Buy(number(id)?)),
-        (Delete, ["invalidate", "item", ""]) => Ok(Asked::Forget(vec![Void::EveryItem])),
+        (Delete, ["invalidate", "item", ""]) => Ok(Asked::Forget(vec![Invalidation::EveryItem])),
         (Delete, ["invalidate", "item", ids]) => {
             let voids: Result<_> = ids
                 .split(',')
-                .map(|id| number(id).map(Void::Item))
+                .map(|id| number(id).map(Invalidation::Item))
                 .collect();
             Ok(Asked::Forget(voids?))
         }
-        (Delete, ["invalidate", "topic", ""]) => Ok(Asked::Forget(vec![Void::EverySearch])),
+        (Delete, ["invalidate", "topic", ""]) => Ok(Asked::Forget(vec![Invalidation::EverySearch])),
         (Delete, ["invalidate", "topic", topic]) => {
-            Ok(Asked::Forget(vec![Void::Topic(topic.to_string())]))
+            Ok(Asked::Forget(vec![Invalidation::Topic(topic.to_string())]))
         }
         (Get, ["dump", ""]) => Ok(Asked::Dump),
         (_, ["search" | "lookup", _] | ["dump", ""]) => Err(Error::MethodNotAllowed("GET, HEAD")),
@@ -64,7 +65,7 @@ impl FrontEnd {
         }
     }
 
-    fn forget(&self, voids: &[Void]) -> Response {
+    fn forget(&self, voids: &[Invalidation]) -> Response {
         for void in voids {
             self.memory.void(void);
             self.tally.invalidation(void);
@@ -76,8 +77,8 @@ impl FrontEnd {
 impl Service for FrontEnd {
     fn lane(&self, request: &Request) -> Lane {
         match request.segments.first().map(String::as_str) {
-            Some("search" | "lookup" | "buy" | "dump") => Lane::Customers,
-            _ => Lane::Here,
+            Some("search" | "lookup" | "buy" | "dump") => Lane::Client,
+            _ => Lane::Inline,
         }
     }
 
@@ -90,7 +91,7 @@ impl Service for FrontEnd {
     }
 
     /// A look-up that is kept, of an id in digits and nothing else.
-    fn at_a_glance(&self, url: &str) -> Option<Glance> {
+    fn fast_path(&self, url: &str) -> Option<FastAnswer> {
         let id = BookId::parse(url.strip_prefix("/lookup/")?)?;
         self.glance(&Lookup(id))
     }
@@ -111,7 +112,7 @@ impl Service for FrontEnd {
         }
     }
 
-    fn open_door(&self, request: &Request) -> bool {
+    fn is_public(&self, request: &Request) -> bool {
         let first = request.segments.first().map(String::as_str);
         matches!(first, Some("search" | "lookup" | "buy"))
     }
@@ -133,7 +134,7 @@ impl Service for FrontEnd {
         }
     }
 
-    fn metrics(&self, page: &mut Page) {
+    fn metrics(&self, page: &mut Exposition) {
         self.figures(page);
     }
 }
@@ -172,30 +173,30 @@ mod tests {
         check(
             Delete,
             "/invalidate/item/7",
-            Ok(Asked::Forget(vec![Void::Item(BookId(7))])),
+            Ok(Asked::Forget(vec![Invalidation::Item(BookId(7))])),
         );
         check(
             Delete,
             "/invalidate/item/3,7",
             Ok(Asked::Forget(vec![
-                Void::Item(BookId(3)),
-                Void::Item(BookId(7)),
+                Invalidation::Item(BookId(3)),
+                Invalidation::Item(BookId(7)),
             ])),
         );
         check(
             Delete,
             "/invalidate/item/",
-            Ok(Asked::Forget(vec![Void::EveryItem])),
+            Ok(Asked::Forget(vec![Invalidation::EveryItem])),
         );
         check(
             Delete,
             "/invalidate/topic/T%2F",
-            Ok(Asked::Forget(vec![Void::Topic("T/".into())])),
+            Ok(Asked::Forget(vec![Invalidation::Topic("T/".into())])),
         );
         check(
             Delete,
             "/invalidate/topic/",
-            Ok(Asked::Forget(vec![Void::EverySearch])),
+            Ok(Asked::Forget(vec![Invalidation::EverySearch])),
         );
         check(Get, "/dump/", Ok(Asked::Dump));
     }

@@ -5,9 +5,9 @@ use std::net::TcpListener;
 use std::thread;
 
 use super::*;
-use crate::book::BookId;
 use crate::http::server::Service;
 use crate::http::{Body, Method, Request, Response, split_path};
+use crate::model::book::BookId;
 
 /// What a server behind does with every request.
 #[derive(Clone, Copy)]
@@ -32,13 +32,13 @@ const SELLS: Behind = Says(200, "X: y", SOLD);
 const BUSY: Behind = Says(503, "Retry-After: 1", r#"{"message":"busy"}"#);
 const CUT_OFF: Behind = Says(504, "Bazar-Outcome: none", r#"{"message":"no catalog"}"#);
 
-fn server(behind: Behind) -> Arc<Watch> {
+fn server(behind: Behind) -> Arc<HealthCheck> {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = Address::of("127.0.0.1", listener.local_addr().unwrap().port());
     if !matches!(behind, Refuses) {
         thread::spawn(move || serve(&listener, behind));
     }
-    let watch = Watch::new(address);
+    let watch = HealthCheck::new(address);
     watch.found(true);
     Arc::new(watch)
 }
@@ -75,14 +75,14 @@ fn is_whole(request: &str) -> bool {
 
 /// A front-end before these servers. Not in contact with the catalogs: it keeps nothing.
 fn front_end(catalogs: &[Behind], orders: &[Behind]) -> FrontEnd {
-    let turns = |servers: &[Behind]| Turns::new(servers.iter().map(|b| server(*b)).collect());
+    let turns = |servers: &[Behind]| RoundRobin::new(servers.iter().map(|b| server(*b)).collect());
     let limits = Limits {
         connect: Duration::from_secs(10),
         whole: Duration::from_secs(20),
     };
     let (origin, timing) = (Instant::now(), Default::default());
     let silent = [Address::of("127.0.0.1", 1)];
-    let contact = Contact::new(
+    let contact = Membership::new(
         1,
         LeaseOf::AllPeers,
         timing,
@@ -96,8 +96,8 @@ fn front_end(catalogs: &[Behind], orders: &[Behind]) -> FrontEnd {
         orders: turns(orders),
         reads: Client::new(limits, None),
         buys: Client::new(limits, None),
-        companies: company::companies(),
-        till: Till::new(),
+        companies: batch_buy::companies(),
+        order_ids: OrderIds::new(),
         tally: Tally::default(),
         fetch_max: limits.whole,
     }
@@ -213,13 +213,14 @@ fn a_server_that_failed_is_tried_last_the_next_time() {
     assert_eq!(up, [false, true]);
 }
 
-/// What two customers who travel together hear of this order server: a status, or whether it may have sold a copy.
+/// What two customers who travel together hear of this order server: a status, or whether it may
+/// have sold a copy.
 #[track_caller]
 fn check_together(order: Behind, expected: [std::result::Result<u16, bool>; 2]) {
     let shop = front_end(&[], &[order]);
-    let buying = |id| company::Buying {
+    let buying = |id| batch_buy::Buying {
         id: BookId(id),
-        order: shop.till.slip(None).order.clone(),
+        order: shop.order_ids.open(None).order.clone(),
         request: "r".into(),
     };
     let tried = shop.buy_together(&[buying(1), buying(2)]);

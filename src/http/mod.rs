@@ -1,15 +1,14 @@
 //! Requests and responses as plain values; paths and percent-escapes. A route test needs no socket.
 
-pub mod bare;
 pub mod client;
 pub mod server;
-mod wire;
+pub mod startup;
 
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use crate::error::{Error, Result};
-use crate::orders::{Order, is_key};
+use crate::model::error::{Error, Result};
+use crate::model::order::{Order, is_key};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Method {
@@ -26,7 +25,8 @@ pub enum Method {
 pub struct Request {
     /// `HEAD` is shown as `Get`: the server leaves the body out itself.
     pub method: Method,
-    /// The decoded segments: `/search/a%2Fb` is `["search", "a/b"]`, `/dump/` is `["dump", ""]`, `/` is `[""]`.
+    /// The decoded segments: `/search/a%2Fb` is `["search", "a/b"]`, `/dump/` is `["dump", ""]`,
+    /// `/` is `[""]`.
     pub segments: Vec<String>,
     /// The raw text after `?`, if any.
     pub query: Option<String>,
@@ -67,7 +67,8 @@ impl Request {
         decode(value).ok()
     }
 
-    /// The order of a buy: `Bazar-Order` and `Idempotency-Key`. Fails with 400 when one is malformed.
+    /// The order of a buy: `Bazar-Order` and `Idempotency-Key`. Fails with 400 when one is
+    /// malformed.
     pub fn order(&self) -> Result<Option<Order>> {
         let Some(text) = self.header("Bazar-Order") else {
             return Ok(None);
@@ -81,7 +82,8 @@ impl Request {
         }))
     }
 
-    /// The customer's own key. Fails with 400 when it is not 1 to 64 visible ASCII characters, or is there twice.
+    /// The customer's own key. Fails with 400 when it is not 1 to 64 visible ASCII characters, or
+    /// is there twice.
     pub fn key(&self) -> Result<Option<Arc<str>>> {
         let mut keys = self.headers_of("Idempotency-Key");
         match (keys.next(), keys.next()) {
@@ -182,8 +184,8 @@ fn values_of<'a>(headers: &'a [(String, String)], name: &str) -> impl Iterator<I
     headers.iter().filter(same).map(|(_, value)| value.as_str())
 }
 
-/// Splits a raw path (without its query string) into decoded segments. The path is split first, so that an escaped `/`
-/// belongs to its segment. Fails with 400 at a bad escape or bad UTF-8.
+/// Splits a raw path (without its query string) into decoded segments. The path is split first, so
+/// that an escaped `/` belongs to its segment. Fails with 400 at a bad escape or bad UTF-8.
 pub fn split_path(path: &str) -> Result<Vec<String>> {
     let path = path.strip_prefix('/').unwrap_or(path);
     path.split('/').map(decode).collect()

@@ -1,8 +1,9 @@
-//! The order server's whole interface: `PUT /buy/<id>`; and beyond the documented one, for front-ends:
+//! The order server's whole interface: `PUT /buy/<id>`; and beyond the documented one, for
+//! front-ends:
 //!
 //! | request | answer |
 //! |---|---|
-//! | `PUT /together/buy` with `[{"id","order":"<start>.<count>; open=<count>; key=<key>","request"}, …]`, up to 256 | 200 and `[{"status","headers","body"}, …]`: each as `PUT /buy/<id>` says it, or status 503: nothing happened, ask for this one alone |
+//! | `PUT /batch/buy` with `[{"id","order":"<start>.<count>; open=<count>; key=<key>","request"}, …]`, up to 256 | 200 and `[{"status","headers","body"}, …]`: each as `PUT /buy/<id>` says it, or status 503: nothing happened, ask for this one alone |
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -10,16 +11,16 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::book::BookId;
-use crate::error::{Error, Result};
 use crate::http::Method::Put;
 use crate::http::server::{Lane, Service};
 use crate::http::{Body, Request, Response};
-use crate::judge;
-use crate::metrics::Page;
+use crate::model::book::BookId;
+use crate::model::error::{Error, Result};
+use crate::model::validation;
 use crate::order::Orders;
-use crate::order::crowd::Buyer;
-use crate::order::line::Sold;
+use crate::order::batch_sell::Buyer;
+use crate::order::queue::Sold;
+use crate::runtime::metrics::Exposition;
 
 /// What a customer who was served hears.
 #[derive(Serialize)]
@@ -42,8 +43,8 @@ fn asked(request: &Request) -> Result<Asked> {
             Some(id) => Ok(Asked::Buy(id)),
             None => Err(Error::IdNotANumber),
         },
-        (Put, ["together", "buy"]) => Ok(Asked::Together),
-        (_, ["buy", _] | ["together", "buy"]) => Err(Error::MethodNotAllowed("PUT")),
+        (Put, ["batch", "buy"]) => Ok(Asked::Together),
+        (_, ["buy", _] | ["batch", "buy"]) => Err(Error::MethodNotAllowed("PUT")),
         _ => Err(Error::NoSuchPath),
     }
 }
@@ -60,21 +61,21 @@ impl Orders {
         if let Some(order) = request.order()? {
             return self.seller.buy(id, order, request.id.clone());
         }
-        let slip = self.till.slip(request.key()?);
+        let slip = self.order_ids.open(request.key()?);
         self.seller.buy(id, slip.order.clone(), request.id.clone())
     }
 
     fn buy_together(&self, request: &Request) -> Result<Response> {
-        let buyer = |wanted: judge::Wanted| Buyer {
+        let buyer = |wanted: validation::Wanted| Buyer {
             id: wanted.id,
             order: wanted.order,
             request: wanted.request,
         };
-        let buyers: Vec<Buyer> = judge::wanted(&request.body)?
+        let buyers: Vec<Buyer> = validation::wanted(&request.body)?
             .into_iter()
             .map(buyer)
             .collect();
-        let outcomes = self.seller.sell_together(&buyers).into_iter();
+        let outcomes = self.seller.batch_sell(&buyers).into_iter();
         let lines: Vec<Line> = outcomes
             .map(|outcome| Line::of(answer(outcome.unwrap_or_else(|| Err(alone())))))
             .collect();
@@ -145,7 +146,7 @@ fn failure(error: Error) -> Response {
 
 impl Service for Orders {
     fn lane(&self, _request: &Request) -> Lane {
-        Lane::Customers
+        Lane::Client
     }
 
     fn answer(&self, request: &Request) -> Response {
@@ -155,12 +156,12 @@ impl Service for Orders {
     fn route(&self, request: &Request) -> &'static str {
         match request.path().as_slice() {
             ["buy", _] => "/buy/<id>",
-            ["together", "buy"] => "/together/buy",
+            ["batch", "buy"] => "/batch/buy",
             _ => "other",
         }
     }
 
-    fn open_door(&self, request: &Request) -> bool {
+    fn is_public(&self, request: &Request) -> bool {
         request.segments.first().is_some_and(|first| first == "buy")
     }
 
@@ -174,7 +175,7 @@ impl Service for Orders {
         }
     }
 
-    fn metrics(&self, page: &mut Page) {
+    fn metrics(&self, page: &mut Exposition) {
         self.seller.tally.figures(page);
         let help = "Servers behind that say they can do their job.";
         let up = f64::from(u8::from(self.catalog.up()));
@@ -203,7 +204,7 @@ mod tests {
     #[test]
     fn books_can_be_bought_and_that_is_all() {
         check(Put, "/buy/007", Ok(Asked::Buy(BookId(7))));
-        check(Put, "/together/buy", Ok(Asked::Together));
+        check(Put, "/batch/buy", Ok(Asked::Together));
         check(Put, "/buy/one", Err(Error::IdNotANumber));
         check(Method::Get, "/buy/one", Err(Error::MethodNotAllowed("PUT")));
         check(Put, "/buy/", Err(Error::NoSuchPath));

@@ -1,4 +1,5 @@
-//! Books that are added: what is answered, who finds them, and that an id is given once; long answers.
+//! Books that are added: what is answered, who finds them, and that an id is given once; long
+//! answers.
 
 use std::collections::BTreeSet;
 use std::thread;

@@ -1,5 +1,6 @@
-//! What a server that is gone costs a write: nothing once it is known to be down; about a second, once, when it vanishes
-//! without a word. Limits are ten times what is promised; what was measured is printed.
+//! What a server that is gone costs a write: nothing once it is known to be down; about a second,
+//! once, when it vanishes without a word. Limits are ten times what is promised; what was measured
+//! is printed.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -94,7 +95,7 @@ fn a_front_end_that_stops_costs_one_write_a_second() {
 
 #[test]
 fn a_front_end_that_forgets_late_is_waited_for_when_the_shop_is_set_up_to_be_patient() {
-    // Here hello may take 3 s, and so an invalidation 4 s.
+    // Here heartbeat may take 3 s, and so an invalidation 4 s.
     let shop = Shop::open(Tiers {
         relays: Relays::Everywhere,
         ..Tiers::default()

@@ -1,4 +1,5 @@
-//! What a front-end keeps, in which order, and when it forgets; seen through `/dump/` and `Cache-Status`.
+//! What a front-end keeps, in which order, and when it forgets; seen through `/dump/` and
+//! `Cache-Status`.
 
 use serde_json::Value;
 

@@ -1,8 +1,10 @@
-//! Everything at once: customers buy, look up and restock, through the front-end and directly, while servers of every
-//! kind are killed, started again, stopped and continued at random. Afterwards what the customers saw must be what one
-//! book in one drawer would have shown, and no copy may be lost or sold twice.
+//! Everything at once: customers buy, look up and restock, through the front-end and directly,
+//! while servers of every kind are killed, started again, stopped and continued at random.
+//! Afterwards what the customers saw must be what one book in one drawer would have shown, and no
+//! copy may be lost or sold twice.
 //!
-//! `SEED=n` repeats the faults and what the customers want (not the timing); `CHAOS_SECONDS=600` runs longer.
+//! `SEED=n` repeats the faults and what the customers want (not the timing); `CHAOS_SECONDS=600`
+//! runs longer.
 
 mod customers;
 mod vandal;
@@ -14,7 +16,7 @@ use std::sync::atomic::AtomicU64;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use bazar::history::{self, Operation, What};
+use bazar::testing::linearizability::{self, Operation, What};
 use fastrand::Rng;
 use serde_json::json;
 
@@ -25,7 +27,8 @@ use vandal::Vandal;
 
 const CUSTOMERS: u64 = 10;
 
-/// How many copies there are at first of books 1, 2, …; the first sells out, and the last is restocked now and then.
+/// How many copies there are at first of books 1, 2, …; the first sells out, and the last is
+/// restocked now and then.
 const STOCK: [u32; 4] = [60, 10_000, 10_000, 300];
 const RESTOCKED: u64 = STOCK.len() as u64;
 
@@ -116,7 +119,7 @@ fn whatever_crashes_each_book_is_one_book_and_each_copy_is_sold_once() {
             "book {id}: {} seen, {least} to {most} sold of {start}, {left} left",
             history.len()
         );
-        if let Err(flaw) = history::check(start, history) {
+        if let Err(flaw) = linearizability::check(start, history) {
             panic!("SEED={seed}: book {id}: {flaw}");
         }
         if *id != RESTOCKED {

@@ -20,8 +20,8 @@ impl Connection {
         Connection::open_within(place, ANSWER_MAX).unwrap()
     }
 
-    /// Fails when nobody listens, or when nobody takes it for a while: where connections wait in a full queue, the system
-    /// tries again ever more seldom.
+    /// Fails when nobody listens, or when nobody takes it for a while: where connections wait in a
+    /// full queue, the system tries again ever more seldom.
     pub fn try_open(place: &str) -> io::Result<Connection> {
         Connection::open_within(place, CONNECT_MAX)
     }
@@ -82,7 +82,8 @@ impl Connection {
         http::parse(&bytes, false)
     }
 
-    /// Says that nothing more is sent, and reads what there is until the server closes. Fails when it does not.
+    /// Says that nothing more is sent, and reads what there is until the server closes. Fails when
+    /// it does not.
     pub fn rest(&mut self) -> io::Result<Vec<u8>> {
         let _ = self.0.get_ref().shutdown(Shutdown::Write);
         self.until_closed()

@@ -1,4 +1,5 @@
-//! Data folders that a catalog refuses, disks that refuse a catalog, and what a catalog fetches that was away.
+//! Data folders that a catalog refuses, disks that refuse a catalog, and what a catalog fetches
+//! that was away.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -74,7 +75,8 @@ fn a_second_catalog_does_not_start_on_a_folder_that_is_in_use() {
     assert_eq!(sold.status, 200);
 }
 
-/// Lets the disk of catalog 1 refuse by `refuse` and take writes again by `relent`, given where its temporary file goes.
+/// Lets the disk of catalog 1 refuse by `refuse` and take writes again by `relent`, given where its
+/// temporary file goes.
 fn check_refusing_disk(refuse: fn(&Path), relent: fn(&Path)) {
     let shop = Shop::open(Tiers {
         usual_times: true,
@@ -129,8 +131,8 @@ fn on_disk(shop: &Shop, n: usize, id: u64) -> Value {
     let index = books.iter().position(|book| book["id"] == id).unwrap();
     let mut book = books.swap_remove(index);
     let fields = book.as_object_mut().unwrap();
-    fields.remove("came_true");
-    fields.remove("apart");
+    fields.remove("committed");
+    fields.remove("diverged_at");
     book
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use bazar::metrics;
+use bazar::testing::prometheus_check;
 
 use crate::process::Server;
 use crate::shop::{Shop, Tiers};
@@ -11,9 +11,12 @@ use crate::shop::{Shop, Tiers};
 #[track_caller]
 fn figures(server: &Server) -> Vec<(String, f64)> {
     let answer = server.get("/metrics");
-    assert_eq!(answer.header("Content-Type"), metrics::CONTENT_TYPE);
     assert_eq!(
-        metrics::check(&answer.body),
+        answer.header("Content-Type"),
+        bazar::runtime::metrics::CONTENT_TYPE
+    );
+    assert_eq!(
+        prometheus_check::check(&answer.body),
         Ok(()),
         "{}: {}",
         server.name,

@@ -1,4 +1,5 @@
-//! Floods of connections, honest and hostile. The shop is looked at from outside while they last and when they are over.
+//! Floods of connections, honest and hostile. The shop is looked at from outside while they last
+//! and when they are over.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -27,7 +28,8 @@ fn small_shop(environment: &[(&'static str, String)]) -> Shop {
     })
 }
 
-/// So many connections at the same instant, ten times; they stay open until each had its first answer.
+/// So many connections at the same instant, ten times; they stay open until each had its first
+/// answer.
 #[track_caller]
 fn check_burst(server: &Server, path: &str, connections: usize, answered_in: Duration) {
     for round in 0..10 {
@@ -72,8 +74,8 @@ fn each_of_many_connections_at_once_has_its_first_answer_soon() {
     check_burst(shop.order(1), "/version", 100, Duration::from_secs(1));
 }
 
-/// Looks up and buys on connections of its own, until told to stop. Returns how long each took, the longest last, and how
-/// many copies of book 4 were bought.
+/// Looks up and buys on connections of its own, until told to stop. Returns how long each took, the
+/// longest last, and how many copies of book 4 were bought.
 fn shop_meanwhile(shop: &Shop, over: &AtomicBool) -> (Vec<Duration>, u64) {
     let (mut times, mut bought) = (Vec::new(), 0);
     while !over.load(Ordering::Relaxed) {

@@ -1,4 +1,5 @@
-//! A small HTTP client of its own, so that the tests see bytes as a stranger would: one connection for each request.
+//! A small HTTP client of its own, so that the tests see bytes as a unknown_peer would: one
+//! connection for each request.
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;

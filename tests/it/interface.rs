@@ -1,4 +1,5 @@
-//! The interface at a glance: a line for each row of the documentation, in its order, against real processes.
+//! The interface at a glance: a line for each row of the documentation, in its order, against real
+//! processes.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -11,8 +12,8 @@ use crate::http::Answer;
 use crate::process::Server;
 use crate::shop::{Shop, Tiers};
 
-// Each row: request, its body, ` + ` its headers | status | body of the answer ` + ` some of its headers.
-// `says a, b` stands for `{"message": …}` with these words in it.
+// Each row: request, its body, ` + ` its headers | status | body of the answer ` + ` some of its
+// headers. `says a, b` stands for `{"message": …}` with these words in it.
 
 const FRONT_END: &str = r#"
 GET /search/distributed                    | 200 | [{"id":1,"title":"How to get a good grade in DOS in 20 minutes a day","topic":"Distributed Systems"},{"id":2,"title":"RPCs for Dummies","topic":"Distributed Systems"}] + Cache-Status: bazar; fwd=miss + Content-Type: application/json
@@ -204,13 +205,13 @@ fn a_busy_catalog(request: &str) -> Said {
     }
 }
 
-/// Answers hello and checks, but gives no page to catch up with.
+/// Answers heartbeat and checks, but gives no page to catch up with.
 fn a_catalog_that_has_sold(request: &str) -> Said {
     match request.split(' ').nth(1).unwrap_or_default() {
-        "/rep/hello" => ("200 OK", r#"{"start":1,"counted_down":0}"#),
+        "/rep/heartbeat" => ("200 OK", r#"{"start":1,"down_count":0}"#),
         "/rep/check/2" => (
             "409 Conflict",
-            r#"{"book":{"id":2,"title":"RPCs for Dummies","topic":"Distributed Systems","quantity":1,"price":50.0,"version":"4-7","came_true":true},"state":"valid"}"#,
+            r#"{"book":{"id":2,"title":"RPCs for Dummies","topic":"Distributed Systems","quantity":1,"price":50.0,"version":"4-7","committed":true},"state":"valid"}"#,
         ),
         _ => ("503 Service Unavailable", "{}"),
     }

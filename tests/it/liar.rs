@@ -1,4 +1,5 @@
-//! A catalog that lies: it says hello as it should, and to anything else whatever a test wants.
+//! A catalog that lies: it sends a heartbeat as it should, and to anything else whatever a test
+//! wants.
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -11,7 +12,7 @@ use serde_json::{Value, json};
 
 /// What catalogs put to each other, below `/rep/`; where it is about one book, about book 1.
 pub const MESSAGES: [&str; 8] = [
-    "hello",
+    "heartbeat",
     "get/1",
     "check/1",
     "update/1",
@@ -24,7 +25,7 @@ pub const MESSAGES: [&str; 8] = [
 /// Status and body, for a path.
 pub type Says = dyn Fn(&str) -> (u16, Value) + Send + Sync;
 
-/// What a liar says to anything but hello.
+/// What a liar says to anything but heartbeat.
 #[derive(Clone)]
 pub enum Lie {
     Says(Arc<Says>),
@@ -32,7 +33,7 @@ pub enum Lie {
     WithoutEnd,
 }
 
-/// A catalog that is up, by its hello, and lies otherwise.
+/// A catalog that is up, by its heartbeat, and lies otherwise.
 pub struct Liar {
     over: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
@@ -80,7 +81,9 @@ fn converse(stream: TcpStream, lie: &Lie) -> io::Result<()> {
     loop {
         let path = read_request(&mut reader)?;
         let (status, body) = match lie {
-            _ if path == "/rep/hello" => (200, json!({"start": 5, "counted_down": 0}).to_string()),
+            _ if path == "/rep/heartbeat" => {
+                (200, json!({"start": 5, "down_count": 0}).to_string())
+            }
             Lie::Says(says) => {
                 let (status, body) = says(&path);
                 (status, body.to_string())

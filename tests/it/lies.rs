@@ -1,5 +1,5 @@
-//! A catalog that lies, as one that answers and as one that asks: what cannot be is refused, or dropped with a line in the
-//! log, and the others' books stay as they are.
+//! A catalog that lies, as one that answers and as one that asks: what cannot be is refused, or
+//! dropped with a line in the log, and the others' books stay as they are.
 
 use std::fs;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::shop::{Shop, Tiers};
 
 /// A book as catalogs tell it, with more copies than there are.
 fn book(id: u64, version: &str) -> Value {
-    json!({"id": id, "title": "Lies", "topic": "Lies", "quantity": 999, "price": 0.5, "version": version, "came_true": true})
+    json!({"id": id, "title": "Lies", "topic": "Lies", "quantity": 999, "price": 0.5, "version": version, "committed": true})
 }
 
 /// A list of books in the store's words.
@@ -21,8 +21,8 @@ fn books(catalog: &Server) -> Value {
     catalog.get("/dump/").json()
 }
 
-/// Catalog 1 with a liar as the other catalog: it shows nothing but its own books, says `line`, and once the liar is gone
-/// has what it had, also on disk.
+/// Catalog 1 with a liar as the other catalog: it shows nothing but its own books, says `line`, and
+/// once the liar is gone has what it had, also on disk.
 #[track_caller]
 fn check_answerer(lie: Lie, line: &str) {
     let shop = Shop::closed(Tiers {
@@ -177,8 +177,8 @@ fn a_sender_that_lies_is_refused() {
         flawed[field] = value;
         check_sender(&shop, "/rep/update", &update(flawed), 422);
     }
-    let stranger = json!({"from": "http://127.0.0.1:9"}).to_string();
-    check_sender(&shop, "/rep/hello", &stranger, 403);
+    let unknown_peer = json!({"from": "http://127.0.0.1:9"}).to_string();
+    check_sender(&shop, "/rep/heartbeat", &unknown_peer, 403);
     send_without_end(shop.catalog(1));
     assert_eq!(books(shop.catalog(1)), before);
     assert_eq!(books(shop.catalog(2)), before);

@@ -1,4 +1,4 @@
-//! Contact under full load: a shop that is merely slow is not taken for dead.
+//! Membership under full load: a shop that is merely slow is not taken for dead.
 
 use std::env;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 use crate::process::{Server, eventually};
 use crate::shop::{Shop, Tiers};
 
-/// How many connections look up as fast as they are answered; two cores are busy with a tenth of that.
+/// How many connections look up as fast as they are answered; two cores are busy with a tenth of
+/// that.
 const READERS: usize = 32;
 
 const BUYERS: usize = 8;

@@ -1,6 +1,6 @@
-//! Requests that cost the server a connection, a thread and two descriptors each, for good: nothing can be done about that
-//! through tiny_http. Others are served all the same; and before the descriptors run out the server leaves, to be started
-//! again.
+//! Requests that cost the server a connection, a thread and two descriptors each, for good: nothing
+//! can be done about that through tiny_http. Others are served all the same; and before the
+//! descriptors run out the server leaves, to be started again.
 
 use std::time::Duration;
 
@@ -19,7 +19,8 @@ fn shop(environment: &[(&'static str, String)]) -> Shop {
     })
 }
 
-/// Sends this so often, each on a connection of its own, which is left at once. Others are served meanwhile.
+/// Sends this so often, each on a connection of its own, which is left at once. Others are served
+/// meanwhile.
 #[track_caller]
 fn check_served_among(server: &Server, request: &str, times: usize, path: &str) {
     for n in 0..times {
@@ -76,7 +77,8 @@ fn wear_out(server: &Server, request: &str) {
 
 #[test]
 fn a_server_that_is_worn_out_leaves_and_loses_nothing() {
-    // Few descriptors, so that a quarter of them is lost soon; short silences, so that it is soon seen that others last.
+    // Few descriptors, so that a quarter of them is lost soon; short silences, so that it is soon
+    // seen that others last.
     let shop = shop(&[(DESCRIPTORS, "160".into()), ("IDLE_MS", "1000".into())]);
     assert_eq!(shop.buy(1).json()["success"], true);
     wear_out(shop.catalog(1), FAR_TOO_LONG);

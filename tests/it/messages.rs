@@ -1,5 +1,6 @@
-//! Which messages the servers send each other, in which order, and no more: the figures 6 to 12 of the original design,
-//! and the cost of a write. (Figures 1 to 5, between catalogs alone, are in the simulation.)
+//! Which messages the servers send each other, in which order, and no more: the figures 6 to 12 of
+//! the original design, and the cost of a write. (Figures 1 to 5, between catalogs alone, are in
+//! the simulation.)
 
 use std::time::{Duration, Instant};
 
@@ -185,8 +186,9 @@ fn figure_9_servers_are_taken_in_turn() {
     );
 }
 
-/// The servers of one kind that were asked for `line` in one request, in order, each with its answer. A connection that
-/// breaks is tried once more, so the same server twice in a row is one try.
+/// The servers of one kind that were asked for `line` in one request, in order, each with its
+/// answer. A connection that breaks is tried once more, so the same server twice in a row is one
+/// try.
 fn tried(shop: &Shop, line: &str, act: impl FnMut()) -> Vec<String> {
     let messages = sent(shop, act).into_iter();
     let mut tried: Vec<String> = messages
@@ -213,7 +215,8 @@ fn figure_10_when_some_are_down_the_next_is_tried() {
         })
         .collect();
     let [one, two, three] = ["order1 200", "order2 0", "order3 200"];
-    // Whoever has the turn of the one that is down is served by the next, whose turn has passed then.
+    // Whoever has the turn of the one that is down is served by the next, whose turn has passed
+    // then.
     let mut all = round.concat();
     let turn = all.iter().position(|server| server == two).unwrap();
     assert_eq!(

@@ -1,5 +1,5 @@
-//! Requests at random, and correct ones with damage, at each kind of server: whatever comes, it is answered or closed, it
-//! is refused if it is no correct request, and it changes nothing then.
+//! Requests at random, and correct ones with damage, at each kind of server: whatever comes, it is
+//! answered or closed, it is refused if it is no correct request, and it changes nothing then.
 //!
 //! `MUTANTS=10000 cargo test mutants` sends so many to each; `SEED=…` sends the same ones again.
 
@@ -16,7 +16,8 @@ use crate::shop::{Shop, Tiers};
 /// What is sent to each server, if the environment says nothing else.
 const MUTANTS: u64 = 1000;
 
-/// Correct requests and nearly correct ones. None of them puts a quantity or sells to a customer but the purchases.
+/// Correct requests and nearly correct ones. None of them puts a quantity or sells to a customer
+/// but the purchases.
 const FOR_CUSTOMERS: [&str; 10] = [
     "GET /search/distributed HTTP/1.1\r\nHost: b\r\n\r\n",
     "GET /search/a%2Fb%C3%BC?limit=3&after=2 HTTP/1.1\r\nHost: b\r\n\r\n",
@@ -129,7 +130,8 @@ fn deep(rng: &mut Rng, base: &str) -> Vec<u8> {
     .into()
 }
 
-/// What costs the server a connection, and is never answered: a newer protocol, or a length beyond all measure.
+/// What costs the server a connection, and is never answered: a newer protocol, or a length beyond
+/// all measure.
 fn is_never_answered(request: &[u8]) -> bool {
     let text = String::from_utf8_lossy(request).to_ascii_lowercase();
     let too_long = |line: &str| {
@@ -139,7 +141,8 @@ fn is_never_answered(request: &[u8]) -> bool {
     text.contains("http/2.0") || text.contains("http/3.0") || text.split(['\r', '\n']).any(too_long)
 }
 
-/// Sends a request and nothing more. The answers' statuses, and the bodies of those that are 200 or 201.
+/// Sends a request and nothing more. The answers' statuses, and the bodies of those that are 200 or
+/// 201.
 #[track_caller]
 fn send(server: &Server, request: &[u8]) -> (Vec<u16>, Vec<String>) {
     let shown = || String::from_utf8_lossy(&request[..request.len().min(500)]).into_owned();
@@ -244,7 +247,8 @@ fn at_front_end_and_order_server_only_correct_purchases_take_copies() {
             .filter(|body| body.contains("purchased"))
             .count() as u64;
         let taken = before - stock(&shop);
-        // Those with the same key or order id share a copy; who has closed the connection hears nothing.
+        // Those with the same key or order id share a copy; who has closed the connection hears
+        // nothing.
         assert!(
             0 < taken && taken <= bought,
             "{taken} copies are gone, {bought} customers have one"

@@ -1,4 +1,5 @@
-//! Servers that are down, killed and started again: what the customers notice, and that no sale is lost.
+//! Servers that are down, killed and started again: what the customers notice, and that no sale is
+//! lost.
 
 use std::fs;
 
@@ -64,8 +65,8 @@ fn a_catalog_reads_the_up_to_date_book_before_it_has_caught_up() {
     assert_eq!(left(shop.catalog(1), 2), 4);
 }
 
-/// Sells one copy that only catalog 2 has, kills both, and starts them again, this one first: it is alone for a moment,
-/// and may go on with what it has.
+/// Sells one copy that only catalog 2 has, kills both, and starts them again, this one first: it is
+/// alone for a moment, and may go on with what it has.
 fn after_total_failure(first: usize) -> Shop {
     let shop = Shop::open(Tiers::default());
     bought(&shop, 2);

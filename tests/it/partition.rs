@@ -1,5 +1,6 @@
-//! Catalogs that are alive but cut off from each other: each side goes on selling, and once the cut heals all copies are
-//! one again, without a restart and without a read; whatever is dropped is in the log.
+//! Catalogs that are alive but cut off from each other: each side goes on selling, and once the cut
+//! heals all copies are one again, without a restart and without a read; whatever is dropped is in
+//! the log.
 
 use std::time::{Duration, Instant};
 
@@ -48,7 +49,8 @@ fn copy(catalog: &Server) -> (String, u64) {
     (answer.header("ETag").trim_matches('"').to_string(), left)
 }
 
-/// Waits until all dumps are equal, which are answered from what is there, and returns how many copies they say are left.
+/// Waits until all dumps are equal, which are answered from what is there, and returns how many
+/// copies they say are left.
 #[track_caller]
 fn one_again(shop: &Shop, healed: Instant) -> u64 {
     let dumps = || -> Vec<Value> {
@@ -175,7 +177,7 @@ fn a_side_that_took_over_what_the_other_sold_says_what_it_drops_of_its_own() {
     let shop = shop(2);
     let relays = ["catalog1", "catalog2"].map(|name| shop.relay(name));
     // Updates arrive, but each counts the other as down.
-    let deaf = |line: &str| match line.starts_with("PUT /rep/hello") {
+    let deaf = |line: &str| match line.starts_with("PUT /rep/heartbeat") {
         true => Fate::Break,
         false => Fate::Pass,
     };

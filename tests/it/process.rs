@@ -241,7 +241,8 @@ pub fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
     }
 }
 
-/// The first line, or what there was before the end; the rest is read and dropped, so that the process never waits for us.
+/// The first line, or what there was before the end; the rest is read and dropped, so that the
+/// process never waits for us.
 fn first_line(stdout: impl std::io::Read + Send + 'static) -> String {
     let (sender, receiver) = mpsc::channel();
     thread::spawn(move || {

@@ -1,5 +1,6 @@
-//! A relay before a server: others reach it at the relay's address. It writes every request on the shop's [`Tape`], and
-//! can fail in the ways that networks do. It reads HTTP only as far as it must to tell one message from the next.
+//! A relay before a server: others reach it at the relay's address. It writes every request on the
+//! shop's [`Tape`], and can fail in the ways that networks do. It reads HTTP only as far as it must
+//! to tell one message from the next.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -21,8 +22,8 @@ pub enum Fate {
     DropAnswer,
 }
 
-/// Decides on a request by its method and path, such as `PUT /buy/2`. Called before the request goes on; it may take its
-/// time, during which other requests are decided on.
+/// Decides on a request by its method and path, such as `PUT /buy/2`. Called before the request
+/// goes on; it may take its time, during which other requests are decided on.
 type Rule = Arc<dyn Fn(&str) -> Fate + Send + Sync>;
 
 /// What relays saw.
@@ -97,7 +98,8 @@ impl Relay {
         self.first(line, move || fate);
     }
 
-    /// At the first request whose method and path begin so, this is done and decides; the others pass.
+    /// At the first request whose method and path begin so, this is done and decides; the others
+    /// pass.
     pub fn first(&self, line: &'static str, act: impl FnOnce() -> Fate + Send + 'static) {
         let act = Mutex::new(Some(act));
         self.rule(move |request| {
@@ -219,7 +221,7 @@ impl Tape {
     pub fn messages(&self) -> Vec<Message> {
         let all = self.0.lock().unwrap();
         let shown = all.iter().filter(|message| {
-            !message.line.ends_with("/rep/hello") && !message.line.ends_with("/readyz")
+            !message.line.ends_with("/rep/heartbeat") && !message.line.ends_with("/readyz")
         });
         shown.cloned().collect()
     }
@@ -249,7 +251,8 @@ enum Next {
     Hold,
 }
 
-/// One message as it came, and its first line. Fails when the connection ends. Servers send each other nothing chunked.
+/// One message as it came, and its first line. Fails when the connection ends. Servers send each
+/// other nothing chunked.
 fn read(from: &mut Reader) -> io::Result<(String, Vec<u8>)> {
     let mut bytes = Vec::new();
     let mut length = 0;

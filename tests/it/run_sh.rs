@@ -1,4 +1,5 @@
-//! `run.sh`, as a person or a service manager uses it: on other ports, without a terminal, from another folder.
+//! `run.sh`, as a person or a service manager uses it: on other ports, without a terminal, from
+//! another folder.
 
 use std::fs::{self, File};
 use std::io;

@@ -1,5 +1,5 @@
-//! Many customers, few copies: every copy is sold once, whatever fails in the middle of a sale, and everybody hears the
-//! truth.
+//! Many customers, few copies: every copy is sold once, whatever fails in the middle of a sale, and
+//! everybody hears the truth.
 
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
@@ -41,7 +41,8 @@ fn bought(answer: &Answer) -> bool {
     answer.status == 200 && answer.json()["success"] == true
 }
 
-/// All customers buy at once, each at the place that it is told, and each once. Returns what they heard.
+/// All customers buy at once, each at the place that it is told, and each once. Returns what they
+/// heard.
 fn rush(customer: impl Fn(usize) -> Answer + Sync) -> Vec<Answer> {
     thread::scope(|scope| {
         let customer = &customer;
@@ -74,7 +75,8 @@ fn sixty_four_customers_buy_exactly_the_fifty_copies_there_are() {
     }
 }
 
-/// Buys until somebody can tell, with the same key each time. Returns the answer, and how often it was asked.
+/// Buys until somebody can tell, with the same key each time. Returns the answer, and how often it
+/// was asked.
 fn insist(place: &str, key: &str) -> (Answer, usize) {
     let deadline = Instant::now() + DEADLINE;
     let mut tries = 0;
@@ -98,8 +100,8 @@ fn insist(place: &str, key: &str) -> (Answer, usize) {
     }
 }
 
-/// Two catalogs, of which catalog `victim` is killed when the first request that begins with `when` is on its way to
-/// catalog `to`; then it is started again. Meanwhile all customers buy.
+/// Two catalogs, of which catalog `victim` is killed when the first request that begins with `when`
+/// is on its way to catalog `to`; then it is started again. Meanwhile all customers buy.
 #[track_caller]
 fn check_a_death(victim: usize, to: &str, when: &'static str) {
     let shop = Shop::open(Tiers {

@@ -4,7 +4,8 @@ use std::process::Command;
 
 use crate::process::{BAZAR, run};
 
-/// The outcome of `bazar` with these arguments and nothing in its environment: exit code, stdout, stderr.
+/// The outcome of `bazar` with these arguments and nothing in its environment: exit code, stdout,
+/// stderr.
 fn bazar(args: &[&str], environment: &[(&str, &str)]) -> (Option<i32>, String, String) {
     let mut command = Command::new(BAZAR);
     command

@@ -11,9 +11,10 @@ use crate::http::Answer;
 use crate::process::Server;
 use crate::relay::{Relay, Tape};
 
-/// Times ten times the usual ones: a test machine may be slow for seconds, and what is tested is not how slow.
+/// Times ten times the usual ones: a test machine may be slow for seconds, and what is tested is
+/// not how slow.
 const PATIENT: [(&str, &str); 6] = [
-    ("HELLO_SILENT_MS", "3000"),
+    ("HEARTBEAT_TIMEOUT_MS", "3000"),
     ("LEASE_MS", "5000"),
     ("STALL_MS", "2500"),
     ("CONNECT_TIMEOUT_MS", "2000"),
@@ -56,7 +57,8 @@ impl Default for Tiers {
     }
 }
 
-/// Servers are numbered from 1, as in `run.sh`: order server n has catalog n (after the last one the first again).
+/// Servers are numbered from 1, as in `run.sh`: order server n has catalog n (after the last one
+/// the first again).
 pub struct Shop {
     catalogs: Vec<Server>,
     orders: Vec<Server>,
@@ -169,8 +171,9 @@ impl Shop {
         }
     }
 
-    /// Starts every server, tier by tier, and waits until each is ready. A relay before a server that does not listen yet
-    /// refuses connections, as nobody would listen there: who is met with silence instead is waited for.
+    /// Starts every server, tier by tier, and waits until each is ready. A relay before a server
+    /// that does not listen yet refuses connections, as nobody would listen there: who is met with
+    /// silence instead is waited for.
     #[track_caller]
     pub fn start(&self) {
         self.relays.iter().for_each(|(_, relay)| relay.cut());

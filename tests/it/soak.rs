@@ -1,7 +1,9 @@
-//! Customers without pause while servers are killed and started again: what those need that live through it does not grow,
-//! and what the customers saw could have happened at one shop with one copy of each book.
+//! Customers without pause while servers are killed and started again: what those need that live
+//! through it does not grow, and what the customers saw could have happened at one shop with one
+//! copy of each book.
 //!
-//! `SOAK_SECONDS=600 cargo test soak -- --nocapture` for the whole ten minutes, with a line of figures every few seconds.
+//! `SOAK_SECONDS=600 cargo test soak -- --nocapture` for the whole ten minutes, with a line of
+//! figures every few seconds.
 
 use std::ops::Range;
 use std::sync::Mutex;
@@ -9,7 +11,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 use std::{env, fs};
 
-use bazar::history::{self, Operation, What};
+use bazar::testing::linearizability::{self, Operation, What};
 use serde_json::json;
 
 use crate::http::{self, Answer};
@@ -28,10 +30,12 @@ const CUSTOMERS_OF_A_BOOK: usize = 2;
 /// Some hundred requests a second: the checker must follow, and so must two cores.
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// Nothing comes any more of a write whose outcome was unknown for so long: all who worked on it have given up.
+/// Nothing comes any more of a write whose outcome was unknown for so long: all who worked on it
+/// have given up.
 const UNKNOWN_MAX: Duration = Duration::from_secs(15);
 
-/// What was used by those who live through all of it may differ by so much between the middle and the end.
+/// What was used by those who live through all of it may differ by so much between the middle and
+/// the end.
 const MORE_KIB: u64 = 8 * 1024;
 const MORE_THREADS: u64 = 32;
 const MORE_DESCRIPTORS: u64 = 64;
@@ -151,14 +155,14 @@ impl Diary {
         self.look(shop, id);
     }
 
-    /// Checks what was noted of each book since it had `quantities` copies, and begins anew: with how many there are now,
-    /// and with what may come true yet.
+    /// Checks what was noted of each book since it had `quantities` copies, and begins anew: with
+    /// how many there are now, and with what may come true yet.
     #[track_caller]
     fn check(&self, shop: &Shop, quantities: &mut [u32]) {
         for (id, quantity) in BOOKS.zip(quantities) {
             self.look(shop, id);
             let mut noted = self.books[(id - BOOKS.start) as usize].lock().unwrap();
-            if let Err(flaw) = history::check(*quantity, &noted) {
+            if let Err(flaw) = linearizability::check(*quantity, &noted) {
                 panic!("book {id}: {flaw}");
             }
             let What::Saw(now) = noted.last().expect("the last look").what else {
@@ -217,7 +221,8 @@ fn what_a_shop_needs_does_not_grow_and_what_customers_see_stays_true() {
         }
     }
     for (server, samples) in lasting.iter().zip(&samples) {
-        // The first third is for warming up: threads and connections are made when they are first needed.
+        // The first third is for warming up: threads and connections are made when they are first
+        // needed.
         let (_, warm) = samples.split_at(samples.len() / 3);
         let (middle, end) = warm.split_at(warm.len().div_ceil(2));
         let (middle, end) = (Use::most(middle), Use::most(end));

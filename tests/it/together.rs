@@ -19,8 +19,8 @@ fn statuses(lines: &[Value]) -> Vec<u64> {
     lines.iter().map(status).collect()
 }
 
-/// Asks for books alone, whereby a catalog that has not heard yet that their last change came true finds out. Until then it
-/// does not answer for them together.
+/// Asks for books alone, whereby a catalog that has not heard yet that their last change came true
+/// finds out. Until then it does not answer for them together.
 fn settle(catalog: &Server, ids: &[u64]) {
     ids.iter().for_each(|id| drop(version(catalog, *id)));
 }
@@ -44,7 +44,7 @@ fn a_catalog_answers_each_book_as_it_would_alone() {
         sale(4, "nonsense", 9, "7.4; open=1"),
         sale(99, "*", 9, "7.5; open=1"),
     ]);
-    let sold = list(catalog, "/together/update", sales.clone());
+    let sold = list(catalog, "/batch/update", sales.clone());
     assert_eq!(statuses(&sold), [200, 200, 412, 400, 404]);
     let whole = json!({"price": 50.0, "quantity": 4, "title": "RPCs for Dummies", "topic": "Distributed Systems"});
     assert_eq!(sold[1]["body"], whole);
@@ -56,7 +56,7 @@ fn a_catalog_answers_each_book_as_it_would_alone() {
             {"id": 3, "orders": ["7.3; open=1"]},
             {"id": 99, "orders": ["7.5; open=1"]},
         ]);
-        let seen = list(catalog, "/together/query", looks);
+        let seen = list(catalog, "/batch/query", looks);
         assert_eq!(statuses(&seen), [200, 200, 200, 404]);
         assert_eq!(seen[0]["applied"], json!(["7.1"]));
         assert_eq!(seen[0]["etag"], version(catalog, 1));
@@ -66,7 +66,7 @@ fn a_catalog_answers_each_book_as_it_would_alone() {
             (&json!(4), &Value::Null)
         );
     }
-    let again = list(catalog, "/together/update", sales);
+    let again = list(catalog, "/batch/update", sales);
     assert_eq!(statuses(&again)[..2], [409, 409]);
     assert_eq!(again[0]["body"]["applied"], json!(["7.1"]));
 }
@@ -79,7 +79,7 @@ fn an_order_server_sells_to_each_of_a_crowd() {
     // Book 2 has five copies.
     let mut crowd: Vec<Value> = (1..=6).map(|n| wanted(2, n)).collect();
     crowd.extend([wanted(1, 7), wanted(99, 8)]);
-    let told = list(shop.order(1), "/together/buy", Value::from(crowd.clone()));
+    let told = list(shop.order(1), "/batch/buy", Value::from(crowd.clone()));
     assert_eq!(statuses(&told), [200, 200, 200, 200, 200, 200, 200, 404]);
     let success: Vec<&Value> = told.iter().map(|line| &line["body"]["success"]).collect();
     assert_eq!(success[..5], [true; 5]);
@@ -87,7 +87,7 @@ fn an_order_server_sells_to_each_of_a_crowd() {
     assert_eq!((shop.quantity(2), shop.quantity(1)), (0, 9));
     // The same orders at the other order server take nothing more.
     settle(shop.catalog(2), &[1, 2]);
-    let again = list(shop.order(2), "/together/buy", Value::from(crowd));
+    let again = list(shop.order(2), "/batch/buy", Value::from(crowd));
     assert_eq!(again[0]["headers"]["Idempotent-Replayed"], "true");
     assert_eq!(again[5]["body"]["success"], false);
     assert_eq!((shop.quantity(2), shop.quantity(1)), (0, 9));
@@ -102,7 +102,7 @@ fn two_clicks_with_one_key_take_one_copy_and_hold_up_nobody_else() {
         wanted(1, "7.2; open=1; key=k"),
         wanted(2, "7.3; open=1"),
     ]);
-    let told = list(shop.order(1), "/together/buy", crowd);
+    let told = list(shop.order(1), "/batch/buy", crowd);
     // The second click is told to come alone.
     assert_eq!(statuses(&told), [200, 503, 200]);
     assert_eq!((shop.quantity(1), shop.quantity(2)), (9, 4));
@@ -138,11 +138,11 @@ fn nonsense_among_others_is_refused_and_changes_nothing() {
         ),
         (order, "query", "[]", 404),
     ] {
-        let answer = server.put(&format!("/together/{path}"), body);
+        let answer = server.put(&format!("/batch/{path}"), body);
         assert_eq!(answer.status, status, "{path} {body}: {answer:?}");
     }
-    assert_eq!(catalog.get("/together/update").status, 405);
-    assert_eq!(order.get("/together/buy").status, 405);
+    assert_eq!(catalog.get("/batch/update").status, 405);
+    assert_eq!(order.get("/batch/buy").status, 405);
     assert_eq!(shop.quantity(1), 10);
 }
 
@@ -178,7 +178,7 @@ fn customers_who_come_at_once_travel_together_and_each_gets_one_copy() {
         .iter()
         .map(|m| m.line.clone())
         .collect();
-    for path in ["/together/buy", "/together/query", "/together/update"] {
+    for path in ["/batch/buy", "/batch/query", "/batch/update"] {
         assert!(
             lines.iter().any(|line| line.contains(path)),
             "{path}: {lines:#?}"
@@ -193,10 +193,10 @@ fn a_request_that_breaks_on_its_way_sells_no_copy_twice() {
         ..Tiers::default()
     });
     for (server, line) in [
-        ("order1", "PUT /together/buy"),
-        ("order2", "PUT /together/buy"),
-        ("catalog1", "PUT /together/query"),
-        ("catalog2", "PUT /together/update"),
+        ("order1", "PUT /batch/buy"),
+        ("order2", "PUT /batch/buy"),
+        ("catalog1", "PUT /batch/query"),
+        ("catalog2", "PUT /batch/update"),
     ] {
         shop.relay(server).once(line, Fate::DropAnswer);
     }

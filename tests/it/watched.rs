@@ -1,4 +1,5 @@
-//! What whoever watches the shop can see: request ids, the log, and whether a server can do its job.
+//! What whoever watches the shop can see: request ids, the log, and whether a server can do its
+//! job.
 
 use serde_json::Value;
 

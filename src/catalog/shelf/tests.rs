@@ -13,9 +13,9 @@ fn book(id: u64, number: u64) -> Arc<Book> {
             number,
             stamp: number,
         },
-        came_true: false,
-        apart: None,
-        orders: Default::default(),
+        committed: false,
+        diverged_at: None,
+        applied_orders: Default::default(),
     })
 }
 
@@ -25,8 +25,8 @@ fn emptying_the_valid_list_makes_every_copy_unknown() {
     shelf.put(book(1, 1), State::Valid);
     shelf.put(book(2, 1), State::Tentative);
     assert_eq!(
-        shelf.census(),
-        Census {
+        shelf.state_counts(),
+        StateCounts {
             valid: 1,
             tentative: 1,
             unknown: 0
@@ -34,8 +34,8 @@ fn emptying_the_valid_list_makes_every_copy_unknown() {
     );
     shelf.clear();
     assert_eq!(
-        shelf.census(),
-        Census {
+        shelf.state_counts(),
+        StateCounts {
             valid: 0,
             tentative: 0,
             unknown: 2
@@ -49,9 +49,9 @@ fn coming_true_stays_with_the_version() {
     let mut shelf = Shelf::default();
     shelf.put(book(1, 1), State::Valid);
     shelf.clear();
-    assert!(shelf.book(BookId(1)).unwrap().came_true);
+    assert!(shelf.book(BookId(1)).unwrap().committed);
     shelf.put(book(1, 2), State::Tentative);
-    assert!(!shelf.book(BookId(1)).unwrap().came_true);
+    assert!(!shelf.book(BookId(1)).unwrap().committed);
 }
 
 #[test]

@@ -1,26 +1,28 @@
-//! The figures of the original design: five catalogs, one question, and every message in its order. Whoever chooses whom
-//! to ask chooses the first. Lines read `from -> to message` when a message arrives; hello is left out.
+//! The figures of the original design: five catalogs, one question, and every message in its order.
+//! Whoever chooses whom to ask chooses the first. Lines read `from -> to message` when a message
+//! arrives; heartbeat is left out.
 
 use std::sync::Arc;
 
-use super::customers::{query, write};
-use super::setting::{Setting, book};
-use super::world::{BOOK, World};
-use crate::book::{Book, Change, Version};
-use crate::catalog::replica::write::Update;
+use crate::catalog::replication::write::Update;
+use crate::catalog::sim::clients::{query, write};
+use crate::catalog::sim::cluster::{BOOK, Cluster};
+use crate::catalog::sim::parameters::{Parameters, book};
+use crate::model::book::{Book, Change, Version};
 
-/// The first round of hello is over by then.
+/// The first round of heartbeat is over by then.
 const GREETED: u64 = 250_000;
 
-/// Five catalogs with copies of these sequence numbers; `*` is valid. Gives what was said once they had greeted.
-fn said(copies: &str, question: impl FnOnce(&Arc<World>) + Send + 'static) -> Vec<String> {
-    let setting = Setting {
+/// Five catalogs with copies of these sequence numbers; `*` is valid. Gives what was said once they
+/// had greeted.
+fn said(copies: &str, question: impl FnOnce(&Arc<Cluster>) + Send + 'static) -> Vec<String> {
+    let setting = Parameters {
         steady: true,
         tends: false,
         front_ends: 0,
-        ..Setting::healthy(5, 0)
+        ..Parameters::healthy(5, 0)
     };
-    let world = World::new(1, setting, true);
+    let world = Cluster::new(1, setting, true);
     let (own, copies) = (world.clone(), copies.to_string());
     let outcome = world.baton.play(move || {
         for (node, text) in copies.split_whitespace().enumerate() {
@@ -43,13 +45,13 @@ fn said(copies: &str, question: impl FnOnce(&Arc<World>) + Send + 'static) -> Ve
     together(trace.iter().filter_map(|line| spoken(line)))
 }
 
-/// From whom, to whom, what. `None`: hello, or nothing that was said.
+/// From whom, to whom, what. `None`: heartbeat, or nothing that was said.
 fn spoken(line: &str) -> Option<(String, String, String)> {
     let (_, line) = line.split_once("ms  ")?;
     let (from, rest) = line.split_once(" -> ")?;
     let (to, what) = rest.split_once(' ')?;
-    let hello = what.starts_with("hello") || what.starts_with("greeting");
-    (!hello).then(|| (from.into(), to.into(), what.into()))
+    let heartbeat = what.starts_with("heartbeat") || what.starts_with("heartbeat_reply");
+    (!heartbeat).then(|| (from.into(), to.into(), what.into()))
 }
 
 /// One line for what one says to many, or many to one, at one moment.
@@ -76,16 +78,16 @@ fn copy(number: &str) -> Book {
             number,
             stamp: number,
         },
-        came_true: 0 < number,
+        committed: 0 < number,
         ..book(100 - number as u32)
     }
 }
 
-fn read(world: &Arc<World>) {
+fn read(world: &Arc<Cluster>) {
     query(world, 0, &[]);
 }
 
-fn update(world: &Arc<World>) {
+fn update(world: &Arc<Cluster>) {
     let change = Change {
         quantity: Some(7),
         ..Change::default()
@@ -101,7 +103,7 @@ fn update(world: &Arc<World>) {
 }
 
 #[track_caller]
-fn check(copies: &str, question: fn(&Arc<World>), expected: &[&str]) {
+fn check(copies: &str, question: fn(&Arc<Cluster>), expected: &[&str]) {
     let said = said(copies, question);
     assert_eq!(said, expected, "{copies}:\n{}", said.join("\n"));
 }

@@ -2,11 +2,11 @@
 
 use std::sync::{Arc, Mutex};
 
-use super::calendar::Life;
-use super::net::{Call, Heard};
-use super::world::{BOOK, World};
-use crate::catalog::protocol::{Message, Reply, Void};
-use crate::contact::{Contact, HelloOutcome, LeaseOf, Timing};
+use crate::catalog::replication::messages::{Invalidation, Message, Reply};
+use crate::catalog::sim::cluster::{BOOK, Cluster};
+use crate::catalog::sim::event_queue::Life;
+use crate::catalog::sim::network::{Call, Heard};
+use crate::membership::{HeartbeatOutcome, LeaseOf, Membership, Timing};
 
 /// How long a catalog may take for a front-end's lookup.
 const LOOKUP: u64 = 2_000_000;
@@ -18,18 +18,18 @@ pub struct FrontEnd {
 
 #[derive(Default)]
 struct Inside {
-    contact: Option<Contact>,
+    contact: Option<Membership>,
     kept: Option<u32>,
     /// How often it was told to forget: what was fetched before is not kept after.
     generation: u64,
 }
 
 impl FrontEnd {
-    pub fn start(self: &Arc<Self>, world: &Arc<World>, life: Life) {
-        let catalogs: Vec<_> = (0..world.setting.catalogs).map(World::address).collect();
+    pub fn start(self: &Arc<Self>, world: &Arc<Cluster>, life: Life) {
+        let catalogs: Vec<_> = (0..world.setting.catalogs).map(Cluster::address).collect();
         let start = world.baton.draw(|rng| rng.u64(..));
         let (timing, now) = (Timing::default(), world.time());
-        let contact = Contact::new(start, LeaseOf::AllPeers, timing, &catalogs, &[], now);
+        let contact = Membership::new(start, LeaseOf::AllPeers, timing, &catalogs, &[], now);
         *self.inside.lock().unwrap() = Inside {
             contact: Some(contact),
             ..Inside::default()
@@ -37,7 +37,7 @@ impl FrontEnd {
         self.tick(world, life);
     }
 
-    fn tick(self: &Arc<Self>, world: &Arc<World>, life: Life) {
+    fn tick(self: &Arc<Self>, world: &Arc<Cluster>, life: Life) {
         let slept = self.inside.lock().unwrap().contact().tick(world.time());
         if slept {
             self.inside.lock().unwrap().forget();
@@ -49,21 +49,21 @@ impl FrontEnd {
             .run_in(100_000, Some(life), move || front_end.tick(&again, life));
     }
 
-    fn say_hello(self: &Arc<Self>, world: &Arc<World>, life: Life, periodic: bool) {
+    fn say_hello(self: &Arc<Self>, world: &Arc<Cluster>, life: Life, periodic: bool) {
         let sent = world.time();
         let due = self.inside.lock().unwrap().contact().due(sent, periodic);
         for to in due {
             let call = Call {
-                hello: true,
-                ..front_end_call(world, life, to, 300_000, "hello")
+                heartbeat: true,
+                ..front_end_call(world, life, to, 300_000, "heartbeat")
             };
-            let from = World::address(life.node);
-            let work = move |world: &Arc<World>| {
+            let from = Cluster::address(life.node);
+            let work = move |world: &Arc<Cluster>| {
                 let reply = world
                     .replica(to)
-                    .receive(Message::Hello { from: from.clone() });
+                    .receive(Message::Heartbeat { from: from.clone() });
                 match reply {
-                    Ok(Reply::Greeting(greeting)) => Some(greeting),
+                    Ok(Reply::HeartbeatReply(heartbeat_reply)) => Some(heartbeat_reply),
                     _ => None,
                 }
             };
@@ -71,19 +71,21 @@ impl FrontEnd {
             world.clone().exchange(
                 call,
                 work,
-                |_| "greeting".into(),
+                |_| "heartbeat_reply".into(),
                 move |heard| {
                     let outcome = match heard {
-                        Heard::Answer(Some(greeting)) => HelloOutcome::Answered(greeting),
-                        Heard::Refused => HelloOutcome::Refused,
-                        _ => HelloOutcome::Silent,
+                        Heard::Answer(Some(heartbeat_reply)) => {
+                            HeartbeatOutcome::Answered(heartbeat_reply)
+                        }
+                        Heard::Refused => HeartbeatOutcome::Refused,
+                        _ => HeartbeatOutcome::Silent,
                     };
                     let mut inside = front_end.inside.lock().unwrap();
                     let news = inside.contact().ended(to, sent, world.time(), outcome);
                     if news.missed {
                         inside.forget();
                     }
-                    let again = !inside.contact().whole() && outcome != HelloOutcome::Silent;
+                    let again = !inside.contact().whole() && outcome != HeartbeatOutcome::Silent;
                     drop(inside);
                     if again {
                         front_end.say_hello(&world, life, false);
@@ -93,14 +95,14 @@ impl FrontEnd {
         }
     }
 
-    pub fn forget(&self, void: &Void) {
-        if matches!(void, Void::Item(_) | Void::EveryItem) {
+    pub fn forget(&self, void: &Invalidation) {
+        if matches!(void, Invalidation::Item(_) | Invalidation::EveryItem) {
             self.inside.lock().unwrap().forget();
         }
     }
 
     /// A customer's lookup: from the cache, or from the catalogs in a random order. It may wait.
-    pub fn lookup(&self, world: &Arc<World>, life: Life) -> Option<u32> {
+    pub fn lookup(&self, world: &Arc<Cluster>, life: Life) -> Option<u32> {
         let hit = {
             let mut inside = self.inside.lock().unwrap();
             inside
@@ -119,13 +121,13 @@ impl FrontEnd {
             .find_map(|catalog| self.fetch(world, life, catalog))
     }
 
-    fn fetch(&self, world: &Arc<World>, life: Life, catalog: usize) -> Option<u32> {
+    fn fetch(&self, world: &Arc<Cluster>, life: Life, catalog: usize) -> Option<u32> {
         let generation = self.inside.lock().unwrap().generation;
         let call = Call {
             waits: true,
             ..front_end_call(world, life, catalog, LOOKUP, "query")
         };
-        let work = move |world: &Arc<World>| {
+        let work = move |world: &Arc<Cluster>| {
             let read = world.replica(catalog).read(BOOK, &[]).ok()?;
             Some(read.book.quantity)
         };
@@ -144,7 +146,7 @@ impl FrontEnd {
 }
 
 impl Inside {
-    fn contact(&mut self) -> &mut Contact {
+    fn contact(&mut self) -> &mut Membership {
         self.contact.as_mut().expect("it has started")
     }
 
@@ -154,13 +156,13 @@ impl Inside {
     }
 }
 
-fn front_end_call(world: &World, life: Life, to: usize, limit: u64, what: &str) -> Call {
+fn front_end_call(world: &Cluster, life: Life, to: usize, limit: u64, what: &str) -> Call {
     Call {
         from: Some(life),
         to,
         limit,
         waits: false,
-        hello: false,
+        heartbeat: false,
         repeats: false,
         who: world.name(life.node),
         what: what.into(),

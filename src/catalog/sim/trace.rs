@@ -1,11 +1,11 @@
 //! Messages as a person reads them in a trace.
 
-use crate::book::{Book, Rank};
-use crate::catalog::protocol::{Message, Reply, State, Void};
+use crate::catalog::replication::messages::{Invalidation, Message, Reply, State};
+use crate::model::book::{Book, Rank};
 
 pub fn message(message: &Message) -> String {
     match message {
-        Message::Hello { .. } => "hello".into(),
+        Message::Heartbeat { .. } => "heartbeat".into(),
         Message::Get { id, best, .. } => format!("get {id}, best {}", rank(*best)),
         Message::Check { id, rank: ours } => format!("check {id}, {}", rank(*ours)),
         Message::Update { books } => format!("update {}", each(books, |book| plain(book))),
@@ -27,8 +27,11 @@ pub fn reply(reply: &Option<Reply>) -> String {
         return "failed".into();
     };
     match reply {
-        Reply::Greeting(greeting) => format!("greeting, counted down {}", greeting.counted_down),
-        Reply::Stranger => "stranger".into(),
+        Reply::HeartbeatReply(heartbeat_reply) => format!(
+            "heartbeat_reply, counted down {}",
+            heartbeat_reply.down_count
+        ),
+        Reply::UnknownPeer => "unknown_peer".into(),
         Reply::Known { book, state } => copy(book, *state),
         Reply::NothingNewer => "nothing newer".into(),
         Reply::Fine => "fine".into(),
@@ -51,12 +54,12 @@ pub fn reply(reply: &Option<Reply>) -> String {
     }
 }
 
-pub fn void(void: &Void) -> String {
+pub fn void(void: &Invalidation) -> String {
     match void {
-        Void::Item(id) => format!("forget item {id}"),
-        Void::EveryItem => "forget every item".into(),
-        Void::Topic(topic) => format!("forget topic {topic}"),
-        Void::EverySearch => "forget every search".into(),
+        Invalidation::Item(id) => format!("forget item {id}"),
+        Invalidation::EveryItem => "forget every item".into(),
+        Invalidation::Topic(topic) => format!("forget topic {topic}"),
+        Invalidation::EverySearch => "forget every search".into(),
     }
 }
 
@@ -71,13 +74,13 @@ pub fn copy(book: &Book, state: State) -> String {
 }
 
 fn plain(book: &Book) -> String {
-    let came_true = if book.came_true { " (came true)" } else { "" };
-    format!("{}: {} left{came_true}", book.version, book.quantity)
+    let committed = if book.committed { " (came true)" } else { "" };
+    format!("{}: {} left{committed}", book.version, book.quantity)
 }
 
 fn rank(rank: Option<Rank>) -> String {
-    rank.map_or("none".into(), |(number, came_true, stamp)| {
-        format!("{number}{}-{stamp}", if came_true { "+" } else { "" })
+    rank.map_or("none".into(), |(number, committed, stamp)| {
+        format!("{number}{}-{stamp}", if committed { "+" } else { "" })
     })
 }
 

@@ -2,7 +2,7 @@
 
 use serde::de::DeserializeOwned;
 
-use crate::error::Error;
+use crate::model::error::Error;
 
 /// As ureq read them: a copy of each would be as much work again.
 pub type Headers = ureq::http::HeaderMap;

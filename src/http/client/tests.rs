@@ -7,7 +7,7 @@ use std::sync::mpsc;
 use std::thread;
 
 use super::*;
-use crate::error::Error;
+use crate::model::error::Error;
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
@@ -25,8 +25,8 @@ fn client(whole: Duration) -> Client {
     Client::new(Limits { connect, whole }, None)
 }
 
-/// A server that treats its connections one after the other, each by the next of `acts`, and listens no more once it has
-/// the last. The receiver hears of every request that was read.
+/// A server that treats its connections one after the other, each by the next of `acts`, and
+/// listens no more once it has the last. The receiver hears of every request that was read.
 fn server(acts: Vec<fn(&mut Peer)>) -> (String, mpsc::Receiver<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/x", listener.local_addr().unwrap());
@@ -81,7 +81,8 @@ impl Peer {
     }
 }
 
-/// Checks that a call takes as long as its limit and no longer, but for the slack of a busy machine.
+/// Checks that a call takes as long as its limit and no longer, but for the slack of a busy
+/// machine.
 #[track_caller]
 fn check_takes(limit: Duration, call: impl FnOnce(Client) -> Result<Answer, Failure>) {
     let start = Instant::now();
@@ -302,12 +303,13 @@ fn a_kept_connection_whose_server_has_gone_costs_nothing() {
     client.put(&url, &[], b"{}").unwrap();
     // Who is greeted knows that the connection before is closed.
     let address = url.trim_start_matches("http://").trim_end_matches("/x");
-    let mut stranger = TcpStream::connect(address).unwrap();
-    stranger.read_exact(&mut [0]).unwrap();
+    let mut unknown_peer = TcpStream::connect(address).unwrap();
+    unknown_peer.read_exact(&mut [0]).unwrap();
     assert_eq!(client.put(&url, &[], b"{}").unwrap().status, 200);
 }
 
-/// What a call hears from a server that drops the first connection after reading, and answers on the second.
+/// What a call hears from a server that drops the first connection after reading, and answers on
+/// the second.
 fn dropped_once(
     call: impl FnOnce(&Client, &str) -> Result<Answer, Failure>,
 ) -> Result<u16, Failure> {

@@ -1,12 +1,12 @@
-//! What the head of a request says, and what of it is refused. tiny_http has no limits and is lenient about lengths
-//! (HTTP_NOTES 7, 8, 10), so that everything is checked here.
+//! What the head of a request says, and what of it is refused. tiny_http has no limits and is
+//! lenient about lengths (HTTP_NOTES 7, 8, 10), so that everything is checked here.
 
 use std::sync::Arc;
 
-use super::reply::Form;
-use super::visit::Raw;
-use crate::error::{Error, Result};
+use crate::http::server::encoded_response::Form;
+use crate::http::server::exchange::Raw;
 use crate::http::{Method, split_path};
+use crate::model::error::{Error, Result};
 
 /// Bytes of a path with its query string. Beyond: 414.
 const PATH_BYTES_MAX: usize = 8 * 1024;
@@ -50,7 +50,8 @@ pub fn check_size(raw: &Raw) -> Result<()> {
     Ok(())
 }
 
-/// tiny_http takes a length that it cannot read for none, and the body for the next request (HTTP_NOTES 8).
+/// tiny_http takes a length that it cannot read for none, and the body for the next request
+/// (HTTP_NOTES 8).
 pub fn framing(raw: &Raw) -> Result<()> {
     let of = |name| raw.headers().iter().filter(move |h| h.field.equiv(name));
     let lengths = of("Content-Length").count();
@@ -127,7 +128,8 @@ pub fn new_id(number: u64) -> [u8; 16] {
 
 pub fn form(raw: &Raw) -> Form {
     let old = *raw.http_version() < (1, 1);
-    // tiny_http decides by the first header of that name, and in these words, whether it goes on reading.
+    // tiny_http decides by the first header of that name, and in these words, whether it goes on
+    // reading.
     let connection = header(raw, "Connection").unwrap_or("");
     let says = |what| mentions(connection, what);
     Form {

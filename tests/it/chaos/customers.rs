@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use bazar::history::{Operation, What};
+use bazar::testing::linearizability::{Operation, What};
 use fastrand::Rng;
 use serde_json::json;
 

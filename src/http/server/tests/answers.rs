@@ -1,6 +1,6 @@
 //! What is answered.
 
-use super::{server, server_with, usual};
+use crate::http::server::tests::{server, server_with, usual};
 
 #[test]
 fn an_answer_is_json_with_its_length() {

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::{Connection, DEADLINE, TestServer, server, server_with, usual};
+use crate::http::server::tests::{Connection, DEADLINE, TestServer, server, server_with, usual};
 
 const QUICK: &str = "GET /quick HTTP/1.1\r\n\r\n";
 
@@ -113,8 +113,8 @@ fn bodies_that_trickle_are_forgotten_in_the_end() {
     check_served(&server);
 }
 
-/// Sends a byte now and then, faster than the silence that would close the connection, and begins again should it have
-/// been closed all the same.
+/// Sends a byte now and then, faster than the silence that would close the connection, and begins
+/// again should it have been closed all the same.
 fn trickle(server: &TestServer, is_over: &AtomicBool) {
     let begin = || {
         many(
@@ -195,7 +195,7 @@ fn a_client_that_reads_slowly_gets_all() {
 #[test]
 fn a_full_queue_is_a_503_at_once() {
     let mut serving = usual();
-    (serving.customers_max, serving.waiting_max) = (2, 3);
+    (serving.client_threads_max, serving.waiting_max) = (2, 3);
     let server = server_with(serving);
     let gate = "PUT /gate HTTP/1.1\r\n\r\n";
     let mut waiting = many(&server, 5, gate);

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use super::{Answer, TestServer, server, server_with, usual};
+use crate::http::server::tests::{Answer, TestServer, server, server_with, usual};
 
 const LARGE: usize = 64 * 1024;
 

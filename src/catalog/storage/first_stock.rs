@@ -1,0 +1,71 @@
+//! What a shop has in stock when it opens for the first time.
+
+use std::fs;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use serde::Deserialize;
+
+use crate::model::applied_orders::AppliedOrders;
+use crate::model::book::{BOOK_ID_MAX, Book, BookId, Version};
+
+use crate::catalog::storage::decode::{self, Topics};
+
+/// Where the first stock is: a JSON array of `{"id","title","topic","quantity","price"}`. It is
+/// read only at the first start of a data folder.
+#[derive(Clone, Debug, PartialEq)]
+pub enum FirstStock {
+    /// A copy of `data/books.json`.
+    BuiltIn,
+    File(PathBuf),
+}
+
+const BUILT_IN: &[u8] = include_bytes!("../../../data/books.json");
+
+/// A book as it is written in a first stock.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Line {
+    id: BookId,
+    title: Arc<str>,
+    topic: Arc<str>,
+    quantity: u32,
+    price: f64,
+}
+
+impl From<Line> for Book {
+    fn from(line: Line) -> Book {
+        Book {
+            id: line.id,
+            title: line.title,
+            topic: line.topic,
+            quantity: line.quantity,
+            price: line.price,
+            version: Version::FIRST,
+            committed: false,
+            diverged_at: None,
+            applied_orders: AppliedOrders::default(),
+        }
+    }
+}
+
+impl FirstStock {
+    /// The books, by id. Fails with the file and the place of what is wrong in it.
+    pub fn read(&self) -> Result<Vec<Book>, String> {
+        let (name, text) = match self {
+            FirstStock::BuiltIn => ("the built-in first stock".into(), BUILT_IN.to_vec()),
+            FirstStock::File(path) => {
+                let name = path.display().to_string();
+                let text = fs::read(path).map_err(|e| format!("cannot read {name}: {e}"))?;
+                (name, text)
+            }
+        };
+        let mut books = Vec::new();
+        let ids = BookId(0)..=BookId(BOOK_ID_MAX);
+        let topics = &mut Topics::default();
+        decode::parse::<Line>(&text, ids, topics, &mut books)
+            .map_err(|what| format!("cannot use {name}: {what}"))?;
+        books.sort_unstable_by_key(|book| book.id);
+        Ok(books)
+    }
+}

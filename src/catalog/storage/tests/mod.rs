@@ -1,0 +1,70 @@
+//! The store as a catalog sees it, on real files.
+
+pub mod recovery;
+pub mod saving;
+
+use std::fs;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
+use std::thread;
+
+use super::*;
+
+/// A data folder, removed at the end of a test that did not fail.
+struct Place(PathBuf);
+
+impl Place {
+    fn new() -> Place {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let name = format!(
+            "bazar-store-{}-{}",
+            std::process::id(),
+            COUNT.fetch_add(1, SeqCst)
+        );
+        Place(std::env::temp_dir().join(name))
+    }
+
+    /// With that text in its first file.
+    fn with(text: &str) -> Place {
+        let place = Place::new();
+        fs::create_dir(&place.0).unwrap();
+        fs::write(place.file(), text).unwrap();
+        place
+    }
+
+    fn file(&self) -> PathBuf {
+        self.0.join("books-0000000-0000099.json")
+    }
+
+    fn temporary(&self) -> PathBuf {
+        self.0.join("books-0000000-0000099.json.tmp")
+    }
+
+    fn open(&self) -> Result<(Storage, Vec<Book>), String> {
+        Storage::open(&self.0, &FirstStock::BuiltIn)
+    }
+
+    fn books(&self) -> Vec<Book> {
+        self.open().unwrap().1
+    }
+
+    /// The names of the files.
+    fn names(&self) -> Vec<String> {
+        let entries = fs::read_dir(&self.0).unwrap();
+        let mut names: Vec<_> = entries
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if !thread::panicking() {
+            fs::remove_dir_all(&self.0).unwrap();
+        }
+    }
+}
+
+const FIRST: &str = "books-0000000-0000099.json";

@@ -1,0 +1,124 @@
+//! What travels between catalogs.
+
+use super::*;
+use crate::model::book::Version;
+
+fn book(id: u64) -> Arc<Book> {
+    Arc::new(Book {
+        id: BookId(id),
+        title: "T".into(),
+        topic: "t".into(),
+        quantity: 3,
+        price: 2.5,
+        version: Version {
+            number: 1,
+            stamp: 2,
+        },
+        committed: true,
+        diverged_at: None,
+        applied_orders: Default::default(),
+    })
+}
+
+#[track_caller]
+fn travels(sent: Message) {
+    let path = path(&sent);
+    let parts: Vec<&str> = path.split('/').skip(2).collect();
+    let body = serde_json::to_vec(&sent).unwrap();
+    let got = message(parts[0], parts.get(1).copied(), &body);
+    assert_eq!(got, Ok(sent), "{path} {}", String::from_utf8_lossy(&body));
+}
+
+#[test]
+fn a_message_arrives_as_it_was_sent() {
+    let versions = vec![(BookId(7), book(7).version)];
+    travels(Message::Heartbeat {
+        from: Address::parse("http://a:1").unwrap(),
+    });
+    travels(Message::Get {
+        id: BookId(7),
+        requesters: vec![],
+        best: Some((1, true, 2)),
+    });
+    travels(Message::Check {
+        id: BookId(7),
+        rank: None,
+    });
+    travels(Message::Update {
+        books: vec![book(7)],
+    });
+    travels(Message::Update {
+        books: vec![book(7), book(8)],
+    });
+    travels(Message::Confirm {
+        versions: versions.clone(),
+    });
+    travels(Message::Page {
+        after: Some(BookId(7)),
+        limit: 10,
+    });
+    travels(Message::Fetch {
+        ids: vec![BookId(7)],
+    });
+    travels(Message::Claim { versions });
+}
+
+#[test]
+fn an_answer_arrives_as_it_was_given() {
+    let get = Message::Get {
+        id: BookId(7),
+        requesters: vec![],
+        best: None,
+    };
+    let update = Message::Update {
+        books: vec![book(7)],
+    };
+    let page = Message::Page {
+        after: None,
+        limit: 9,
+    };
+    let known = Reply::Known {
+        book: book(7),
+        state: State::Valid,
+    };
+    let against = Reply::Updated {
+        against: vec![(book(7), State::Tentative)],
+    };
+    let entries = vec![Entry(BookId(7), book(7).version, State::Unknown)];
+    for (message, reply) in [
+        (&get, known),
+        (&get, Reply::NothingNewer),
+        (&update, against),
+        (&page, Reply::Page { entries }),
+    ] {
+        let response = response(&reply);
+        let crate::http::Body::Bytes(body) = response.body else {
+            panic!("no body")
+        };
+        let answer = Answer {
+            status: response.status,
+            headers: crate::http::client::Headers::new(),
+            body,
+        };
+        assert_eq!(outcome(message, Ok(answer)), Outcome::Reply(reply));
+    }
+}
+
+#[test]
+fn what_cannot_be_is_no_answer() {
+    let get = Message::Get {
+        id: BookId(7),
+        requesters: vec![],
+        best: None,
+    };
+    let wrong_book = json!({"book": *book(8), "state": "valid"}).to_string();
+    let huge = r#"{"book":{"id":7,"title":"T","topic":"t","quantity":1,"price":1.0,"version":"9223372036854775808-1"},"state":"valid"}"#;
+    for body in ["", "{}", "[1,2", &wrong_book, huge] {
+        let answer = Answer {
+            status: 200,
+            headers: crate::http::client::Headers::new(),
+            body: body.into(),
+        };
+        assert_eq!(outcome(&get, Ok(answer)), Outcome::Silent, "{body}");
+    }
+}

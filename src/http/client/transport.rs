@@ -1,0 +1,279 @@
+//! The sockets below [`Client`](super::client::Client), in place of those that ureq brings along.
+//!
+//! ureq's own are replaced because, with a limit on the whole call, they
+//! - start a thread for each call to look up the address, even of `127.0.0.1` and even on a kept
+//!   connection ([`CachingResolver`]);
+//! - do not tell a failure to connect, after which nothing has happened, from a later one of the
+//!   same kind ([`Unconnected`]);
+//! - begin the limit anew when a `write` was done in part ([`TcpTransport`] has one deadline for
+//!   all of them);
+//! - send head and body in two packets, which wakes the server twice.
+//!
+//! These traits are from ureq's module `unversioned`, which is why Cargo.toml pins the exact
+//! version.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use ureq::config::Config;
+use ureq::http::Uri;
+use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
+use ureq::unversioned::transport::{
+    Buffers, ConnectionDetails, Connector, LazyBuffers, NextTimeout, Transport,
+};
+
+/// How long the address of a name is used before it is looked up again.
+const NAME_AGE_MAX: Duration = Duration::from_secs(10);
+
+/// What is written is gathered up to this size, so that head and body of most requests are one
+/// packet.
+const UNSENT_BYTES_MAX: usize = 64 * 1024;
+
+/// Each kept connection has two buffers of this size. The head of an answer must fit into one.
+/// ureq's own are 128 KB: 64 MB for 256 connections.
+const BUFFER_BYTES: usize = 16 * 1024;
+
+/// The failure of a call that was never sent.
+#[derive(Debug)]
+pub struct Unconnected {
+    /// Every address of the server answered that nobody listens there.
+    pub refused: bool,
+    pub why: String,
+}
+
+impl std::error::Error for Unconnected {}
+
+impl fmt::Display for Unconnected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.why)
+    }
+}
+
+impl From<Unconnected> for ureq::Error {
+    fn from(failure: Unconnected) -> ureq::Error {
+        ureq::Error::Other(Box::new(failure))
+    }
+}
+
+/// Addresses of names. Literal addresses are parsed without a thread; names are looked up by a
+/// thread, so that it can be left behind when it takes too long, and then remembered.
+#[derive(Debug, Default)]
+pub struct CachingResolver {
+    /// `name:port` and what it was when. Held for a look into the map only, never while a name is
+    /// looked up.
+    known: Mutex<HashMap<String, (Instant, ResolvedSocketAddrs)>>,
+}
+
+impl Resolver for CachingResolver {
+    fn resolve(
+        &self,
+        uri: &Uri,
+        config: &Config,
+        timeout: NextTimeout,
+    ) -> Result<ResolvedSocketAddrs, ureq::Error> {
+        let place = uri.authority().map_or("", |authority| authority.as_str());
+        if let Ok(address) = place.parse() {
+            let mut addresses = self.empty();
+            addresses.push(address);
+            return Ok(addresses);
+        }
+        let known = self.known(place);
+        if let Some((_, addresses)) = known.clone().filter(|(at, _)| at.elapsed() < NAME_AGE_MAX) {
+            return Ok(addresses);
+        }
+        match DefaultResolver::default().resolve(uri, config, timeout) {
+            Ok(addresses) => {
+                let entry = (Instant::now(), addresses.clone());
+                self.lock().insert(place.to_string(), entry);
+                Ok(addresses)
+            }
+            // While names cannot be looked up, servers are most likely where they were.
+            Err(failure) => known.map(|(_, addresses)| addresses).ok_or_else(|| {
+                let why = format!("cannot look up {place}: {failure}");
+                Unconnected {
+                    refused: false,
+                    why,
+                }
+                .into()
+            }),
+        }
+    }
+}
+
+impl CachingResolver {
+    fn known(&self, place: &str) -> Option<(Instant, ResolvedSocketAddrs)> {
+        self.lock().get(place).cloned()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, (Instant, ResolvedSocketAddrs)>> {
+        self.known.lock().expect("nothing panics while it is held")
+    }
+}
+
+/// Opens connections.
+#[derive(Debug)]
+pub struct TcpConnector;
+
+impl Connector for TcpConnector {
+    type Out = TcpTransport;
+
+    fn connect(
+        &self,
+        details: &ConnectionDetails,
+        _: Option<()>,
+    ) -> Result<Option<TcpTransport>, ureq::Error> {
+        let stream = dial(&details.addrs, deadline(details.timeout))?;
+        Ok(Some(TcpTransport {
+            stream,
+            buffers: LazyBuffers::new(BUFFER_BYTES, BUFFER_BYTES),
+            unsent: Vec::new(),
+            just_read: false,
+        }))
+    }
+}
+
+/// Tries the addresses one after the other; each has its share of the time that is left.
+fn dial(addresses: &[SocketAddr], deadline: Instant) -> Result<TcpStream, Unconnected> {
+    let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
+    let mut refused = !addresses.is_empty();
+    for (tried, address) in addresses.iter().enumerate() {
+        let share = left(deadline) / (addresses.len() - tried) as u32;
+        // The system takes zero for a mistake.
+        match TcpStream::connect_timeout(address, share.max(Duration::from_millis(1)))
+            .and_then(ready)
+        {
+            Ok(stream) => return Ok(stream),
+            Err(failure) => {
+                refused &= failure.kind() == io::ErrorKind::ConnectionRefused;
+                last = failure;
+            }
+        }
+    }
+    let why = last.to_string();
+    Err(Unconnected { refused, why })
+}
+
+fn ready(stream: TcpStream) -> io::Result<TcpStream> {
+    // Where nobody listens, the system may give the caller the very port that it calls, and connect
+    // it to itself.
+    if stream.local_addr()? == stream.peer_addr()? {
+        return Err(io::ErrorKind::ConnectionRefused.into());
+    }
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+/// One connection. Every wait ends at the deadline that ureq gives it, however often something
+/// arrives meanwhile.
+#[derive(Debug)]
+pub struct TcpTransport {
+    stream: TcpStream,
+    buffers: LazyBuffers,
+    /// Written by ureq, but not sent yet.
+    unsent: Vec<u8>,
+    /// Whether nobody asked since the last read if it is open.
+    just_read: bool,
+}
+
+impl Transport for TcpTransport {
+    fn buffers(&mut self) -> &mut dyn Buffers {
+        &mut self.buffers
+    }
+
+    fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), ureq::Error> {
+        let output = &self.buffers.output()[..amount];
+        self.unsent.extend_from_slice(output);
+        if UNSENT_BYTES_MAX <= self.unsent.len() {
+            self.send(timeout)?;
+        }
+        Ok(())
+    }
+
+    fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, ureq::Error> {
+        let deadline = deadline(timeout);
+        self.send(timeout)?;
+        let TcpTransport {
+            stream, buffers, ..
+        } = self;
+        let input = buffers.input_append_buf();
+        let amount = until(deadline, timeout, |left| {
+            stream.set_read_timeout(Some(left))?;
+            stream.read(input)
+        })?;
+        self.buffers.input_appended(amount);
+        self.just_read = true;
+        Ok(0 < amount)
+    }
+
+    /// A connection that waits to be used again has nothing to say. If there is something, it is
+    /// the end, or an answer to no question.
+    fn is_open(&mut self) -> bool {
+        let quiet = |stream: &TcpStream| -> io::Result<bool> {
+            stream.set_nonblocking(true)?;
+            let nothing = stream.peek(&mut [0]);
+            stream.set_nonblocking(false)?;
+            Ok(nothing.is_err_and(|e| e.kind() == io::ErrorKind::WouldBlock))
+        };
+        // ureq asks when it keeps a connection and when it takes one. The latter is enough, and
+        // saves three system calls.
+        if std::mem::take(&mut self.just_read) {
+            return self.unsent.is_empty();
+        }
+        quiet(&self.stream).unwrap_or(false)
+    }
+}
+
+impl TcpTransport {
+    /// Sends what is unsent.
+    fn send(&mut self, timeout: NextTimeout) -> Result<(), ureq::Error> {
+        let deadline = deadline(timeout);
+        let TcpTransport { stream, unsent, .. } = self;
+        let mut sent = 0;
+        while sent < unsent.len() {
+            sent += until(deadline, timeout, |left| {
+                stream.set_write_timeout(Some(left))?;
+                stream.write(&unsent[sent..])
+            })?;
+        }
+        unsent.clear();
+        Ok(())
+    }
+}
+
+/// Does one read or write within the time that is left. A signal begins it anew: Linux does not do
+/// so itself for sockets with a time limit.
+fn until(
+    deadline: Instant,
+    timeout: NextTimeout,
+    mut step: impl FnMut(Duration) -> io::Result<usize>,
+) -> Result<usize, ureq::Error> {
+    loop {
+        let left = left(deadline);
+        if left.is_zero() {
+            return Err(ureq::Error::Timeout(timeout.reason));
+        }
+        match step(left) {
+            Ok(amount) => return Ok(amount),
+            Err(e) => match e.kind() {
+                // Either not a second too early or, by the system's coarser clock, a little: look
+                // again.
+                io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock => continue,
+                _ => return Err(e.into()),
+            },
+        }
+    }
+}
+
+/// The client limits every call, so that the longest is only for arithmetic's sake.
+fn deadline(timeout: NextTimeout) -> Instant {
+    const LONGEST: Duration = Duration::from_secs(3600);
+    Instant::now() + (*timeout.after).min(LONGEST)
+}
+
+fn left(deadline: Instant) -> Duration {
+    deadline.saturating_duration_since(Instant::now())
+}

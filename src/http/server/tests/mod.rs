@@ -1,0 +1,249 @@
+//! The server as a client sees it, byte by byte. Each test has a server of its own, on an address
+//! of its own.
+
+pub mod answers;
+pub mod connections;
+pub mod limits;
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use crate::http::server::{Lane, ServerConfig, Service, prepare, serve};
+use crate::http::{Body, Method, Request, Response};
+use crate::runtime::metrics::Exposition;
+
+/// No test waits longer for anything that must come.
+const DEADLINE: Duration = Duration::from_secs(20);
+
+/// Some routes of each kind.
+#[derive(Default)]
+pub struct TestService {
+    /// `/gate` waits until it is open.
+    open: Mutex<bool>,
+    opened: Condvar,
+    pub missing: Mutex<Vec<String>>,
+    /// How many requests for `/echo` were answered.
+    pub echoes: AtomicUsize,
+}
+
+impl TestService {
+    pub fn open_gate(&self) {
+        *self.open.lock().unwrap() = true;
+        self.opened.notify_all();
+    }
+
+    fn pass_gate(&self) -> Response {
+        let open = self.open.lock().unwrap();
+        let passed = self.opened.wait_timeout_while(open, DEADLINE, |o| !*o);
+        drop(passed);
+        Response::bytes(200, b"\"passed\"".to_vec())
+    }
+
+    fn echo(&self, request: &Request) -> Response {
+        self.echoes.fetch_add(1, Ordering::SeqCst);
+        Response::bytes(200, request.body.clone())
+    }
+}
+
+impl Service for TestService {
+    fn lane(&self, request: &Request) -> Lane {
+        match request.path().as_slice() {
+            ["here"] => Lane::Inline,
+            ["rep", "ask"] => Lane::PeerRead,
+            ["rep", ..] => Lane::PeerWrite,
+            _ => Lane::Client,
+        }
+    }
+
+    fn at_once(&self, request: &Request) -> Option<Response> {
+        match request.path().as_slice() {
+            ["quick"] => Some(Response::bytes(200, b"\"quick\"".to_vec())),
+            ["page"] => Some(Response::bytes(200, vec![b'7'; 30_000])),
+            ["long"] => Some(Response::shared(200, vec![b'7'; 8_000_000].into())),
+            ["quick-panic"] => panic!("a handler fails at once, as it should"),
+            _ => None,
+        }
+    }
+
+    fn answer(&self, request: &Request) -> Response {
+        match (request.method, request.path().as_slice()) {
+            (_, ["panic"]) => panic!("a handler fails, as it should"),
+            (_, ["gate"]) => self.pass_gate(),
+            (_, ["pieces"]) => pieces(),
+            (_, ["nothing"]) => Response::empty(204),
+            (_, ["text", text]) => Response::json(200, text),
+            (_, ["break"]) => Response::empty(200).with("X-Text", "a\r\nX-Forged: b"),
+            (Method::Put, ["echo"] | ["rep", "echo"]) => self.echo(request),
+            _ => crate::model::error::Error::NoSuchPath.into(),
+        }
+    }
+
+    fn route(&self, request: &Request) -> &'static str {
+        match request.path().as_slice() {
+            ["quick"] => "/quick",
+            ["panic"] => "/panic",
+            _ => "other",
+        }
+    }
+
+    fn is_public(&self, request: &Request) -> bool {
+        request.path().as_slice().first() == Some(&"quick")
+    }
+
+    fn ready(&self) -> Result<(), Vec<String>> {
+        let missing = self.missing.lock().unwrap().clone();
+        if missing.is_empty() {
+            Ok(())
+        } else {
+            Err(missing)
+        }
+    }
+
+    fn metrics(&self, page: &mut Exposition) {
+        page.counter("test_total", "A figure of the service.", &[], 7);
+    }
+}
+
+fn pieces() -> Response {
+    let pieces = ["[1,", "", "2]"].map(|piece| piece.as_bytes().to_vec());
+    Response {
+        body: Body::Pieces(Box::new(pieces.into_iter())),
+        ..Response::empty(200)
+    }
+}
+
+pub struct TestServer {
+    pub address: SocketAddr,
+    pub service: Arc<TestService>,
+}
+
+/// With a silence of a second.
+pub fn server() -> TestServer {
+    server_with(usual())
+}
+
+pub fn usual() -> ServerConfig {
+    ServerConfig::new("test", None, Duration::from_secs(1))
+}
+
+pub fn server_with(serving: ServerConfig) -> TestServer {
+    static NEXT: AtomicU8 = AtomicU8::new(1);
+    let last = NEXT.fetch_add(1, Ordering::Relaxed);
+    let listener = TcpListener::bind(SocketAddr::from(([127, 88, 1, last], 0))).unwrap();
+    prepare(&listener, serving.idle).unwrap();
+    let address = listener.local_addr().unwrap();
+    let service = Arc::new(TestService::default());
+    let served = service.clone();
+    thread::spawn(move || serve(listener, serving, served));
+    TestServer { address, service }
+}
+
+impl TestServer {
+    pub fn connect(&self) -> Connection {
+        let stream = TcpStream::connect(self.address).unwrap();
+        stream.set_read_timeout(Some(DEADLINE)).unwrap();
+        stream.set_write_timeout(Some(DEADLINE)).unwrap();
+        Connection(BufReader::new(stream))
+    }
+
+    /// The answer to `text` on a connection of its own.
+    pub fn ask(&self, text: &str) -> Answer {
+        self.connect().ask(text)
+    }
+
+    pub fn get(&self, path: &str) -> Answer {
+        self.ask(&format!("GET {path} HTTP/1.1\r\n\r\n"))
+    }
+}
+
+pub struct Connection(pub BufReader<TcpStream>);
+
+impl Connection {
+    pub fn send(&mut self, text: &str) {
+        self.0.get_mut().write_all(text.as_bytes()).unwrap();
+    }
+
+    pub fn ask(&mut self, text: &str) -> Answer {
+        self.send(text);
+        self.answer(!text.starts_with("HEAD"))
+    }
+
+    /// Reads the next answer.
+    pub fn answer(&mut self, with_body: bool) -> Answer {
+        let status = self.line();
+        let status = status.strip_prefix("HTTP/1.1 ").unwrap_or("0");
+        let mut answer = Answer {
+            status: status[..3.min(status.len())].parse().unwrap_or(0),
+            ..Answer::default()
+        };
+        loop {
+            let line = self.line();
+            let Some((name, value)) = line.split_once(": ") else {
+                break;
+            };
+            answer.headers.push((name.to_string(), value.to_string()));
+        }
+        if with_body {
+            answer.body = self.body(&answer);
+        }
+        answer
+    }
+
+    /// Whether the server hangs up, having sent nothing more.
+    pub fn is_closed(&mut self) -> bool {
+        matches!(self.0.read(&mut [0; 1]), Ok(0))
+    }
+
+    fn body(&mut self, answer: &Answer) -> Vec<u8> {
+        let mut body = Vec::new();
+        if answer.header("Transfer-Encoding").is_some() {
+            while let size @ 1.. = usize::from_str_radix(&self.line(), 16).unwrap() {
+                body.extend(self.bytes(size));
+                assert_eq!(self.line(), "");
+            }
+            assert_eq!(self.line(), "");
+        } else if let Some(length) = answer.header("Content-Length") {
+            body = self.bytes(length.parse().unwrap());
+        } else if answer.header("Connection") == Some("close") {
+            self.0.read_to_end(&mut body).unwrap();
+        }
+        body
+    }
+
+    fn bytes(&mut self, count: usize) -> Vec<u8> {
+        let mut bytes = vec![0; count];
+        self.0.read_exact(&mut bytes).unwrap();
+        bytes
+    }
+
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        // A connection that was reset has no further line.
+        let _ = self.0.read_line(&mut line);
+        line.trim_end().to_string()
+    }
+}
+
+/// A status of 0 means that there was none.
+#[derive(Debug, Default)]
+pub struct Answer {
+    pub status: u16,
+    pub headers: Vec<(String, String)>,
+    pub body: Vec<u8>,
+}
+
+impl Answer {
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let same = |(n, _): &&(String, String)| n == name;
+        let header = self.headers.iter().find(same);
+        header.map(|(_, value)| value.as_str())
+    }
+
+    pub fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).unwrap()
+    }
+}

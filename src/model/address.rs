@@ -1,0 +1,126 @@
+//! Where a server is: `http://host:port`, normalised, so that two spellings of one server are
+//! equal.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+/// The base address of a server, such as `http://127.0.0.1:5000`: lower-case, with its port,
+/// without a last `/`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Address(Arc<str>);
+
+impl Address {
+    /// Reads one address. Spaces around it, a last `/`, capitals in scheme and host, and the
+    /// default port 80 make no difference. Fails with what an address should look like.
+    pub fn parse(text: &str) -> Result<Address, String> {
+        let wrong = || format!("{text:?} is not an address such as http://127.0.0.1:5000");
+        let text = text.trim();
+        let (scheme, rest) = text.split_once("://").ok_or_else(wrong)?;
+        let authority = rest.strip_suffix('/').unwrap_or(rest).to_ascii_lowercase();
+        let (host, port) = split_port(&authority).ok_or_else(wrong)?;
+        let fine = |c: char| c.is_ascii_alphanumeric() || "-._[]:".contains(c);
+        if !scheme.eq_ignore_ascii_case("http") || host.is_empty() || !host.chars().all(fine) {
+            return Err(wrong());
+        }
+        Ok(Address(format!("http://{host}:{port}").into()))
+    }
+
+    /// Reads addresses separated by `|`. An empty text is no address.
+    pub fn parse_list(text: &str) -> Result<Vec<Address>, String> {
+        let parts = text.split('|').map(str::trim);
+        parts
+            .filter(|part| !part.is_empty())
+            .map(Address::parse)
+            .collect()
+    }
+
+    /// Of a server that listens there. Port 0, which the system chooses, gives an address that
+    /// nobody else knows.
+    pub fn of(host: &str, port: u16) -> Address {
+        let host = host.to_ascii_lowercase();
+        match host.contains(':') {
+            true => Address(format!("http://[{host}]:{port}").into()),
+            false => Address(format!("http://{host}:{port}").into()),
+        }
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// `host:port` in its parts; port 80 when there is none. An IPv6 host keeps its brackets.
+fn split_port(authority: &str) -> Option<(&str, u16)> {
+    let bracket = authority.rfind(']').map_or(0, |at| at + 1);
+    match authority[bracket..].rfind(':') {
+        None => Some((authority, 80)),
+        Some(colon) => {
+            let port = &authority[bracket + colon + 1..];
+            let digits = !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit());
+            let port = port.parse().ok().filter(|port| digits && *port != 0)?;
+            Some((&authority[..bracket + colon], port))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(text: &str, expected: Option<&str>) {
+        let got = Address::parse(text).ok();
+        assert_eq!(got.as_ref().map(Address::as_str), expected, "{text:?}");
+    }
+
+    #[test]
+    fn spellings_of_one_server_are_equal() {
+        check("http://127.0.0.1:5000", Some("http://127.0.0.1:5000"));
+        check(
+            " HTTP://Catalog2.Bazar.com/ ",
+            Some("http://catalog2.bazar.com:80"),
+        );
+        check("http://[::1]:5000/", Some("http://[::1]:5000"));
+        check("http://[::1]", Some("http://[::1]:80"));
+    }
+
+    #[test]
+    fn host_and_port_are_an_address() {
+        assert_eq!(Address::of("LocalHost", 80).as_str(), "http://localhost:80");
+        assert_eq!(Address::of("::1", 5000).as_str(), "http://[::1]:5000");
+    }
+
+    #[test]
+    fn what_is_not_an_address_is_refused() {
+        for text in [
+            "",
+            "127.0.0.1:5000",
+            "https://a",
+            "http://",
+            "http://a:b",
+            "http://a:0",
+            "http://a:70000",
+            "http://a/b",
+        ] {
+            check(text, None);
+        }
+    }
+
+    #[test]
+    fn a_list_is_separated_by_bars() {
+        let list = Address::parse_list("http://a| http://b:81/ |").unwrap();
+        assert_eq!(
+            list.iter().map(Address::as_str).collect::<Vec<_>>(),
+            ["http://a:80", "http://b:81"]
+        );
+        assert_eq!(Address::parse_list("  ").unwrap(), []);
+    }
+}

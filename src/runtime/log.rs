@@ -1,0 +1,271 @@
+//! What happened, for whoever watches the shop: one line of JSON for each event on stderr.
+//!
+//! A line has `time` (RFC 3339, UTC, milliseconds), `level`, `server`, `message`, and then the
+//! event's own fields. It is one write, so that lines of several threads, or of several servers on
+//! one terminal, never mix. A line that cannot be written is lost: a full disk behind stderr is no
+//! reason to stop selling. Nothing is written to files or rotated here; whoever starts the server
+//! decides where stderr goes.
+
+use std::fmt::Display;
+use std::io::Write;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
+
+/// How much an event matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    Debug,
+    Info,
+    Warn,
+    Error,
+}
+
+impl Level {
+    /// Reads `debug`, `info`, `warn` or `error`, in any case.
+    pub fn parse(text: &str) -> Option<Level> {
+        let all = [Level::Debug, Level::Info, Level::Warn, Level::Error];
+        all.into_iter()
+            .find(|level| level.name().eq_ignore_ascii_case(text.trim()))
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Level::Debug => "debug",
+            Level::Info => "info",
+            Level::Warn => "warn",
+            Level::Error => "error",
+        }
+    }
+}
+
+/// A value beside an event's message.
+pub type Field<'a> = (&'a str, &'a dyn Display);
+
+/// The project's one static: stderr is one for the whole process too, and handing a log to every
+/// function would put it into every signature.
+static LOG: Log = Log {
+    level: AtomicU8::new(Level::Info as u8),
+    server: OnceLock::new(),
+};
+
+struct Log {
+    /// The lowest level that is written.
+    level: AtomicU8,
+    server: OnceLock<String>,
+}
+
+/// Names the server in every line from here on, and leaves out what matters less than `level`.
+/// Before, the name is `bazar` and the level [`Level::Info`]. The name stays that of the first
+/// call.
+pub fn init(server: &str, level: Level) {
+    LOG.server.get_or_init(|| server.to_string());
+    LOG.level.store(level as u8, Ordering::Relaxed);
+}
+
+/// Whether an event of this level is written at all.
+pub fn enabled(level: Level) -> bool {
+    LOG.level.load(Ordering::Relaxed) <= level as u8
+}
+
+pub fn debug(message: &str, fields: &[Field]) {
+    event(Level::Debug, message, fields);
+}
+
+pub fn info(message: &str, fields: &[Field]) {
+    event(Level::Info, message, fields);
+}
+
+/// For what is no fault and yet must not be missed, such as a start: of level `info`, but written
+/// under `LOG=warn` too.
+pub fn always(message: &str, fields: &[Field]) {
+    if enabled(Level::Warn) {
+        write(Level::Info, message, fields);
+    }
+}
+
+pub fn warn(message: &str, fields: &[Field]) {
+    event(Level::Warn, message, fields);
+}
+
+pub fn error(message: &str, fields: &[Field]) {
+    event(Level::Error, message, fields);
+}
+
+fn event(level: Level, message: &str, fields: &[Field]) {
+    if enabled(level) {
+        write(level, message, fields);
+    }
+}
+
+fn write(level: Level, message: &str, fields: &[Field]) {
+    let server = LOG.server.get().map_or("bazar", String::as_str);
+    let line = line(SystemTime::now(), level, server, message, fields);
+    let _ = std::io::stderr().lock().write_all(line.as_bytes());
+}
+
+/// Lets an event through at most once a second, for what a flood could repeat without end.
+#[derive(Debug, Default)]
+pub struct RateLimited {
+    /// The second, since 1970, in which an event was let through last.
+    last: AtomicU64,
+}
+
+impl RateLimited {
+    pub const fn new() -> RateLimited {
+        RateLimited {
+            last: AtomicU64::new(0),
+        }
+    }
+
+    /// Whether this event may be written.
+    pub fn due(&self) -> bool {
+        let second = since_1970(SystemTime::now()).as_secs();
+        self.last.swap(second, Ordering::Relaxed) != second
+    }
+}
+
+fn line(time: SystemTime, level: Level, server: &str, message: &str, fields: &[Field]) -> String {
+    let mut line = format!(
+        r#"{{"time":"{}","level":"{}","server":{},"message":{}"#,
+        rfc3339(time),
+        level.name(),
+        quoted(server),
+        quoted(message)
+    );
+    for (name, value) in fields {
+        let value = value.to_string();
+        let value = if is_number(&value) {
+            value
+        } else {
+            quoted(&value)
+        };
+        line += &format!(",{}:{value}", quoted(name));
+    }
+    line += "}\n";
+    line
+}
+
+/// Whether a field's text is left bare, so that `milliseconds` can be compared and summed: plain
+/// decimals that every JSON reader keeps exactly.
+fn is_number(text: &str) -> bool {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, "0"));
+    let all_digits = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+    let leading_zero = 1 < whole.len() && whole.starts_with('0');
+    text.len() <= 15 && all_digits(whole) && all_digits(fraction) && !leading_zero
+}
+
+fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+fn since_1970(time: SystemTime) -> Duration {
+    time.duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default()
+}
+
+/// `2025-01-31T23:59:59.999Z`.
+pub fn rfc3339(time: SystemTime) -> String {
+    let since = since_1970(time);
+    let (year, month, day) = civil((since.as_secs() / 86_400) as i64);
+    let second = since.as_secs() % 86_400;
+    format!(
+        "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}.{:03}Z",
+        second / 3600,
+        second / 60 % 60,
+        second % 60,
+        since.subsec_millis()
+    )
+}
+
+/// Year, month and day of a number of days since 1970-01-01: Howard Hinnant's `civil_from_days`,
+/// whose years begin in March so that the leap day is the last.
+fn civil(days: i64) -> (i64, i64, i64) {
+    let days = days + 719_468;
+    let era = days / 146_097;
+    let day_of_era = days % 146_097;
+    let year_of_era =
+        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = (month_from_march + 2) % 12 + 1;
+    let year = era * 400 + year_of_era + i64::from(month <= 2);
+    (year, month, day)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_json_whatever_is_in_it() {
+        let time = SystemTime::UNIX_EPOCH + Duration::from_millis(1_709_210_096_789);
+        let fields: [Field; 4] = [
+            ("status", &200),
+            ("ms", &0.25),
+            ("id", &"007"),
+            ("text", &"a \"b\"\n\u{1b}"),
+        ];
+        let line = line(time, Level::Warn, "catalog 1", "two\nlines", &fields);
+        assert_eq!(
+            line,
+            concat!(
+                r#"{"time":"2024-02-29T12:34:56.789Z","level":"warn","server":"catalog 1","message":"two\nlines","#,
+                r#""status":200,"ms":0.25,"id":"007","text":"a \"b\"\n\u001b"}"#,
+                "\n"
+            )
+        );
+    }
+
+    #[test]
+    fn every_number_that_is_bare_is_json() {
+        for text in ["0", "-1", "12.50", "-0.0", "123456789012345"] {
+            assert!(is_number(text), "{text}");
+            assert!(serde_json::from_str::<f64>(text).is_ok(), "{text}");
+        }
+        for text in [
+            "",
+            "-",
+            ".",
+            "1.",
+            ".5",
+            "01",
+            "1e5",
+            "NaN",
+            "+1",
+            "1234567890123456",
+        ] {
+            assert!(!is_number(text), "{text}");
+        }
+    }
+
+    #[track_caller]
+    fn check_day(days: i64, expected: (i64, i64, i64)) {
+        assert_eq!(civil(days), expected);
+    }
+
+    #[test]
+    fn days_are_those_of_the_calendar() {
+        check_day(0, (1970, 1, 1));
+        check_day(58, (1970, 2, 28));
+        check_day(59, (1970, 3, 1));
+        check_day(11_016, (2000, 2, 29));
+        check_day(20_088, (2024, 12, 31));
+        check_day(47_541, (2100, 3, 1));
+    }
+
+    #[test]
+    fn levels_are_read_in_any_case_and_nothing_else_is() {
+        assert_eq!(Level::parse("WARN"), Some(Level::Warn));
+        assert_eq!(Level::parse("verbose"), None);
+    }
+
+    #[test]
+    fn a_flood_is_let_through_once_a_second() {
+        let rarely = RateLimited::new();
+        let through = (0..1000).filter(|_| rarely.due()).count();
+        assert!((1..=30).contains(&through), "{through}");
+    }
+}

@@ -1,0 +1,178 @@
+//! Histories that are one book's, and histories that are not.
+
+use std::time::Instant;
+
+use super::*;
+
+/// Reads `saw 5 @1-3, bought @2-?, out @4-6, set 7 @5-9`: what, from when to when.
+fn history(text: &str) -> Vec<Operation> {
+    let operations = text
+        .split(',')
+        .map(str::trim)
+        .filter(|part| !part.is_empty());
+    operations.map(operation).collect()
+}
+
+fn operation(text: &str) -> Operation {
+    let (what, times) = text.split_once('@').unwrap();
+    let (start, end) = times.split_once('-').unwrap();
+    let words: Vec<&str> = what.split_whitespace().collect();
+    let what = match words[..] {
+        ["saw", n] => What::Saw(n.parse().unwrap()),
+        ["bought"] => What::Bought,
+        ["out"] => What::SoldOut,
+        ["set", n] => What::Set(n.parse().unwrap()),
+        _ => panic!("{text:?}"),
+    };
+    let time = |text: &str| Some(Duration::from_millis(text.parse().ok()?));
+    Operation {
+        what,
+        start: time(start).unwrap(),
+        end: time(end),
+    }
+}
+
+#[track_caller]
+fn check_fine(quantity: u32, text: &str) {
+    assert_eq!(check(quantity, &history(text)), Ok(()), "{text}");
+}
+
+#[track_caller]
+fn check_wrong(quantity: u32, text: &str) {
+    let found = check(quantity, &history(text));
+    assert!(matches!(found, Err(Flaw::Wrong(_))), "{text}: {found:?}");
+}
+
+#[test]
+fn what_one_book_does_is_fine() {
+    check_fine(3, "");
+    check_fine(3, "saw 3 @1-2, bought @3-4, saw 2 @5-6");
+    check_fine(1, "bought @1-2, out @3-4, saw 0 @5-6");
+    check_fine(3, "set 9 @1-2, saw 9 @3-4, bought @5-6, saw 8 @7-8");
+}
+
+#[test]
+fn what_overlaps_may_have_happened_either_way() {
+    check_fine(3, "bought @1-9, saw 3 @2-3, saw 2 @4-5");
+    check_fine(1, "bought @1-9, out @2-3");
+    check_fine(0, "set 1 @1-9, bought @2-5, out @6-7");
+    check_fine(5, "set 1 @1-9, set 7 @1-9, saw 7 @2-3, saw 1 @4-5");
+    check_fine(3, "bought @1-2, saw 3 @2-3");
+}
+
+#[test]
+fn an_unknown_purchase_may_happen_late_or_never() {
+    check_fine(3, "bought @1-?, saw 3 @5-6, saw 2 @700-701");
+    check_fine(3, "bought @1-?, saw 3 @5-6, saw 3 @700-701");
+    check_fine(3, "set 8 @1-?, saw 3 @5-6, saw 8 @700-701");
+    check_fine(3, "saw 9 @1-?, out @1-?");
+}
+
+#[test]
+fn an_older_quantity_after_a_newer_one_is_wrong() {
+    check_wrong(3, "bought @1-9, saw 2 @2-3, saw 3 @4-5");
+    check_wrong(3, "bought @1-2, saw 3 @3-4");
+    check_wrong(3, "set 8 @1-2, saw 3 @3-4");
+}
+
+#[test]
+fn a_copy_sold_twice_is_wrong() {
+    check_wrong(1, "bought @1-5, bought @2-6");
+    check_wrong(5, "bought @1-5, bought @2-6, saw 4 @7-8");
+    check_wrong(2, "bought @1-?, saw 0 @3-4, saw 0 @5-6");
+}
+
+#[test]
+fn a_sale_out_of_nothing_or_a_lost_one_is_wrong() {
+    check_wrong(2, "out @1-2");
+    check_wrong(2, "bought @5-?, saw 1 @1-4");
+    check_wrong(3, "bought @1-2, bought @3-4, saw 2 @5-6");
+    check_wrong(3, "saw 7 @1-2");
+}
+
+#[test]
+fn an_unknown_operation_happens_at_most_once() {
+    check_wrong(3, "set 8 @1-?, saw 8 @2-3, set 5 @4-5, saw 8 @6-7");
+    check_wrong(3, "bought @1-?, saw 2 @2-3, saw 1 @4-5");
+}
+
+#[test]
+fn the_flaw_is_shown_by_the_fewest_lines() {
+    let long = "bought @1-2, bought @3-4, saw 8 @5-6, saw 9 @7-8, bought @9-10";
+    let flaw = check(10, &history(long)).unwrap_err();
+    let shown: Vec<String> = flaw
+        .to_string()
+        .lines()
+        .skip(1)
+        .map(str::to_string)
+        .collect();
+    assert_eq!(
+        shown,
+        [
+            "       5.000 ms to      6.000 ms  saw 8",
+            "       7.000 ms to      8.000 ms  saw 9",
+        ]
+    );
+}
+
+/// What really happened to one book under `customers` at once, some of whom never heard the
+/// outcome.
+fn recorded(seed: u64, customers: usize, operations: usize) -> Vec<Operation> {
+    let mut rng = fastrand::Rng::with_seed(seed);
+    let mut quantity = 300;
+    let mut free = vec![0; customers];
+    let mut history = Vec::new();
+    // Effects happen in the order of `at`; each customer's operation lies around its effect.
+    for at in 1..=operations as u64 {
+        let customer = rng.usize(..customers);
+        let at = at * 1000;
+        let start = rng.u64(free[customer].max(at.saturating_sub(15_000)).min(at)..=at);
+        let end = at + rng.u64(..15_000);
+        free[customer] = end;
+        let what = match rng.u32(..20) {
+            0 => What::Set(rng.u32(100..120)),
+            1..10 => What::Saw(quantity),
+            _ if quantity == 0 => What::SoldOut,
+            _ => What::Bought,
+        };
+        let unknown = what == What::Bought && rng.u32(..8) == 0;
+        if !(unknown && rng.bool()) {
+            quantity = changed(what, quantity).unwrap_or(quantity);
+        }
+        history.push(Operation {
+            what,
+            start: Duration::from_micros(start),
+            end: (!unknown).then_some(Duration::from_micros(end)),
+        });
+    }
+    history
+}
+
+#[test]
+fn hundreds_of_operations_take_milliseconds() {
+    let began = Instant::now();
+    for seed in 0..20 {
+        let history = recorded(seed, 16, 600);
+        assert_eq!(check(300, &history), Ok(()), "seed {seed}");
+    }
+    assert!(
+        began.elapsed() < Duration::from_secs(20),
+        "{:?}",
+        began.elapsed()
+    );
+}
+
+#[test]
+fn one_lie_among_hundreds_of_operations_is_found() {
+    for seed in 0..10 {
+        let mut history = recorded(seed, 4, 300);
+        let end = history.iter().filter_map(|o| o.end).max().unwrap();
+        history.push(Operation {
+            what: What::Saw(301),
+            start: end + Duration::from_millis(1),
+            end: Some(end + Duration::from_millis(2)),
+        });
+        let flaw = check(300, &history).unwrap_err();
+        assert!(matches!(flaw, Flaw::Wrong(_)), "seed {seed}: {flaw}");
+    }
+}

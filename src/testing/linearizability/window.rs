@@ -1,0 +1,50 @@
+//! The part of a history that shows what is wrong with it.
+
+use std::time::Duration;
+
+use crate::testing::linearizability::{Found, Operation, What, search};
+
+/// The smallest window before `end` that is wrong whatever the quantity was before it; else all of
+/// it.
+pub fn explain(quantity: u32, history: &[Operation], end: Duration) -> String {
+    let mut ended: Vec<Operation> = history.to_vec();
+    ended.retain(|operation| operation.end.is_some_and(|e| e <= end));
+    ended.sort_by_key(|operation| operation.end);
+    let largest = history.iter().filter_map(|o| match o.what {
+        What::Saw(n) | What::Set(n) => Some(n),
+        What::Bought | What::SoldOut => None,
+    });
+    let largest = largest.max().unwrap_or(0).max(quantity);
+    for cut in (0..ended.len()).rev() {
+        let window = window(history, &ended[cut..], end);
+        if matches!(search((0..=largest).collect(), &window), Found::Stuck(_)) {
+            return format!("whatever the quantity was before{}", lines(&window));
+        }
+    }
+    let all = window(history, &ended, end);
+    format!("of {quantity} copies at the start{}", lines(&all))
+}
+
+/// The operations `kept`, and of the others what may have changed the book meanwhile, as if nobody
+/// knew its outcome.
+fn window(history: &[Operation], kept: &[Operation], end: Duration) -> Vec<Operation> {
+    let start = kept.iter().map(|o| o.start).min().unwrap_or_default();
+    let mut window = kept.to_vec();
+    for operation in history {
+        let changes = matches!(operation.what, What::Bought | What::Set(_));
+        let meanwhile = operation.start <= end && operation.end.is_none_or(|end| start <= end);
+        if changes && meanwhile && !kept.contains(operation) {
+            window.push(Operation {
+                end: None,
+                ..*operation
+            });
+        }
+    }
+    window.sort_by_key(|operation| operation.start);
+    window
+}
+
+fn lines(window: &[Operation]) -> String {
+    let lines = window.iter().map(|operation| format!("\n  {operation}"));
+    lines.collect()
+}

@@ -1,0 +1,4 @@
+//! What tests check with: histories, metrics pages.
+
+pub mod linearizability;
+pub mod prometheus_check;

@@ -1,0 +1,93 @@
+//! The books of the large shop, and how they get there.
+
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write};
+use std::ops::RangeInclusive;
+use std::path::Path;
+use std::time::Instant;
+
+use crate::config::import::ImportSettings;
+use crate::tools::bench::local::LocalShop;
+use crate::tools::import;
+use crate::tools::scale::visit::COPIES;
+
+/// Above those of the first stock, and the first of a file of its own.
+const FIRST_ID: u64 = 1000;
+
+/// A book's topic is one of this many.
+pub const TOPICS: u64 = 1000;
+
+/// The topic whose books the small shop has too.
+pub const ONE_TOPIC: &str = "Shelf 123";
+
+/// Finds ten topics of the thousand.
+pub const TEN_TOPICS: &str = "Shelf 12";
+
+/// The ids of so many books.
+pub fn ids(books: u64) -> RangeInclusive<u64> {
+    FIRST_ID..=FIRST_ID + books - 1
+}
+
+pub fn is_of_the_one_topic(id: u64) -> bool {
+    topic(id) == ONE_TOPIC
+}
+
+/// "Shelf 12" is part of "Shelf 120" to "Shelf 129" and of none else.
+fn topic(id: u64) -> String {
+    format!("Shelf {:03}", id % TOPICS)
+}
+
+/// Adds the books with these ids by `bazar import` at the first catalog. Gives how many a second.
+pub fn import(
+    local: &LocalShop,
+    folder: &Path,
+    ids: impl Iterator<Item = u64>,
+) -> Result<f64, String> {
+    let file = folder.join("goods.jsonl");
+    let count = write(&file, ids).map_err(|e| format!("cannot write {}: {e}", file.display()))?;
+    let settings = ImportSettings {
+        catalog: local.shop.catalogs[0].clone(),
+        file: file.clone(),
+        skip_bad: false,
+        batch: 1000,
+        from_line: 1,
+        token: None,
+    };
+    let began = Instant::now();
+    super::say(&import::run(&settings)?);
+    let rate = count as f64 / began.elapsed().as_secs_f64();
+    fs::remove_file(&file).map_err(|e| format!("cannot remove {}: {e}", file.display()))?;
+    Ok(rate)
+}
+
+fn write(file: &Path, ids: impl Iterator<Item = u64>) -> io::Result<u64> {
+    let mut out = BufWriter::new(File::create(file)?);
+    let mut count = 0;
+    for id in ids {
+        let topic = topic(id);
+        writeln!(
+            out,
+            r#"{{"id":{id},"title":"Volume {id} of the works that nobody reads","topic":"{topic}","quantity":{COPIES},"price":10.0}}"#
+        )?;
+        count += 1;
+    }
+    out.into_inner()?.sync_all()?;
+    Ok(count)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thousandth_of_the_books_is_of_the_one_topic() {
+        let of_it = ids(5000).filter(|id| is_of_the_one_topic(*id));
+        assert_eq!(of_it.collect::<Vec<_>>(), [1123, 2123, 3123, 4123, 5123]);
+        assert_eq!(
+            ids(5000)
+                .filter(|id| topic(*id).contains(TEN_TOPICS))
+                .count(),
+            50
+        );
+    }
+}
