@@ -6,5 +6,6 @@ pub mod log;
 pub mod metrics;
 pub mod process;
 pub mod semaphore;
-pub mod sync;
+#[allow(dead_code)]
+pub(crate) mod sync;
 pub mod worker_pool;
