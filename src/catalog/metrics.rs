@@ -34,21 +34,15 @@ impl Tally {
 pub fn show(catalog: &Catalog, page: &mut Exposition) {
     let tally = &catalog.tally;
     let help = "Updates by outcome: sold copies, plain changes, orders sent again, conflicts, refusals, unknown outcomes.";
-    for (outcome, counter) in [
+    let outcomes = [
         ("sold", &tally.sold),
         ("changed", &tally.changed),
         ("replayed", &tally.replayed),
         ("conflict", &tally.conflicts),
         ("refused", &tally.refused),
         ("unknown", &tally.unknown),
-    ] {
-        page.counter(
-            "bazar_updates_total",
-            help,
-            &[("outcome", outcome)],
-            counter.get(),
-        );
-    }
+    ];
+    page.counters("bazar_updates_total", help, "outcome", outcomes);
     let health = catalog.replica.health();
     let help = "Books by what is known of this catalog's copy.";
     for (state, count) in [

@@ -73,13 +73,12 @@ impl FrontEnd {
         let tally = &self.tally;
         let name = "bazar_cache_requests_total";
         let help = "Lookups and searches by where their answer came from.";
-        for (source, counter) in [
+        let sources = [
             ("hit", &tally.hits),
             ("miss", &tally.misses),
             ("collapsed", &tally.collapsed),
-        ] {
-            page.counter(name, help, &[("source", source)], counter.get());
-        }
+        ];
+        page.counters(name, help, "source", sources);
         let name = "bazar_cache_refused_fills_total";
         let help = "Answers that were fetched before an invalidation and therefore not kept.";
         page.counter(name, help, &[], tally.refused_fills.get());
@@ -92,30 +91,26 @@ impl FrontEnd {
         let tally = &self.tally;
         let name = "bazar_invalidations_total";
         let help = "Invalidations that catalogs sent.";
-        for (of, counter) in [
+        let kinds = [
             ("item", &tally.item),
             ("every_item", &tally.every_item),
             ("topic", &tally.topic),
             ("every_search", &tally.every_search),
-        ] {
-            page.counter(name, help, &[("of", of)], counter.get());
-        }
+        ];
+        page.counters(name, help, "of", kinds);
     }
 
     fn sales(&self, page: &mut Exposition) {
         let tally = &self.tally;
-        let name = "bazar_buys_total";
-        let help = "Buys by outcome.";
-        for (outcome, counter) in [
+        let outcomes = [
             ("purchased", &tally.purchased),
             ("replayed", &tally.replayed),
             ("out_of_stock", &tally.out_of_stock),
             ("refused", &tally.refused),
             ("failed", &tally.failed),
             ("unknown", &tally.unknown),
-        ] {
-            page.counter(name, help, &[("outcome", outcome)], counter.get());
-        }
+        ];
+        page.counters("bazar_buys_total", "Buys by outcome.", "outcome", outcomes);
     }
 
     fn contact(&self, page: &mut Exposition) {

@@ -36,9 +36,7 @@ impl Tally {
 
     /// Appends the figures.
     pub fn figures(&self, page: &mut Exposition) {
-        let name = "bazar_buys_total";
-        let help = "Buys by outcome.";
-        for (outcome, counter) in [
+        let outcomes = [
             ("purchased", &self.purchased),
             ("replayed", &self.replayed),
             ("out_of_stock", &self.out_of_stock),
@@ -46,9 +44,8 @@ impl Tally {
             ("refused", &self.refused),
             ("unreachable", &self.unreachable),
             ("unknown", &self.unknown),
-        ] {
-            page.counter(name, help, &[("outcome", outcome)], counter.get());
-        }
+        ];
+        page.counters("bazar_buys_total", "Buys by outcome.", "outcome", outcomes);
         let help = "Updates that were sent; each may sell several copies.";
         page.counter("bazar_sale_updates_total", help, &[], self.updates.get());
         let help = "Sales that had to begin again with the read.";

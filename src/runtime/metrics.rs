@@ -97,6 +97,20 @@ impl Exposition {
         sample(text, name, labels, value as f64);
     }
 
+    /// A family of counters, whose series one label tells apart: its name, and each value of it with
+    /// its counter.
+    pub fn counters<'a>(
+        &mut self,
+        name: &str,
+        help: &str,
+        label: &str,
+        series: impl IntoIterator<Item = (&'a str, &'a Counter)>,
+    ) {
+        for (value, counter) in series {
+            self.counter(name, help, &[(label, value)], counter.get());
+        }
+    }
+
     /// What goes up and down.
     pub fn gauge(&mut self, name: &str, help: &str, labels: &Labels, value: f64) {
         let text = self.family(name, help, "gauge");

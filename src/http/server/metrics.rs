@@ -70,32 +70,36 @@ impl Tally {
         }
         let counters = [
             (
-                "forgotten",
+                "requests_forgotten",
                 "Requests neither answered nor dropped.",
                 &self.forgotten,
             ),
-            ("dropped", "Requests dropped unanswered.", &self.dropped),
             (
-                "turned_away",
+                "requests_dropped",
+                "Requests dropped unanswered.",
+                &self.dropped,
+            ),
+            (
+                "requests_turned_away",
                 "Requests that found a queue full.",
                 &self.turned_away,
             ),
+            ("panics", "Handlers that panicked.", &self.panics),
+            (
+                "answers_unread",
+                "Answers given up because the client did not read.",
+                &self.unread,
+            ),
+            (
+                "generations",
+                "Generations of the listening server, the first included.",
+                &self.posts,
+            ),
         ];
         for (what, help, counter) in counters {
-            let name = format!("bazar_http_requests_{what}_total");
+            let name = format!("bazar_http_{what}_total");
             page.counter(&name, help, &[], counter.get());
         }
-        let help = "Handlers that panicked.";
-        page.counter("bazar_http_panics_total", help, &[], self.panics.get());
-        let help = "Answers given up because the client did not read.";
-        page.counter(
-            "bazar_http_answers_unread_total",
-            help,
-            &[],
-            self.unread.get(),
-        );
-        let help = "Generations of the listening server, the first included.";
-        page.counter("bazar_http_generations_total", help, &[], self.posts.get());
     }
 
     /// Linear search, mostly by address: a server has some ten routes.
