@@ -7,7 +7,6 @@ use crate::config::rows::Unset::{Is, Or};
 use crate::config::rows::{Row, row, token};
 use crate::config::values::Values;
 use crate::model::address::Address;
-use crate::tools::bench::baseline_server::Bare;
 
 /// What `bazar bench` measures.
 #[derive(Clone, Debug, PartialEq)]
@@ -62,6 +61,15 @@ impl Section {
     fn parse(word: &str) -> Option<Section> {
         Section::ALL.into_iter().find(|one| one.word() == word)
     }
+}
+
+/// A server that does the least that can answer, for `bench` to measure a shop's servers against.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BaselineKind {
+    /// tiny_http, with our servers' number of threads, NODELAY and one write for each answer.
+    TinyHttp,
+    /// A thread for each connection that answers whatever it reads, without looking at it.
+    Std,
 }
 
 /// All settings.
@@ -134,8 +142,8 @@ pub fn settings(values: &Values) -> Result<BenchSettings, String> {
 pub fn bare(args: &[String]) -> Option<Command> {
     let words: Vec<&str> = args.iter().map(String::as_str).collect();
     let (kind, host) = match words.as_slice() {
-        ["bench-bare", "tiny_http", host] => (Bare::TinyHttp, host),
-        ["bench-bare", "std", host] => (Bare::Std, host),
+        ["bench-bare", "tiny_http", host] => (BaselineKind::TinyHttp, host),
+        ["bench-bare", "std", host] => (BaselineKind::Std, host),
         _ => return None,
     };
     Some(Command::BenchBare(kind, host.to_string()))

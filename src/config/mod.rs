@@ -11,21 +11,21 @@ pub mod rows;
 pub mod scale;
 #[cfg(test)]
 mod tests;
+pub mod timing;
 pub mod values;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::config::bench::BenchSettings;
+use crate::config::bench::{BaselineKind, BenchSettings};
 use crate::config::import::ImportSettings;
 use crate::config::rows::Program;
 use crate::config::scale::ScaleSettings;
+use crate::config::timing::Timing;
 use crate::config::values::Values;
-use crate::membership::Timing;
 use crate::model::address::Address;
 use crate::runtime::log::Level;
-use crate::tools::bench::baseline_server::Bare;
 
 /// What the program was asked to do.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,7 +37,7 @@ pub enum Command {
     Bench(BenchSettings),
     Scale(ScaleSettings),
     /// What `bench` measures against, and where that listens.
-    BenchBare(Bare, String),
+    BenchBare(BaselineKind, String),
     /// The text to print.
     Help(String),
     Version,

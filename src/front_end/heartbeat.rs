@@ -11,10 +11,11 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use crate::config::timing::Timing;
 use crate::config::{FrontEndSettings, Limits};
 use crate::front_end::cache::leased_cache::Memory;
 use crate::http::client::{Answer, Client, Failure};
-use crate::membership::{Changes, HeartbeatOutcome, HeartbeatReply, Timing};
+use crate::membership::{Changes, HeartbeatOutcome, HeartbeatReply};
 use crate::model::address::Address;
 use crate::runtime::log;
 

@@ -21,10 +21,11 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::config::timing::Timing;
 use crate::model::address::Address;
 
 pub use peer::Peer;
-pub use time::{Time, Timing};
+pub use time::Time;
 
 /// The answer to heartbeat: the answerer's start number, and how often it has counted the asker as
 /// down.

@@ -1,4 +1,4 @@
-//! Moments, and the times of contact.
+//! Moments by two clocks.
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -32,38 +32,5 @@ impl Time {
     /// counts so.
     pub(super) fn surely_since(self, earlier: Time) -> Duration {
         self.monotonic.saturating_sub(earlier.monotonic)
-    }
-}
-
-/// The times of contact. See REPLICATION.md; all are settings.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Timing {
-    /// How often heartbeat is said.
-    pub every: Duration,
-    /// Who leaves a heartbeat unanswered for this long is counted as down.
-    pub silent: Duration,
-    /// How long after an answered heartbeat was sent the asker may trust what it keeps.
-    pub lease: Duration,
-    /// Who has not come to send a heartbeat for this long was itself asleep.
-    pub stall: Duration,
-}
-
-impl Timing {
-    /// How long a front-end has to forget what a change makes old: 400 ms beside the usual 300 for
-    /// a heartbeat. Who gives a slow machine more patience gives it here, too.
-    pub fn invalidation_timeout(&self) -> Duration {
-        self.silent * 4 / 3
-    }
-}
-
-impl Default for Timing {
-    fn default() -> Timing {
-        let ms = Duration::from_millis;
-        Timing {
-            every: ms(100),
-            silent: ms(300),
-            lease: ms(500),
-            stall: ms(250),
-        }
     }
 }

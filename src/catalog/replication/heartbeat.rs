@@ -15,7 +15,7 @@ use crate::runtime::log;
 
 impl<P: Environment> Replica<P> {
     /// The heartbeat loop's step: sends a heartbeat to every peer. Call it every
-    /// [`Timing::every`](crate::membership::Timing). Never waits.
+    /// [`Timing::every`](crate::config::timing::Timing). Never waits.
     pub fn tick(self: &Arc<Self>) {
         let mut inner = self.lock();
         let slept = inner.contact.tick(self.now());

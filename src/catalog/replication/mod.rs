@@ -36,7 +36,8 @@ use std::time::Duration;
 
 use crate::catalog::replication::messages::{Environment, Key, Outcome, State};
 use crate::catalog::shelf::{Shelf, StateCounts};
-use crate::membership::{LeaseOf, Membership, Time, Timing};
+use crate::config::timing::Timing;
+use crate::membership::{LeaseOf, Membership, Time};
 use crate::model::address::Address;
 use crate::model::book::{Book, BookId, Rank, Version};
 use crate::model::error::{Error, Result};

@@ -13,7 +13,8 @@ use crate::catalog::sim::env::SimEnvironment;
 use crate::catalog::sim::event_queue::{Life, Micros};
 use crate::catalog::sim::parameters::Parameters;
 use crate::catalog::sim::scheduler::Scheduler;
-use crate::membership::{Time, Timing};
+use crate::config::timing::Timing;
+use crate::membership::Time;
 use crate::model::address::Address;
 use crate::model::book::{Book, BookId, Version};
 

@@ -6,7 +6,8 @@ use crate::catalog::replication::messages::{Invalidation, Message, Reply};
 use crate::catalog::sim::cluster::{BOOK, Cluster};
 use crate::catalog::sim::event_queue::Life;
 use crate::catalog::sim::network::{Call, Heard};
-use crate::membership::{HeartbeatOutcome, LeaseOf, Membership, Timing};
+use crate::config::timing::Timing;
+use crate::membership::{HeartbeatOutcome, LeaseOf, Membership};
 
 /// How long a catalog may take for a front-end's lookup.
 const LOOKUP: u64 = 2_000_000;

@@ -185,7 +185,8 @@ impl Inner {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::membership::{HeartbeatReply, LeaseOf, Timing};
+    use crate::config::timing::Timing;
+    use crate::membership::{HeartbeatReply, LeaseOf};
     use crate::model::address::Address;
 
     fn memory() -> Memory {

@@ -9,6 +9,8 @@ use std::os::fd::OwnedFd;
 use std::thread;
 use std::time::Duration;
 
+use crate::config::bench::BaselineKind;
+
 /// Servers on one listener, each with one thread that receives: as many as our servers have.
 const POSTS: usize = 2;
 
@@ -21,19 +23,10 @@ const FIXED: &[u8] =
 X-Request-Id: 0123456789abcdef\r\nContent-Length: 89\r\n\r\n\
 {\"price\":25.0,\"quantity\":10,\"title\":\"How to get a good grade in DOS in 20 minutes a day\"}";
 
-/// What answers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Bare {
-    /// tiny_http, with our servers' number of threads, NODELAY and one write an answer.
-    TinyHttp,
-    /// A thread for each connection that answers whatever it reads, without looking at it.
-    Std,
-}
-
 /// Listens on a port that the system chooses, says where on stdout, and answers.
 ///
 /// Fails when it cannot listen, or accept.
-pub fn serve(bare: Bare, host: &str) -> Result<(), String> {
+pub fn serve(kind: BaselineKind, host: &str) -> Result<(), String> {
     let listener = TcpListener::bind((host, 0)).map_err(|error| error.to_string())?;
     let socket: OwnedFd = listener.try_clone().map_err(|e| e.to_string())?.into();
     // Accepted sockets inherit it.
@@ -42,9 +35,9 @@ pub fn serve(bare: Bare, host: &str) -> Result<(), String> {
         .map_err(|error| error.to_string())?;
     let address = listener.local_addr().map_err(|error| error.to_string())?;
     println!("listening on http://{address}");
-    match bare {
-        Bare::TinyHttp => tiny(&listener, address),
-        Bare::Std => plain(&listener),
+    match kind {
+        BaselineKind::TinyHttp => tiny(&listener, address),
+        BaselineKind::Std => plain(&listener),
     }
 }
 

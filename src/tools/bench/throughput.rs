@@ -4,8 +4,8 @@
 use std::net::SocketAddr;
 use std::thread;
 
+use crate::config::bench::BaselineKind;
 use crate::config::bench::Section;
-use crate::tools::bench::baseline_server::Bare;
 use crate::tools::bench::connection::{Ask, Connection};
 use crate::tools::bench::load::{Clock, Crowd, READERS_MAX, in_turn};
 use crate::tools::bench::local::Plan;
@@ -38,7 +38,7 @@ pub fn run(bench: &mut Bench) -> Result<(), String> {
     };
     bench.with_shop(plan, |bench, shop| {
         let kept: Vec<u64> = bench.first_books(shop)?.into_iter().take(KEPT).collect();
-        let bare = BareServer::start(bench, Bare::TinyHttp)?;
+        let bare = BareServer::start(bench, BaselineKind::TinyHttp)?;
         for readers in bench.sizes.readers {
             look_up(bench, shop, &bare, &kept, *readers)?;
         }

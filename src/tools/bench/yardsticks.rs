@@ -8,8 +8,8 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::config::bench::BaselineKind;
 use crate::config::bench::Section;
-use crate::tools::bench::baseline_server::Bare;
 use crate::tools::bench::connection::Ask;
 use crate::tools::bench::load::{Crowd, READERS_MAX};
 use crate::tools::bench::local::own_host;
@@ -43,9 +43,13 @@ pub fn run(bench: &mut Bench) -> Result<(), String> {
 fn measure_generator(bench: &mut Bench) -> Result<(), String> {
     let customers = bench.sizes.readers[bench.sizes.readers.len().min(3) - 1];
     for (bare, what, threads) in [
-        (Bare::Std, "std server", READERS_MAX),
-        (Bare::Std, "std server, a thread each", customers),
-        (Bare::TinyHttp, "bare server, a thread each", customers),
+        (BaselineKind::Std, "std server", READERS_MAX),
+        (BaselineKind::Std, "std server, a thread each", customers),
+        (
+            BaselineKind::TinyHttp,
+            "bare server, a thread each",
+            customers,
+        ),
     ] {
         let server = BareServer::start(bench, bare)?;
         let mut take = Take::default();
@@ -76,10 +80,10 @@ pub struct BareServer {
 }
 
 impl BareServer {
-    pub fn start(bench: &Bench, bare: Bare) -> Result<BareServer, String> {
+    pub fn start(bench: &Bench, bare: BaselineKind) -> Result<BareServer, String> {
         let kind = match bare {
-            Bare::TinyHttp => "tiny_http",
-            Bare::Std => "std",
+            BaselineKind::TinyHttp => "tiny_http",
+            BaselineKind::Std => "std",
         };
         let args = ["bench-bare", kind, &own_host(bench.shops)];
         let process = Process::new("bare", &args, Vec::new(), &bench.warden);

@@ -9,7 +9,7 @@ use std::thread;
 use super::*;
 use crate::catalog::replication::messages::State;
 use crate::catalog::storage::FirstStock;
-use crate::membership::Timing;
+use crate::config::timing::Timing;
 use crate::model::book::Book;
 
 /// A server's status and body for a path.
