@@ -4,8 +4,8 @@ use serde::Deserialize;
 
 use crate::front_end::FrontEnd;
 use crate::front_end::buy::Said;
-use crate::front_end::cache::leased_cache::Invalidation;
 use crate::front_end::round_robin::RoundRobin;
+use crate::model::invalidation::Invalidation;
 use crate::runtime::metrics::{Counter, Exposition};
 
 /// What is counted since the start.

@@ -2,7 +2,6 @@
 //! forgets several lookups.
 
 use crate::front_end::FrontEnd;
-use crate::front_end::cache::leased_cache::Invalidation;
 use crate::front_end::dump::Dump;
 use crate::front_end::query::{Lookup, Search};
 use crate::http::Method::{Delete, Get, Put};
@@ -10,6 +9,7 @@ use crate::http::server::{FastAnswer, Lane, Service};
 use crate::http::{Request, Response};
 use crate::model::book::BookId;
 use crate::model::error::{Error, Result};
+use crate::model::invalidation::Invalidation;
 use crate::runtime::metrics::Exposition;
 
 /// What a request asks for.
@@ -40,7 +40,7 @@ fn asked(request: &Request) -> Result<Asked> {
         }
         (Delete, ["invalidate", "topic", ""]) => Ok(Asked::Forget(vec![Invalidation::EverySearch])),
         (Delete, ["invalidate", "topic", topic]) => {
-            Ok(Asked::Forget(vec![Invalidation::Topic(topic.to_string())]))
+            Ok(Asked::Forget(vec![Invalidation::Topic((*topic).into())]))
         }
         (Get, ["dump", ""]) => Ok(Asked::Dump),
         (_, ["search" | "lookup", _] | ["dump", ""]) => Err(Error::MethodNotAllowed("GET, HEAD")),

@@ -4,6 +4,7 @@ pub mod address;
 pub mod applied_orders;
 pub mod book;
 pub mod error;
+pub mod invalidation;
 pub mod number;
 pub mod order;
 pub mod order_ids;

@@ -12,13 +12,12 @@ use std::time::Duration;
 
 use super::Replica;
 use crate::catalog::replication::diff::{Plan, plan};
-use crate::catalog::replication::messages::{
-    Environment, Invalidation, Key, Message, Outcome, Reply, State,
-};
+use crate::catalog::replication::messages::{Environment, Key, Message, Outcome, Reply, State};
 use crate::catalog::replication::replicate::Load;
 use crate::catalog::replication::rules::Rule;
 use crate::model::book::{Book, BookId, Version};
 use crate::model::error::{Error, Result};
+use crate::model::invalidation::Invalidation;
 use crate::runtime::log;
 
 /// Lines in a page.

@@ -4,10 +4,11 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::catalog::replication::messages::{Environment, Invalidation, State};
+use crate::catalog::replication::messages::{Environment, State};
 use crate::catalog::replication::{Inner, Replica};
 use crate::model::book::{Book, BookId, STAMP_MAX, Version};
 use crate::model::error::{Error, Result};
+use crate::model::invalidation::Invalidation;
 use crate::model::validation::NewBook;
 
 /// How long an addition waits for this catalog to have caught up.

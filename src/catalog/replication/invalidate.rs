@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Replica;
-use crate::catalog::replication::messages::{Environment, Invalidation, Key, Outcome, Reply};
+use crate::catalog::replication::messages::{Environment, Key, Outcome, Reply};
 use crate::catalog::replication::rules::Rule;
 use crate::model::book::Book;
 use crate::model::error::{Error, Result};
+use crate::model::invalidation::Invalidation;
 
 /// So much longer than a front-end has to forget, its answer is waited for. Then it is counted as
 /// down.

@@ -13,6 +13,7 @@ use crate::catalog::storage::Reader;
 use crate::membership::{HeartbeatReply, Time};
 use crate::model::address::Address;
 use crate::model::book::{Book, BookId, Rank, Version};
+use crate::model::invalidation::Invalidation;
 
 /// What a catalog knows of its copy of a book.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -96,16 +97,6 @@ pub enum Outcome {
     Refused,
     /// No answer in time, a broken connection, or an answer that cannot be: it may have arrived.
     Silent,
-}
-
-/// What a front-end must forget.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Invalidation {
-    Item(BookId),
-    EveryItem,
-    /// Searches whose answer has a book of exactly that topic.
-    Topic(Arc<str>),
-    EverySearch,
 }
 
 /// What a waiting thread waits for.

@@ -3,14 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::catalog::replication::messages::{
-    Environment, Invalidation, Key, Message, Outcome, Reply, State,
-};
+use crate::catalog::replication::messages::{Environment, Key, Message, Outcome, Reply, State};
 use crate::catalog::replication::replicate::Load;
 use crate::catalog::replication::{Hold, Inner, Replica};
 use crate::model::address::Address;
 use crate::model::book::{Book, BookId, Rank, Version};
 use crate::model::error::{Error, Result};
+use crate::model::invalidation::Invalidation;
 
 /// A tentative copy is given this long to be confirmed; then its writer's work is finished for it.
 pub(super) const CONFIRM_WAIT: Duration = Duration::from_millis(150);

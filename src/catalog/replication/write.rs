@@ -6,14 +6,13 @@ use std::time::Duration;
 
 use crate::catalog::if_match::IfMatch;
 use crate::catalog::replication::invalidate::voids;
-use crate::catalog::replication::messages::{
-    Environment, Invalidation, Key, Message, Outcome, Reply, State,
-};
+use crate::catalog::replication::messages::{Environment, Key, Message, Outcome, Reply, State};
 use crate::catalog::replication::replicate::Load;
 use crate::catalog::replication::rules::Rule;
 use crate::catalog::replication::{Hold, Inner, Replica};
 use crate::model::book::{Book, BookId, Change, Version};
 use crate::model::error::{Error, Result};
+use crate::model::invalidation::Invalidation;
 use crate::model::order::Order;
 
 /// How long a write may wait for those before it, and look for a settled copy to write on.

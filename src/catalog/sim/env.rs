@@ -3,9 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use crate::catalog::replication::messages::{
-    Environment, Invalidation, Key, Message, Outcome, Reply,
-};
+use crate::catalog::replication::messages::{Environment, Key, Message, Outcome, Reply};
 use crate::catalog::sim::cluster::{Cluster, WHOLE};
 use crate::catalog::sim::event_queue::{Life, Micros};
 use crate::catalog::sim::faults;
@@ -14,6 +12,7 @@ use crate::catalog::sim::trace;
 use crate::catalog::storage::Reader;
 use crate::membership::Time;
 use crate::model::book::{Book, BookId};
+use crate::model::invalidation::Invalidation;
 
 /// How long a front-end may take to forget.
 const VOID: Micros = 400_000;

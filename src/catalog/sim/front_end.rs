@@ -2,12 +2,13 @@
 
 use std::sync::{Arc, Mutex};
 
-use crate::catalog::replication::messages::{Invalidation, Message, Reply};
+use crate::catalog::replication::messages::{Message, Reply};
 use crate::catalog::sim::cluster::{BOOK, Cluster};
 use crate::catalog::sim::event_queue::Life;
 use crate::catalog::sim::network::{Call, Heard};
 use crate::config::timing::Timing;
 use crate::membership::{HeartbeatOutcome, LeaseOf, Membership};
+use crate::model::invalidation::Invalidation;
 
 /// How long a catalog may take for a front-end's lookup.
 const LOOKUP: u64 = 2_000_000;

@@ -1,7 +1,8 @@
 //! Messages as a person reads them in a trace.
 
-use crate::catalog::replication::messages::{Invalidation, Message, Reply, State};
+use crate::catalog::replication::messages::{Message, Reply, State};
 use crate::model::book::{Book, Rank};
+use crate::model::invalidation::Invalidation;
 
 pub fn message(message: &Message) -> String {
     match message {

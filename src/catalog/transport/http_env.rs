@@ -5,12 +5,13 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use crate::catalog::replication::messages::{Environment, Invalidation, Key, Message, Outcome};
+use crate::catalog::replication::messages::{Environment, Key, Message, Outcome};
 use crate::catalog::storage::{Reader, Storage};
 use crate::catalog::transport::outbound::{InvalidationSender, PeerSender};
 use crate::config::CatalogSettings;
 use crate::membership::Time;
 use crate::model::book::{BookId, STAMP_MAX};
+use crate::model::invalidation::Invalidation;
 use crate::runtime::metrics::Histogram;
 
 /// Who waits for different keys seldom shares a bell; whoever is woken for nothing looks and waits

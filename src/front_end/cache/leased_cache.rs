@@ -16,7 +16,7 @@ use crate::front_end::cache::flight::Flight;
 use crate::front_end::cache::single_flight::{Cache, CacheResult, CachedAnswer, Inserted};
 use crate::front_end::query::{Lookup, Query, Search};
 use crate::membership::{Changes, HeartbeatOutcome, Membership, Time};
-use crate::model::book::BookId;
+use crate::model::invalidation::Invalidation;
 
 #[derive(Debug)]
 pub struct Memory {
@@ -33,15 +33,6 @@ pub struct Inner {
     contact: Membership,
     pub lookups: Cache<Lookup>,
     pub searches: Cache<Search>,
-}
-
-/// What a catalog says is old.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Invalidation {
-    Item(BookId),
-    EveryItem,
-    Topic(String),
-    EverySearch,
 }
 
 /// Figures for `/metrics`.
@@ -188,6 +179,7 @@ mod tests {
     use crate::config::timing::Timing;
     use crate::membership::{HeartbeatReply, LeaseOf};
     use crate::model::address::Address;
+    use crate::model::book::BookId;
 
     fn memory() -> Memory {
         let origin = Instant::now();

@@ -12,7 +12,7 @@ mod tests;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::catalog::replication::messages::{Invalidation, Message, Outcome, Reply};
+use crate::catalog::replication::messages::{Message, Outcome, Reply};
 use crate::catalog::transport::codec;
 use crate::catalog::transport::http_env::Times;
 use crate::config::Limits;
@@ -21,6 +21,7 @@ use crate::http::client::{Answer, Client, Failure};
 use crate::http::encode;
 use crate::model::address::Address;
 use crate::model::book::BookId;
+use crate::model::invalidation::Invalidation;
 use crate::runtime::worker_pool::{Pool, Work};
 
 /// How many threads carry letters of one kind to one addressee at most: so many may hang there.
