@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 
 use crate::config::Command;
-use crate::config::rows::Unset::{Is, Or};
-use crate::config::rows::{Row, row, token};
+use crate::config::servers;
+use crate::config::setting::Fallback::{Value, Words};
+use crate::config::setting::{self, Setting};
 use crate::config::values::Values;
 use crate::model::address::Address;
 
@@ -73,47 +74,47 @@ pub enum BaselineKind {
 }
 
 /// All settings.
-pub fn rows() -> Vec<Row> {
+pub(super) fn settings() -> Vec<Setting> {
     vec![
-        row(
+        Setting::new(
             "LOCAL",
             "",
-            Or("measure the shop at --front-end"),
+            Words("measure the shop at --front-end"),
             "open shops of real processes in a temporary folder, and stop them again; only these have outages",
         ),
-        row(
+        Setting::new(
             "FRONT_END",
             "ADDRESS",
-            Or("--local"),
+            Words("--local"),
             "the running shop to measure; without --catalogs it is only read",
         ),
-        row(
+        Setting::new(
             "CATALOGS",
             "ADDRESSES",
-            Or("sell nothing"),
+            Words("sell nothing"),
             "all catalogs of the running shop, separated by |: up to a million copies of each of its first 1,000 books are put in stock, some are sold, and what is left of them is taken out again",
         ),
-        token(),
-        row("SEED", "NUMBER", Is("1"), "decides what is asked for"),
-        row("JSON", "FILE", Or("none"), "where to write all figures"),
-        row("SVG", "FILE", Or("none"), "where to draw the picture"),
-        row(
+        setting::token(),
+        Setting::new("SEED", "NUMBER", Value("1"), "decides what is asked for"),
+        Setting::new("JSON", "FILE", Words("none"), "where to write all figures"),
+        Setting::new("SVG", "FILE", Words("none"), "where to draw the picture"),
+        Setting::new(
             "ONLY",
             "SECTION",
-            Or("all"),
+            Words("all"),
             "lookups, invalidations, buys, outages, throughput or yardsticks",
         ),
-        row(
+        Setting::new(
             "QUICK",
             "",
-            Or("at full length"),
+            Words("at full length"),
             "a few requests of everything: shows that it works, not how fast",
         ),
     ]
 }
 
 /// Reads the settings. Fails as [`super::parse`] does.
-pub fn settings(values: &Values) -> Result<BenchSettings, String> {
+pub(super) fn read(values: &Values) -> Result<BenchSettings, String> {
     let is_local = values.flag("LOCAL");
     let front_end = match (values.optional("FRONT_END"), is_local) {
         (Some(_), false) => Some(values.address("FRONT_END")?),
@@ -129,7 +130,7 @@ pub fn settings(values: &Values) -> Result<BenchSettings, String> {
     Ok(BenchSettings {
         front_end,
         catalogs,
-        token: super::token(values)?,
+        token: servers::token(values)?,
         seed: values.number("SEED", 0, u64::MAX)?,
         json: values.optional("JSON").map(PathBuf::from),
         svg: values.optional("SVG").map(PathBuf::from),

@@ -1,64 +1,107 @@
-//! `--help`, made from the table of all settings.
+//! `--help`, made from the table of all settings, so that both say the same. 80 columns wide.
 
-use std::fmt::Write;
+use crate::config::program::Program;
+use crate::config::setting::{Fallback, Setting};
 
-use crate::config::rows::{Program, Unset, rows};
+/// Columns of a line.
+const WIDTH: usize = 80;
 
-/// `bazar --help`.
-pub fn overview() -> String {
-    let mut text = String::from(
-        "bazar: an online book store that survives its own servers\n\nusage: bazar COMMAND [--option value]...\n\n",
-    );
-    for program in Program::ALL {
-        put(
-            &mut text,
-            format_args!("  {:<10} {}\n", program.word(), program.purpose()),
-        );
-    }
-    text.push_str(
-        "\nbazar COMMAND --help lists its settings, bazar --version says which version this is.\n",
-    );
-    text.push_str("All settings, each an environment variable or an option that wins over it:\n");
-    for program in Program::ALL {
-        put(&mut text, format_args!("\nbazar {}\n\n", program.word()));
-        list(&mut text, program);
-    }
-    text
+/// Where meanings begin. A longer option has a line to itself.
+const INDENT: usize = 26;
+
+/// `bazar --help`: the commands, on one screen.
+pub(super) fn overview() -> String {
+    let line = |program: &Program| format!("  {:<11}{}\n", program.word(), program.purpose());
+    let (servers, tools) = Program::ALL.split_at(3);
+    let servers: String = servers.iter().map(line).collect();
+    let tools: String = tools.iter().map(line).collect();
+    format!(
+        "bazar: an online book store that survives its own servers
+
+usage: bazar COMMAND [--option value]...
+
+Servers, each a process of its own:
+{servers}
+Tools:
+{tools}
+  bazar COMMAND --help   the settings of a command
+  bazar --version        which version this is
+
+./run.sh starts a whole shop on this machine. README.md tells how to run, test
+and operate one; src/API.md is its interface; src/lib.rs is where the code begins.
+"
+    )
 }
 
 /// `bazar catalog --help`.
-pub fn one(program: Program) -> String {
+pub(super) fn command(program: Program) -> String {
     let word = program.word();
+    let argument = program.argument().map(|name| format!(" {name}"));
+    let argument = argument.unwrap_or_default();
+    let purpose = program.purpose();
+    let settings = program.settings();
+    let (rare, usual): (Vec<_>, Vec<_>) = settings.iter().partition(|setting| setting.is_rare);
+    let list = |settings: Vec<&Setting>| settings.into_iter().map(describe).collect::<String>();
     let mut text = format!(
-        "bazar {word}: {}\n\nusage: bazar {word} [--option value]...",
-        program.purpose()
+        "bazar {word}: {purpose}
+
+usage: bazar {word} [--option value]...{argument}
+
+{}",
+        list(usual)
     );
-    if let Some(argument) = program.argument() {
-        put(&mut text, format_args!(" {argument}"));
+    if !rare.is_empty() {
+        text += &format!("\nRarely needed:\n{}", list(rare));
     }
-    text.push_str("\n\nEach setting is an environment variable or an option that wins over it (--option value or\n");
-    text.push_str("--option=value). An empty one counts as not set.\n\n");
-    list(&mut text, program);
+    text += "
+An option (--option value or --option=value) wins over the environment variable
+of its name. An empty one counts as not set.
+";
     text
 }
 
-fn list(text: &mut String, program: Program) {
-    for row in rows(program) {
-        let name = match row.is_flag() {
-            true => row.option(),
-            false => format!("{} or {} {}", row.name, row.option(), row.hint),
-        };
-        let default = match row.default {
-            Unset::Needed => "needed".to_string(),
-            Unset::Is(value) | Unset::Or(value) => format!("default: {value}"),
-        };
-        put(
-            text,
-            format_args!("  {name}\n      {} ({default})\n", row.meaning),
-        );
+/// `  --port NUMBER           where to listen [env PORT, default 5002]`
+fn describe(setting: &Setting) -> String {
+    let default = match setting.default {
+        Fallback::Needed => "needed".to_string(),
+        Fallback::Value(text) | Fallback::Words(text) => format!("default {text}"),
+    };
+    let (left, tag) = if setting.is_flag() {
+        (format!("  {}", setting.option()), format!("[{default}]"))
+    } else {
+        (
+            format!("  {} {}", setting.option(), setting.hint),
+            format!("[env {}, {default}]", setting.name),
+        )
+    };
+    let mut text = left;
+    if INDENT <= text.len() + 1 {
+        text.push('\n');
     }
-}
-
-fn put(text: &mut String, more: std::fmt::Arguments) {
-    text.write_fmt(more).expect("a String takes any text");
+    let mut column = text.len() - text.rfind('\n').map_or(0, |at| at + 1);
+    // The names and defaults stay on one line where they fit.
+    let tag_fits = tag.len() <= WIDTH - INDENT;
+    let mut words: Vec<&str> = setting.meaning.split(' ').collect();
+    if tag_fits {
+        words.push(&tag);
+    } else {
+        words.extend(tag.split(' '));
+    }
+    for word in words {
+        if column < INDENT {
+            text.extend(std::iter::repeat_n(' ', INDENT - column));
+            column = INDENT;
+        } else if WIDTH < column + 1 + word.chars().count() {
+            text.push('\n');
+            text.extend(std::iter::repeat_n(' ', INDENT));
+            column = INDENT;
+        } else {
+            text.push(' ');
+            column += 1;
+        }
+        text.push_str(word);
+        column += word.chars().count();
+    }
+    text.push('\n');
+    text
 }

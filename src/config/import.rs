@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
-use crate::config::rows::Unset::{Is, Needed, Or};
-use crate::config::rows::{Row, row, token};
+use crate::config::servers;
+use crate::config::setting::Fallback::{Needed, Value, Words};
+use crate::config::setting::{self, Setting};
 use crate::config::values::Values;
 use crate::model::address::Address;
 
@@ -26,44 +27,44 @@ pub struct ImportSettings {
 }
 
 /// All settings.
-pub fn rows() -> Vec<Row> {
+pub(super) fn settings() -> Vec<Setting> {
     vec![
-        row(
+        Setting::new(
             "CATALOG",
             "ADDRESS",
             Needed,
             "the catalog that takes the books and replicates them",
         ),
-        row(
+        Setting::new(
             "SKIP_BAD",
             "",
-            Or("stop at the first"),
+            Words("stop at the first"),
             "report bad books and go on",
         ),
-        row(
+        Setting::new(
             "BATCH",
             "NUMBER",
-            Is("1000"),
+            Value("1000"),
             "how many books go in one request, at most 1000",
         ),
-        row(
+        Setting::new(
             "FROM_LINE",
             "NUMBER",
-            Is("1"),
+            Value("1"),
             "begin at this line: for books without ids, after a break. Books with ids need it not: run the same import again, and nothing is added twice",
         ),
-        token(),
+        setting::token(),
     ]
 }
 
 /// Reads the settings. Fails as [`super::parse`] does.
-pub fn settings(values: &Values) -> Result<ImportSettings, String> {
+pub(super) fn read(values: &Values) -> Result<ImportSettings, String> {
     Ok(ImportSettings {
         catalog: values.address("CATALOG")?,
         file: values.argument("FILE")?.into(),
         skip_bad: values.flag("SKIP_BAD"),
         batch: values.number("BATCH", 1, ADDED_MAX)? as usize,
         from_line: values.number("FROM_LINE", 1, u64::MAX)?,
-        token: super::token(values)?,
+        token: servers::token(values)?,
     })
 }

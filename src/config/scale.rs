@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use crate::config::rows::Unset::{Is, Or};
-use crate::config::rows::{Row, row};
+use crate::config::setting::Fallback::{Value, Words};
+use crate::config::setting::Setting;
 use crate::config::values::Values;
 
 /// Fewer books than this have less than one for each topic.
@@ -22,31 +22,31 @@ pub struct ScaleSettings {
 }
 
 /// All settings.
-pub fn rows() -> Vec<Row> {
+pub(super) fn settings() -> Vec<Setting> {
     vec![
-        row(
+        Setting::new(
             "BOOKS",
             "NUMBER",
-            Is("1000000"),
+            Value("1000000"),
             "how many books the large shop has, 1000 to 10000000",
         ),
-        row(
+        Setting::new(
             "FOLDER",
             "FOLDER",
-            Or("the system's folder for temporary files"),
+            Words("the system's folder for temporary files"),
             "on the disk that is to be measured; nothing stays there",
         ),
-        row(
+        Setting::new(
             "QUICK",
             "",
-            Or("at full length"),
+            Words("at full length"),
             "a few requests of everything: shows that it works, not how fast",
         ),
     ]
 }
 
 /// Reads the settings. Fails as [`super::parse`] does.
-pub fn settings(values: &Values) -> Result<ScaleSettings, String> {
+pub(super) fn read(values: &Values) -> Result<ScaleSettings, String> {
     Ok(ScaleSettings {
         books: values.number("BOOKS", BOOKS_MIN, BOOKS_MAX)?,
         folder: values.optional("FOLDER").map(PathBuf::from),

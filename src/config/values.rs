@@ -3,14 +3,16 @@
 
 use std::collections::HashMap;
 
-use crate::config::rows::{self, Program, Row, Unset};
+use crate::config::setting::{Fallback, Setting};
 use crate::model::address::Address;
 
 /// What was given to one program.
 pub struct Values<'a> {
-    program: Program,
-    rows: Vec<Row>,
-    /// Options by the name of their row.
+    /// The command, and the one argument that it takes.
+    word: &'static str,
+    takes_argument: bool,
+    settings: Vec<Setting>,
+    /// Options by the name of their setting.
     options: HashMap<&'static str, String>,
     argument: Option<String>,
     env: &'a dyn Fn(&str) -> Option<String>,
@@ -20,22 +22,26 @@ impl<'a> Values<'a> {
     /// Sorts the arguments after the program's name. Fails on an unknown option, one without its
     /// value, and on an argument that the program does not take. The last of equal options wins.
     pub fn collect(
-        program: Program,
+        word: &'static str,
+        argument: Option<&str>,
+        settings: Vec<Setting>,
         args: &[String],
         env: &'a dyn Fn(&str) -> Option<String>,
     ) -> Result<Values<'a>, String> {
         let mut values = Values {
-            program,
-            rows: rows::rows(program),
+            word,
+            takes_argument: argument.is_some(),
+            settings,
             options: HashMap::new(),
             argument: None,
             env,
         };
         let mut args = args.iter();
         while let Some(arg) = args.next() {
-            match arg.starts_with("--") {
-                true => values.take_option(arg, &mut args)?,
-                false => values.take_argument(arg)?,
+            if arg.starts_with("--") {
+                values.take_option(arg, &mut args)?;
+            } else {
+                values.take_argument(arg)?;
             }
         }
         Ok(values)
@@ -50,53 +56,60 @@ impl<'a> Values<'a> {
             Some((option, value)) => (option, Some(value.to_string())),
             None => (arg, None),
         };
-        let known = self.rows.iter().find(|row| row.option() == option);
-        let row = known.ok_or_else(|| {
-            let word = self.program.word();
+        let known = self
+            .settings
+            .iter()
+            .find(|setting| setting.option() == option);
+        let setting = known.ok_or_else(|| {
+            let word = self.word;
             format!("{option} is not an option of bazar {word}; see bazar {word} --help")
         })?;
-        let value = match (value, row.is_flag()) {
+        let value = match (value, setting.is_flag()) {
             (None, true) => String::new(),
             (Some(_), true) => return Err(format!("{option} takes no value")),
             (Some(value), false) => value,
             (None, false) => rest.next().cloned().ok_or_else(|| {
-                format!("{option} has no value; it must be followed by {}", row.hint)
+                format!(
+                    "{option} has no value; it must be followed by {}",
+                    setting.hint
+                )
             })?,
         };
-        self.options.insert(row.name, value);
+        self.options.insert(setting.name, value);
         Ok(())
     }
 
     fn take_argument(&mut self, arg: &str) -> Result<(), String> {
-        let word = self.program.word();
-        match (self.program.argument(), &self.argument) {
-            (Some(_), None) => {
-                self.argument = Some(arg.to_string());
-                Ok(())
-            }
-            _ => Err(format!(
+        let word = self.word;
+        if !self.takes_argument || self.argument.is_some() {
+            return Err(format!(
                 "{arg:?} is one argument too many; see bazar {word} --help"
-            )),
+            ));
         }
+        self.argument = Some(arg.to_string());
+        Ok(())
     }
 
-    /// What was given, or the default. A name that is not in the table is a bug: help would not
-    /// show it.
+    /// A name that is not in the table is a bug: the help would not show it.
+    fn setting(&self, name: &str) -> &Setting {
+        let setting = self.settings.iter().find(|setting| setting.name == name);
+        setting.expect("every setting is in the table")
+    }
+
+    /// What was given, or the default.
     pub fn optional(&self, name: &str) -> Option<String> {
-        let row = self.rows.iter().find(|row| row.name == name);
-        let row = row.expect("every setting is in the table");
+        let setting = self.setting(name);
         let given = self.options.get(name).cloned().or_else(|| (self.env)(name));
-        let default = match row.default {
-            Unset::Is(text) => Some(text.to_string()),
-            Unset::Needed | Unset::Or(_) => None,
+        let default = match setting.default {
+            Fallback::Value(text) => Some(text.to_string()),
+            Fallback::Needed | Fallback::Words(_) => None,
         };
         given.filter(|text| !text.trim().is_empty()).or(default)
     }
 
     /// As [`Values::optional`], but must be there.
     pub fn needed(&self, name: &str) -> Result<String, String> {
-        let row = self.rows.iter().find(|row| row.name == name);
-        let meaning = row.map_or("", |row| row.meaning);
+        let meaning = self.setting(name).meaning;
         self.optional(name)
             .ok_or_else(|| format!("{name} is not set but must hold {meaning}"))
     }
@@ -132,8 +145,7 @@ impl<'a> Values<'a> {
     /// Addresses separated by `|`, none twice. Not set is an empty list, unless the table says that
     /// it is needed.
     pub fn addresses(&self, name: &str) -> Result<Vec<Address>, String> {
-        let is_needed = |row: &Row| row.name == name && row.default == Unset::Needed;
-        let needed = self.rows.iter().any(is_needed);
+        let needed = self.setting(name).default == Fallback::Needed;
         let text = match (self.optional(name), needed) {
             (None, false) => return Ok(Vec::new()),
             (None, true) => return self.needed(name).map(|_| Vec::new()),
@@ -163,7 +175,7 @@ impl<'a> Values<'a> {
 
     /// The program's own argument.
     pub fn argument(&self, name: &str) -> Result<String, String> {
-        let word = self.program.word();
+        let word = self.word;
         let given = self.argument.clone();
         given.ok_or_else(|| format!("{name} is missing; see bazar {word} --help"))
     }

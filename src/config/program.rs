@@ -1,0 +1,75 @@
+//! The commands of `bazar`, and the settings of each.
+
+use crate::config::setting::Setting;
+use crate::config::{bench, import, scale, servers};
+
+/// A command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Program {
+    Catalog,
+    Order,
+    FrontEnd,
+    Import,
+    Bench,
+    Scale,
+}
+
+/// The commands as an error lists them.
+pub(crate) const COMMANDS: &str = "catalog, order, front-end, import, bench or scale";
+
+impl Program {
+    pub(crate) const ALL: [Program; 6] = [
+        Program::Catalog,
+        Program::Order,
+        Program::FrontEnd,
+        Program::Import,
+        Program::Bench,
+        Program::Scale,
+    ];
+
+    pub(crate) fn parse(word: &str) -> Option<Program> {
+        Program::ALL
+            .into_iter()
+            .find(|program| program.word() == word)
+    }
+
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Program::Catalog => "catalog",
+            Program::Order => "order",
+            Program::FrontEnd => "front-end",
+            Program::Import => "import",
+            Program::Bench => "bench",
+            Program::Scale => "scale",
+        }
+    }
+
+    /// The one argument that it takes, if any.
+    pub(crate) fn argument(self) -> Option<&'static str> {
+        (self == Program::Import).then_some("FILE")
+    }
+
+    /// What it is for, in a few words.
+    pub(crate) fn purpose(self) -> &'static str {
+        match self {
+            Program::Catalog => "keeps the books and replicates them to the other catalogs",
+            Program::Order => "sells copies: reads the book from its catalog, writes it back",
+            Program::FrontEnd => "what customers talk to: search, lookup, buy; two caches",
+            Program::Import => "adds the books of a file to a running shop",
+            Program::Bench => "measures a shop, and checks that no sale is missing",
+            Program::Scale => "measures what a million books cost, beside a shop of seven",
+        }
+    }
+
+    /// All its settings.
+    pub(crate) fn settings(self) -> Vec<Setting> {
+        match self {
+            Program::Catalog => servers::catalog_settings(),
+            Program::Order => servers::order_settings(),
+            Program::FrontEnd => servers::front_end_settings(),
+            Program::Import => import::settings(),
+            Program::Bench => bench::settings(),
+            Program::Scale => scale::settings(),
+        }
+    }
+}

@@ -1,0 +1,302 @@
+//! The settings of the three kinds of server.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::config::setting::Fallback::{Needed, Value, Words};
+use crate::config::setting::{self, Setting};
+use crate::config::timing::Timing;
+use crate::config::values::Values;
+use crate::config::{CatalogSettings, Common, FrontEndSettings, Limits, OrderSettings};
+use crate::model::address::Address;
+use crate::runtime::log::Level;
+
+/// Times are at most an hour: more is a typing error.
+const MS_MAX: u64 = 3_600_000;
+
+pub(super) fn catalog_settings() -> Vec<Setting> {
+    let own = vec![
+        Setting::new(
+            "DATA_DIR",
+            "FOLDER",
+            Needed,
+            "its data folder, for it alone",
+        ),
+        Setting::new(
+            "BOOKS",
+            "FILE",
+            Words("the seven books that are built in"),
+            "the first stock, used once, while DATA_DIR is empty",
+        ),
+        Setting::new(
+            "CATALOG_ADDRESSES",
+            "ADDRESSES",
+            Words("alone"),
+            "the other catalogs, separated by |",
+        ),
+        Setting::new(
+            "FRONT_END_ADDRESS",
+            "ADDRESSES",
+            Words("none"),
+            "the front-ends whose caches it invalidates, separated by |",
+        ),
+    ];
+    [own, common("5000"), limits("100", "1000"), timing()].concat()
+}
+
+pub(super) fn order_settings() -> Vec<Setting> {
+    let own = vec![Setting::new(
+        "CATALOG_ADDRESS",
+        "ADDRESS",
+        Needed,
+        "its one catalog",
+    )];
+    [own, common("5001"), limits("150", "1500")].concat()
+}
+
+pub(super) fn front_end_settings() -> Vec<Setting> {
+    let own = vec![
+        Setting::new(
+            "CATALOG_ADDRESSES",
+            "ADDRESSES",
+            Needed,
+            "all catalogs, separated by |",
+        ),
+        Setting::new(
+            "ORDER_ADDRESSES",
+            "ADDRESSES",
+            Needed,
+            "all order servers, separated by |",
+        ),
+        Setting::new(
+            "LOOKUP_CACHE_SIZE",
+            "NUMBER",
+            Value("3"),
+            "lookups that are kept; 0: none",
+        ),
+        Setting::new(
+            "SEARCH_CACHE_SIZE",
+            "NUMBER",
+            Value("10"),
+            "searches that are kept; 0: none",
+        ),
+    ];
+    [own, common("5002"), limits("200", "2000"), timing()].concat()
+}
+
+fn common(port: &'static str) -> Vec<Setting> {
+    vec![
+        Setting::new(
+            "HOST",
+            "NAME",
+            Value("127.0.0.1"),
+            "where to listen; anything but loopback needs SERVICE_TOKEN",
+        ),
+        Setting::new(
+            "PORT",
+            "NUMBER",
+            Value(port),
+            "where to listen; 0: the system chooses",
+        ),
+        Setting::new(
+            "ADDRESS",
+            "ADDRESS",
+            Words("http://HOST:PORT"),
+            "how the others reach this server; needed when HOST is a wildcard",
+        ),
+        setting::token(),
+        Setting::new(
+            "LOG",
+            "LEVEL",
+            Value("info"),
+            "what is logged to stderr: debug, info or warn, and above",
+        ),
+        Setting::new(
+            "IDLE_MS",
+            "MS",
+            Value("10000"),
+            "a connection that is silent for this long is closed",
+        )
+        .rare(),
+    ]
+}
+
+fn limits(connect: &'static str, whole: &'static str) -> Vec<Setting> {
+    let rows = [
+        Setting::new(
+            "CONNECT_TIMEOUT_MS",
+            "MS",
+            Value(connect),
+            "how long connecting to another server may take",
+        ),
+        Setting::new(
+            "TIMEOUT_MS",
+            "MS",
+            Value(whole),
+            "how long a whole exchange with another server may take",
+        ),
+    ];
+    rows.map(Setting::rare).into()
+}
+
+fn timing() -> Vec<Setting> {
+    let rows = [
+        Setting::new(
+            "HEARTBEAT_EVERY_MS",
+            "MS",
+            Value("100"),
+            "how often servers send a heartbeat; this and the next three are the same for all \
+             servers of a shop",
+        ),
+        Setting::new(
+            "HEARTBEAT_TIMEOUT_MS",
+            "MS",
+            Value("300"),
+            "a server that leaves a heartbeat unanswered for this long counts as down; so does a \
+             front-end that leaves an invalidation unanswered for a third longer",
+        ),
+        Setting::new(
+            "LEASE_MS",
+            "MS",
+            Value("500"),
+            "how long after an answered heartbeat copies are trusted",
+        ),
+        Setting::new(
+            "STALL_MS",
+            "MS",
+            Value("250"),
+            "a server that sends no heartbeat for this long was itself stopped",
+        ),
+    ];
+    rows.map(Setting::rare).into()
+}
+
+pub(super) fn catalog(values: &Values) -> Result<CatalogSettings, String> {
+    let common = read_common(values)?;
+    let peers = values.addresses("CATALOG_ADDRESSES")?;
+    if peers.contains(&common.address) {
+        let own = &common.address;
+        return Err(format!(
+            "CATALOG_ADDRESSES holds this catalog's own address {own} but must be the other catalogs"
+        ));
+    }
+    Ok(CatalogSettings {
+        peers,
+        front_ends: values.addresses("FRONT_END_ADDRESS")?,
+        data_dir: values.needed("DATA_DIR")?.into(),
+        books: values.optional("BOOKS").map(PathBuf::from),
+        limits: read_limits(values)?,
+        timing: read_timing(values)?,
+        common,
+    })
+}
+
+pub(super) fn order(values: &Values) -> Result<OrderSettings, String> {
+    Ok(OrderSettings {
+        common: read_common(values)?,
+        catalog: values.address("CATALOG_ADDRESS")?,
+        limits: read_limits(values)?,
+    })
+}
+
+pub(super) fn front_end(values: &Values) -> Result<FrontEndSettings, String> {
+    Ok(FrontEndSettings {
+        common: read_common(values)?,
+        catalogs: values.addresses("CATALOG_ADDRESSES")?,
+        orders: values.addresses("ORDER_ADDRESSES")?,
+        lookup_cache_size: values.number("LOOKUP_CACHE_SIZE", 0, 1_000_000)? as usize,
+        search_cache_size: values.number("SEARCH_CACHE_SIZE", 0, 1_000_000)? as usize,
+        limits: read_limits(values)?,
+        timing: read_timing(values)?,
+    })
+}
+
+fn read_common(values: &Values) -> Result<Common, String> {
+    let host = host(values)?;
+    let port = values.number("PORT", 0, u16::MAX.into())? as u16;
+    let token = token(values)?;
+    if token.is_none() && !is_loopback(&host) {
+        return Err(format!(
+            "SERVICE_TOKEN is not set but HOST holds {host:?}, which others can reach: set the \
+             same SERVICE_TOKEN for every server of the shop, or HOST=127.0.0.1"
+        ));
+    }
+    Ok(Common {
+        address: own_address(values, &host, port)?,
+        host,
+        port,
+        token,
+        idle: ms(values, "IDLE_MS")?,
+        log: values.read("LOG", "debug, info or warn", Level::parse)?,
+    })
+}
+
+fn host(values: &Values) -> Result<String, String> {
+    let part = |c: char| c.is_ascii_alphanumeric() || "-._:[]".contains(c);
+    values.read("HOST", "a name or an address such as 127.0.0.1", |text| {
+        let bare = text.trim_start_matches('[').trim_end_matches(']');
+        text.chars().all(part).then(|| bare.to_string())
+    })
+}
+
+fn own_address(values: &Values, host: &str, port: u16) -> Result<Address, String> {
+    if values.optional("ADDRESS").is_some() {
+        return values.address("ADDRESS");
+    }
+    if host.parse::<IpAddr>().is_ok_and(|ip| ip.is_unspecified()) {
+        return Err(format!(
+            "ADDRESS is not set but HOST holds the wildcard {host:?}: ADDRESS must be how the \
+             others reach this server, such as http://shop.example:5000"
+        ));
+    }
+    Ok(Address::of(host, port))
+}
+
+/// Names are not resolved: `localhost` is loopback by definition, any other name may be anywhere.
+fn is_loopback(host: &str) -> bool {
+    match host.parse::<IpAddr>() {
+        Ok(ip) => ip.is_loopback(),
+        Err(_) => host.eq_ignore_ascii_case("localhost"),
+    }
+}
+
+/// The token is never shown, not even in an error: logs are read by many.
+pub(super) fn token(values: &Values) -> Result<Option<String>, String> {
+    let token = values.optional("SERVICE_TOKEN");
+    let fine = |token: &String| token.len() <= 256 && token.bytes().all(|b| b.is_ascii_graphic());
+    if token.as_ref().is_none_or(fine) {
+        Ok(token)
+    } else {
+        Err("SERVICE_TOKEN must be 1 to 256 visible ASCII characters".into())
+    }
+}
+
+fn read_limits(values: &Values) -> Result<Limits, String> {
+    Ok(Limits {
+        connect: ms(values, "CONNECT_TIMEOUT_MS")?,
+        whole: ms(values, "TIMEOUT_MS")?,
+    })
+}
+
+fn read_timing(values: &Values) -> Result<Timing, String> {
+    let every = ms(values, "HEARTBEAT_EVERY_MS")?;
+    let longer = |name| match ms(values, name)? {
+        time if time <= every => Err(format!(
+            "{name} holds {} but must be more than HEARTBEAT_EVERY_MS, {}",
+            time.as_millis(),
+            every.as_millis()
+        )),
+        time => Ok(time),
+    };
+    Ok(Timing {
+        every,
+        silent: longer("HEARTBEAT_TIMEOUT_MS")?,
+        lease: longer("LEASE_MS")?,
+        stall: longer("STALL_MS")?,
+    })
+}
+
+fn ms(values: &Values, name: &str) -> Result<Duration, String> {
+    values.number(name, 1, MS_MAX).map(Duration::from_millis)
+}

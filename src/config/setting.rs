@@ -1,0 +1,70 @@
+//! One setting: its names, its default, and what the help says of it.
+
+/// An environment variable, and the option of the same name that wins over it.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Setting {
+    /// The environment variable.
+    pub(crate) name: &'static str,
+    /// What it holds; empty for a flag, which is an option without a value.
+    pub(crate) hint: &'static str,
+    pub(crate) default: Fallback,
+    pub(crate) meaning: &'static str,
+    /// Whether the help lists it at the end.
+    pub(crate) is_rare: bool,
+}
+
+/// What holds when a setting is not given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fallback {
+    /// The program does not start.
+    Needed,
+    /// The same as if this had been given.
+    Value(&'static str),
+    /// Something that is not a value; in words.
+    Words(&'static str),
+}
+
+impl Setting {
+    pub(crate) const fn new(
+        name: &'static str,
+        hint: &'static str,
+        default: Fallback,
+        meaning: &'static str,
+    ) -> Setting {
+        Setting {
+            name,
+            hint,
+            default,
+            meaning,
+            is_rare: false,
+        }
+    }
+
+    /// The help lists it at the end.
+    pub(crate) fn rare(self) -> Setting {
+        Setting {
+            is_rare: true,
+            ..self
+        }
+    }
+
+    /// `CATALOG_ADDRESSES` is the option `--catalog-addresses`.
+    pub(crate) fn option(&self) -> String {
+        format!("--{}", self.name.to_ascii_lowercase().replace('_', "-"))
+    }
+
+    pub(crate) fn is_flag(&self) -> bool {
+        self.hint.is_empty()
+    }
+}
+
+/// The token of every program that calls a server.
+pub(crate) fn token() -> Setting {
+    Setting::new(
+        "SERVICE_TOKEN",
+        "TOKEN",
+        Fallback::Words("none"),
+        "what the servers show each other, the same for all; as an option, other users of this \
+         machine can see it",
+    )
+}
