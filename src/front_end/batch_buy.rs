@@ -44,7 +44,7 @@ pub struct Buying {
 
 pub fn companies() -> BuyBatcher {
     Batcher::new(
-        Semaphore::gathering(COMPANIES_MAX, ENOUGH),
+        Semaphore::with_soft_limit(COMPANIES_MAX, ENOUGH),
         TOGETHER_MAX,
         WAIT_MAX,
     )

@@ -47,7 +47,7 @@ impl FrontEnd {
         let tried = match may_join(id) {
             true => self
                 .companies
-                .ask(buying.clone(), |company| self.buy_together(&company)),
+                .submit(buying.clone(), |company| self.buy_together(&company)),
             false => Tried::NotReached { unknown: false },
         };
         Ok(match tried {

@@ -1,184 +1,179 @@
-//! Questions that travel together: whoever asks while others wait for their answer finds company
-//! meanwhile.
+//! A combining batcher: requests that wait at the same time are done in one call.
 //!
-//! It is combining (Hendler, Incze, Shavit and Tzafrir, SPAA 2010): the first of a company asks for
-//! all of it, on its own thread, so that no thread is needed beside those who ask. Somebody who is
-//! alone asks at once, unless the last one was not: then company is expected, once.
+//! The technique is flat combining (Hendler, Incze, Shavit and Tzafrir, SPAA 2010): the first
+//! request of a batch runs the whole batch on its own thread, so no thread is needed besides those
+//! of the callers. A lone request runs immediately. After a batch of several requests, the next one
+//! waits once for others to join.
+//!
+//! Nothing is retried here, and a batch has no time limit of its own: `run` must have one.
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use crate::runtime::semaphore::Semaphore;
+use crate::runtime::sync;
 
-/// Where questions `Q` find company on their way to answers `A`.
-pub struct Batcher<Q, A> {
-    slots: Semaphore,
-    together_max: usize,
+/// Combines requests `Q` into batches, and gives each its own answer `A`.
+pub(crate) struct Batcher<Q, A> {
+    /// One permit for each batch that runs.
+    permits: Semaphore,
+    batch_max: usize,
     wait_max: Duration,
-    /// How large the last company was, with those who came too late for it.
+    /// How many requests the next batch waits for: the size of the last batch, and the requests
+    /// that came too late for it.
     expected: AtomicUsize,
-    /// How long answers took of late, in microseconds; the longest that counts before there was
-    /// one.
-    lasted: AtomicU64,
-    /// The company that may still be joined. Held for a moment only, and before a company's state.
-    open: Mutex<Option<Arc<Company<Q, A>>>>,
+    /// The longest recent run, in microseconds. `wait_max` before the first run.
+    run_micros: AtomicU64,
+    /// The batch that can still be joined. Held for moments only, and locked before a batch's state.
+    open: Mutex<Option<Arc<Batch<Q, A>>>>,
 }
 
-/// Those who travel together, each with a seat. Who has the first one asks for all.
-struct Company<Q, A> {
+/// Requests that run together. The one at index 0 runs them all.
+struct Batch<Q, A> {
     state: Mutex<State<Q, A>>,
     joined: Condvar,
-    answered: Condvar,
+    done: Condvar,
 }
 
 struct State<Q, A> {
-    questions: Vec<Q>,
-    /// By seat, each until it is taken. Too few of them: whoever asked has panicked.
+    requests: Vec<Q>,
+    /// In the order of the requests; each is taken once. Empty if `run` has panicked.
     answers: Option<Vec<Option<A>>>,
 }
 
 impl<Q, A> Batcher<Q, A> {
-    /// `slots`: for companies under way. More than `together_max` questions do not travel together.
+    /// Runs one batch for each of `permits`, each of up to `batch_max` requests.
     ///
-    /// While enough companies are under way, the next one waits for them: up to four times as long
-    /// as answers took of late. And once it may go, it waits, as long as one answer took, until it
-    /// is as large as the last one and those who came too late for it together: who has an answer
-    /// often comes back with the next question. If they do not come, the company after it does not
-    /// wait for them; who is always alone never waits. Neither is longer than `wait_max`, which
-    /// bounds what somebody whose answer takes very long costs the others.
-    pub fn new(slots: Semaphore, together_max: usize, wait_max: Duration) -> Batcher<Q, A> {
+    /// A batch waits twice before it runs, each time for `wait_max` at most, which bounds what one
+    /// slow run costs all others. First, beyond the soft limit of `permits`, it waits up to four
+    /// times as long as recent runs took. Then it waits, up to as long as recent runs took, until
+    /// it has as many requests as the last batch and those that came too late for it: a caller
+    /// that has its answer often comes back with its next request. If the others do not come, the
+    /// next batch does not wait for them, so a caller that is always alone never waits.
+    pub(crate) fn new(permits: Semaphore, batch_max: usize, wait_max: Duration) -> Batcher<Q, A> {
         Batcher {
-            slots,
-            together_max,
+            permits,
+            batch_max,
             wait_max,
             expected: AtomicUsize::new(1),
-            lasted: AtomicU64::new(wait_max.as_micros() as u64),
+            run_micros: AtomicU64::new(wait_max.as_micros() as u64),
             open: Mutex::new(None),
         }
     }
 
-    /// Answers the question, alone or together with others: `ask` is called after this question was
-    /// put, on one of the threads that ask, and gives an answer to each question, in their order.
-    /// Waits as long as that takes, which must have a limit of its own.
-    pub fn ask(&self, question: Q, ask: impl FnOnce(Vec<Q>) -> Vec<A>) -> A {
-        let (company, seat) = self.join(question);
-        if seat == 0 {
-            self.lead(&company, ask);
+    /// Does `request`, alone or with others, and returns its answer.
+    ///
+    /// `run` is called after this request was submitted, on the thread of one of the callers. It
+    /// returns one answer for each request, in their order. If it panics, all callers of the batch
+    /// panic.
+    pub(crate) fn submit(&self, request: Q, run: impl FnOnce(Vec<Q>) -> Vec<A>) -> A {
+        let (batch, index) = self.join(request);
+        if index == 0 {
+            self.run(&batch, run);
         }
-        company.answer(seat)
+        batch.wait_for_answer(index)
     }
 
-    /// How many questions could still be joined.
-    pub fn waiting(&self) -> usize {
-        let open = self.lock();
+    /// How many requests the open batch has.
+    pub(crate) fn pending(&self) -> usize {
+        let open = sync::lock(&self.open);
         open.as_ref()
-            .map_or(0, |company| company.state().questions.len())
+            .map_or(0, |batch| sync::lock(&batch.state).requests.len())
     }
 
-    fn join(&self, question: Q) -> (Arc<Company<Q, A>>, usize) {
-        let mut open = self.lock();
-        if let Some(company) = open.as_ref() {
-            let mut state = company.state();
-            let seat = state.questions.len();
-            if seat < self.together_max {
-                state.questions.push(question);
-                company.joined.notify_one();
-                return (company.clone(), seat);
+    /// Adds the request to the open batch, or opens a new one. Returns its index in that batch.
+    fn join(&self, request: Q) -> (Arc<Batch<Q, A>>, usize) {
+        let mut open = sync::lock(&self.open);
+        if let Some(batch) = open.as_ref() {
+            let mut state = sync::lock(&batch.state);
+            let index = state.requests.len();
+            if index < self.batch_max {
+                state.requests.push(request);
+                batch.joined.notify_one();
+                return (batch.clone(), index);
             }
         }
-        let company = Arc::new(Company {
-            state: Mutex::new(State {
-                questions: vec![question],
-                answers: None,
-            }),
-            joined: Condvar::new(),
-            answered: Condvar::new(),
-        });
-        *open = Some(company.clone());
-        (company, 0)
+        let batch = Arc::new(Batch::new(request));
+        *open = Some(batch.clone());
+        (batch, 0)
     }
 
-    /// Waits for a slot, and asks for everybody who has joined until then.
-    fn lead(&self, company: &Company<Q, A>, ask: impl FnOnce(Vec<Q>) -> Vec<A>) {
-        let lasted = Duration::from_micros(self.lasted.load(Relaxed));
-        let slot = self.slots.take((4 * lasted).min(self.wait_max));
-        self.await_expected(company, lasted);
-        self.lock()
-            .take_if(|open| std::ptr::eq(Arc::as_ptr(open), company));
-        let questions = std::mem::take(&mut company.state().questions);
-        let count = questions.len();
+    /// Waits for a permit, and runs all requests that have joined until then.
+    fn run(&self, batch: &Batch<Q, A>, run: impl FnOnce(Vec<Q>) -> Vec<A>) {
+        let run_time = Duration::from_micros(self.run_micros.load(Relaxed));
+        let permit = self.permits.acquire((4 * run_time).min(self.wait_max));
+        self.wait_for_expected(batch, run_time);
+        sync::lock(&self.open).take_if(|open| std::ptr::eq(Arc::as_ptr(open), batch));
+        let requests = std::mem::take(&mut sync::lock(&batch.state).requests);
+        let count = requests.len();
         let began = Instant::now();
-        // A panic goes on after it was told to the others, who would wait for ever.
-        let asked = catch_unwind(AssertUnwindSafe(|| ask(questions)));
-        drop(slot);
-        self.note(count, began.elapsed());
-        let (answers, panic) = match asked {
+        // The others must be told of a panic: otherwise they would wait for ever.
+        let ran = catch_unwind(AssertUnwindSafe(|| run(requests)));
+        drop(permit);
+        self.record(count, began.elapsed());
+        let (answers, panic) = match ran {
             Ok(answers) => (answers, None),
             Err(panic) => (Vec::new(), Some(panic)),
         };
-        company.state().answers = Some(answers.into_iter().map(Some).collect());
-        company.answered.notify_all();
+        sync::lock(&batch.state).answers = Some(answers.into_iter().map(Some).collect());
+        batch.done.notify_all();
         if let Some(panic) = panic {
             resume_unwind(panic);
         }
     }
 
-    fn await_expected(&self, company: &Company<Q, A>, limit: Duration) {
-        let expected = self.expected.load(Relaxed).min(self.together_max);
-        if expected < 2 || limit.is_zero() {
+    fn wait_for_expected(&self, batch: &Batch<Q, A>, timeout: Duration) {
+        let expected = self.expected.load(Relaxed).min(self.batch_max);
+        if expected < 2 || timeout.is_zero() {
             return;
         }
-        let too_few = |state: &mut State<Q, A>| state.questions.len() < expected;
-        let waiting = company
-            .joined
-            .wait_timeout_while(company.state(), limit, too_few);
-        drop(waiting.expect(NEVER_POISONED));
+        let too_few = |state: &mut State<Q, A>| state.requests.len() < expected;
+        let state = sync::lock(&batch.state);
+        let _state = sync::wait_timeout_while(&batch.joined, state, timeout, too_few);
     }
 
-    /// Learns from a company of so many, and from those who would have liked to go with it.
-    fn note(&self, count: usize, lasted: Duration) {
-        // The longest of late, slowly forgotten: one that is alone has its answer sooner than a
-        // large company.
-        let before = self.lasted.load(Relaxed);
-        let lasted = lasted.min(self.wait_max).as_micros() as u64;
-        self.lasted.store(lasted.max(before - before / 8), Relaxed);
-        self.expected.store(count + self.waiting(), Relaxed);
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Option<Arc<Company<Q, A>>>> {
-        self.open.lock().expect(NEVER_POISONED)
+    /// Learns from a batch of `count` requests, and from the requests that came too late for it.
+    fn record(&self, count: usize, run_time: Duration) {
+        // A long run counts for a while, because a lone request takes less time than a full batch.
+        let before = self.run_micros.load(Relaxed);
+        let micros = run_time.min(self.wait_max).as_micros() as u64;
+        self.run_micros
+            .store(micros.max(before - before / 8), Relaxed);
+        self.expected.store(count + self.pending(), Relaxed);
     }
 }
 
 impl<Q, A> fmt::Debug for Batcher<Q, A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Batcher({} waiting)", self.waiting())
+        write!(f, "Batcher({} pending)", self.pending())
     }
 }
 
-impl<Q, A> Company<Q, A> {
-    fn answer(&self, seat: usize) -> A {
-        let waiting = self
-            .answered
-            .wait_while(self.state(), |state| state.answers.is_none());
-        let mut state = waiting.expect(NEVER_POISONED);
-        let answer = state
-            .answers
-            .as_mut()
-            .and_then(|all| all.get_mut(seat)?.take());
+impl<Q, A> Batch<Q, A> {
+    fn new(first: Q) -> Batch<Q, A> {
+        Batch {
+            state: Mutex::new(State {
+                requests: vec![first],
+                answers: None,
+            }),
+            joined: Condvar::new(),
+            done: Condvar::new(),
+        }
+    }
+
+    fn wait_for_answer(&self, index: usize) -> A {
+        let state = sync::lock(&self.state);
+        let mut state = sync::wait_while(&self.done, state, |state| state.answers.is_none());
+        let answers = state.answers.as_mut();
+        let answer = answers.and_then(|answers| answers.get_mut(index)?.take());
+        // Unlocked first: a panic here must not poison the lock for the others.
         drop(state);
-        answer.expect("whoever asks for all has an answer for each, or has panicked")
-    }
-
-    fn state(&self) -> MutexGuard<'_, State<Q, A>> {
-        self.state.lock().expect(NEVER_POISONED)
+        answer.expect("the batch's run answers every request, unless it has panicked")
     }
 }
-
-const NEVER_POISONED: &str = "nothing panics under this lock";
 
 #[cfg(test)]
 mod tests {
@@ -187,104 +182,104 @@ mod tests {
 
     use super::*;
 
-    /// One company at a time, of up to three.
-    fn gathering() -> Batcher<usize, usize> {
+    /// One batch at a time, of up to three requests.
+    fn batcher() -> Batcher<usize, usize> {
         Batcher::new(Semaphore::new(1), 3, Duration::ZERO)
     }
 
-    fn wait_until_joined(gathering: &Batcher<usize, usize>, questions: usize) {
-        while gathering.waiting() < questions {
+    fn wait_until_pending(batcher: &Batcher<usize, usize>, count: usize) {
+        while batcher.pending() < count {
             thread::yield_now();
         }
     }
 
     #[test]
-    fn who_is_alone_asks_at_once() {
-        let answer = gathering().ask(7, |questions| {
-            assert_eq!(questions, [7]);
+    fn a_lone_request_runs_immediately() {
+        let answer = batcher().submit(7, |requests| {
+            assert_eq!(requests, [7]);
             vec![49]
         });
         assert_eq!(answer, 49);
     }
 
     #[test]
-    fn who_asks_meanwhile_travels_together_and_gets_the_own_answer() {
-        let gathering = gathering();
+    fn requests_that_wait_run_as_one_batch_and_each_gets_its_own_answer() {
+        let batcher = batcher();
         let (go, may_go) = channel::<()>();
-        let companies = Mutex::new(Vec::new());
-        let ask = |questions: Vec<usize>| {
-            companies.lock().unwrap().push(questions.len());
-            let squares = questions.iter().map(|question| question * question);
+        let batches = Mutex::new(Vec::new());
+        let run = |requests: Vec<usize>| {
+            batches.lock().unwrap().push(requests.len());
+            let squares = requests.iter().map(|request| request * request);
             squares.collect()
         };
         thread::scope(|scope| {
-            let (gathering, ask) = (&gathering, &ask);
+            let (batcher, run) = (&batcher, &run);
             let first = scope.spawn(move || {
-                gathering.ask(1, |questions| {
+                batcher.submit(1, |requests| {
                     may_go.recv().unwrap();
-                    ask(questions)
+                    run(requests)
                 })
             });
-            while gathering.slots.taken() == 0 {
+            while batcher.permits.acquired() == 0 {
                 thread::yield_now();
             }
             let mut others = Vec::new();
-            // Three fill a company; the fourth begins another.
-            for (question, joined) in [(2, 1), (3, 2), (4, 3), (5, 1)] {
-                others.push(scope.spawn(move || gathering.ask(question, ask)));
-                wait_until_joined(gathering, joined);
+            // Three fill a batch; the fourth opens the next one.
+            for (request, pending) in [(2, 1), (3, 2), (4, 3), (5, 1)] {
+                others.push(scope.spawn(move || batcher.submit(request, run)));
+                wait_until_pending(batcher, pending);
             }
             go.send(()).unwrap();
             assert_eq!(first.join().unwrap(), 1);
             let answers = others.into_iter().map(|other| other.join().unwrap());
             assert!(answers.eq([4, 9, 16, 25]));
         });
-        assert_eq!(companies.into_inner().unwrap(), [1, 3, 1]);
+        assert_eq!(batches.into_inner().unwrap(), [1, 3, 1]);
     }
 
     #[test]
-    fn who_is_expected_is_waited_for_unless_they_stay_away() {
-        let gathering = Batcher::new(Semaphore::new(1), 3, Duration::from_secs(100));
-        let ask = |questions: Vec<usize>| {
-            let count = questions.len();
+    fn a_batch_waits_for_as_many_as_the_last_one_had_and_once_only() {
+        let batcher = Batcher::new(Semaphore::new(1), 3, Duration::from_secs(100));
+        let run = |requests: Vec<usize>| {
+            let count = requests.len();
             vec![count; count]
         };
-        gathering.expected.store(2, Relaxed);
+        batcher.expected.store(2, Relaxed);
         thread::scope(|scope| {
-            let first = scope.spawn(|| gathering.ask(1, ask));
-            wait_until_joined(&gathering, 1);
-            assert_eq!(gathering.ask(2, ask), 2);
+            let first = scope.spawn(|| batcher.submit(1, run));
+            wait_until_pending(&batcher, 1);
+            assert_eq!(batcher.submit(2, run), 2);
             assert_eq!(first.join().unwrap(), 2);
         });
-        assert_eq!(gathering.expected.load(Relaxed), 2);
-        gathering.lasted.store(1000, Relaxed);
-        assert_eq!(gathering.ask(3, ask), 1);
-        assert_eq!(gathering.expected.load(Relaxed), 1);
+        assert_eq!(batcher.expected.load(Relaxed), 2);
+        batcher.run_micros.store(1000, Relaxed);
+        assert_eq!(batcher.submit(3, run), 1);
+        assert_eq!(batcher.expected.load(Relaxed), 1);
     }
 
     #[test]
-    fn an_answer_that_took_very_long_is_not_waited_for_again() {
-        let limit = Duration::from_millis(1);
-        let gathering = Batcher::<usize, usize>::new(Semaphore::new(1), 3, limit);
-        gathering.note(1, Duration::from_secs(4));
-        assert_eq!(gathering.lasted.load(Relaxed), 1000);
+    fn one_slow_run_does_not_raise_the_wait_beyond_its_maximum() {
+        let wait_max = Duration::from_millis(1);
+        let batcher = Batcher::<usize, usize>::new(Semaphore::new(1), 3, wait_max);
+        batcher.record(1, Duration::from_secs(4));
+        assert_eq!(batcher.run_micros.load(Relaxed), 1000);
     }
 
     #[test]
-    fn a_panic_reaches_all_of_its_company_and_nobody_else() {
-        let gathering = gathering();
-        let slot = gathering.slots.take(Duration::ZERO);
+    fn a_panic_reaches_every_caller_of_its_batch_and_no_other() {
+        let batcher = batcher();
+        let permit = batcher.permits.acquire(Duration::ZERO);
         thread::scope(|scope| {
-            let gathering = &gathering;
-            let ask = |_: Vec<usize>| -> Vec<usize> { panic!("on purpose") };
+            let batcher = &batcher;
+            let run = |_: Vec<usize>| -> Vec<usize> { panic!("on purpose") };
             let mut all = Vec::new();
-            for joined in 1..=2 {
-                all.push(scope.spawn(move || gathering.ask(1, ask)));
-                wait_until_joined(gathering, joined);
+            for pending in 1..=2 {
+                all.push(scope.spawn(move || batcher.submit(1, run)));
+                wait_until_pending(batcher, pending);
             }
-            drop(slot);
+            drop(permit);
             assert!(all.into_iter().all(|one| one.join().is_err()));
         });
-        assert_eq!(gathering.ask(1, |_| vec![2]), 2);
+        assert_eq!(batcher.submit(1, |_| vec![2]), 2);
     }
 }

@@ -1,111 +1,108 @@
-//! How much of the same kind is under way at once, and who is next.
+//! A fair counting semaphore with a soft limit.
+//!
+//! Callers get their permits in the order of arrival. Up to the soft limit a permit is given as
+//! soon as the caller's turn comes. Between the soft limit and the limit it is given only after a
+//! delay, in which no other permit was given. [`crate::runtime::batcher`] uses that delay to
+//! collect more requests, so that under load fewer and larger batches run at a time.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
-/// A number of slots. First come, first served.
-///
-/// What waits may gather others who want the same, so that it is done once for all of them: who
-/// finds a slot taken goes on waiting for that one a while, even if others are free. Under load
-/// fewer are busy then, each for more.
-pub struct Semaphore {
-    count: usize,
-    /// While so many are taken, the next ones are held.
-    enough: usize,
-    line: Mutex<Line>,
+use crate::runtime::sync;
+
+/// A number of permits.
+pub(crate) struct Semaphore {
+    limit: usize,
+    soft_limit: usize,
+    /// Held for moments only, never while a permit is in use.
+    state: Mutex<State>,
 }
 
 #[derive(Default)]
-struct Line {
-    taken: usize,
-    /// When a slot was last taken.
-    last: Option<Instant>,
-    waiting: VecDeque<Arc<Condvar>>,
+struct State {
+    acquired: usize,
+    last_acquired: Option<Instant>,
+    /// First in, first out: each waiter has a condition variable of its own.
+    waiters: VecDeque<Arc<Condvar>>,
 }
 
-/// One of the slots, until this is dropped.
-pub struct Slot<'a>(&'a Semaphore);
+/// The right to go on. Dropping it gives it back.
+pub(crate) struct Permit<'a>(&'a Semaphore);
 
 impl Semaphore {
-    pub fn new(count: usize) -> Semaphore {
-        Semaphore::gathering(count, count)
+    pub(crate) fn new(limit: usize) -> Semaphore {
+        Semaphore::with_soft_limit(limit, limit)
     }
 
-    /// As [`Semaphore::new`]; but while `enough` slots are taken, who wants another is held for a
-    /// while.
-    pub fn gathering(count: usize, enough: usize) -> Semaphore {
+    /// As [`Semaphore::new`], but permits beyond `soft_limit` are delayed.
+    pub(crate) fn with_soft_limit(limit: usize, soft_limit: usize) -> Semaphore {
         Semaphore {
-            count,
-            enough,
-            line: Mutex::default(),
+            limit,
+            soft_limit,
+            state: Mutex::default(),
         }
     }
 
-    /// How many are taken.
+    /// How many permits are in use.
     #[cfg(test)]
-    pub fn taken(&self) -> usize {
-        self.lock().taken
+    pub(crate) fn acquired(&self) -> usize {
+        sync::lock(&self.state).acquired
     }
 
-    /// Waits for a slot: for one of those that are enough; or for any, once none has been taken for
-    /// as long as `hold`.
-    pub fn take(&self, hold: Duration) -> Slot<'_> {
-        let mut line = self.lock();
-        if line.taken < self.enough && line.waiting.is_empty() {
-            line.take();
-            return Slot(self);
+    /// Waits for a permit: one below the soft limit; or any, once no permit has been given for
+    /// `delay`.
+    pub(crate) fn acquire(&self, delay: Duration) -> Permit<'_> {
+        let mut state = sync::lock(&self.state);
+        if state.acquired < self.soft_limit && state.waiters.is_empty() {
+            state.acquire();
+            return Permit(self);
         }
-        let bell = Arc::<Condvar>::default();
-        line.waiting.push_back(bell.clone());
+        let turn = Arc::<Condvar>::default();
+        state.waiters.push_back(turn.clone());
         loop {
-            let first = Arc::ptr_eq(&line.waiting[0], &bell);
-            let held = line
-                .last
-                .map_or(Duration::ZERO, |last| hold.saturating_sub(last.elapsed()));
-            let full = line.taken == self.count;
-            if first && (line.taken < self.enough || !full && held.is_zero()) {
+            let first = Arc::ptr_eq(&state.waiters[0], &turn);
+            let full = state.acquired == self.limit;
+            let delay_left = state
+                .last_acquired
+                .map_or(Duration::ZERO, |last| delay.saturating_sub(last.elapsed()));
+            if first && (state.acquired < self.soft_limit || !full && delay_left.is_zero()) {
                 break;
             }
-            line = match first && !full {
-                true => bell.wait_timeout(line, held).expect(NEVER_POISONED).0,
-                false => bell.wait(line).expect(NEVER_POISONED),
+            state = if first && !full {
+                sync::wait_timeout(&turn, state, delay_left)
+            } else {
+                sync::wait(&turn, state)
             };
         }
-        line.waiting.pop_front();
-        line.take();
-        line.call_first();
-        Slot(self)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Line> {
-        self.line.lock().expect(NEVER_POISONED)
+        state.waiters.pop_front();
+        state.acquire();
+        state.wake_first();
+        Permit(self)
     }
 }
 
-impl Line {
-    fn take(&mut self) {
-        self.taken += 1;
-        self.last = Some(Instant::now());
+impl State {
+    fn acquire(&mut self) {
+        self.acquired += 1;
+        self.last_acquired = Some(Instant::now());
     }
 
-    /// Who is first in line looks whether it is their turn.
-    fn call_first(&self) {
-        if let Some(bell) = self.waiting.front() {
-            bell.notify_one();
+    /// The first waiter checks whether it may go on.
+    fn wake_first(&self) {
+        if let Some(turn) = self.waiters.front() {
+            turn.notify_one();
         }
     }
 }
 
-impl Drop for Slot<'_> {
+impl Drop for Permit<'_> {
     fn drop(&mut self) {
-        let mut line = self.0.lock();
-        line.taken -= 1;
-        line.call_first();
+        let mut state = sync::lock(&self.0.state);
+        state.acquired -= 1;
+        state.wake_first();
     }
 }
-
-const NEVER_POISONED: &str = "nothing panics under this lock";
 
 #[cfg(test)]
 mod tests {
@@ -118,13 +115,13 @@ mod tests {
     const LONG: Duration = Duration::from_secs(100);
     const SHORT: Duration = Duration::from_micros(10);
 
-    fn check_never_more_than(most: usize, slots: Semaphore, hold: Duration) {
+    fn check_never_more_than(limit: usize, semaphore: Semaphore, delay: Duration) {
         let (running, seen) = (AtomicUsize::new(0), AtomicUsize::new(0));
         thread::scope(|scope| {
             for _ in 0..8 {
                 scope.spawn(|| {
                     for _ in 0..200 {
-                        let _slot = slots.take(hold);
+                        let _permit = semaphore.acquire(delay);
                         seen.fetch_max(running.fetch_add(1, SeqCst) + 1, SeqCst);
                         thread::yield_now();
                         running.fetch_sub(1, SeqCst);
@@ -133,34 +130,34 @@ mod tests {
             }
         });
         let seen = seen.into_inner();
-        assert!(seen <= most, "{seen}");
+        assert!(seen <= limit, "{seen}");
     }
 
     #[test]
-    fn no_more_slots_are_taken_than_there_are() {
+    fn no_more_permits_are_acquired_than_the_limit() {
         check_never_more_than(2, Semaphore::new(2), SHORT);
-        check_never_more_than(1, Semaphore::gathering(8, 1), LONG);
-        check_never_more_than(3, Semaphore::gathering(3, 1), SHORT);
+        check_never_more_than(1, Semaphore::with_soft_limit(8, 1), LONG);
+        check_never_more_than(3, Semaphore::with_soft_limit(3, 1), SHORT);
     }
 
     #[test]
-    fn who_was_held_for_long_enough_goes_beside_the_others() {
-        let hold = Duration::from_millis(20);
-        let slots = Semaphore::gathering(2, 1);
-        let _first = slots.take(hold);
+    fn a_waiter_exceeds_the_soft_limit_after_the_delay() {
+        let delay = Duration::from_millis(20);
+        let semaphore = Semaphore::with_soft_limit(2, 1);
+        let _first = semaphore.acquire(delay);
         let began = Instant::now();
-        let _second = slots.take(hold);
-        assert!(hold <= began.elapsed());
+        let _second = semaphore.acquire(delay);
+        assert!(delay <= began.elapsed());
     }
 
     #[test]
-    fn who_is_held_goes_on_once_enough_is_free() {
-        let slots = Semaphore::gathering(2, 1);
+    fn a_delayed_waiter_proceeds_once_a_permit_is_free() {
+        let semaphore = Semaphore::with_soft_limit(2, 1);
         let began = Instant::now();
         thread::scope(|scope| {
-            let first = slots.take(LONG);
-            let second = scope.spawn(|| drop(slots.take(LONG)));
-            while slots.lock().waiting.is_empty() {
+            let first = semaphore.acquire(LONG);
+            let second = scope.spawn(|| drop(semaphore.acquire(LONG)));
+            while sync::lock(&semaphore.state).waiters.is_empty() {
                 thread::yield_now();
             }
             drop(first);
@@ -170,25 +167,25 @@ mod tests {
     }
 
     #[test]
-    fn first_come_first_served() {
-        let slots = Semaphore::gathering(3, 1);
+    fn permits_are_given_in_the_order_of_arrival() {
+        let semaphore = Semaphore::with_soft_limit(3, 1);
         let (serve, served) = mpsc::channel();
-        let all: Vec<Slot> = (0..3).map(|_| slots.take(SHORT)).collect();
+        let mut all: Vec<Permit> = (0..3).map(|_| semaphore.acquire(SHORT)).collect();
         thread::scope(|scope| {
             for n in 0..5 {
-                let (slots, serve) = (&slots, serve.clone());
+                let (semaphore, serve) = (&semaphore, serve.clone());
                 scope.spawn(move || {
-                    let _slot = slots.take(SHORT);
-                    // Before the slot goes on to the next.
+                    let _permit = semaphore.acquire(SHORT);
+                    // Sent before the permit goes on to the next.
                     serve.send(n).unwrap();
                 });
-                while slots.lock().waiting.len() <= n {
+                while sync::lock(&semaphore.state).waiters.len() <= n {
                     thread::yield_now();
                 }
             }
-            let kept = all.into_iter().skip(1).collect::<Vec<_>>();
+            let _others = all.split_off(1);
+            drop(all);
             assert!(served.iter().take(5).eq(0..5));
-            drop(kept);
         });
     }
 }

@@ -90,14 +90,14 @@ impl Files {
                 ranges: ranges.to_vec(),
                 read: read.clone(),
             };
-            self.commits.ask(save, |saves| self.commit(&saves))
+            self.commits.submit(save, |saves| self.commit(&saves))
         })
     }
 
     /// Waits until so many wait for the next commit.
     #[cfg(test)]
     pub fn wait_for_company(&self, saves: usize) {
-        while self.commits.waiting() < saves {
+        while self.commits.pending() < saves {
             thread::yield_now();
         }
     }
