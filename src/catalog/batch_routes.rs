@@ -46,7 +46,7 @@ pub fn query(catalog: &Catalog, request: &Request) -> Result<Response> {
     let reads: Vec<_> = queries
         .iter()
         .map(|query| {
-            let read = catalog.replica.read_at_once(query.id, &query.orders);
+            let read = catalog.replica.try_read(query.id, &query.orders);
             read.unwrap_or_else(|| Err(unsettled()))
         })
         .collect();

@@ -73,11 +73,16 @@ pub fn show(catalog: &Catalog, page: &mut Exposition) {
         f64::from(health.disk_refuses),
     );
     let help = "How often the valid list was emptied.";
-    page.counter("bazar_valid_list_emptied_total", help, &[], health.clears);
-    let times = &catalog.replica.world.times;
+    page.counter(
+        "bazar_valid_list_emptied_total",
+        help,
+        &[],
+        u64::from(health.epoch),
+    );
+    let times = &catalog.replica.env.times;
     let help = "How long a write waited for this catalog's disk.";
     page.histogram("bazar_disk_seconds", help, &[], &times.disk);
-    let files = catalog.replica.world.store.tally();
+    let files = catalog.replica.env.store.tally();
     let help = "Commits: files of books that were put on disk together.";
     page.counter("bazar_commits_total", help, &[], files.commits.get());
     let help = "Files of books that were replaced.";

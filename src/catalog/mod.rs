@@ -47,7 +47,7 @@ use crate::runtime::exit::Exit;
 use crate::runtime::log;
 use metrics::Tally;
 use replication::rules::Rules;
-use replication::{Replica, Setup};
+use replication::{Config, Replica};
 use storage::{FirstStock, Storage};
 use transport::http_env::HttpEnvironment;
 
@@ -75,7 +75,7 @@ pub fn start(mut settings: CatalogSettings) -> Result<(), Exit> {
     let listener = startup::bind(&mut settings.common)?;
     let world = HttpEnvironment::new(&settings, store);
     let start = fastrand::u64(1..=STAMP_MAX);
-    let replica = Replica::new(setup(&settings), start, books, world);
+    let replica = Replica::new(replica_config(&settings), start, books, world);
     run_loops(&replica, settings.timing.every)?;
     let common = settings.common;
     startup::announce(&common);
@@ -90,13 +90,13 @@ pub fn start(mut settings: CatalogSettings) -> Result<(), Exit> {
     )
 }
 
-fn setup(settings: &CatalogSettings) -> Setup {
-    Setup {
-        me: settings.common.address.clone(),
+fn replica_config(settings: &CatalogSettings) -> Config {
+    Config {
+        address: settings.common.address.clone(),
         peers: settings.peers.clone(),
         front_ends: settings.front_ends.clone(),
         timing: settings.timing,
-        whole: settings.limits.whole,
+        timeout: settings.limits.whole,
         rules: Rules::all(),
     }
 }
@@ -111,9 +111,9 @@ fn run_loops(replica: &Arc<Replica<HttpEnvironment>>, every: Duration) -> Result
     })?;
     let tended = replica.clone();
     spawn("tending", move || {
-        tended.await_tending(TEND_EVERY);
-        if tended.wants_tending() {
-            tended.tend();
+        tended.await_repair(TEND_EVERY);
+        if tended.needs_repair() {
+            tended.repair();
             thread::sleep(TEND_EVERY);
         }
     })

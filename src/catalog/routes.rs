@@ -160,7 +160,7 @@ impl Service for Catalog {
             return None;
         };
         let orders = shown_orders(request).ok()?;
-        match self.replica.read_at_once(BookId::parse(id)?, &orders)? {
+        match self.replica.try_read(BookId::parse(id)?, &orders)? {
             Ok(read) => Some(responses::item(&read)),
             Err(error) => Some(error.into()),
         }

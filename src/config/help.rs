@@ -28,7 +28,7 @@ Tools:
   bazar --version        which version this is
 
 ./run.sh starts a whole shop on this machine. README.md tells how to run, test
-and operate one; src/API.md is its interface; the code begins in src/lib.rs.
+and operate one; src/API.md is its interface; src/lib.rs is where the code begins.
 "
     )
 }
@@ -36,8 +36,8 @@ and operate one; src/API.md is its interface; the code begins in src/lib.rs.
 /// `bazar catalog --help`.
 pub(super) fn command(program: Program) -> String {
     let word = program.word();
-    let (argument, about) = program.argument().unwrap_or_default();
-    let argument = format!("{}{argument}", if about.is_empty() { "" } else { " " });
+    let argument = program.argument().map(|name| format!(" {name}"));
+    let argument = argument.unwrap_or_default();
     let purpose = program.purpose();
     let settings = program.settings();
     let (rare, usual): (Vec<_>, Vec<_>) = settings.iter().partition(|setting| setting.is_rare);
@@ -47,7 +47,7 @@ pub(super) fn command(program: Program) -> String {
 
 usage: bazar {word} [--option value]...{argument}
 
-{about}{}",
+{}",
         list(usual)
     );
     if !rare.is_empty() {

@@ -44,10 +44,9 @@ impl Program {
         }
     }
 
-    /// The one argument that it takes, if any, and what the help says of it.
-    pub(crate) fn argument(self) -> Option<(&'static str, &'static str)> {
-        let about = "  FILE                    a JSON array or JSON lines; - is standard input\n";
-        (self == Program::Import).then_some(("FILE", about))
+    /// The one argument that it takes, if any.
+    pub(crate) fn argument(self) -> Option<&'static str> {
+        (self == Program::Import).then_some("FILE")
     }
 
     /// What it is for, in a few words.

@@ -16,9 +16,9 @@ pub struct Tally {
     pub collapsed: Counter,
     pub refused_fills: Counter,
     item: Counter,
-    every_item: Counter,
+    all_items: Counter,
     topic: Counter,
-    every_search: Counter,
+    all_topics: Counter,
     purchased: Counter,
     replayed: Counter,
     out_of_stock: Counter,
@@ -37,9 +37,9 @@ impl Tally {
     pub fn invalidation(&self, void: &Invalidation) {
         match void {
             Invalidation::Item(_) => self.item.inc(),
-            Invalidation::EveryItem => self.every_item.inc(),
+            Invalidation::AllItems => self.all_items.inc(),
             Invalidation::Topic(_) => self.topic.inc(),
-            Invalidation::EverySearch => self.every_search.inc(),
+            Invalidation::AllTopics => self.all_topics.inc(),
         }
     }
 
@@ -93,9 +93,9 @@ impl FrontEnd {
         let help = "Invalidations that catalogs sent.";
         let kinds = [
             ("item", &tally.item),
-            ("every_item", &tally.every_item),
+            ("all_items", &tally.all_items),
             ("topic", &tally.topic),
-            ("every_search", &tally.every_search),
+            ("all_topics", &tally.all_topics),
         ];
         page.counters(name, help, "of", kinds);
     }

@@ -9,7 +9,7 @@ use crate::http::server::{FastAnswer, Lane, Service};
 use crate::http::{Request, Response};
 use crate::model::book::BookId;
 use crate::model::error::{Error, Result};
-use crate::model::invalidation::Invalidation;
+use crate::model::invalidation::{self, Invalidation};
 use crate::runtime::metrics::Exposition;
 
 /// What a request asks for.
@@ -30,17 +30,8 @@ fn asked(request: &Request) -> Result<Asked> {
         (Get, ["search", text]) => Ok(Asked::Search(Search::of(text, request))),
         (Get, ["lookup", id]) => Ok(Asked::Lookup(Lookup(number(id)?))),
         (Put, ["buy", id]) => Ok(Asked::Buy(number(id)?)),
-        (Delete, ["invalidate", "item", ""]) => Ok(Asked::Forget(vec![Invalidation::EveryItem])),
-        (Delete, ["invalidate", "item", ids]) => {
-            let voids: Result<_> = ids
-                .split(',')
-                .map(|id| number(id).map(Invalidation::Item))
-                .collect();
-            Ok(Asked::Forget(voids?))
-        }
-        (Delete, ["invalidate", "topic", ""]) => Ok(Asked::Forget(vec![Invalidation::EverySearch])),
-        (Delete, ["invalidate", "topic", topic]) => {
-            Ok(Asked::Forget(vec![Invalidation::Topic((*topic).into())]))
+        (Delete, ["invalidate", kind @ ("item" | "topic"), what]) => {
+            invalidation::parse(kind, what).map(Asked::Forget)
         }
         (Get, ["dump", ""]) => Ok(Asked::Dump),
         (_, ["search" | "lookup", _] | ["dump", ""]) => Err(Error::MethodNotAllowed("GET, HEAD")),
@@ -186,7 +177,7 @@ mod tests {
         check(
             Delete,
             "/invalidate/item/",
-            Ok(Asked::Forget(vec![Invalidation::EveryItem])),
+            Ok(Asked::Forget(vec![Invalidation::AllItems])),
         );
         check(
             Delete,
@@ -196,7 +187,7 @@ mod tests {
         check(
             Delete,
             "/invalidate/topic/",
-            Ok(Asked::Forget(vec![Invalidation::EverySearch])),
+            Ok(Asked::Forget(vec![Invalidation::AllTopics])),
         );
         check(Get, "/dump/", Ok(Asked::Dump));
     }

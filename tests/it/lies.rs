@@ -91,7 +91,7 @@ fn about(version: &'static str, told: u64) -> Lie {
             "fetch" => (200, json!({"books": [[whole, "valid"]]})),
             "get" => (200, json!({"book": whole, "state": "valid"})),
             "check" => (409, json!({"book": whole, "state": "valid"})),
-            _ => (409, json!({"against": [[whole, "valid"]]})),
+            _ => (409, json!({"conflicts": [[whole, "valid"]]})),
         }
     };
     Lie::Says(Arc::new(says))

@@ -9,20 +9,21 @@ use std::sync::Arc;
 
 use super::Replica;
 use crate::catalog::replication::book_locks::Turn;
+use crate::catalog::replication::env::Environment;
 use crate::catalog::replication::invalidate::voids;
-use crate::catalog::replication::messages::{Environment, State};
 use crate::catalog::replication::write::{Begun, Prepared, Update, Updated};
+use crate::catalog::shelf::copy_state::CopyState;
 use crate::model::book::BookId;
 use crate::model::error::{Error, Result};
 
 /// A write that may go on, with its place in the list.
-struct Started<'a, P: Environment> {
+struct Started<'a, E: Environment> {
     at: usize,
     begun: Begun,
-    _turn: Turn<'a, P>,
+    _turn: Turn<'a, E>,
 }
 
-impl<P: Environment> Replica<P> {
+impl<E: Environment> Replica<E> {
     /// Changes these books, as [`Replica::update`] does one.
     ///
     /// Each fails by itself, as an update does; and with [`Error::Busy`] when it must be asked for
@@ -46,12 +47,12 @@ impl<P: Environment> Replica<P> {
     }
 
     /// Steps 1 to 3, if they need no waiting.
-    fn start_at_once(&self, id: BookId, update: &Update) -> Result<(Turn<'_, P>, Prepared)> {
+    fn start_at_once(&self, id: BookId, update: &Update) -> Result<(Turn<'_, E>, Prepared)> {
         let mut inner = self.lock();
         let trusted = self.trusts(&inner);
         match inner.shelf.book(id) {
             None if trusted && inner.caught_up => return Err(Error::NotFound),
-            Some(_) if trusted && inner.shelf.state(id) == State::Valid => (),
+            Some(_) if trusted && inner.shelf.state(id) == CopyState::Valid => (),
             _ => return Err(alone()),
         }
         let turn = self.turn_at_once(&mut inner, id).ok_or_else(alone)?;
@@ -63,7 +64,7 @@ impl<P: Environment> Replica<P> {
 
     fn finish_together(
         self: &Arc<Self>,
-        started: &[Started<'_, P>],
+        started: &[Started<'_, E>],
     ) -> Vec<(usize, Result<Updated>)> {
         let Some(first) = started.first() else {
             return Vec::new();
@@ -78,9 +79,9 @@ impl<P: Environment> Replica<P> {
             .collect();
         // The valid list may have been emptied between two beginnings: then none of them is called
         // valid.
-        let clears = first.begun.clears;
-        let outdone = self.bring_about(&books, clears, &voids);
-        let outcome = |write: &Started<'_, P>| match &outdone {
+        let epoch = first.begun.epoch;
+        let outdone = self.bring_about(&books, epoch, &voids);
+        let outcome = |write: &Started<'_, E>| match &outdone {
             Ok(outdone) if outdone.contains(&write.begun.new.id) => Err(surpassed()),
             Ok(_) => Ok(Updated {
                 book: write.begun.new.clone(),

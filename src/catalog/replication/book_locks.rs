@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use crate::catalog::replication::messages::{Environment, Key};
+use crate::catalog::replication::env::{Environment, WaitKey};
 use crate::catalog::replication::{Inner, Replica};
 use crate::model::book::BookId;
 use crate::model::error::{Error, Result};
@@ -19,15 +19,15 @@ pub struct Desk {
 }
 
 /// One writer's turn at a book. Ends when dropped.
-pub struct Turn<'a, P: Environment> {
-    replica: &'a Replica<P>,
+pub struct Turn<'a, E: Environment> {
+    replica: &'a Replica<E>,
     id: BookId,
     number: u64,
 }
 
-impl<P: Environment> Replica<P> {
+impl<E: Environment> Replica<E> {
     /// Waits for one's turn to write this book. Messages from peers never do.
-    pub(super) fn turn(&self, id: BookId, until: Duration) -> Result<Turn<'_, P>> {
+    pub(super) fn turn(&self, id: BookId, until: Duration) -> Result<Turn<'_, E>> {
         let mut inner = self.lock();
         let turn = self.stand_in_line(&mut inner, id);
         while inner.desks[&id].writers.front() != Some(&turn.number) {
@@ -35,13 +35,13 @@ impl<P: Environment> Replica<P> {
                 drop(inner);
                 return Err(Error::Busy("Too many writes of this book at once".into()));
             }
-            inner = self.wait(inner, Key::Book(id), until);
+            inner = self.wait(inner, WaitKey::Book(id), until);
         }
         Ok(turn)
     }
 
     /// The turn to write this book, if nobody is at it.
-    pub(super) fn turn_at_once(&self, inner: &mut Inner, id: BookId) -> Option<Turn<'_, P>> {
+    pub(super) fn turn_at_once(&self, inner: &mut Inner, id: BookId) -> Option<Turn<'_, E>> {
         let free = inner
             .desks
             .get(&id)
@@ -49,7 +49,7 @@ impl<P: Environment> Replica<P> {
         free.then(|| self.stand_in_line(inner, id))
     }
 
-    fn stand_in_line(&self, inner: &mut Inner, id: BookId) -> Turn<'_, P> {
+    fn stand_in_line(&self, inner: &mut Inner, id: BookId) -> Turn<'_, E> {
         let desk = inner.desks.entry(id).or_default();
         let number = desk.next;
         desk.next += 1;
@@ -62,7 +62,7 @@ impl<P: Environment> Replica<P> {
     }
 
     /// Starts to settle a book; `None` while somebody does.
-    pub(super) fn settling<'a>(&'a self, inner: &mut Inner, id: BookId) -> Option<Settling<'a, P>> {
+    pub(super) fn settling<'a>(&'a self, inner: &mut Inner, id: BookId) -> Option<Settling<'a, E>> {
         let desk = inner.desks.entry(id).or_default();
         let free = !std::mem::replace(&mut desk.settling, true);
         free.then(|| Settling { replica: self, id })
@@ -80,11 +80,11 @@ impl<P: Environment> Replica<P> {
             inner.desks.remove(&id);
         }
         drop(inner);
-        self.world.wake(Key::Book(id));
+        self.env.wake(WaitKey::Book(id));
     }
 }
 
-impl<P: Environment> Drop for Turn<'_, P> {
+impl<E: Environment> Drop for Turn<'_, E> {
     fn drop(&mut self) {
         let number = self.number;
         self.replica.at_desk(self.id, |desk| {
@@ -94,12 +94,12 @@ impl<P: Environment> Drop for Turn<'_, P> {
 }
 
 /// The right to settle a book. Ends when dropped.
-pub struct Settling<'a, P: Environment> {
-    replica: &'a Replica<P>,
+pub struct Settling<'a, E: Environment> {
+    replica: &'a Replica<E>,
     id: BookId,
 }
 
-impl<P: Environment> Drop for Settling<'_, P> {
+impl<E: Environment> Drop for Settling<'_, E> {
     fn drop(&mut self) {
         self.replica.at_desk(self.id, |desk| desk.settling = false);
     }

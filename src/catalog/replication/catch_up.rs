@@ -12,9 +12,11 @@ use std::time::Duration;
 
 use super::Replica;
 use crate::catalog::replication::diff::{Plan, plan};
-use crate::catalog::replication::messages::{Environment, Key, Message, Outcome, Reply, State};
+use crate::catalog::replication::env::{Environment, WaitKey};
+use crate::catalog::replication::messages::{Message, Outcome, Reply};
 use crate::catalog::replication::replicate::Load;
 use crate::catalog::replication::rules::Rule;
+use crate::catalog::shelf::copy_state::CopyState;
 use crate::model::book::{Book, BookId, Version};
 use crate::model::error::{Error, Result};
 use crate::model::invalidation::Invalidation;
@@ -28,7 +30,7 @@ pub(super) const FETCH_MAX: usize = 500;
 
 /// One catch-up.
 struct Pass {
-    clears: u64,
+    epoch: u32,
     /// The front-ends have forgotten everything, which stands for the invalidation of each claim.
     voided: bool,
     /// Whether what others lack is brought to them now. First all pages are compared without:
@@ -38,11 +40,11 @@ struct Pass {
     lacking: bool,
 }
 
-impl<P: Environment> Replica<P> {
+impl<E: Environment> Replica<E> {
     /// One pass in the background: tries the disk again if it refused, catches up if something may
     /// have been missed, else settles copies that have been unsettled since the last pass. May
-    /// wait. Call it a few times a second while [`Replica::wants_tending`].
-    pub fn tend(self: &Arc<Self>) {
+    /// wait. Call it a few times a second while [`Replica::needs_repair`].
+    pub fn repair(self: &Arc<Self>) {
         if self.lock().disk_refuses && self.try_disk().is_err() {
             return;
         }
@@ -77,7 +79,7 @@ impl<P: Environment> Replica<P> {
     fn catch_up(self: &Arc<Self>) -> Result<()> {
         let started = self.now();
         let mut pass = Pass {
-            clears: self.lock().clears,
+            epoch: self.lock().shelf.epoch(),
             voided: false,
             brings: false,
             lacking: false,
@@ -89,7 +91,7 @@ impl<P: Environment> Replica<P> {
         }
         let mut inner = self.lock();
         // What was missed meanwhile is for the next pass.
-        inner.caught_up = inner.clears == pass.clears && self.trusts(&inner);
+        inner.caught_up = inner.shelf.epoch() == pass.epoch && self.trusts(&inner);
         let (caught_up, books) = (inner.caught_up, inner.shelf.len());
         drop(inner);
         if caught_up {
@@ -102,7 +104,7 @@ impl<P: Environment> Replica<P> {
                     ("seconds", &seconds),
                 ],
             );
-            self.world.wake_all();
+            self.env.wake_all();
         }
         Ok(())
     }
@@ -157,7 +159,7 @@ impl<P: Environment> Replica<P> {
             pass.lacking |= !std::mem::take(&mut plan.bring).is_empty();
         }
         self.save_missing(&plan.valid)?;
-        self.make_valid(&plan.valid, pass.clears);
+        self.make_valid(&plan.valid, pass.epoch);
         for (peer, ids) in plan.fetch {
             for ids in ids.chunks(FETCH_MAX) {
                 let Outcome::Reply(Reply::Books { books }) =
@@ -165,17 +167,17 @@ impl<P: Environment> Replica<P> {
                 else {
                     return Err(no_answer());
                 };
-                self.adopt_many(books, pass.clears)?;
+                self.adopt_many(books, pass.epoch)?;
             }
         }
         if plan.claim.is_empty() && plan.bring.is_empty() {
             return Ok(());
         }
         if !std::mem::replace(&mut pass.voided, true) {
-            self.void(&[Invalidation::EveryItem, Invalidation::EverySearch])?;
+            self.void(&[Invalidation::AllItems, Invalidation::AllTopics])?;
         }
         if !plan.claim.is_empty() {
-            self.claim_many(&Load::Versions(plan.claim), pass.clears)?;
+            self.claim_many(&Load::Versions(plan.claim), pass.epoch)?;
         }
         for ids in plan.bring.chunks(FETCH_MAX) {
             let books = {
@@ -184,30 +186,30 @@ impl<P: Environment> Replica<P> {
                     .filter_map(|id| inner.shelf.book(*id).cloned())
                     .collect()
             };
-            self.claim_many(&Load::Books(books), pass.clears)?;
+            self.claim_many(&Load::Books(books), pass.epoch)?;
         }
         Ok(())
     }
 
     /// Steps 4 to 7 for many copies at once. What some peer has another copy of is left for
     /// settling.
-    fn claim_many(self: &Arc<Self>, load: &Load, clears: u64) -> Result<()> {
+    fn claim_many(self: &Arc<Self>, load: &Load, epoch: u32) -> Result<()> {
         let versions: Vec<(BookId, Version)> = match load {
             Load::Versions(versions) => versions.clone(),
             Load::Books(books) => books.iter().map(|book| (book.id, book.version)).collect(),
         };
         let spread = self.spread(load)?;
-        let mut against: Vec<BookId> = spread.against.iter().map(|(book, _)| book.id).collect();
-        against.extend(&spread.differ);
-        against.sort_unstable();
-        self.adopt_many(spread.against, clears)?;
+        let mut conflicts: Vec<BookId> = spread.conflicts.iter().map(|(book, _)| book.id).collect();
+        conflicts.extend(&spread.differing);
+        conflicts.sort_unstable();
+        self.adopt_many(spread.conflicts, epoch)?;
         let agreed: Vec<_> = versions
             .into_iter()
-            .filter(|(id, _)| against.binary_search(id).is_err())
+            .filter(|(id, _)| conflicts.binary_search(id).is_err())
             .collect();
-        let agreed = self.make_valid(&agreed, clears);
+        let agreed = self.make_valid(&agreed, epoch);
         self.confirm(agreed);
-        for id in against {
+        for id in conflicts {
             self.settled(id)?;
         }
         Ok(())
@@ -215,12 +217,12 @@ impl<P: Environment> Replica<P> {
 
     /// These copies are the newest, if they are still the ones and contact was not lost. Returns
     /// those that are.
-    fn make_valid(&self, versions: &[(BookId, Version)], clears: u64) -> Vec<(BookId, Version)> {
+    fn make_valid(&self, versions: &[(BookId, Version)], epoch: u32) -> Vec<(BookId, Version)> {
         let mut inner = self.lock();
         let mut made = Vec::with_capacity(versions.len());
         for (id, version) in versions {
-            if inner.clears == clears && inner.shelf.is(*id, *version, State::Unknown) {
-                inner.shelf.set_state(*id, State::Valid);
+            if inner.shelf.epoch() == epoch && inner.shelf.is(*id, *version, CopyState::Unknown) {
+                inner.shelf.set_state(*id, CopyState::Valid);
                 made.push((*id, *version));
             }
         }
@@ -228,7 +230,7 @@ impl<P: Environment> Replica<P> {
     }
 
     /// As `adopt`, for many.
-    fn adopt_many(self: &Arc<Self>, books: Vec<(Arc<Book>, State)>, clears: u64) -> Result<()> {
+    fn adopt_many(self: &Arc<Self>, books: Vec<(Arc<Book>, CopyState)>, epoch: u32) -> Result<()> {
         let mut inner = self.lock();
         let mut unsaved = Vec::new();
         for (book, state) in &books {
@@ -238,15 +240,15 @@ impl<P: Environment> Replica<P> {
             super::persist::note_other_content(inner.shelf.book(book.id), book);
             if self.rank_here(&inner, book.id) < Some(self.rank(book)) {
                 super::persist::note_dropped(inner.shelf.book(book.id), book);
-                let state = if *state == State::Tentative {
+                let state = if *state == CopyState::Tentative {
                     *state
                 } else {
-                    State::Unknown
+                    CopyState::Unknown
                 };
                 inner.shelf.put(book.clone(), state);
-            } else if inner.shelf.state(book.id) == State::Unknown {
+            } else if inner.shelf.state(book.id) == CopyState::Unknown {
                 // Its page had the higher stamp, but ours came true: the sweep settles that.
-                inner.shelf.set_state(book.id, State::Unknown);
+                inner.shelf.set_state(book.id, CopyState::Unknown);
             }
             if !inner.shelf.on_disk(book.id, book.version) {
                 unsaved.push(book.id);
@@ -256,12 +258,12 @@ impl<P: Environment> Replica<P> {
         if !unsaved.is_empty() {
             self.save(&unsaved)?;
         }
-        let valid = books.iter().filter(|(_, state)| *state == State::Valid);
+        let valid = books.iter().filter(|(_, state)| *state == CopyState::Valid);
         let valid: Vec<_> = valid.map(|(book, _)| (book.id, book.version)).collect();
-        self.make_valid(&valid, clears);
+        self.make_valid(&valid, epoch);
         books
             .iter()
-            .for_each(|(book, _)| self.world.wake(Key::Book(book.id)));
+            .for_each(|(book, _)| self.env.wake(WaitKey::Book(book.id)));
         Ok(())
     }
 
@@ -272,7 +274,7 @@ impl<P: Environment> Replica<P> {
             if until <= self.now().monotonic {
                 return Err(Error::Busy("This catalog has not caught up yet".into()));
             }
-            inner = self.wait(inner, Key::Membership, until);
+            inner = self.wait(inner, WaitKey::Membership, until);
         }
         Ok(())
     }

@@ -4,8 +4,9 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::catalog::replication::messages::{Environment, State};
+use crate::catalog::replication::env::Environment;
 use crate::catalog::replication::{Inner, Replica};
+use crate::catalog::shelf::copy_state::CopyState;
 use crate::model::book::{Book, BookId, STAMP_MAX, Version};
 use crate::model::error::{Error, Result};
 use crate::model::invalidation::Invalidation;
@@ -17,7 +18,7 @@ const CAUGHT_UP_MAX: Duration = Duration::from_secs(1);
 /// How often another id is tried when two catalogs give one at the same moment.
 const TRIES_MAX: usize = 8;
 
-impl<P: Environment> Replica<P> {
+impl<E: Environment> Replica<E> {
     /// Adds these books, each by itself. A book without an id gets the next one. Once it returns,
     /// those that are `Ok` are on disk at every live catalog, and every search is void.
     ///
@@ -47,11 +48,11 @@ impl<P: Environment> Replica<P> {
         news: &[NewBook],
         which: &[usize],
     ) -> Vec<(usize, Result<Arc<Book>>)> {
-        let (begun, clears) = self.begin_adding(news, which);
+        let (begun, epoch) = self.begin_adding(news, which);
         let books: Vec<Arc<Book>> = begun.iter().map(|(_, book)| book.clone()).collect();
         let added = match books.is_empty() {
             true => Ok(HashSet::new()),
-            false => self.finish_adding(books, clears),
+            false => self.finish_adding(books, epoch),
         };
         let outcome = |book: &Arc<Book>| match &added {
             Ok(ids) if ids.contains(&book.id) => Ok(book.clone()),
@@ -62,24 +63,24 @@ impl<P: Environment> Replica<P> {
     }
 
     /// Puts the new books here, tentatively; those whose id is free.
-    fn begin_adding(&self, news: &[NewBook], which: &[usize]) -> (Vec<(usize, Arc<Book>)>, u64) {
+    fn begin_adding(&self, news: &[NewBook], which: &[usize]) -> (Vec<(usize, Arc<Book>)>, u32) {
         let mut inner = self.lock();
         let mut begun = Vec::with_capacity(which.len());
         for i in which {
             let id = news[*i].id.unwrap_or_else(|| inner.shelf.next_id());
             if inner.shelf.book(id).is_none() {
                 let book = Arc::new(self.first_copy(&inner, id, &news[*i]));
-                inner.shelf.put(book.clone(), State::Tentative);
+                inner.shelf.put(book.clone(), CopyState::Tentative);
                 begun.push((*i, book));
             }
         }
-        (begun, inner.clears)
+        (begun, inner.shelf.epoch())
     }
 
     fn first_copy(&self, inner: &Inner, id: BookId, new: &NewBook) -> Book {
         let version = Version {
             number: 1,
-            stamp: self.world.random() & STAMP_MAX,
+            stamp: self.env.random() & STAMP_MAX,
         };
         let all_live = inner.contact.peers.iter().all(|peer| peer.live);
         Book {
@@ -99,9 +100,9 @@ impl<P: Environment> Replica<P> {
     fn finish_adding(
         self: &Arc<Self>,
         books: Vec<Arc<Book>>,
-        clears: u64,
+        epoch: u32,
     ) -> Result<HashSet<BookId>> {
-        let outdone = self.bring_about(&books, clears, &[Invalidation::EverySearch])?;
+        let outdone = self.bring_about(&books, epoch, &[Invalidation::AllTopics])?;
         let brought = books.iter().filter(|book| !outdone.contains(&book.id));
         let mut added: HashSet<BookId> = brought.map(|book| book.id).collect();
         for book in books.iter().filter(|book| outdone.contains(&book.id)) {

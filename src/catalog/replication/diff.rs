@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::catalog::replication::messages::{Entry, State};
+use crate::catalog::shelf::copy_state::{CopyState, PageEntry};
 use crate::model::book::{BookId, Version};
 
 /// What a page tells one to do. Each id stands in one list at most.
@@ -19,7 +19,11 @@ pub(super) struct Plan {
 }
 
 /// Compares our page with the peers', up to the last id that all of them cover.
-pub(super) fn plan(ours: &[Entry], pages: &[(usize, Vec<Entry>)], bound: Option<BookId>) -> Plan {
+pub(super) fn plan(
+    ours: &[PageEntry],
+    pages: &[(usize, Vec<PageEntry>)],
+    bound: Option<BookId>,
+) -> Plan {
     let covered = |id: BookId| bound.is_none_or(|bound| id <= bound);
     let mut theirs: Vec<_> = pages
         .iter()
@@ -43,18 +47,18 @@ pub(super) fn plan(ours: &[Entry], pages: &[(usize, Vec<Entry>)], bound: Option<
             let entry = page.next_if(|entry| entry.0 == id);
             let version = entry.map(|entry| entry.1);
             lacking |= version != our_entry.map(|entry| entry.1);
-            valid |= entry.is_some_and(|entry| entry.2 == State::Valid && !lacking);
+            valid |= entry.is_some_and(|entry| entry.2 == CopyState::Valid && !lacking);
             best = best.max(version.map(|version| (version, *peer)));
         }
         match (our_entry, best) {
             (ours, Some((version, peer))) if ours.map(|entry| entry.1) < Some(version) => {
                 plan.fetch.entry(peer).or_default().push(id);
             }
-            (Some(Entry(_, version, State::Unknown)), _) if valid => {
+            (Some(PageEntry(_, version, CopyState::Unknown)), _) if valid => {
                 plan.valid.push((id, *version))
             }
-            (Some(Entry(_, _, State::Unknown)), _) if lacking => plan.bring.push(id),
-            (Some(Entry(_, version, State::Unknown)), _) => plan.claim.push((id, *version)),
+            (Some(PageEntry(_, _, CopyState::Unknown)), _) if lacking => plan.bring.push(id),
+            (Some(PageEntry(_, version, CopyState::Unknown)), _) => plan.claim.push((id, *version)),
             _ => {}
         }
     }
@@ -64,15 +68,15 @@ pub(super) fn plan(ours: &[Entry], pages: &[(usize, Vec<Entry>)], bound: Option<
 mod tests {
     use super::*;
 
-    fn entry(id: u64, number: u64, state: State) -> Entry {
-        Entry(BookId(id), version(number), state)
+    fn entry(id: u64, number: u64, state: CopyState) -> PageEntry {
+        PageEntry(BookId(id), version(number), state)
     }
 
     fn version(number: u64) -> Version {
         Version { number, stamp: 7 }
     }
 
-    use State::{Tentative, Unknown, Valid};
+    use CopyState::{Tentative, Unknown, Valid};
 
     #[test]
     fn each_book_is_fetched_believed_claimed_or_brought() {

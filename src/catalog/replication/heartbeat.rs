@@ -5,7 +5,8 @@ use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::catalog::replication::messages::{Environment, Key, Message, Outcome, Reply};
+use crate::catalog::replication::env::{Environment, WaitKey};
+use crate::catalog::replication::messages::{Message, Outcome, Reply};
 use crate::catalog::replication::rules::Rule;
 use crate::catalog::replication::{Hold, Replica};
 use crate::membership::{Changes, HeartbeatOutcome, Time};
@@ -13,7 +14,7 @@ use crate::model::address::Address;
 use crate::model::error::{Error, Result};
 use crate::runtime::log;
 
-impl<P: Environment> Replica<P> {
+impl<E: Environment> Replica<E> {
     /// The heartbeat loop's step: sends a heartbeat to every peer. Call it every
     /// [`Timing::every`](crate::config::timing::Timing). Never waits.
     pub fn tick(self: &Arc<Self>) {
@@ -29,10 +30,10 @@ impl<P: Environment> Replica<P> {
                 "this process was asleep: nothing is trusted until heartbeat is answered",
                 &[],
             );
-            self.world.wake_all();
+            self.env.wake_all();
         }
         self.say_hello(true);
-        self.world.wake(Key::Membership);
+        self.env.wake(WaitKey::Membership);
     }
 
     fn say_hello(self: &Arc<Self>, periodic: bool) {
@@ -53,10 +54,10 @@ impl<P: Environment> Replica<P> {
     fn send_hello(self: &Arc<Self>, peer: usize, sent: Time) {
         let replica = self.clone();
         let done = Box::new(move |outcome| replica.hello_ended(peer, sent, outcome));
-        self.world.send(
+        self.env.send(
             peer,
             Message::Heartbeat {
-                from: self.setup.me.clone(),
+                from: self.config.address.clone(),
             },
             done,
         );
@@ -105,7 +106,7 @@ impl<P: Environment> Replica<P> {
         inner.greeted |= whole;
         drop(inner);
         self.tell(peer, news);
-        self.world.wake(Key::Membership);
+        self.env.wake(WaitKey::Membership);
         // A wanted round goes on at once, but silence is not answered with haste.
         if !whole && outcome != HeartbeatOutcome::Silent {
             self.say_hello(false);
@@ -113,7 +114,7 @@ impl<P: Environment> Replica<P> {
     }
 
     fn tell(&self, peer: usize, news: Changes) {
-        let address: &dyn Display = &self.setup.peers[peer];
+        let address: &dyn Display = &self.config.peers[peer];
         if news.lost {
             log::warn("peer lost", &[("peer", address)]);
         }
@@ -127,7 +128,7 @@ impl<P: Environment> Replica<P> {
             );
         }
         if news.lost || news.regained || news.missed {
-            self.world.wake_all();
+            self.env.wake_all();
         }
     }
 
@@ -149,7 +150,7 @@ impl<P: Environment> Replica<P> {
         drop(inner);
         if regained {
             log::always("peer regained", &[("peer", from)]);
-            self.world.wake_all();
+            self.env.wake_all();
         }
         Ok(Reply::HeartbeatReply(heartbeat_reply))
     }
@@ -161,14 +162,14 @@ impl<P: Environment> Replica<P> {
         self.say_hello(false);
         let mut inner = self.lock();
         while inner.contact.stalled(self.now()) && self.now().monotonic < until {
-            inner = self.wait(inner, Key::Membership, until);
+            inner = self.wait(inner, WaitKey::Membership, until);
         }
     }
 
     /// Waits for the first round of heartbeat after the start: nothing is answered before.
     pub(super) fn greeted<'a>(&'a self, mut inner: Hold<'a>, until: Duration) -> Hold<'a> {
         while !inner.greeted && self.now().monotonic < until {
-            inner = self.wait(inner, Key::Membership, until);
+            inner = self.wait(inner, WaitKey::Membership, until);
         }
         inner
     }

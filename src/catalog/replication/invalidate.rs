@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Replica;
-use crate::catalog::replication::messages::{Environment, Key, Outcome, Reply};
+use crate::catalog::replication::env::{Environment, WaitKey};
+use crate::catalog::replication::messages::{Outcome, Reply};
 use crate::catalog::replication::rules::Rule;
 use crate::model::book::Book;
 use crate::model::error::{Error, Result};
@@ -18,17 +19,17 @@ const VOID_GRACE: Duration = Duration::from_millis(50);
 /// long.
 const VOIDING_MAX: Duration = Duration::from_secs(3);
 
-impl<P: Environment> Replica<P> {
+impl<E: Environment> Replica<E> {
     /// Step 6: every front-end forgets this, or its lease is over, before this returns.
     ///
     /// Fails with [`Error::TimedOut`] when a front-end sends a heartbeat again and again but does
     /// not forget.
     pub(super) fn void(self: &Arc<Self>, voids: &[Invalidation]) -> Result<()> {
-        if !self.holds(Rule::Invalidate) || voids.is_empty() || self.setup.front_ends.is_empty() {
+        if !self.holds(Rule::Invalidate) || voids.is_empty() || self.config.front_ends.is_empty() {
             return Ok(());
         }
         let until = self.in_time(VOIDING_MAX);
-        let mut done = vec![false; self.setup.front_ends.len()];
+        let mut done = vec![false; self.config.front_ends.len()];
         loop {
             let live: Vec<usize> = {
                 let inner = self.lock();
@@ -64,10 +65,10 @@ impl<P: Environment> Replica<P> {
             for void in voids {
                 let (replica, number, i) = (self.clone(), round.number, *front_end);
                 let done = Box::new(move |outcome| replica.came_in(number, i, outcome));
-                self.world.invalidate(*front_end, void.clone(), done);
+                self.env.invalidate(*front_end, void.clone(), done);
             }
         }
-        let patience = self.setup.timing.invalidation_timeout() + VOID_GRACE;
+        let patience = self.config.timing.invalidation_timeout() + VOID_GRACE;
         let arrived = self.gather(round.number, front_ends.len() * voids.len(), patience);
         front_ends
             .iter()
@@ -95,7 +96,7 @@ impl<P: Environment> Replica<P> {
             .max();
         let until = now.monotonic + lapse.unwrap_or_default();
         while self.now().monotonic < until {
-            inner = self.wait(inner, Key::Membership, until);
+            inner = self.wait(inner, WaitKey::Membership, until);
         }
         let came_back = |i: usize| inner.contact.holders[i].live && !done[i];
         !(0..done.len()).any(came_back)
@@ -120,7 +121,7 @@ fn worst(front_end: usize, arrived: &[(usize, Outcome)], voids: usize) -> Outcom
 pub(super) fn voids(old: &Book, new: &Book) -> Vec<Invalidation> {
     let mut voids = vec![Invalidation::Item(new.id)];
     if old.topic != new.topic {
-        voids.push(Invalidation::EverySearch);
+        voids.push(Invalidation::AllTopics);
     } else if old.title != new.title {
         voids.push(Invalidation::Topic(new.topic.clone()));
     }

@@ -2,7 +2,7 @@
 //!
 //! A [`Replica`] is asked by customers ([`Replica::read`], [`Replica::update`], [`Replica::add`]),
 //! by other catalogs ([`Replica::receive`]), and by its owner's two loops ([`Replica::tick`],
-//! [`Replica::tend`]). What it needs of the world it asks of its [`Environment`].
+//! [`Replica::repair`]). What it needs of the env it asks of its [`Environment`].
 //!
 //! - `heartbeat.rs`: contact.
 //! - `write.rs`: an update, steps 1 to 7; of these `spread.rs` is step 4, `void.rs` step 6.
@@ -19,6 +19,7 @@ pub mod book_locks;
 pub mod catch_up;
 pub mod create;
 pub mod diff;
+pub mod env;
 pub mod heartbeat;
 pub mod invalidate;
 pub mod messages;
@@ -34,7 +35,9 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use crate::catalog::replication::messages::{Environment, Key, Outcome, State};
+use crate::catalog::replication::env::{Environment, WaitKey};
+use crate::catalog::replication::messages::Outcome;
+use crate::catalog::shelf::copy_state::CopyState;
 use crate::catalog::shelf::{Shelf, StateCounts};
 use crate::config::timing::Timing;
 use crate::membership::{LeaseOf, Membership, Time};
@@ -47,20 +50,20 @@ use rules::{Rule, Rules};
 
 /// How a replica stands among the others.
 #[derive(Clone, Debug)]
-pub struct Setup {
-    pub me: Address,
+pub struct Config {
+    pub address: Address,
     pub peers: Vec<Address>,
     pub front_ends: Vec<Address>,
     pub timing: Timing,
     /// How long one message, and one write's round of messages, may take.
-    pub whole: Duration,
+    pub timeout: Duration,
     pub rules: Rules,
 }
 
 /// One catalog among its peers.
-pub struct Replica<P: Environment> {
-    setup: Setup,
-    pub world: P,
+pub struct Replica<E: Environment> {
+    config: Config,
+    pub env: E,
     inner: Mutex<Inner>,
 }
 
@@ -70,8 +73,6 @@ struct Inner {
     contact: Membership,
     /// The first round of heartbeat after the start is done.
     greeted: bool,
-    /// How often the valid list was emptied.
-    clears: u64,
     /// Nothing was missed since the last catch-up: a book that is not here is nowhere.
     caught_up: bool,
     /// The disk refused the last write, and every trial since.
@@ -100,35 +101,35 @@ pub struct Health {
     pub lease: bool,
     pub caught_up: bool,
     pub disk_refuses: bool,
-    pub clears: u64,
+    /// How often the valid list was emptied since the start.
+    pub epoch: u32,
     /// Every other catalog, and whether it is live.
     pub peers: Vec<(Address, bool)>,
 }
 
 type Hold<'a> = MutexGuard<'a, Inner>;
 
-impl<P: Environment> Replica<P> {
+impl<E: Environment> Replica<E> {
     /// A replica that has just started with these books, of which it knows nothing more. `start`
     /// tells this start from every other.
-    pub fn new(setup: Setup, start: u64, books: Vec<Book>, world: P) -> Arc<Replica<P>> {
+    pub fn new(config: Config, start: u64, books: Vec<Book>, env: E) -> Arc<Replica<E>> {
         // First: a million books take longer than a stall, which would look as if this process had
         // been asleep.
         let shelf = Shelf::new(books);
-        let (timing, now) = (setup.timing, world.now());
+        let (timing, now) = (config.timing, env.now());
         let lease_of = LeaseOf::LivePeers;
         let contact = Membership::new(
             start,
             lease_of,
             timing,
-            &setup.peers,
-            &setup.front_ends,
+            &config.peers,
+            &config.front_ends,
             now,
         );
         let inner = Inner {
             shelf,
             contact,
             greeted: false,
-            clears: 0,
             caught_up: false,
             disk_refuses: false,
             swept: Vec::new(),
@@ -137,8 +138,8 @@ impl<P: Environment> Replica<P> {
             next_round: 0,
         };
         Arc::new(Replica {
-            setup,
-            world,
+            config,
+            env,
             inner: Mutex::new(inner),
         })
     }
@@ -154,14 +155,14 @@ impl<P: Environment> Replica<P> {
     }
 
     /// As [`Replica::read`] if that needs no waiting.
-    pub fn read_at_once(&self, id: BookId, orders: &[Order]) -> Option<Result<Read>> {
+    pub fn try_read(&self, id: BookId, orders: &[Order]) -> Option<Result<Read>> {
         let inner = self.lock();
         if !self.trusts(&inner) {
             return None;
         }
         match inner.shelf.book(id) {
             None => inner.caught_up.then_some(Err(Error::NotFound)),
-            Some(_) if inner.shelf.state(id) != State::Valid => None,
+            Some(_) if inner.shelf.state(id) != CopyState::Valid => None,
             Some(book) => Some(Ok(self.show(book.clone(), orders))),
         }
     }
@@ -191,7 +192,7 @@ impl<P: Environment> Replica<P> {
     ) -> (Vec<Arc<Book>>, bool) {
         let inner = self.lock();
         let books = inner.shelf.search(text, after, limit);
-        let valid = |book: &Arc<Book>| inner.shelf.state(book.id) == State::Valid;
+        let valid = |book: &Arc<Book>| inner.shelf.state(book.id) == CopyState::Valid;
         let keep = inner.caught_up && self.trusts(&inner) && books.iter().all(valid);
         (books, keep)
     }
@@ -204,27 +205,27 @@ impl<P: Environment> Replica<P> {
             lease: self.trusts(&inner),
             caught_up: inner.caught_up,
             disk_refuses: inner.disk_refuses,
-            clears: inner.clears,
+            epoch: inner.shelf.epoch(),
             peers: inner.contact.peers.iter().map(party).collect(),
         }
     }
 
-    /// Whether anything is left to [`Replica::tend`].
-    pub fn wants_tending(&self) -> bool {
-        self.lock().wants_tending()
+    /// Whether anything is left to [`Replica::repair`].
+    pub fn needs_repair(&self) -> bool {
+        self.lock().needs_repair()
     }
 
     /// Waits until there is something to tend, at most for `time`.
-    pub fn await_tending(&self, time: Duration) {
+    pub fn await_repair(&self, time: Duration) {
         let until = self.in_time(time);
         let inner = self.lock();
-        if !inner.wants_tending() {
-            drop(self.wait(inner, Key::Membership, until));
+        if !inner.needs_repair() {
+            drop(self.wait(inner, WaitKey::Membership, until));
         }
     }
 
     fn holds(&self, rule: Rule) -> bool {
-        self.setup.rules.hold(rule)
+        self.config.rules.hold(rule)
     }
 
     fn lock(&self) -> Hold<'_> {
@@ -234,12 +235,12 @@ impl<P: Environment> Replica<P> {
     }
 
     /// Waits for `key`, at most until `until`.
-    fn wait<'a>(&'a self, hold: Hold<'a>, key: Key, until: Duration) -> Hold<'a> {
-        self.world.wait(&self.inner, hold, key, until)
+    fn wait<'a>(&'a self, hold: Hold<'a>, key: WaitKey, until: Duration) -> Hold<'a> {
+        self.env.wait(&self.inner, hold, key, until)
     }
 
     fn now(&self) -> Time {
-        self.world.now()
+        self.env.now()
     }
 
     fn in_time(&self, time: Duration) -> Duration {
@@ -271,13 +272,13 @@ impl<P: Environment> Replica<P> {
     /// Puts the copy on the valid list, as if it had come true here: for tests that begin there.
     #[cfg(test)]
     pub fn assume_valid(&self, id: BookId) {
-        self.lock().shelf.set_state(id, State::Valid);
+        self.lock().shelf.set_state(id, CopyState::Valid);
     }
 
     /// The copy, what is known of it, and whether it is on disk: for tests of what no customer
     /// sees.
     #[cfg(test)]
-    pub fn peek(&self, id: BookId) -> Option<(Arc<Book>, State, bool)> {
+    pub fn peek(&self, id: BookId) -> Option<(Arc<Book>, CopyState, bool)> {
         let inner = self.lock();
         let book = inner.shelf.book(id)?.clone();
         let on_disk = inner.shelf.on_disk(id, book.version);
@@ -286,14 +287,13 @@ impl<P: Environment> Replica<P> {
 }
 
 impl Inner {
-    fn wants_tending(&self) -> bool {
+    fn needs_repair(&self) -> bool {
         self.greeted && (self.disk_refuses || !self.caught_up || self.shelf.any_unsettled())
     }
 
     /// Something may have been missed: nothing that is here is known to be the newest any more.
     fn clear(&mut self) {
         self.shelf.clear();
-        self.clears += 1;
         self.caught_up = false;
     }
 }

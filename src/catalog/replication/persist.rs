@@ -4,14 +4,15 @@ use std::fmt::Display;
 use std::sync::Arc;
 
 use super::Replica;
-use crate::catalog::replication::messages::{Environment, Key, State};
+use crate::catalog::replication::env::{Environment, WaitKey};
 use crate::catalog::replication::rules::Rule;
+use crate::catalog::shelf::copy_state::CopyState;
 use crate::catalog::storage::Reader;
 use crate::model::book::{Book, BookId, Version};
 use crate::model::error::{Error, Result};
 use crate::runtime::log::{self, RateLimited};
 
-impl<P: Environment> Replica<P> {
+impl<E: Environment> Replica<E> {
     /// Puts the files of these books on disk. Notes what is on disk then, or that the disk refuses.
     pub(super) fn save(self: &Arc<Self>, ids: &[BookId]) -> Result<()> {
         let replica = self.clone();
@@ -22,7 +23,7 @@ impl<P: Environment> Replica<P> {
                 .filter_map(|id| Some((*id, inner.shelf.version(*id)?)))
                 .collect()
         };
-        let outcome = self.world.save(ids, &read);
+        let outcome = self.env.save(ids, &read);
         let mut inner = self.lock();
         let refused = outcome.is_err();
         if std::mem::replace(&mut inner.disk_refuses, refused) != refused {
@@ -58,12 +59,12 @@ impl<P: Environment> Replica<P> {
     }
 
     /// Takes over a copy that another catalog sent, if it is better. It is valid here when it was
-    /// `state` valid there and contact was not lost since `clears`. Returns once it is on disk.
+    /// `state` valid there and contact was not lost since `epoch`. Returns once it is on disk.
     pub(super) fn adopt(
         self: &Arc<Self>,
         book: Arc<Book>,
-        state: State,
-        clears: u64,
+        state: CopyState,
+        epoch: u32,
     ) -> Result<()> {
         let (id, version) = (book.id, book.version);
         let mut inner = self.lock();
@@ -72,13 +73,13 @@ impl<P: Environment> Replica<P> {
             if book.committed && self.holds(Rule::Sticky) {
                 inner.shelf.committed(id, version);
             }
-            if state == State::Tentative && inner.shelf.state(id) == State::Unknown {
-                inner.shelf.set_state(id, State::Tentative);
+            if state == CopyState::Tentative && inner.shelf.state(id) == CopyState::Unknown {
+                inner.shelf.set_state(id, CopyState::Tentative);
             }
         } else if self.rank_here(&inner, id) < Some(self.rank(&book)) {
             note_dropped(inner.shelf.book(id), &book);
-            let state = if state == State::Valid {
-                State::Unknown
+            let state = if state == CopyState::Valid {
+                CopyState::Unknown
             } else {
                 state
             };
@@ -90,13 +91,13 @@ impl<P: Environment> Replica<P> {
             self.save(&[id])?;
         }
         let mut inner = self.lock();
-        let same = inner.shelf.version(id) == Some(version) && inner.clears == clears;
-        if same && state == State::Valid {
+        let same = inner.shelf.version(id) == Some(version) && inner.shelf.epoch() == epoch;
+        if same && state == CopyState::Valid {
             inner.shelf.confirmed(id);
-            inner.shelf.set_state(id, State::Valid);
+            inner.shelf.set_state(id, CopyState::Valid);
         }
         drop(inner);
-        self.world.wake(Key::Book(id));
+        self.env.wake(WaitKey::Book(id));
         Ok(())
     }
 }

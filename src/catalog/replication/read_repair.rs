@@ -3,9 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::catalog::replication::messages::{Environment, Key, Message, Outcome, Reply, State};
+use crate::catalog::replication::env::{Environment, WaitKey};
+use crate::catalog::replication::messages::{Message, Outcome, Reply};
 use crate::catalog::replication::replicate::Load;
 use crate::catalog::replication::{Hold, Inner, Replica};
+use crate::catalog::shelf::copy_state::CopyState;
 use crate::model::address::Address;
 use crate::model::book::{Book, BookId, Rank, Version};
 use crate::model::error::{Error, Result};
@@ -29,7 +31,7 @@ pub(super) enum Settled {
     Older,
 }
 
-impl<P: Environment> Replica<P> {
+impl<E: Environment> Replica<E> {
     /// The newest copy of a book, settled if need be. `None`: there is no such book.
     pub(super) fn settled(self: &Arc<Self>, id: BookId) -> Result<Option<Arc<Book>>> {
         match self.settle(id, &[], None) {
@@ -70,10 +72,10 @@ impl<P: Environment> Replica<P> {
                 // waits for it, since that may wait for the peer.
                 right = self.settling(&mut inner, id);
                 if right.is_none() {
-                    drop(self.wait(inner, Key::Book(id), until));
+                    drop(self.wait(inner, WaitKey::Book(id), until));
                 }
                 continue;
-            } else if inner.shelf.state(id) == State::Tentative {
+            } else if inner.shelf.state(id) == CopyState::Tentative {
                 self.await_confirmation(inner, id)?;
             } else if let Some(settled) = self.hop(inner, id, requesters, best)? {
                 return Ok(settled);
@@ -87,7 +89,7 @@ impl<P: Environment> Replica<P> {
 
     fn known(&self, inner: &Inner, id: BookId) -> bool {
         match inner.shelf.book(id) {
-            Some(_) => inner.shelf.state(id) == State::Valid,
+            Some(_) => inner.shelf.state(id) == CopyState::Valid,
             None => inner.caught_up,
         }
     }
@@ -96,12 +98,12 @@ impl<P: Environment> Replica<P> {
     fn await_confirmation<'a>(self: &'a Arc<Self>, mut inner: Hold<'a>, id: BookId) -> Result<()> {
         let version = inner.shelf.version(id).expect("a tentative copy is here");
         let until = self.in_time(CONFIRM_WAIT);
-        while inner.shelf.is(id, version, State::Tentative) {
+        while inner.shelf.is(id, version, CopyState::Tentative) {
             if until <= self.now().monotonic {
                 drop(inner);
                 return self.claim(id, version);
             }
-            inner = self.wait(inner, Key::Book(id), until);
+            inner = self.wait(inner, WaitKey::Book(id), until);
         }
         Ok(())
     }
@@ -114,13 +116,13 @@ impl<P: Environment> Replica<P> {
         requesters: &[Address],
         best: Option<Rank>,
     ) -> Result<Option<Settled>> {
-        let clears = inner.clears;
+        let epoch = inner.shelf.epoch();
         let best_so_far = best.max(self.rank_here(&inner, id));
         let peer = self.whom_to_ask(&inner, requesters);
         drop(inner);
         if let Some(peer) = peer {
             let mut requesters = requesters.to_vec();
-            requesters.push(self.setup.me.clone());
+            requesters.push(self.config.address.clone());
             match self.ask(
                 peer,
                 Message::Get {
@@ -130,13 +132,13 @@ impl<P: Environment> Replica<P> {
                 },
             ) {
                 Outcome::Reply(Reply::Known { book, state }) => {
-                    let tentative = state != State::Valid;
-                    self.adopt(book, state, clears)?;
+                    let tentative = state != CopyState::Valid;
+                    self.adopt(book, state, epoch)?;
                     if !tentative {
                         return Ok(None);
                     }
                     // If ours is still unknown, it is the better one.
-                    return self.claim_unknown(id, clears).map(|()| None);
+                    return self.claim_unknown(id, epoch).map(|()| None);
                 }
                 Outcome::Reply(Reply::NothingNewer) => {}
                 _ => return Ok(None),
@@ -147,28 +149,28 @@ impl<P: Environment> Replica<P> {
             return Ok(Some(Settled::Older));
         }
         if inner.shelf.book(id).is_none() {
-            let sure = self.trusts(&inner) && inner.clears == clears;
+            let sure = self.trusts(&inner) && inner.shelf.epoch() == epoch;
             drop(inner);
             if !sure {
-                self.full_round(self.in_time(self.setup.whole));
+                self.full_round(self.in_time(self.config.timeout));
             }
             return Ok(sure.then_some(Settled::Newest(None)));
         }
         drop(inner);
-        self.claim_unknown(id, clears).map(|()| None)
+        self.claim_unknown(id, epoch).map(|()| None)
     }
 
     fn whom_to_ask(&self, inner: &Inner, requesters: &[Address]) -> Option<usize> {
         let asked = |i: &usize| requesters.contains(&inner.contact.peers[*i].address);
         let left: Vec<usize> = inner.contact.live_peers().filter(|i| !asked(i)).collect();
-        let turn = self.world.random() as usize;
+        let turn = self.env.random() as usize;
         (!left.is_empty()).then(|| left[turn % left.len()])
     }
 
-    fn claim_unknown(self: &Arc<Self>, id: BookId, clears: u64) -> Result<()> {
+    fn claim_unknown(self: &Arc<Self>, id: BookId, epoch: u32) -> Result<()> {
         let inner = self.lock();
         let version = inner.shelf.version(id);
-        let unknown = inner.shelf.state(id) == State::Unknown && inner.clears == clears;
+        let unknown = inner.shelf.state(id) == CopyState::Unknown && inner.shelf.epoch() == epoch;
         drop(inner);
         match version.filter(|_| unknown) {
             Some(version) => self.claim(id, version),
@@ -182,10 +184,10 @@ impl<P: Environment> Replica<P> {
         if inner.shelf.version(id) != Some(version) {
             return Ok(());
         }
-        if inner.shelf.state(id) == State::Unknown {
-            inner.shelf.set_state(id, State::Tentative);
+        if inner.shelf.state(id) == CopyState::Unknown {
+            inner.shelf.set_state(id, CopyState::Tentative);
         }
-        let clears = inner.clears;
+        let epoch = inner.shelf.epoch();
         let book = inner
             .shelf
             .book(id)
@@ -193,24 +195,25 @@ impl<P: Environment> Replica<P> {
             .clone();
         drop(inner);
         let spread = self.spread(&Load::Books(vec![book.clone()]))?;
-        if !spread.against.is_empty() {
-            return self.adopt_best(spread.against, clears);
+        if !spread.conflicts.is_empty() {
+            return self.adopt_best(spread.conflicts, epoch);
         }
-        let mine =
-            |inner: &Inner| inner.shelf.is(id, version, State::Tentative) && inner.clears == clears;
+        let mine = |inner: &Inner| {
+            inner.shelf.is(id, version, CopyState::Tentative) && inner.shelf.epoch() == epoch
+        };
         if !mine(&self.lock()) {
             return Ok(());
         }
         // Whoever began this write may have died before the searches were voided.
-        let voids = [Invalidation::Item(id), Invalidation::EverySearch];
+        let voids = [Invalidation::Item(id), Invalidation::AllTopics];
         self.void(if book.committed { &voids[..1] } else { &voids })?;
         let mut inner = self.lock();
         let mine = mine(&inner);
         if mine {
-            inner.shelf.set_state(id, State::Valid);
+            inner.shelf.set_state(id, CopyState::Valid);
         }
         drop(inner);
-        self.world.wake(Key::Book(id));
+        self.env.wake(WaitKey::Book(id));
         if mine {
             self.confirm(vec![(id, version)]);
         }

@@ -2,16 +2,18 @@
 
 use std::sync::Arc;
 
-use crate::catalog::replication::messages::{Environment, Key, Message, Reply, State};
+use crate::catalog::replication::env::{Environment, WaitKey};
+use crate::catalog::replication::messages::{Message, Reply};
 use crate::catalog::replication::persist::note_dropped;
 use crate::catalog::replication::read_repair::{CONFIRM_WAIT, Settled};
 use crate::catalog::replication::rules::Rule;
 use crate::catalog::replication::{Inner, Replica};
+use crate::catalog::shelf::copy_state::CopyState;
 use crate::model::address::Address;
 use crate::model::book::{Book, BookId, Rank, Version};
 use crate::model::error::{Error, Result};
 
-impl<P: Environment> Replica<P> {
+impl<E: Environment> Replica<E> {
     /// Answers another catalog's message (or a front-end's heartbeat). Only `Get`, `Update` and
     /// `Claim` may wait.
     ///
@@ -42,9 +44,9 @@ impl<P: Environment> Replica<P> {
     }
 
     /// What is known of a copy, as others may rely on it.
-    fn shown(&self, inner: &Inner, id: BookId) -> State {
+    fn shown(&self, inner: &Inner, id: BookId) -> CopyState {
         match inner.shelf.state(id) {
-            State::Valid if !self.trusts(inner) => State::Unknown,
+            CopyState::Valid if !self.trusts(inner) => CopyState::Unknown,
             state => state,
         }
     }
@@ -57,7 +59,7 @@ impl<P: Environment> Replica<P> {
     ) -> Result<Reply> {
         let until = self.in_time(CONFIRM_WAIT);
         let mut inner = self.lock();
-        while inner.shelf.state(id) == State::Tentative {
+        while inner.shelf.state(id) == CopyState::Tentative {
             if until <= self.now().monotonic {
                 let book = inner
                     .shelf
@@ -66,16 +68,16 @@ impl<P: Environment> Replica<P> {
                     .clone();
                 return Ok(Reply::Known {
                     book,
-                    state: State::Tentative,
+                    state: CopyState::Tentative,
                 });
             }
-            inner = self.wait(inner, Key::Book(id), until);
+            inner = self.wait(inner, WaitKey::Book(id), until);
         }
         drop(inner);
         Ok(match self.settle(id, requesters, best)? {
             Settled::Newest(Some(book)) => Reply::Known {
                 book,
-                state: State::Valid,
+                state: CopyState::Valid,
             },
             Settled::Newest(None) | Settled::Older => Reply::NothingNewer,
         })
@@ -89,11 +91,11 @@ impl<P: Environment> Replica<P> {
             false => without_truth(rank) < without_truth(ours),
         };
         match inner.shelf.book(id).filter(|_| better) {
-            Some(book) => Reply::Better {
+            Some(book) => Reply::CheckFailed {
                 book: book.clone(),
                 state: self.shown(&inner, id),
             },
-            None => Reply::Fine,
+            None => Reply::CheckPassed,
         }
     }
 
@@ -117,9 +119,9 @@ impl<P: Environment> Replica<P> {
                 note_dropped(inner.shelf.book(id), book);
                 let confirmed = !self.holds(Rule::Confirm);
                 let state = if confirmed {
-                    State::Valid
+                    CopyState::Valid
                 } else {
-                    State::Tentative
+                    CopyState::Tentative
                 };
                 inner.shelf.put(book.clone(), state);
                 inner.shelf.unconfirmed(id);
@@ -129,20 +131,20 @@ impl<P: Environment> Replica<P> {
         drop(inner);
         books
             .iter()
-            .for_each(|book| self.world.wake(Key::Book(book.id)));
+            .for_each(|book| self.env.wake(WaitKey::Book(book.id)));
         if !unsaved.is_empty() {
             self.save(&unsaved)?;
         }
         let inner = self.lock();
-        let mut against = Vec::new();
+        let mut conflicts = Vec::new();
         for book in &books {
             let ours = inner.shelf.book(book.id).expect("ours or this one is here");
             let on_disk = inner.shelf.on_disk(ours.id, ours.version);
             if ours.version != book.version || !on_disk && self.holds(Rule::DupDisk) {
-                against.push((ours.clone(), self.shown(&inner, book.id)));
+                conflicts.push((ours.clone(), self.shown(&inner, book.id)));
             }
         }
-        Ok(Reply::Updated { against })
+        Ok(Reply::Updated { conflicts })
     }
 
     /// Whether our copy gives way to this one: it has a lower sequence number, or the same and is
@@ -163,14 +165,14 @@ impl<P: Environment> Replica<P> {
             if inner.shelf.version(*id) == Some(*version) {
                 inner.shelf.confirmed(*id);
             }
-            if inner.shelf.is(*id, *version, State::Tentative) && on_disk {
-                inner.shelf.set_state(*id, State::Valid);
+            if inner.shelf.is(*id, *version, CopyState::Tentative) && on_disk {
+                inner.shelf.set_state(*id, CopyState::Valid);
             }
         }
         drop(inner);
         versions
             .iter()
-            .for_each(|(id, _)| self.world.wake(Key::Book(*id)));
+            .for_each(|(id, _)| self.env.wake(WaitKey::Book(*id)));
         Reply::Confirmed
     }
 
@@ -182,8 +184,8 @@ impl<P: Environment> Replica<P> {
         if !self.trusts(&inner) {
             entries
                 .iter_mut()
-                .filter(|e| e.2 == State::Valid)
-                .for_each(|e| e.2 = State::Unknown);
+                .filter(|e| e.2 == CopyState::Valid)
+                .for_each(|e| e.2 = CopyState::Unknown);
         }
         Reply::Page { entries }
     }
@@ -204,8 +206,8 @@ impl<P: Environment> Replica<P> {
         self.save_missing(versions)?;
         let inner = self.lock();
         let differs = |(id, version): &&(BookId, Version)| !inner.shelf.on_disk(*id, *version);
-        let differ = versions.iter().filter(differs).map(|(id, _)| *id).collect();
-        Ok(Reply::Claimed { differ })
+        let differing = versions.iter().filter(differs).map(|(id, _)| *id).collect();
+        Ok(Reply::Claimed { differing })
     }
 }
 

@@ -4,9 +4,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::catalog::replication::messages::{Environment, Key, Message, Outcome, Reply, State};
+use crate::catalog::replication::env::{Environment, WaitKey};
+use crate::catalog::replication::messages::{Message, Outcome, Reply};
 use crate::catalog::replication::rules::Rule;
 use crate::catalog::replication::{Hold, Inner, Replica};
+use crate::catalog::shelf::copy_state::CopyState;
 use crate::membership::Time;
 use crate::model::book::{Book, BookId, Version};
 use crate::model::error::{Error, Result};
@@ -31,10 +33,10 @@ pub(super) enum Load {
 /// How a round with a load ended.
 #[derive(Debug)]
 pub(super) struct Spread {
-    /// The books that stand against some of the load. All the rest is on disk at every live peer.
-    pub against: Vec<(Arc<Book>, State)>,
+    /// The books that conflict with some of the load. All the rest is on disk at every live peer.
+    pub conflicts: Vec<(Arc<Book>, CopyState)>,
     /// Of a load of versions: the ids of which some peer has another version.
-    pub differ: Vec<BookId>,
+    pub differing: Vec<BookId>,
     /// Every peer in the settings has it.
     pub everywhere: bool,
 }
@@ -75,28 +77,28 @@ impl Load {
     }
 }
 
-impl<P: Environment> Replica<P> {
+impl<E: Environment> Replica<E> {
     /// Step 4: brings the load to every peer that has not refused, and to this catalog's own disk
     /// meanwhile, until every peer that is live *now* has it. A single book comes back as soon as
-    /// anything stands against it.
+    /// anything conflicts with it.
     ///
     /// Fails with [`Error::TimedOut`] when live peers do not answer in time, or with
     /// [`Error::DiskRefuses`]; nothing is undone then.
     pub(super) fn spread(self: &Arc<Self>, load: &Load) -> Result<Spread> {
         let round = self.round();
-        let until = self.in_time(self.setup.whole);
-        let mut asks = vec![Ask::Not; self.setup.peers.len()];
+        let until = self.in_time(self.config.timeout);
+        let mut asks = vec![Ask::Not; self.config.peers.len()];
         let mut spread = Spread {
-            against: Vec::new(),
-            differ: Vec::new(),
+            conflicts: Vec::new(),
+            differing: Vec::new(),
             everywhere: false,
         };
-        let mut clears = self.lock().clears;
+        let mut epoch = self.lock().shelf.epoch();
         let mut saved = false;
         loop {
             let mut inner = self.lock();
-            if self.stalled(&inner) || self.holds(Rule::Tick) && inner.clears != clears {
-                clears = inner.clears;
+            if self.stalled(&inner) || self.holds(Rule::Tick) && inner.shelf.epoch() != epoch {
+                epoch = inner.shelf.epoch();
                 drop(inner);
                 self.full_round(until);
                 asks.iter_mut()
@@ -108,7 +110,7 @@ impl<P: Environment> Replica<P> {
                 continue;
             }
             self.take_in(&mut inner, round.number, &mut asks, &mut spread);
-            if load.single() && !spread.against.is_empty() {
+            if load.single() && !spread.conflicts.is_empty() {
                 return Ok(spread);
             }
             let wanted = self.to_ask(&inner, &mut asks);
@@ -138,7 +140,7 @@ impl<P: Environment> Replica<P> {
             } else {
                 settled_at
             };
-            drop(self.wait(inner, Key::Round(round.number), next));
+            drop(self.wait(inner, WaitKey::Round(round.number), next));
         }
     }
 
@@ -164,12 +166,12 @@ impl<P: Environment> Replica<P> {
                 _ => now,
             };
             asks[peer] = match outcome {
-                Outcome::Reply(Reply::Updated { against }) => {
-                    spread.against.extend(against);
+                Outcome::Reply(Reply::Updated { conflicts }) => {
+                    spread.conflicts.extend(conflicts);
                     Ask::Done
                 }
-                Outcome::Reply(Reply::Claimed { differ }) => {
-                    spread.differ.extend(differ);
+                Outcome::Reply(Reply::Claimed { differing }) => {
+                    spread.differing.extend(differing);
                     Ask::Done
                 }
                 Outcome::Refused => Ask::Refused,

@@ -4,23 +4,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Replica;
-use crate::catalog::replication::messages::{Environment, Key, Message, Outcome};
+use crate::catalog::replication::env::{Environment, WaitKey};
+use crate::catalog::replication::messages::{Message, Outcome};
 use crate::model::book::{BookId, Version};
 
 /// A round's number; what came in late for it is dropped with it.
-pub(super) struct Round<'a, P: Environment> {
-    replica: &'a Arc<Replica<P>>,
+pub(super) struct Round<'a, E: Environment> {
+    replica: &'a Arc<Replica<E>>,
     pub number: u64,
 }
 
-impl<P: Environment> Drop for Round<'_, P> {
+impl<E: Environment> Drop for Round<'_, E> {
     fn drop(&mut self) {
         self.replica.lock().rounds.remove(&self.number);
     }
 }
 
-impl<P: Environment> Replica<P> {
-    pub(super) fn round(self: &Arc<Self>) -> Round<'_, P> {
+impl<E: Environment> Replica<E> {
+    pub(super) fn round(self: &Arc<Self>) -> Round<'_, E> {
         let mut inner = self.lock();
         let number = inner.next_round;
         inner.next_round += 1;
@@ -35,7 +36,7 @@ impl<P: Environment> Replica<P> {
     pub(super) fn post(self: &Arc<Self>, round: u64, peer: usize, message: Message) {
         let replica = self.clone();
         let done = Box::new(move |outcome| replica.arrived(round, peer, outcome));
-        self.world.send(peer, message, done);
+        self.env.send(peer, message, done);
     }
 
     fn arrived(self: &Arc<Self>, round: u64, peer: usize, outcome: Outcome) {
@@ -48,7 +49,7 @@ impl<P: Environment> Replica<P> {
         if let Some(arrived) = self.lock().rounds.get_mut(&round) {
             arrived.push((from, outcome));
         }
-        self.world.wake(Key::Round(round));
+        self.env.wake(WaitKey::Round(round));
     }
 
     /// Takes the answers of a round, once so many have come in or the time is over.
@@ -61,7 +62,7 @@ impl<P: Environment> Replica<P> {
         let until = self.in_time(time);
         let mut inner = self.lock();
         while inner.rounds[&round].len() < wanted && self.now().monotonic < until {
-            inner = self.wait(inner, Key::Round(round), until);
+            inner = self.wait(inner, WaitKey::Round(round), until);
         }
         let arrived = inner.rounds.get_mut(&round).map(std::mem::take);
         arrived.unwrap_or_default()
@@ -77,7 +78,7 @@ impl<P: Environment> Replica<P> {
         for peer in peers {
             self.post(round.number, *peer, message.clone());
         }
-        self.gather(round.number, peers.len(), self.setup.whole)
+        self.gather(round.number, peers.len(), self.config.timeout)
     }
 
     /// Sends one message to one peer.
@@ -94,7 +95,7 @@ impl<P: Environment> Replica<P> {
             let message = Message::Confirm {
                 versions: versions.clone(),
             };
-            self.world.send(peer, message, Box::new(|_| ()));
+            self.env.send(peer, message, Box::new(|_| ()));
         }
     }
 }

@@ -5,11 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::catalog::if_match::IfMatch;
+use crate::catalog::replication::env::{Environment, WaitKey};
 use crate::catalog::replication::invalidate::voids;
-use crate::catalog::replication::messages::{Environment, Key, Message, Outcome, Reply, State};
+use crate::catalog::replication::messages::{Message, Outcome, Reply};
 use crate::catalog::replication::replicate::Load;
 use crate::catalog::replication::rules::Rule;
 use crate::catalog::replication::{Hold, Inner, Replica};
+use crate::catalog::shelf::copy_state::CopyState;
 use crate::model::book::{Book, BookId, Change, Version};
 use crate::model::error::{Error, Result};
 use crate::model::invalidation::Invalidation;
@@ -45,7 +47,7 @@ pub struct Updated {
 pub(super) struct Begun {
     pub old: Arc<Book>,
     pub new: Arc<Book>,
-    pub clears: u64,
+    pub epoch: u32,
 }
 
 /// What step 2 says.
@@ -56,7 +58,7 @@ pub(super) enum Prepared {
     Settle,
 }
 
-impl<P: Environment> Replica<P> {
+impl<E: Environment> Replica<E> {
     /// Changes a book. Once it returns `Ok`, the change is on disk at every live catalog and void
     /// in every cache.
     ///
@@ -87,14 +89,15 @@ impl<P: Environment> Replica<P> {
             if trusted && !here && inner.caught_up {
                 return Err(Error::NotFound);
             }
-            let judged = if trusted && state == State::Valid {
+            let judged = if trusted && state == CopyState::Valid {
                 self.judge(&mut inner, id, update)?
-            } else if here && state == State::Unknown && !update.is_empty() {
+            } else if here && state == CopyState::Unknown && !update.is_empty() {
                 let rank = self.rank_here(&inner, id);
                 drop(inner);
                 self.check(id)?;
                 inner = self.lock();
-                if self.rank_here(&inner, id) != rank || inner.shelf.state(id) != State::Unknown {
+                if self.rank_here(&inner, id) != rank || inner.shelf.state(id) != CopyState::Unknown
+                {
                     continue;
                 }
                 self.judge(&mut inner, id, update)?
@@ -114,22 +117,22 @@ impl<P: Environment> Replica<P> {
 
     /// Step 1 for an unknown copy: asks all live peers whether theirs is better.
     fn check(self: &Arc<Self>, id: BookId) -> Result<()> {
-        let (live, rank, clears) = {
+        let (live, rank, epoch) = {
             let inner = self.lock();
             let live: Vec<usize> = inner.contact.live_peers().collect();
-            (live, self.rank_here(&inner, id), inner.clears)
+            (live, self.rank_here(&inner, id), inner.shelf.epoch())
         };
         let mut better = Vec::new();
         let mut silent = false;
         for (_, outcome) in self.ask_all(&live, &Message::Check { id, rank }) {
             match outcome {
-                Outcome::Reply(Reply::Better { book, state }) => better.push((book, state)),
+                Outcome::Reply(Reply::CheckFailed { book, state }) => better.push((book, state)),
                 Outcome::Reply(_) | Outcome::Refused => {}
                 Outcome::Silent => silent = true,
             }
         }
         if !better.is_empty() {
-            self.adopt_best(better, clears)?;
+            self.adopt_best(better, epoch)?;
             return Err(Error::OutOfDate);
         }
         if silent { Err(unsettled()) } else { Ok(()) }
@@ -147,7 +150,7 @@ impl<P: Environment> Replica<P> {
             .book(id)
             .expect("only a copy that is here is judged")
             .clone();
-        let valid = inner.shelf.state(id) == State::Valid && self.trusts(inner);
+        let valid = inner.shelf.state(id) == CopyState::Valid && self.trusts(inner);
         let applied = |order: &&Order| old.applied_orders.applied(order);
         let applied: Vec<_> = update
             .orders
@@ -188,14 +191,14 @@ impl<P: Environment> Replica<P> {
                 replayed: false,
             }));
         }
-        let mut new = changed(&old, update, self.world.random());
+        let mut new = changed(&old, update, self.env.random());
         new.diverged_at = self.diverged_at(inner, &old, new.version, valid);
         let new = Arc::new(new);
-        inner.shelf.put(new.clone(), State::Tentative);
+        inner.shelf.put(new.clone(), CopyState::Tentative);
         Ok(Prepared::Begun(Begun {
             old,
             new,
-            clears: inner.clears,
+            epoch: inner.shelf.epoch(),
         }))
     }
 
@@ -213,8 +216,8 @@ impl<P: Environment> Replica<P> {
     }
 
     fn finish(self: &Arc<Self>, begun: &Begun, update: &Update) -> Result<Updated> {
-        let Begun { old, new, clears } = begun;
-        let outdone = self.bring_about(std::slice::from_ref(new), *clears, &voids(old, new))?;
+        let Begun { old, new, epoch } = begun;
+        let outdone = self.bring_about(std::slice::from_ref(new), *epoch, &voids(old, new))?;
         match outdone.contains(&new.id) {
             true => self.outdone(new, update),
             false => Ok(Updated {
@@ -224,19 +227,19 @@ impl<P: Environment> Replica<P> {
         }
     }
 
-    /// Steps 4 to 7 for copies that have been here, tentatively, since `clears`. Gives those that
+    /// Steps 4 to 7 for copies that have been here, tentatively, since `epoch`. Gives those that
     /// were outdone: another copy took their place. All others are valid now.
     ///
     /// Fails as [`Replica::spread`] and [`Replica::void`] do.
     pub(super) fn bring_about(
         self: &Arc<Self>,
         books: &[Arc<Book>],
-        clears: u64,
+        epoch: u32,
         voids: &[Invalidation],
     ) -> Result<HashSet<BookId>> {
         self.wake_for(books);
         let spread = self.spread(&Load::Books(books.to_vec()))?;
-        let mut outdone = self.adopt_all(spread.against, clears)?;
+        let mut outdone = self.adopt_all(spread.conflicts, epoch)?;
         let replaced =
             |inner: &Inner, book: &Book| inner.shelf.version(book.id) != Some(book.version);
         {
@@ -261,8 +264,8 @@ impl<P: Environment> Replica<P> {
             if !spread.everywhere {
                 inner.shelf.missed_some(id, version);
             }
-            if inner.shelf.state(id) == State::Tentative && inner.clears == clears {
-                inner.shelf.set_state(id, State::Valid);
+            if inner.shelf.state(id) == CopyState::Tentative && inner.shelf.epoch() == epoch {
+                inner.shelf.set_state(id, CopyState::Valid);
             }
             brought.push((id, version));
         }
@@ -275,7 +278,7 @@ impl<P: Environment> Replica<P> {
     fn wake_for(&self, books: &[Arc<Book>]) {
         books
             .iter()
-            .for_each(|book| self.world.wake(Key::Book(book.id)));
+            .for_each(|book| self.env.wake(WaitKey::Book(book.id)));
     }
 
     /// Step 5: another copy took the place of this write's. It may have come true all the same.
@@ -299,36 +302,38 @@ impl<P: Environment> Replica<P> {
         }
     }
 
-    /// Takes over the best of each book that stands against ours; gives their ids.
+    /// Takes over the best of each book that conflicts with ours; gives their ids.
     fn adopt_all(
         self: &Arc<Self>,
-        against: Vec<(Arc<Book>, State)>,
-        clears: u64,
+        conflicts: Vec<(Arc<Book>, CopyState)>,
+        epoch: u32,
     ) -> Result<HashSet<BookId>> {
         let mut by_book: BTreeMap<BookId, Vec<_>> = BTreeMap::new();
-        for (book, state) in against {
+        for (book, state) in conflicts {
             by_book.entry(book.id).or_default().push((book, state));
         }
         let ids = by_book.keys().copied().collect();
-        for against in by_book.into_values() {
-            self.adopt_best(against, clears)?;
+        for conflicts in by_book.into_values() {
+            self.adopt_best(conflicts, epoch)?;
         }
         Ok(ids)
     }
 
-    /// Takes over the best of the books that stand against ours.
+    /// Takes over the best of the books that conflict with ours.
     pub(super) fn adopt_best(
         self: &Arc<Self>,
-        against: Vec<(Arc<Book>, State)>,
-        clears: u64,
+        conflicts: Vec<(Arc<Book>, CopyState)>,
+        epoch: u32,
     ) -> Result<()> {
-        let best = against.into_iter().max_by_key(|(book, _)| self.rank(book));
-        let (book, state) = best.expect("something stands against ours");
+        let best = conflicts
+            .into_iter()
+            .max_by_key(|(book, _)| self.rank(book));
+        let (book, state) = best.expect("something conflicts with ours");
         let state = match state {
-            State::Unknown if !book.committed => State::Tentative,
+            CopyState::Unknown if !book.committed => CopyState::Tentative,
             state => state,
         };
-        self.adopt(book, state, clears)
+        self.adopt(book, state, epoch)
     }
 }
 

@@ -3,6 +3,7 @@
 //! The *valid list* of REPLICATION.md is a mark on each copy together with the shelf's epoch:
 //! emptying the list is one step, however many books there are.
 
+pub mod copy_state;
 pub mod divergence;
 #[cfg(test)]
 mod tests;
@@ -12,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::sync::Arc;
 
-use crate::catalog::replication::messages::{Entry, State};
+use crate::catalog::shelf::copy_state::{CopyState, PageEntry};
 use crate::catalog::shelf::topics::Topics;
 use crate::model::book::{Book, BookId, Version};
 
@@ -21,7 +22,7 @@ struct Copy {
     book: Arc<Book>,
     /// `state` counts only while this is the shelf's epoch; before, the copy is unknown.
     epoch: u32,
-    state: State,
+    state: CopyState,
     /// Whether just this version is in the file.
     on_disk: bool,
     /// How many peers had been lost when this version came here; [`divergence::UNCONFIRMED`] if it
@@ -61,7 +62,7 @@ impl Shelf {
             let copy = Copy {
                 book,
                 epoch: 0,
-                state: State::Unknown,
+                state: CopyState::Unknown,
                 on_disk: true,
                 separation: 0,
             };
@@ -79,22 +80,22 @@ impl Shelf {
     }
 
     /// A book that is not here is unknown.
-    pub fn state(&self, id: BookId) -> State {
+    pub fn state(&self, id: BookId) -> CopyState {
         self.copies
             .get(&id)
-            .map_or(State::Unknown, |copy| self.state_of(copy))
+            .map_or(CopyState::Unknown, |copy| self.state_of(copy))
     }
 
-    fn state_of(&self, copy: &Copy) -> State {
+    fn state_of(&self, copy: &Copy) -> CopyState {
         if copy.epoch == self.epoch {
             copy.state
         } else {
-            State::Unknown
+            CopyState::Unknown
         }
     }
 
     /// Whether just this version is here, in this state.
-    pub fn is(&self, id: BookId, version: Version, state: State) -> bool {
+    pub fn is(&self, id: BookId, version: Version, state: CopyState) -> bool {
         self.version(id) == Some(version) && self.state(id) == state
     }
 
@@ -113,7 +114,7 @@ impl Shelf {
     }
 
     /// Puts a copy in the place of the one that is there.
-    pub fn put(&mut self, book: Arc<Book>, state: State) {
+    pub fn put(&mut self, book: Arc<Book>, state: CopyState) {
         let id = book.id;
         self.discount(id);
         match self.copies.get_mut(&id) {
@@ -140,34 +141,34 @@ impl Shelf {
     }
 
     /// Changes what is known of the copy that is there. A valid one has come true.
-    pub fn set_state(&mut self, id: BookId, state: State) {
+    pub fn set_state(&mut self, id: BookId, state: CopyState) {
         self.discount(id);
         self.mark(id, state);
     }
 
-    fn mark(&mut self, id: BookId, state: State) {
+    fn mark(&mut self, id: BookId, state: CopyState) {
         let copy = self
             .copies
             .get_mut(&id)
             .expect("only copies that are here are marked");
         (copy.epoch, copy.state) = (self.epoch, state);
-        if state == State::Valid && !copy.book.committed {
+        if state == CopyState::Valid && !copy.book.committed {
             Arc::make_mut(&mut copy.book).committed = true;
         }
         match state {
-            State::Valid => self.unsettled.remove(&id),
-            State::Tentative | State::Unknown => self.unsettled.insert(id),
+            CopyState::Valid => self.unsettled.remove(&id),
+            CopyState::Tentative | CopyState::Unknown => self.unsettled.insert(id),
         };
         if let Some(counter) = self.counter(state) {
             *counter += 1;
         }
     }
 
-    fn counter(&mut self, state: State) -> Option<&mut usize> {
+    fn counter(&mut self, state: CopyState) -> Option<&mut usize> {
         match state {
-            State::Valid => Some(&mut self.valid),
-            State::Tentative => Some(&mut self.tentative),
-            State::Unknown => None,
+            CopyState::Valid => Some(&mut self.valid),
+            CopyState::Tentative => Some(&mut self.tentative),
+            CopyState::Unknown => None,
         }
     }
 
@@ -195,6 +196,11 @@ impl Shelf {
         self.epoch += 1;
         (self.valid, self.tentative) = (0, 0);
         self.unsettled.clear();
+    }
+
+    /// How often the valid list was emptied: grows with each [`Shelf::clear`].
+    pub fn epoch(&self) -> u32 {
+        self.epoch
     }
 
     pub fn state_counts(&self) -> StateCounts {
@@ -246,8 +252,8 @@ impl Shelf {
     }
 
     /// The versions after `after`, at most `limit`.
-    pub fn page(&self, after: Option<BookId>, limit: usize) -> Vec<Entry> {
-        let entry = |copy: &Copy| Entry(copy.book.id, copy.book.version, self.state_of(copy));
+    pub fn page(&self, after: Option<BookId>, limit: usize) -> Vec<PageEntry> {
+        let entry = |copy: &Copy| PageEntry(copy.book.id, copy.book.version, self.state_of(copy));
         self.after(after).take(limit).map(entry).collect()
     }
 

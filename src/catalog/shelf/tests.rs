@@ -22,8 +22,8 @@ fn book(id: u64, number: u64) -> Arc<Book> {
 #[test]
 fn emptying_the_valid_list_makes_every_copy_unknown() {
     let mut shelf = Shelf::default();
-    shelf.put(book(1, 1), State::Valid);
-    shelf.put(book(2, 1), State::Tentative);
+    shelf.put(book(1, 1), CopyState::Valid);
+    shelf.put(book(2, 1), CopyState::Tentative);
     assert_eq!(
         shelf.state_counts(),
         StateCounts {
@@ -41,24 +41,24 @@ fn emptying_the_valid_list_makes_every_copy_unknown() {
             unknown: 2
         }
     );
-    assert_eq!(shelf.state(BookId(1)), State::Unknown);
+    assert_eq!(shelf.state(BookId(1)), CopyState::Unknown);
 }
 
 #[test]
 fn coming_true_stays_with_the_version() {
     let mut shelf = Shelf::default();
-    shelf.put(book(1, 1), State::Valid);
+    shelf.put(book(1, 1), CopyState::Valid);
     shelf.clear();
     assert!(shelf.book(BookId(1)).unwrap().committed);
-    shelf.put(book(1, 2), State::Tentative);
+    shelf.put(book(1, 2), CopyState::Tentative);
     assert!(!shelf.book(BookId(1)).unwrap().committed);
 }
 
 #[test]
 fn only_the_version_that_was_saved_is_on_disk() {
     let mut shelf = Shelf::default();
-    shelf.put(book(1, 1), State::Tentative);
-    shelf.put(book(1, 2), State::Tentative);
+    shelf.put(book(1, 1), CopyState::Tentative);
+    shelf.put(book(1, 2), CopyState::Tentative);
     shelf.saved(BookId(1), book(1, 1).version);
     assert!(!shelf.on_disk(BookId(1), book(1, 2).version));
     shelf.saved(BookId(1), book(1, 2).version);

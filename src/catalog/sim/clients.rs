@@ -254,7 +254,7 @@ pub fn write(
     let together = world.chance(world.setting.together);
     let work = move |world: &Arc<Cluster>| {
         let replica = world.replica(catalog);
-        let life = replica.world.life;
+        let life = replica.env.life;
         let updated = match together {
             true => update_both(world, &replica, &update),
             false => replica.update(BOOK, &update),
@@ -294,7 +294,7 @@ fn update_both(
     };
     let mut outcomes = replica.batch_write(&[(BOOK, update.clone()), (OTHER, other)]);
     if let Some(Ok(updated)) = outcomes.pop() {
-        world.acknowledged(replica.world.life, OTHER, updated.book.version);
+        world.acknowledged(replica.env.life, OTHER, updated.book.version);
         world.inside().others_changed += 1;
     }
     outcomes.pop().expect("there are two outcomes")

@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use super::front_end::FrontEnd;
 use super::trace;
-use crate::catalog::replication::messages::{Key, State};
-use crate::catalog::replication::{Replica, Setup};
+use crate::catalog::replication::env::WaitKey;
+use crate::catalog::replication::{Config, Replica};
+use crate::catalog::shelf::copy_state::CopyState;
 use crate::catalog::sim::env::SimEnvironment;
 use crate::catalog::sim::event_queue::{Life, Micros};
 use crate::catalog::sim::parameters::Parameters;
@@ -60,12 +61,12 @@ pub struct Catalog {
     pub(super) begun: u64,
     pub(super) ended: u64,
     pub(super) disk_naps: Vec<u64>,
-    pub(super) naps: Vec<(Key, u64)>,
+    pub(super) naps: Vec<(WaitKey, u64)>,
     /// Its heartbeat is answered by nobody until then.
     pub starved_until: Micros,
     tending: bool,
     /// The copy at the last look, and in which life.
-    seen: Option<(u64, Arc<Book>, State)>,
+    seen: Option<(u64, Arc<Book>, CopyState)>,
 }
 
 impl Cluster {
@@ -174,18 +175,18 @@ impl Cluster {
             .filter(|node| *node != life.node)
             .map(Cluster::address);
         let front_ends = catalogs..catalogs + self.setting.front_ends;
-        let setup = Setup {
-            me: Cluster::address(life.node),
+        let config = Config {
+            address: Cluster::address(life.node),
             peers: peers.collect(),
             front_ends: front_ends.map(Cluster::address).collect(),
             timing: Timing::default(),
-            whole: Duration::from_micros(WHOLE),
+            timeout: Duration::from_micros(WHOLE),
             rules: self.setting.rules,
         };
         let books = self.inside().catalogs[life.node].disk.clone();
         let start = self.baton.draw(|rng| rng.u64(1..1 << 53));
         let replica = Replica::new(
-            setup,
+            config,
             start,
             books,
             SimEnvironment {
@@ -202,11 +203,11 @@ impl Cluster {
     fn tick(self: &Arc<Self>, life: Life, replica: Arc<Replica<SimEnvironment>>) {
         replica.tick();
         let idle = !self.inside().catalogs[life.node].tending;
-        if self.setting.tends && idle && replica.wants_tending() {
+        if self.setting.tends && idle && replica.needs_repair() {
             self.inside().catalogs[life.node].tending = true;
             let (world, replica) = (self.clone(), replica.clone());
             self.baton.task_in(0, Some(life), move || {
-                replica.tend();
+                replica.repair();
                 world.inside().catalogs[life.node].tending = false;
                 world.look_at(life.node);
             });
@@ -285,7 +286,7 @@ impl Cluster {
             .iter()
             .filter_map(|catalog| catalog.seen.as_ref());
         let clash = others.filter(|(_, other, other_state)| {
-            (*other_state, state) == (State::Valid, State::Valid)
+            (*other_state, state) == (CopyState::Valid, CopyState::Valid)
                 && other.version.number == book.version.number
                 && !(other.version == book.version && other.quantity == book.quantity)
         });

@@ -3,7 +3,8 @@
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use crate::catalog::replication::messages::{Environment, Key, Message, Outcome, Reply};
+use crate::catalog::replication::env::{Environment, WaitKey};
+use crate::catalog::replication::messages::{Message, Outcome, Reply};
 use crate::catalog::sim::cluster::{Cluster, WHOLE};
 use crate::catalog::sim::event_queue::{Life, Micros};
 use crate::catalog::sim::faults;
@@ -50,20 +51,20 @@ impl SimEnvironment {
 /// What a catalog answers to a message, and what it has promised by that.
 fn receive(world: &Arc<Cluster>, node: usize, message: &Message) -> Option<Reply> {
     let replica = world.replica(node);
-    let life = replica.world.life;
+    let life = replica.env.life;
     let reply = replica.receive(message.clone()).ok()?;
     let taken: Vec<_> = match (message, &reply) {
-        (Message::Update { books }, Reply::Updated { against }) => {
-            let against = |id| against.iter().any(|(book, _)| book.id == id);
+        (Message::Update { books }, Reply::Updated { conflicts }) => {
+            let conflicts = |id| conflicts.iter().any(|(book, _)| book.id == id);
             books
                 .iter()
-                .filter(|book| !against(book.id))
+                .filter(|book| !conflicts(book.id))
                 .map(|book| (book.id, book.version))
                 .collect()
         }
-        (Message::Claim { versions }, Reply::Claimed { differ }) => versions
+        (Message::Claim { versions }, Reply::Claimed { differing }) => versions
             .iter()
-            .filter(|(id, _)| !differ.contains(id))
+            .filter(|(id, _)| !differing.contains(id))
             .copied()
             .collect(),
         _ => Vec::new(),
@@ -157,7 +158,7 @@ impl Environment for SimEnvironment {
         &self,
         lock: &'a Mutex<T>,
         guard: MutexGuard<'a, T>,
-        key: Key,
+        key: WaitKey,
         until: Duration,
     ) -> MutexGuard<'a, T> {
         drop(guard);
@@ -176,7 +177,7 @@ impl Environment for SimEnvironment {
             .expect("whoever panicked with this lock has ended the game")
     }
 
-    fn wake(&self, key: Key) {
+    fn wake(&self, key: WaitKey) {
         self.wake_those(|other| other == key);
     }
 
@@ -209,7 +210,7 @@ impl SimEnvironment {
         File::Wait(nap)
     }
 
-    fn wake_those(&self, which: impl Fn(Key) -> bool) {
+    fn wake_those(&self, which: impl Fn(WaitKey) -> bool) {
         if !self.world.baton.alive(self.life) {
             return;
         }

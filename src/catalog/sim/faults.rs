@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use crate::catalog::replication::messages::State;
+use crate::catalog::shelf::copy_state::CopyState;
 use crate::catalog::sim::cluster::Cluster;
 use crate::catalog::sim::event_queue::Life;
 
@@ -101,7 +101,7 @@ fn stays(world: &Cluster, node: usize) -> bool {
         let valid = |id| {
             replica
                 .peek(id)
-                .is_some_and(|(_, state, _)| state == State::Valid)
+                .is_some_and(|(_, state, _)| state == CopyState::Valid)
         };
         world.setting.stock.iter().all(|book| valid(book.id)) && replica.health().lease
     }

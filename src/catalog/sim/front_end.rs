@@ -98,7 +98,7 @@ impl FrontEnd {
     }
 
     pub fn forget(&self, void: &Invalidation) {
-        if matches!(void, Invalidation::Item(_) | Invalidation::EveryItem) {
+        if matches!(void, Invalidation::Item(_) | Invalidation::AllItems) {
             self.inside.lock().unwrap().forget();
         }
     }

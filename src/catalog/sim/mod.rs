@@ -30,7 +30,7 @@ pub mod trace;
 
 use std::sync::Arc;
 
-use crate::catalog::replication::messages::State;
+use crate::catalog::shelf::copy_state::CopyState;
 use crate::model::book::{BookId, Version};
 use crate::testing::linearizability::{self, Flaw, What};
 use clients::Ledger;
@@ -146,7 +146,7 @@ fn judge_copies(world: &Arc<Cluster>, id: BookId) -> Result<Version, String> {
         .collect();
     for (node, (book, state, on_disk)) in copies.iter().enumerate() {
         let same = book.version == copies[0].0.version && book.quantity == copies[0].0.quantity;
-        if !same || *state != State::Valid || !on_disk {
+        if !same || *state != CopyState::Valid || !on_disk {
             return Err(format!(
                 "catalog {node} has {} after quiet, on disk: {on_disk}",
                 trace::copy(book, *state)

@@ -1,6 +1,7 @@
 //! Messages as a person reads them in a trace.
 
-use crate::catalog::replication::messages::{Message, Reply, State};
+use crate::catalog::replication::messages::{Message, Reply};
+use crate::catalog::shelf::copy_state::CopyState;
 use crate::model::book::{Book, Rank};
 use crate::model::invalidation::Invalidation;
 
@@ -35,12 +36,12 @@ pub fn reply(reply: &Option<Reply>) -> String {
         Reply::UnknownPeer => "unknown_peer".into(),
         Reply::Known { book, state } => copy(book, *state),
         Reply::NothingNewer => "nothing newer".into(),
-        Reply::Fine => "fine".into(),
-        Reply::Better { book, state } => format!("better: {}", copy(book, *state)),
-        Reply::Updated { against } if against.is_empty() => "taken".into(),
-        Reply::Updated { against } => format!(
-            "against: {}",
-            each(against, |(book, state)| copy(book, *state))
+        Reply::CheckPassed => "fine".into(),
+        Reply::CheckFailed { book, state } => format!("better: {}", copy(book, *state)),
+        Reply::Updated { conflicts } if conflicts.is_empty() => "taken".into(),
+        Reply::Updated { conflicts } => format!(
+            "conflicts: {}",
+            each(conflicts, |(book, state)| copy(book, *state))
         ),
         Reply::Confirmed => "confirmed".into(),
         Reply::Page { entries } => format!(
@@ -50,7 +51,7 @@ pub fn reply(reply: &Option<Reply>) -> String {
         Reply::Books { books } => {
             format!("books {}", each(books, |(book, state)| copy(book, *state)))
         }
-        Reply::Claimed { differ } if differ.is_empty() => "claimed".into(),
+        Reply::Claimed { differing } if differing.is_empty() => "claimed".into(),
         Reply::Claimed { .. } => "differs".into(),
     }
 }
@@ -58,18 +59,18 @@ pub fn reply(reply: &Option<Reply>) -> String {
 pub fn void(void: &Invalidation) -> String {
     match void {
         Invalidation::Item(id) => format!("forget item {id}"),
-        Invalidation::EveryItem => "forget every item".into(),
+        Invalidation::AllItems => "forget every item".into(),
         Invalidation::Topic(topic) => format!("forget topic {topic}"),
-        Invalidation::EverySearch => "forget every search".into(),
+        Invalidation::AllTopics => "forget every search".into(),
     }
 }
 
 /// A copy: version, quantity, and what is known of it.
-pub fn copy(book: &Book, state: State) -> String {
+pub fn copy(book: &Book, state: CopyState) -> String {
     let state = match state {
-        State::Valid => "valid",
-        State::Tentative => "tentative",
-        State::Unknown => "unknown",
+        CopyState::Valid => "valid",
+        CopyState::Tentative => "tentative",
+        CopyState::Unknown => "unknown",
     };
     format!("{}, {state}", plain(book))
 }

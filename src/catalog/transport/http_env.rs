@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use crate::catalog::replication::messages::{Environment, Key, Message, Outcome};
+use crate::catalog::replication::env::{Environment, WaitKey};
+use crate::catalog::replication::messages::{Message, Outcome};
 use crate::catalog::storage::{Reader, Storage};
 use crate::catalog::transport::outbound::{InvalidationSender, PeerSender};
 use crate::config::CatalogSettings;
@@ -75,7 +76,7 @@ impl HttpEnvironment {
         }
     }
 
-    fn bell(&self, key: Key) -> &WaitQueue {
+    fn bell(&self, key: WaitKey) -> &WaitQueue {
         let mut hasher = DefaultHasher::new();
         key.hash(&mut hasher);
         &self.bells[hasher.finish() as usize % BELLS]
@@ -115,7 +116,7 @@ impl Environment for HttpEnvironment {
         &self,
         _: &'a Mutex<T>,
         guard: MutexGuard<'a, T>,
-        key: Key,
+        key: WaitKey,
         until: Duration,
     ) -> MutexGuard<'a, T> {
         let left = until.saturating_sub(self.origin.elapsed());
@@ -128,7 +129,7 @@ impl Environment for HttpEnvironment {
             .0
     }
 
-    fn wake(&self, key: Key) {
+    fn wake(&self, key: WaitKey) {
         self.bell(key).ring();
     }
 

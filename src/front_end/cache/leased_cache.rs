@@ -97,9 +97,9 @@ impl Memory {
         let mut kept = self.lock();
         match void {
             Invalidation::Item(id) => kept.lookups.void(&Lookup(*id)),
-            Invalidation::EveryItem => kept.lookups.void_all(),
+            Invalidation::AllItems => kept.lookups.void_all(),
             Invalidation::Topic(topic) => kept.searches.void_topic(topic),
-            Invalidation::EverySearch => kept.searches.void_all(),
+            Invalidation::AllTopics => kept.searches.void_all(),
         }
     }
 
@@ -265,11 +265,11 @@ mod tests {
 
     #[test]
     fn each_invalidation_takes_its_own() {
-        for void in [Invalidation::Item(BookId(1)), Invalidation::EveryItem] {
+        for void in [Invalidation::Item(BookId(1)), Invalidation::AllItems] {
             let memory = in_contact();
             keep(&memory);
             memory.void(&Invalidation::Item(BookId(2)));
-            memory.void(&Invalidation::EverySearch);
+            memory.void(&Invalidation::AllTopics);
             assert!(memory.hit(&BOOK).is_some());
             memory.void(&void);
             assert_eq!(memory.hit(&BOOK), None, "{void:?}");

@@ -5,7 +5,7 @@
 //! |---|---|
 //! | 200 | as asked: heartbeat_reply, book, page, … |
 //! | 403 to heartbeat | the sender is not in the settings |
-//! | 409 | nothing newer (get), or the books that stand against what was sent |
+//! | 409 | nothing newer (get), or the books that conflict with what was sent |
 //! | anything else | no answer |
 
 #[cfg(test)]
@@ -18,7 +18,8 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
-use crate::catalog::replication::messages::{Entry, Message, Outcome, Reply, State};
+use crate::catalog::replication::messages::{Message, Outcome, Reply};
+use crate::catalog::shelf::copy_state::{CopyState, PageEntry};
 use crate::http::Response;
 use crate::http::client::{Answer, Failure};
 use crate::membership::HeartbeatReply;
@@ -69,27 +70,27 @@ struct Fetch {
 #[derive(Deserialize)]
 struct Known {
     book: Arc<Book>,
-    state: State,
+    state: CopyState,
 }
 
 #[derive(Deserialize)]
-struct Against {
-    against: Vec<(Arc<Book>, State)>,
+struct Conflicts {
+    conflicts: Vec<(Arc<Book>, CopyState)>,
 }
 
 #[derive(Deserialize)]
 struct Entries {
-    entries: Vec<Entry>,
+    entries: Vec<PageEntry>,
 }
 
 #[derive(Deserialize)]
 struct Books {
-    books: Vec<(Arc<Book>, State)>,
+    books: Vec<(Arc<Book>, CopyState)>,
 }
 
 #[derive(Deserialize)]
-struct Differ {
-    differ: Vec<BookId>,
+struct Differing {
+    differing: Vec<BookId>,
 }
 
 /// The kinds of message, as they stand in the path.
@@ -188,9 +189,11 @@ pub fn response(reply: &Reply) -> Response {
         Reply::NothingNewer => {
             Response::json(409, &json!({"message": "Nothing newer from here on"}))
         }
-        Reply::Better { .. } => Response::json(409, reply),
-        Reply::Updated { against } if !against.is_empty() => Response::json(409, reply),
-        Reply::Updated { .. } | Reply::Fine | Reply::Confirmed => Response::json(200, &json!({})),
+        Reply::CheckFailed { .. } => Response::json(409, reply),
+        Reply::Updated { conflicts } if !conflicts.is_empty() => Response::json(409, reply),
+        Reply::Updated { .. } | Reply::CheckPassed | Reply::Confirmed => {
+            Response::json(200, &json!({}))
+        }
         _ => Response::json(200, reply),
     }
 }
@@ -215,21 +218,21 @@ fn reply(message: &Message, answer: &Answer) -> Option<Reply> {
             told(is_fine(&book, *id), Reply::Known { book, state })?
         }
         (Message::Get { .. }, 409) => Reply::NothingNewer,
-        (Message::Check { .. }, 200) => Reply::Fine,
+        (Message::Check { .. }, 200) => Reply::CheckPassed,
         (Message::Check { id, .. }, 409) => {
             let Known { book, state } = sane(body)?;
-            told(is_fine(&book, *id), Reply::Better { book, state })?
+            told(is_fine(&book, *id), Reply::CheckFailed { book, state })?
         }
         (Message::Update { .. }, 200) => Reply::Updated {
-            against: Vec::new(),
+            conflicts: Vec::new(),
         },
         (Message::Update { books }, 409) => {
-            let Against { against } = sane(body)?;
+            let Conflicts { conflicts } = sane(body)?;
             let sent = |id| books.iter().any(|book| book.id == id);
-            let fine = against
+            let fine = conflicts
                 .iter()
                 .all(|(book, _)| sent(book.id) && book.flaw().is_none());
-            told(fine && !against.is_empty(), Reply::Updated { against })?
+            told(fine && !conflicts.is_empty(), Reply::Updated { conflicts })?
         }
         (Message::Confirm { .. }, 200) => Reply::Confirmed,
         (Message::Page { .. }, 200) => Reply::Page {
@@ -243,7 +246,7 @@ fn reply(message: &Message, answer: &Answer) -> Option<Reply> {
             told(fine, Reply::Books { books })?
         }
         (Message::Claim { .. }, 200) => Reply::Claimed {
-            differ: sane::<Differ>(body)?.differ,
+            differing: sane::<Differing>(body)?.differing,
         },
         // It has just started, has too much to do, or its disk refuses.
         (_, 500..600) => return None,

@@ -79,16 +79,16 @@ fn an_answer_arrives_as_it_was_given() {
     };
     let known = Reply::Known {
         book: book(7),
-        state: State::Valid,
+        state: CopyState::Valid,
     };
-    let against = Reply::Updated {
-        against: vec![(book(7), State::Tentative)],
+    let conflicts = Reply::Updated {
+        conflicts: vec![(book(7), CopyState::Tentative)],
     };
-    let entries = vec![Entry(BookId(7), book(7).version, State::Unknown)];
+    let entries = vec![PageEntry(BookId(7), book(7).version, CopyState::Unknown)];
     for (message, reply) in [
         (&get, known),
         (&get, Reply::NothingNewer),
-        (&update, against),
+        (&update, conflicts),
         (&page, Reply::Page { entries }),
     ] {
         let response = response(&reply);

@@ -21,7 +21,7 @@ use crate::http::client::{Answer, Client, Failure};
 use crate::http::encode;
 use crate::model::address::Address;
 use crate::model::book::BookId;
-use crate::model::invalidation::Invalidation;
+use crate::model::invalidation::{self, Invalidation};
 use crate::runtime::worker_pool::{Pool, Work};
 
 /// How many threads carry letters of one kind to one addressee at most: so many may hang there.
@@ -179,10 +179,10 @@ fn together(batch: &[Outgoing]) -> Message {
 /// What came of a batch for the letter about this book.
 fn part(outcome: &Outcome, about: Option<BookId>) -> Outcome {
     match (outcome, about) {
-        (Outcome::Reply(Reply::Updated { against }), Some(id)) => {
-            let mine = against.iter().filter(|(book, _)| book.id == id);
-            let against = mine.cloned().collect();
-            Outcome::Reply(Reply::Updated { against })
+        (Outcome::Reply(Reply::Updated { conflicts }), Some(id)) => {
+            let mine = conflicts.iter().filter(|(book, _)| book.id == id);
+            let conflicts = mine.cloned().collect();
+            Outcome::Reply(Reply::Updated { conflicts })
         }
         _ => outcome.clone(),
     }
@@ -242,7 +242,11 @@ impl Work for Note {
     }
 
     fn run(batch: Vec<Note>) {
-        let url = format!("{}{}", batch[0].address, path(&batch));
+        let url = format!(
+            "{}{}",
+            batch[0].address,
+            invalidation::path(batch.iter().map(|note| &note.void), encode)
+        );
         let answer = batch[0].client.call(Delete, &url, &[], None);
         let outcome = forgotten(answer);
         batch
@@ -252,23 +256,6 @@ impl Work for Note {
 
     fn refuse(self) {
         (self.done)(Outcome::Silent);
-    }
-}
-
-/// Items may be several, as in `/invalidate/item/3,7`.
-fn path(batch: &[Note]) -> String {
-    match &batch[0].void {
-        Invalidation::EveryItem => "/invalidate/item/".into(),
-        Invalidation::Topic(topic) => format!("/invalidate/topic/{}", encode(topic)),
-        Invalidation::EverySearch => "/invalidate/topic/".into(),
-        Invalidation::Item(_) => {
-            let id = |note: &Note| match note.void {
-                Invalidation::Item(id) => id.to_string(),
-                _ => unreachable!("only items go with items"),
-            };
-            let ids: Vec<String> = batch.iter().map(id).collect();
-            format!("/invalidate/item/{}", ids.join(","))
-        }
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 
 use super::*;
-use crate::catalog::replication::messages::State;
+use crate::catalog::shelf::copy_state::CopyState;
 use crate::catalog::storage::FirstStock;
 use crate::config::timing::Timing;
 use crate::model::book::Book;
@@ -110,11 +110,11 @@ fn send(answer: Behind, ids: &[u64]) -> (Vec<(u64, Outcome)>, Vec<String>) {
 }
 
 fn fine() -> Outcome {
-    against(Vec::new())
+    conflicts(Vec::new())
 }
 
-fn against(against: Vec<(Arc<Book>, State)>) -> Outcome {
-    Outcome::Reply(Reply::Updated { against })
+fn conflicts(conflicts: Vec<(Arc<Book>, CopyState)>) -> Outcome {
+    Outcome::Reply(Reply::Updated { conflicts })
 }
 
 #[test]
@@ -129,12 +129,15 @@ fn each_hears_of_what_stands_against_its_own_book() {
     let answer: Behind = |path| match path {
         "/rep/update/0" | "/rep/update/1" => (200, "{}".into()),
         _ => {
-            let against = vec![(book(2), State::Valid)];
-            (409, serde_json::json!({ "against": against }).to_string())
+            let conflicts = vec![(book(2), CopyState::Valid)];
+            (
+                409,
+                serde_json::json!({ "conflicts": conflicts }).to_string(),
+            )
         }
     };
     let (heard, _) = send(answer, &[1, 2]);
-    let mine = against(vec![(book(2), State::Valid)]);
+    let mine = conflicts(vec![(book(2), CopyState::Valid)]);
     assert_eq!(heard, [(0, fine()), (1, fine()), (2, mine)]);
 }
 
@@ -182,9 +185,10 @@ fn a_front_end_forgets_several_items_at_once() {
         .into();
     go.send(()).unwrap();
     assert_eq!(first, "/invalidate/item/0");
-    assert_eq!(path(&batch), "/invalidate/item/3,7");
+    let items = batch.iter().map(|note| &note.void);
+    assert_eq!(invalidation::path(items, encode), "/invalidate/item/3,7");
     assert!(batch[1].goes_with(&batch[..1]));
-    send(Invalidation::EveryItem);
+    send(Invalidation::AllItems);
     let confirmed = Outcome::Reply(Reply::Confirmed);
     assert_eq!(outcomes.recv(), Ok(confirmed.clone()));
     assert_eq!(outcomes.recv(), Ok(confirmed));

@@ -1,0 +1,21 @@
+//! What a catalog knows of its copy of a book.
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::book::{BookId, Version};
+
+/// What a catalog knows of its copy of a book.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CopyState {
+    /// On the valid list: the newest copy. Reads are answered from it.
+    Valid,
+    /// A write of it is in progress and may or may not become committed.
+    Tentative,
+    /// Nothing is known of it, as after a start or after contact with a peer was lost.
+    Unknown,
+}
+
+/// One copy as a page of a catch-up lists it.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PageEntry(pub BookId, pub Version, pub CopyState);
