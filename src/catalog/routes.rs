@@ -97,7 +97,7 @@ impl Catalog {
             NewBooks::One(book) => {
                 let added = self
                     .replica
-                    .add(&[book])
+                    .create(&[book])
                     .pop()
                     .expect("one outcome for one book");
                 return Ok(responses::added(&*added?));
@@ -108,7 +108,7 @@ impl Catalog {
             .iter()
             .filter_map(|book| book.as_ref().ok().cloned())
             .collect();
-        let mut added = self.replica.add(&fine).into_iter();
+        let mut added = self.replica.create(&fine).into_iter();
         let line = |book: Result<_>| {
             let added = book.and_then(|_| added.next().expect("one outcome for each fine book"));
             match added {

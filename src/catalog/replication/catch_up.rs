@@ -66,7 +66,7 @@ impl<E: Environment> Replica<E> {
         let unsettled: Vec<(BookId, Version)> = self.lock().shelf.unsettled();
         let before = std::mem::replace(&mut self.lock().swept, unsettled.clone());
         let stuck = unsettled.into_iter().filter(|copy| before.contains(copy));
-        for (id, _) in stuck.filter(|_| self.holds(Rule::Sweep)).take(FETCH_MAX) {
+        for (id, _) in stuck.filter(|_| self.holds(Rule::Repair)).take(FETCH_MAX) {
             if let Err(error) = self.settled(id) {
                 log::debug(
                     "a copy stays unsettled",

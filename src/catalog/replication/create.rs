@@ -24,14 +24,14 @@ impl<E: Environment> Replica<E> {
     ///
     /// Fails with [`Error::IdInUse`], [`Error::Busy`] before this catalog has caught up,
     /// [`Error::TimedOut`] or [`Error::DiskRefuses`] as an update does.
-    pub fn add(self: &Arc<Self>, news: &[NewBook]) -> Vec<Result<Arc<Book>>> {
+    pub fn create(self: &Arc<Self>, news: &[NewBook]) -> Vec<Result<Arc<Book>>> {
         if let Err(error) = self.caught_up(self.in_time(CAUGHT_UP_MAX)) {
             return news.iter().map(|_| Err(error.clone())).collect();
         }
         let mut outcomes: Vec<Result<Arc<Book>>> = vec![Err(Error::IdInUse); news.len()];
         let mut left: Vec<usize> = (0..news.len()).collect();
         for _ in 0..TRIES_MAX {
-            for (i, outcome) in self.add_once(news, &left) {
+            for (i, outcome) in self.create_once(news, &left) {
                 outcomes[i] = outcome;
             }
             let again = |i: &usize| news[*i].id.is_none() && outcomes[*i] == Err(Error::IdInUse);
@@ -43,16 +43,16 @@ impl<E: Environment> Replica<E> {
         outcomes
     }
 
-    fn add_once(
+    fn create_once(
         self: &Arc<Self>,
         news: &[NewBook],
         which: &[usize],
     ) -> Vec<(usize, Result<Arc<Book>>)> {
-        let (begun, epoch) = self.begin_adding(news, which);
+        let (begun, epoch) = self.begin_create(news, which);
         let books: Vec<Arc<Book>> = begun.iter().map(|(_, book)| book.clone()).collect();
         let added = match books.is_empty() {
             true => Ok(HashSet::new()),
-            false => self.finish_adding(books, epoch),
+            false => self.finish_create(books, epoch),
         };
         let outcome = |book: &Arc<Book>| match &added {
             Ok(ids) if ids.contains(&book.id) => Ok(book.clone()),
@@ -63,7 +63,7 @@ impl<E: Environment> Replica<E> {
     }
 
     /// Puts the new books here, tentatively; those whose id is free.
-    fn begin_adding(&self, news: &[NewBook], which: &[usize]) -> (Vec<(usize, Arc<Book>)>, u32) {
+    fn begin_create(&self, news: &[NewBook], which: &[usize]) -> (Vec<(usize, Arc<Book>)>, u32) {
         let mut inner = self.lock();
         let mut begun = Vec::with_capacity(which.len());
         for i in which {
@@ -97,7 +97,7 @@ impl<E: Environment> Replica<E> {
     }
 
     /// Steps 4 to 7. Returns the ids of the books that are now in the shop as they were given.
-    fn finish_adding(
+    fn finish_create(
         self: &Arc<Self>,
         books: Vec<Arc<Book>>,
         epoch: u32,

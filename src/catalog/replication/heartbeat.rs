@@ -20,7 +20,7 @@ impl<E: Environment> Replica<E> {
     pub fn tick(self: &Arc<Self>) {
         let mut inner = self.lock();
         let slept = inner.contact.tick(self.now());
-        if slept && self.holds(Rule::Tick) {
+        if slept && self.holds(Rule::Stall) {
             inner.clear();
         }
         inner.greeted |= inner.contact.whole();

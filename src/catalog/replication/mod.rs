@@ -168,7 +168,8 @@ impl<E: Environment> Replica<E> {
     }
 
     fn show(&self, book: Arc<Book>, orders: &[Order]) -> Read {
-        let applied = |order: &&Order| self.holds(Rule::Idem) && book.applied_orders.applied(order);
+        let applied =
+            |order: &&Order| self.holds(Rule::Idempotency) && book.applied_orders.applied(order);
         let applied = orders
             .iter()
             .filter(applied)
@@ -256,13 +257,13 @@ impl<E: Environment> Replica<E> {
     }
 
     fn stalled(&self, inner: &Inner) -> bool {
-        self.holds(Rule::Tick) && inner.contact.stalled(self.now())
+        self.holds(Rule::Stall) && inner.contact.stalled(self.now())
     }
 
     /// How good a copy is; see [`Book::rank`].
     fn rank(&self, book: &Book) -> Rank {
         let (number, committed, stamp) = book.rank();
-        (number, committed && self.holds(Rule::Sticky), stamp)
+        (number, committed && self.holds(Rule::Committed), stamp)
     }
 
     fn rank_here(&self, inner: &Inner, id: BookId) -> Option<Rank> {

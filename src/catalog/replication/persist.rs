@@ -70,7 +70,7 @@ impl<E: Environment> Replica<E> {
         let mut inner = self.lock();
         if inner.shelf.version(id) == Some(version) {
             note_other_content(inner.shelf.book(id), &book);
-            if book.committed && self.holds(Rule::Sticky) {
+            if book.committed && self.holds(Rule::Committed) {
                 inner.shelf.committed(id, version);
             }
             if state == CopyState::Tentative && inner.shelf.state(id) == CopyState::Unknown {

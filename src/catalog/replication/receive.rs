@@ -109,10 +109,10 @@ impl<E: Environment> Replica<E> {
         for book in &books {
             let (id, version) = (book.id, book.version);
             if inner.shelf.version(id) == Some(version) {
-                if book.committed && self.holds(Rule::Sticky) {
+                if book.committed && self.holds(Rule::Committed) {
                     inner.shelf.committed(id, version);
                 }
-                if !inner.shelf.on_disk(id, version) && self.holds(Rule::DupDisk) {
+                if !inner.shelf.on_disk(id, version) && self.holds(Rule::AckOnceOnDisk) {
                     unsaved.push(id);
                 }
             } else if self.gives_way(inner.shelf.book(id), book) {
@@ -140,7 +140,7 @@ impl<E: Environment> Replica<E> {
         for book in &books {
             let ours = inner.shelf.book(book.id).expect("ours or this one is here");
             let on_disk = inner.shelf.on_disk(ours.id, ours.version);
-            if ours.version != book.version || !on_disk && self.holds(Rule::DupDisk) {
+            if ours.version != book.version || !on_disk && self.holds(Rule::AckOnceOnDisk) {
                 conflicts.push((ours.clone(), self.shown(&inner, book.id)));
             }
         }

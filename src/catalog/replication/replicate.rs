@@ -97,7 +97,7 @@ impl<E: Environment> Replica<E> {
         let mut saved = false;
         loop {
             let mut inner = self.lock();
-            if self.stalled(&inner) || self.holds(Rule::Tick) && inner.shelf.epoch() != epoch {
+            if self.stalled(&inner) || self.holds(Rule::Stall) && inner.shelf.epoch() != epoch {
                 epoch = inner.shelf.epoch();
                 drop(inner);
                 self.full_round(until);
@@ -188,7 +188,7 @@ impl<E: Environment> Replica<E> {
         for (peer, ask) in asks.iter_mut().enumerate() {
             let live = inner.contact.peers[peer].live;
             let first = match *ask {
-                Ask::Not if live || self.holds(Rule::UpdAll) => now,
+                Ask::Not if live || self.holds(Rule::UpdateAll) => now,
                 Ask::Refused if live => now,
                 Ask::Silent(first, last) if live && last + AGAIN_PAUSE <= now => first,
                 _ => continue,

@@ -11,27 +11,27 @@ pub enum Rule {
     /// Of two copies of one number the higher stamp wins.
     Tie,
     /// A version that came true stays better than one that did not.
-    Sticky,
+    Committed,
     /// An update is applied only to the version that `If-Match` names.
     IfMatch,
     /// An order is applied once.
-    Idem,
+    Idempotency,
     /// Front-ends forget before a copy becomes valid.
     Invalidate,
     /// An update goes to all who have not refused, live or not.
-    UpdAll,
+    UpdateAll,
     /// An update that came before is acknowledged only once it is on disk.
-    DupDisk,
+    AckOnceOnDisk,
     /// Whoever may have missed something empties its valid list.
     Clear,
     /// A process that stalled trusts nothing and leaves nobody out.
-    Tick,
+    Stall,
     /// A writer whose copy was replaced looks whether its own write came true.
-    OwnId,
+    OwnWrite,
     /// Check compares by "better".
     CheckRank,
     /// Tentative copies that nobody confirms are settled in the background.
-    Sweep,
+    Repair,
 }
 
 /// Which rules hold.

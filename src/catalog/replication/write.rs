@@ -158,7 +158,7 @@ impl<E: Environment> Replica<E> {
             .filter(applied)
             .map(|order| order.id)
             .collect();
-        if !applied.is_empty() && self.holds(Rule::Idem) {
+        if !applied.is_empty() && self.holds(Rule::Idempotency) {
             return match (valid, update.all_or_none) {
                 (false, _) => Ok(Prepared::Settle),
                 (true, true) => Err(Error::Applied(applied)),
@@ -283,7 +283,7 @@ impl<E: Environment> Replica<E> {
 
     /// Step 5: another copy took the place of this write's. It may have come true all the same.
     fn outdone(self: &Arc<Self>, new: &Arc<Book>, update: &Update) -> Result<Updated> {
-        if !self.holds(Rule::OwnId) {
+        if !self.holds(Rule::OwnWrite) {
             return Err(Error::OutOfDate);
         }
         let book = self
@@ -296,7 +296,7 @@ impl<E: Environment> Replica<E> {
         let committed = book.version == new.version;
         // A customer's other order with the same key may have been faster.
         let replayed = !committed && !every(&|order| book.applied_orders.took(order));
-        match committed || by_orders && self.holds(Rule::Idem) {
+        match committed || by_orders && self.holds(Rule::Idempotency) {
             true => Ok(Updated { book, replayed }),
             false => Err(Error::OutOfDate),
         }

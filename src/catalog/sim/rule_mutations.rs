@@ -48,7 +48,7 @@ fn without_if_match_a_copy_is_sold_twice() {
 
 #[test]
 fn without_order_ids_one_click_sells_two_copies() {
-    check_found(100, WRONG_HISTORY, without(Rule::Idem));
+    check_found(100, WRONG_HISTORY, without(Rule::Idempotency));
 }
 
 #[test]
@@ -58,12 +58,12 @@ fn without_invalidate_a_cache_offers_what_is_sold() {
 
 #[test]
 fn without_the_second_look_at_the_disk_a_sale_is_acknowledged_that_a_crash_loses() {
-    check_found(100, "which is not on disk", without(Rule::DupDisk));
+    check_found(100, "which is not on disk", without(Rule::AckOnceOnDisk));
 }
 
 #[test]
 fn without_sweep_a_dead_writers_copy_stays_unsettled() {
-    check_found(300, "after quiet", without(Rule::Sweep));
+    check_found(300, "after quiet", without(Rule::Repair));
 }
 
 #[test]

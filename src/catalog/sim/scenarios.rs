@@ -103,7 +103,7 @@ fn a_write_that_nobody_heard_of(world: &Arc<Cluster>, ledger: &Arc<Ledger>) {
 
 #[test]
 fn without_sticky_a_write_that_nobody_heard_of_beats_an_acknowledged_one() {
-    check(Rule::Sticky, a_write_that_nobody_heard_of);
+    check(Rule::Committed, a_write_that_nobody_heard_of);
 }
 
 #[test]
@@ -129,7 +129,7 @@ fn without_checkrank_a_change_is_made_on_top_of_a_write_that_nobody_heard_of() {
 
 #[test]
 fn without_updates_to_the_suspected_two_healthy_catalogs_sell_the_same_copy() {
-    check(Rule::UpdAll, |world, ledger| {
+    check(Rule::UpdateAll, |world, ledger| {
         // Nobody answers heartbeat, so each counts the other as down, and each lends no lease any
         // more.
         let until = world.baton.now() + 1_500_000;
