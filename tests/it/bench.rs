@@ -6,8 +6,8 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-use crate::process::{BAZAR, await_end, eventually, run};
-use crate::shop::{Shop, Tiers, own_folder};
+use crate::harness::process::{BAZAR, await_end, eventually, run};
+use crate::harness::shop::{Shop, ShopOptions, own_folder};
 
 /// A quick run with its temporary files in `folder`.
 fn bench(folder: &Path, args: &[&str]) -> Command {
@@ -104,7 +104,7 @@ fn check_picture(svg: &str) {
 
 #[test]
 fn a_bench_gives_back_what_it_lent_a_running_shop() {
-    let (shop, folder) = (Shop::open(Tiers::default()), own_folder());
+    let (shop, folder) = (Shop::started(ShopOptions::default()), own_folder());
     let front_end = shop.front_end().url();
     let args = ["--front-end", &front_end, "--catalogs", &catalogs(&shop)];
     let (code, table, errors) = run(bench(&folder, &args));
@@ -116,7 +116,7 @@ fn a_bench_gives_back_what_it_lent_a_running_shop() {
 
 #[test]
 fn without_catalogs_a_bench_only_reads() {
-    let (shop, folder) = (Shop::open(Tiers::default()), own_folder());
+    let (shop, folder) = (Shop::started(ShopOptions::default()), own_folder());
     let before = shop.catalog(1).get("/dump/").json();
     let (code, table, errors) = run(bench(&folder, &["--front-end", &shop.front_end().url()]));
     assert_eq!(code, Some(0), "{table}{errors}");
@@ -128,7 +128,10 @@ fn without_catalogs_a_bench_only_reads() {
 /// The stock of one shop cannot show what another sold.
 #[test]
 fn a_bench_fails_when_the_stock_does_not_show_the_sales() {
-    let (shop, other) = (Shop::open(Tiers::default()), Shop::open(Tiers::default()));
+    let (shop, other) = (
+        Shop::started(ShopOptions::default()),
+        Shop::started(ShopOptions::default()),
+    );
     let folder = own_folder();
     let front_end = shop.front_end().url();
     let elsewhere = catalogs(&other);

@@ -5,9 +5,10 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::process::{Server, eventually};
-use crate::relay::Fate;
-use crate::shop::{Relays, Shop, Tiers};
+use crate::harness::process::eventually;
+use crate::harness::proxy::Action;
+use crate::harness::server::Server;
+use crate::harness::shop::{Proxies, Shop, ShopOptions};
 
 /// The first write after a server went silent: a second, tenfold.
 const FIRST_MAX: Duration = Duration::from_secs(10);
@@ -42,10 +43,10 @@ fn median(shop: &Shop, what: &str) -> Duration {
 #[test]
 fn no_write_waits_for_a_catalog_or_a_front_end_that_is_known_to_be_down() {
     // Whoever waited for anybody's lease would wait for 5 s.
-    let shop = Shop::open(Tiers {
+    let shop = Shop::started(ShopOptions {
         catalogs: 3,
         front_ends: 2,
-        ..Tiers::default()
+        ..ShopOptions::default()
     });
     median(&shop, "healthy");
     shop.catalog(3).kill();
@@ -58,11 +59,11 @@ fn no_write_waits_for_a_catalog_or_a_front_end_that_is_known_to_be_down() {
 
 /// What writes cost after `vanish` has made a server silent.
 #[track_caller]
-fn check(relays: Relays, vanish: impl Fn(&Shop)) {
-    let shop = Shop::open(Tiers {
-        relays,
-        usual_times: true,
-        ..Tiers::default()
+fn check(proxies: Proxies, vanish: impl Fn(&Shop)) {
+    let shop = Shop::started(ShopOptions {
+        proxies,
+        default_timeouts: true,
+        ..ShopOptions::default()
     });
     median(&shop, "healthy");
     vanish(&shop);
@@ -77,32 +78,32 @@ fn check(relays: Relays, vanish: impl Fn(&Shop)) {
 
 #[test]
 fn a_catalog_that_stops_costs_one_write_a_second() {
-    check(Relays::None, |shop| shop.catalog(2).stop());
+    check(Proxies::None, |shop| shop.catalog(2).stop());
 }
 
 #[test]
 fn a_catalog_behind_a_black_hole_costs_one_write_a_second() {
-    check(Relays::BetweenCatalogs, |shop| {
-        let silence = |catalog: &Server| shop.relay(&catalog.name).every(Fate::Swallow);
+    check(Proxies::BetweenCatalogs, |shop| {
+        let silence = |catalog: &Server| shop.proxy(&catalog.name).every(Action::BlackHole);
         shop.catalogs().iter().for_each(silence);
     });
 }
 
 #[test]
 fn a_front_end_that_stops_costs_one_write_a_second() {
-    check(Relays::None, |shop| shop.front_end().stop());
+    check(Proxies::None, |shop| shop.front_end().stop());
 }
 
 #[test]
 fn a_front_end_that_forgets_late_is_waited_for_when_the_shop_is_set_up_to_be_patient() {
     // Here heartbeat may take 3 s, and so an invalidation 4 s.
-    let shop = Shop::open(Tiers {
-        relays: Relays::Everywhere,
-        ..Tiers::default()
+    let shop = Shop::started(ShopOptions {
+        proxies: Proxies::Everywhere,
+        ..ShopOptions::default()
     });
-    shop.relay("front-end1").first("DELETE /invalidate", || {
+    shop.proxy("front-end1").first("DELETE /invalidate", || {
         thread::sleep(Duration::from_secs(1));
-        Fate::Pass
+        Action::Forward
     });
     println!("written after {:?}", write(&shop));
     let log = shop.catalog(1).stderr();

@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use crate::shop::{Shop, Tiers};
+use crate::harness::shop::{Shop, ShopOptions};
 
 impl Shop {
     /// The ids in a front-end's caches, least recently used first.
@@ -35,7 +35,7 @@ const MISS: &str = "bazar; fwd=miss";
 
 #[test]
 fn the_least_recently_used_lookup_makes_room() {
-    let shop = Shop::open(Tiers::default());
+    let shop = Shop::started(ShopOptions::default());
     shop.visit(&["/lookup/1", "/lookup/2", "/lookup/3"]);
     assert_eq!(shop.kept("lookup"), [1, 2, 3]);
     shop.visit(&["/lookup/1"]);
@@ -48,7 +48,7 @@ fn the_least_recently_used_lookup_makes_room() {
 
 #[test]
 fn ten_searches_are_kept_whatever_their_case() {
-    let shop = Shop::open(Tiers::default());
+    let shop = Shop::started(ShopOptions::default());
     let texts: Vec<String> = ('a'..='j').map(String::from).collect();
     for text in &texts {
         shop.visit(&[&format!("/search/{text}")]);
@@ -64,7 +64,7 @@ fn ten_searches_are_kept_whatever_their_case() {
 
 #[test]
 fn a_dump_shows_answers_and_topics() {
-    let shop = Shop::open(Tiers::default());
+    let shop = Shop::started(ShopOptions::default());
     shop.visit(&["/search/t", "/lookup/7"]);
     let dump = shop.front_end().get("/dump/").json();
     let lookup = r#"[{"id":7,"price":10.0,"quantity":25,"title":"Spring in the Pioneer Valley"}]"#;
@@ -88,7 +88,7 @@ fn a_dump_shows_answers_and_topics() {
 
 #[test]
 fn an_invalidation_forgets_what_it_names() {
-    let shop = Shop::open(Tiers::default());
+    let shop = Shop::started(ShopOptions::default());
     let forget =
         |path: &str| assert_eq!(shop.front_end().call("DELETE", path, &[], "").status, 204);
     shop.visit(&["/lookup/1", "/lookup/2", "/lookup/3"]);
@@ -106,7 +106,7 @@ fn an_invalidation_forgets_what_it_names() {
 
 #[test]
 fn an_update_is_void_in_every_cache_before_it_is_answered() {
-    let shop = Shop::open(Tiers::default());
+    let shop = Shop::started(ShopOptions::default());
     let paths = [
         "/lookup/1",
         "/lookup/2",
@@ -129,9 +129,9 @@ fn an_update_is_void_in_every_cache_before_it_is_answered() {
 
 #[test]
 fn a_sale_is_seen_through_the_cache() {
-    let shop = Shop::open(Tiers {
+    let shop = Shop::started(ShopOptions {
         front_ends: 2,
-        ..Tiers::default()
+        ..ShopOptions::default()
     });
     for left in [4, 3] {
         for n in [1, 2] {
@@ -149,9 +149,9 @@ fn a_sale_is_seen_through_the_cache() {
 fn a_cache_of_size_0_keeps_nothing() {
     let sizes = ["LOOKUP_CACHE_SIZE", "SEARCH_CACHE_SIZE"];
     let environment = sizes.map(|name| (name, "0".to_string())).to_vec();
-    let shop = Shop::open(Tiers {
+    let shop = Shop::started(ShopOptions {
         environment,
-        ..Tiers::default()
+        ..ShopOptions::default()
     });
     shop.visit(&["/lookup/1", "/search/t"]);
     assert_eq!(shop.cache_status("/lookup/1"), MISS);

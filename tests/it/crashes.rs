@@ -11,9 +11,9 @@ use std::time::Duration;
 use fastrand::Rng;
 use serde_json::Value;
 
-use crate::http;
-use crate::process::Server;
-use crate::shop::{Shop, Tiers};
+use crate::harness::http;
+use crate::harness::server::Server;
+use crate::harness::shop::{Shop, ShopOptions};
 
 /// How often a plug is pulled; `BAZAR_CRASHES` says otherwise.
 const CRASHES: usize = 6;
@@ -44,10 +44,10 @@ fn every_acknowledged_write_survives_crashes() {
     let seed = number("BAZAR_SEED").unwrap_or_else(|| fastrand::u64(..));
     let crashes = number("BAZAR_CRASHES").map_or(CRASHES, |n| n as usize);
     println!("BAZAR_SEED={seed}");
-    let shop = Shop::open(Tiers {
+    let shop = Shop::started(ShopOptions {
         orders: 0,
         front_ends: 0,
-        ..Tiers::default()
+        ..ShopOptions::default()
     });
     add_books(shop.catalog(1));
     let mut rng = Rng::with_seed(seed);
@@ -71,12 +71,12 @@ fn add_books(catalog: &Server) {
     let book =
         |id| format!(r#"{{"id":{id},"title":"T","topic":"Crashes","quantity":0,"price":1}}"#);
     let books: Vec<String> = (8..=BOOKS).map(book).collect();
-    let answer = catalog.call("POST", "/add", &[], &format!("[{}]", books.join(",")));
-    assert_eq!(answer.status, 200, "{answer:?}");
+    let response = catalog.call("POST", "/add", &[], &format!("[{}]", books.join(",")));
+    assert_eq!(response.status, 200, "{response:?}");
     // The first stock is written too.
     for id in 1..8 {
-        let answer = catalog.put(&format!("/update/{id}"), r#"{"quantity":0}"#);
-        assert_eq!(answer.status, 200, "{answer:?}");
+        let response = catalog.put(&format!("/update/{id}"), r#"{"quantity":0}"#);
+        assert_eq!(response.status, 200, "{response:?}");
     }
 }
 
@@ -148,14 +148,20 @@ fn write(shop: &Shop, writer: u64, stop: &AtomicBool, seed: u64) -> Accounts {
 
 fn put(catalog: &Server, id: u64, quantity: u64) -> bool {
     let body = format!(r#"{{"quantity":{quantity}}}"#);
-    let answer = http::call(&catalog.place, "PUT", &format!("/update/{id}"), &[], &body);
-    answer.is_ok_and(|answer| answer.status == 200)
+    let response = http::call(
+        &catalog.address,
+        "PUT",
+        &format!("/update/{id}"),
+        &[],
+        &body,
+    );
+    response.is_ok_and(|response| response.status == 200)
 }
 
 fn quantity(catalog: &Server, id: u64) -> Option<u64> {
-    let answer = catalog.try_get(&format!("/query/item/{id}"));
-    let answer = answer.ok().filter(|answer| answer.status == 200)?;
-    answer.json()["quantity"].as_u64()
+    let response = catalog.try_get(&format!("/query/item/{id}"));
+    let response = response.ok().filter(|response| response.status == 200)?;
+    response.json()["quantity"].as_u64()
 }
 
 #[track_caller]

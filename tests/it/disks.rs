@@ -8,8 +8,9 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::process::{BAZAR, Server, eventually, run};
-use crate::shop::{Shop, Tiers, own_folder};
+use crate::harness::process::{BAZAR, eventually, run};
+use crate::harness::server::Server;
+use crate::harness::shop::{Shop, ShopOptions, own_folder};
 
 const FIRST_FILE: &str = "books-0000000-0000099.json";
 
@@ -64,11 +65,11 @@ fn a_catalog_does_not_start_on_a_file_that_is_wrong() {
 
 #[test]
 fn a_second_catalog_does_not_start_on_a_folder_that_is_in_use() {
-    let shop = Shop::open(Tiers {
+    let shop = Shop::started(ShopOptions {
         catalogs: 1,
         orders: 0,
         front_ends: 0,
-        ..Tiers::default()
+        ..ShopOptions::default()
     });
     check_refused(&shop.data_folder(1), &["another catalog"]);
     let sold = shop.catalog(1).put("/update/2", r#"{"quantity":4}"#);
@@ -78,20 +79,20 @@ fn a_second_catalog_does_not_start_on_a_folder_that_is_in_use() {
 /// Lets the disk of catalog 1 refuse by `refuse` and take writes again by `relent`, given where its
 /// temporary file goes.
 fn check_refusing_disk(refuse: fn(&Path), relent: fn(&Path)) {
-    let shop = Shop::open(Tiers {
-        usual_times: true,
-        ..Tiers::default()
+    let shop = Shop::started(ShopOptions {
+        default_timeouts: true,
+        ..ShopOptions::default()
     });
     let temporary = shop.data_folder(1).join(format!("{FIRST_FILE}.tmp"));
     refuse(&temporary);
     let before = contents_of_books(&shop, 1);
-    let answer = shop.catalog(1).put("/update/3", r#"{"quantity":77}"#);
-    assert_eq!(answer.status, 507, "{answer:?}");
-    let message = answer.json()["message"].as_str().unwrap().to_string();
+    let response = shop.catalog(1).put("/update/3", r#"{"quantity":77}"#);
+    assert_eq!(response.status, 507, "{response:?}");
+    let message = response.json()["message"].as_str().unwrap().to_string();
     assert!(message.contains(FIRST_FILE), "{message}");
     eventually("the other catalog goes on without it", || {
-        let answer = shop.catalog(2).put("/update/2", r#"{"quantity":44}"#);
-        answer.status == 200
+        let response = shop.catalog(2).put("/update/2", r#"{"quantity":44}"#);
+        response.status == 200
     });
     assert_eq!(on_disk(&shop, 2, 2)["quantity"], 44);
     // Whoever is told yes by the shop was told by the other catalog.
@@ -155,10 +156,10 @@ fn a_disk_that_takes_no_new_file_loses_nothing_and_stops_nobody_else() {
 #[test]
 fn a_catalog_that_was_away_fetches_what_it_missed_and_nothing_else() {
     const MISSED: u64 = 20;
-    let shop = Shop::open(Tiers {
+    let shop = Shop::started(ShopOptions {
         orders: 0,
         front_ends: 0,
-        ..Tiers::default()
+        ..ShopOptions::default()
     });
     let book = json!({"title": "T", "topic": "P", "quantity": 1, "price": 2.0});
     let books = Value::Array(vec![book; 900]).to_string();
@@ -170,8 +171,8 @@ fn a_catalog_that_was_away_fetches_what_it_missed_and_nothing_else() {
     let logged = fetched(shop.catalog(2)).len();
     for n in 0..MISSED {
         let path = format!("/update/{}", 10 + 40 * n);
-        let answer = shop.catalog(1).put(&path, r#"{"quantity":9}"#);
-        assert_eq!(answer.status, 200, "{answer:?}");
+        let response = shop.catalog(1).put(&path, r#"{"quantity":9}"#);
+        assert_eq!(response.status, 200, "{response:?}");
     }
     shop.catalog(2).start();
     let all = |n: usize| shop.catalog(n).get("/dump/").json();

@@ -2,11 +2,11 @@
 
 use serde_json::json;
 
-use crate::shop::{Shop, Tiers};
+use crate::harness::shop::{Shop, ShopOptions};
 
 #[test]
 fn a_customer_searches_looks_up_and_buys_until_out_of_stock() {
-    let shop = Shop::open(Tiers::default());
+    let shop = Shop::started(ShopOptions::default());
     let found = |text: &str| -> Vec<u64> {
         let list = shop.front_end().get(&format!("/search/{text}")).json();
         list.as_array()
@@ -39,11 +39,11 @@ fn a_customer_searches_looks_up_and_buys_until_out_of_stock() {
 #[test]
 fn a_shop_may_have_one_server_of_each_kind_or_many() {
     for (catalogs, orders, front_ends) in [(1, 1, 1), (3, 4, 2)] {
-        let shop = Shop::open(Tiers {
+        let shop = Shop::started(ShopOptions {
             catalogs,
             orders,
             front_ends,
-            ..Tiers::default()
+            ..ShopOptions::default()
         });
         for n in 1..=front_ends {
             let path = "/buy/3";

@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::connection::Connection;
-use crate::process::{DESCRIPTORS, Server};
-use crate::shop::{Shop, Tiers};
+use crate::harness::connection::Connection;
+use crate::harness::server::{DESCRIPTORS, Server};
+use crate::harness::shop::{Shop, ShopOptions};
 
 /// How much longer things may take here than they are meant to.
 const SLACK: u32 = 10;
@@ -20,22 +20,22 @@ const OF_EACH_KIND: usize = 100;
 
 /// One server of each kind.
 fn small_shop(environment: &[(&'static str, String)]) -> Shop {
-    Shop::open(Tiers {
+    Shop::started(ShopOptions {
         catalogs: 1,
         orders: 1,
         environment: environment.to_vec(),
-        ..Tiers::default()
+        ..ShopOptions::default()
     })
 }
 
 /// So many connections at the same instant, ten times; they stay open until each had its first
-/// answer.
+/// response.
 #[track_caller]
 fn check_burst(server: &Server, path: &str, connections: usize, answered_in: Duration) {
     for round in 0..10 {
         let start = Instant::now();
         let mut all: Vec<Connection> = (0..connections)
-            .map(|_| Connection::open(&server.place))
+            .map(|_| Connection::open(&server.address))
             .collect();
         for connection in &mut all {
             connection
@@ -43,8 +43,8 @@ fn check_burst(server: &Server, path: &str, connections: usize, answered_in: Dur
                 .unwrap();
         }
         for (n, connection) in all.iter_mut().enumerate() {
-            let answer = connection.answer();
-            let status = answer.map(|answer| answer.status).ok();
+            let response = connection.response();
+            let status = response.map(|response| response.status).ok();
             assert_eq!(
                 status,
                 Some(200),
@@ -96,9 +96,9 @@ fn shop_meanwhile(shop: &Shop, over: &AtomicBool) -> (Vec<Duration>, u64) {
 }
 
 /// `count` connections, each of which has sent this.
-fn open(place: &str, count: usize, bytes: &str) -> Vec<Connection> {
+fn open(address: &str, count: usize, bytes: &str) -> Vec<Connection> {
     let connect = |_| {
-        let mut connection = Connection::open(place);
+        let mut connection = Connection::open(address);
         connection.send_if_taken(bytes);
         connection
     };
@@ -112,7 +112,7 @@ fn customers_are_served_among_five_hundred_hostile_connections() {
         // A line for each of 50,000 hostile requests would be most of the work.
         ("LOG", "info".into()),
     ]);
-    let (place, over) = (&shop.front_end().place, AtomicBool::new(false));
+    let (address, over) = (&shop.front_end().address, AtomicBool::new(false));
     let slow_then_quick = "GET /search/nothing HTTP/1.1\r\nHost: b\r\n\r\n".to_string()
         + &"GET /lookup/1 HTTP/1.1\r\nHost: b\r\n\r\n".repeat(20);
     let never_read = "GET /search/t HTTP/1.1\r\nHost: b\r\n\r\n".repeat(500);
@@ -121,18 +121,18 @@ fn customers_are_served_among_five_hundred_hostile_connections() {
         let customer = scope.spawn(|| shop_meanwhile(&shop, &over));
         let start = Instant::now();
         let half_heads = open(
-            place,
+            address,
             OF_EACH_KIND,
             "GET /lookup/1 HTTP/1.1\r\nHost: b\r\nX-Half",
         );
         let no_bodies = open(
-            place,
+            address,
             OF_EACH_KIND,
             "PUT /buy/4 HTTP/1.1\r\nHost: b\r\nContent-Length: 5000\r\n\r\n",
         );
-        let mut trickling = open(place, OF_EACH_KIND, "GET /lookup/1 HTTP/1.1\r\nX-Slow: ");
-        let pipelining = open(place, OF_EACH_KIND, &slow_then_quick);
-        let unread = open(place, OF_EACH_KIND, &never_read);
+        let mut trickling = open(address, OF_EACH_KIND, "GET /lookup/1 HTTP/1.1\r\nX-Slow: ");
+        let pipelining = open(address, OF_EACH_KIND, &slow_then_quick);
+        let unread = open(address, OF_EACH_KIND, &never_read);
         while start.elapsed() < 2 * IDLE {
             trickling
                 .iter_mut()
@@ -166,7 +166,7 @@ fn more_connections_than_descriptors_leave_the_same_process_serving() {
     for server in shop.servers() {
         let id = server.id();
         let crowd: Vec<_> = (0..150)
-            .map_while(|_| Connection::try_open(&server.place).ok())
+            .map_while(|_| Connection::try_open(&server.address).ok())
             .collect();
         println!("{} connections", crowd.len());
         assert!(64 < crowd.len(), "each has two descriptors of 128");
@@ -188,13 +188,13 @@ fn more_connections_than_descriptors_leave_the_same_process_serving() {
     assert_eq!(shop.quantity(4), 24);
 }
 
-/// Whether a new connection has an answer within a second or so.
+/// Whether a new connection has an response within a second or so.
 fn served(server: &Server) -> bool {
-    let Ok(mut connection) = Connection::try_open(&server.place) else {
+    let Ok(mut connection) = Connection::try_open(&server.address) else {
         return false;
     };
     connection.patience(Duration::from_secs(1));
     connection
         .ask("GET", "/livez")
-        .is_ok_and(|answer| answer.status == 200)
+        .is_ok_and(|response| response.status == 200)
 }

@@ -7,8 +7,8 @@ use std::thread;
 
 use serde_json::Value;
 
-use crate::process::{BAZAR, eventually};
-use crate::shop::{Shop, Tiers};
+use crate::harness::process::{BAZAR, eventually};
+use crate::harness::shop::{Shop, ShopOptions};
 
 /// Ids above those of the first stock.
 const IDS: RangeInclusive<u64> = 1001..=4000;
@@ -63,8 +63,8 @@ fn check_succeeded(output: &Output, summary: &str) {
 }
 
 fn has(shop: &Shop, id: u64) -> bool {
-    let answer = shop.catalog(2).get(&format!("/query/item/{id}"));
-    answer.status == 200
+    let response = shop.catalog(2).get(&format!("/query/item/{id}"));
+    response.status == 200
 }
 
 /// Both catalogs have exactly the first stock and all books of the import.
@@ -85,7 +85,7 @@ fn check_all_there(shop: &Shop) {
 
 #[test]
 fn imported_books_are_everywhere_and_the_next_search_finds_them() {
-    let shop = Shop::open(Tiers::default());
+    let shop = Shop::started(ShopOptions::default());
     assert_eq!(
         shop.front_end().get("/search/imported").json(),
         Value::Array(vec![])
@@ -101,7 +101,7 @@ fn imported_books_are_everywhere_and_the_next_search_finds_them() {
 
 #[test]
 fn an_import_that_was_killed_is_simply_run_again() {
-    let shop = Shop::open(Tiers::default());
+    let shop = Shop::started(ShopOptions::default());
     let mut broken_off = begin(&shop);
     write(&mut broken_off, &lines(1001..=2550));
     eventually("some books are there", || has(&shop, 1500));
@@ -115,7 +115,7 @@ fn an_import_that_was_killed_is_simply_run_again() {
 
 #[test]
 fn an_import_goes_on_when_its_catalog_was_killed_and_is_back() {
-    let shop = Shop::open(Tiers::default());
+    let shop = Shop::started(ShopOptions::default());
     let mut import = begin(&shop);
     write(&mut import, &lines(1001..=2000));
     eventually("some books are there", || has(&shop, 1500));
@@ -131,7 +131,7 @@ fn an_import_goes_on_when_its_catalog_was_killed_and_is_back() {
 
 #[test]
 fn a_bad_book_is_named_by_its_line_and_ends_the_import() {
-    let shop = Shop::open(Tiers::default());
+    let shop = Shop::started(ShopOptions::default());
     let text = lines(IDS).replace("\"id\":1003,", "\"id\":1003,\"colour\":\"red\",");
     let output = import(&shop, &text);
     let said = String::from_utf8_lossy(&output.stderr);

@@ -8,11 +8,11 @@ use std::thread;
 
 use serde_json::Value;
 
-use crate::http::Answer;
-use crate::process::Server;
-use crate::shop::{Shop, Tiers};
+use crate::harness::http::Response;
+use crate::harness::server::Server;
+use crate::harness::shop::{Shop, ShopOptions};
 
-// Each row: request, its body, ` + ` its headers | status | body of the answer ` + ` some of its
+// Each row: request, its body, ` + ` its headers | status | body of the response ` + ` some of its
 // headers. `says a, b` stands for `{"message": …}` with these words in it.
 
 const FRONT_END: &str = r#"
@@ -118,7 +118,7 @@ PUT /buy/1 | 504 | {"message":"Could not connect to the catalog server"}
 
 #[test]
 fn the_interface_is_the_documented_one() {
-    let shop = Shop::open(Tiers::default());
+    let shop = Shop::started(ShopOptions::default());
     check(shop.front_end(), FRONT_END);
     check(shop.order(1), ORDER);
     check(shop.catalog(1), CATALOG);
@@ -134,7 +134,7 @@ fn the_interface_is_the_documented_one() {
 
 #[test]
 fn with_nobody_behind_it_a_server_says_so() {
-    let shop = Shop::closed(Tiers::default());
+    let shop = Shop::new(ShopOptions::default());
     shop.front_end().launch();
     shop.order(1).launch();
     check(shop.front_end(), NOBODY_BEHIND);
@@ -146,11 +146,11 @@ fn with_nobody_behind_it_a_server_says_so() {
 
 #[test]
 fn a_disk_that_refuses_is_said() {
-    let shop = Shop::open(Tiers {
+    let shop = Shop::started(ShopOptions {
         catalogs: 1,
         orders: 0,
         front_ends: 0,
-        ..Tiers::default()
+        ..ShopOptions::default()
     });
     let blocker = shop.data_folder(1).join("books-0000000-0000099.json.tmp");
     fs::create_dir(blocker).unwrap();
@@ -162,11 +162,11 @@ fn a_disk_that_refuses_is_said() {
 
 #[test]
 fn too_much_competition_is_said_after_three_seconds() {
-    let shop = Shop::closed(Tiers {
+    let shop = Shop::new(ShopOptions {
         catalogs: 1,
         orders: 1,
         front_ends: 0,
-        ..Tiers::default()
+        ..ShopOptions::default()
     });
     pretend(shop.catalog(1), a_busy_catalog);
     shop.order(1).start();
@@ -175,11 +175,11 @@ fn too_much_competition_is_said_after_three_seconds() {
 
 #[test]
 fn an_update_of_an_outdated_copy_is_refused() {
-    let shop = Shop::closed(Tiers {
+    let shop = Shop::new(ShopOptions {
         catalogs: 2,
         orders: 0,
         front_ends: 0,
-        ..Tiers::default()
+        ..ShopOptions::default()
     });
     pretend(shop.catalog(2), a_catalog_that_has_sold);
     shop.catalog(1).launch();
@@ -217,17 +217,17 @@ fn a_catalog_that_has_sold(request: &str) -> Said {
     }
 }
 
-/// Answers in a server's place.
-fn pretend(server: &Server, answer: fn(&str) -> Said) {
-    let listener = TcpListener::bind(&server.place).unwrap();
+/// Answers in a server's address.
+fn pretend(server: &Server, response: fn(&str) -> Said) {
+    let listener = TcpListener::bind(&server.address).unwrap();
     thread::spawn(move || {
         for stream in listener.incoming().map_while(Result::ok) {
-            thread::spawn(move || converse(stream, answer));
+            thread::spawn(move || converse(stream, response));
         }
     });
 }
 
-fn converse(mut stream: TcpStream, answer: fn(&str) -> Said) {
+fn converse(mut stream: TcpStream, response: fn(&str) -> Said) {
     let mut reader = BufReader::new(stream.try_clone().unwrap());
     let mut request = String::new();
     while reader.read_line(&mut request).is_ok_and(|read| 0 < read) {
@@ -241,7 +241,7 @@ fn converse(mut stream: TcpStream, answer: fn(&str) -> Said) {
             line.clear();
         }
         let _ = reader.read_exact(&mut vec![0; length]);
-        let (status, body) = answer(&request);
+        let (status, body) = response(&request);
         let length = body.len();
         let head = format!("HTTP/1.1 {status}\r\nETag: \"0-0\"\r\nContent-Length: {length}");
         let _ = write!(stream, "{head}\r\n\r\n{body}");
@@ -249,7 +249,7 @@ fn converse(mut stream: TcpStream, answer: fn(&str) -> Said) {
     }
 }
 
-/// Sends each row's request in turn and compares the answer.
+/// Sends each row's request in turn and compares the response.
 #[track_caller]
 pub fn check(server: &Server, table: &str) {
     let is_row = |line: &&str| !line.is_empty() && !line.starts_with('#');
@@ -258,18 +258,18 @@ pub fn check(server: &Server, table: &str) {
         let [request, status, expected] = columns[..] else {
             panic!("{row:?} has not three columns");
         };
-        let answer = send(server, request);
-        let what = format!("{request} at {}: {answer:?}", server.name);
-        assert_eq!(answer.status.to_string(), status, "{what}");
+        let response = send(server, request);
+        let what = format!("{request} at {}: {response:?}", server.name);
+        assert_eq!(response.status.to_string(), status, "{what}");
         let (expected, headers) = split(expected);
         for (name, value) in headers {
-            assert_eq!(answer.header(name), value, "{what}");
+            assert_eq!(response.header(name), value, "{what}");
         }
-        check_body(&answer.body, expected, &what);
+        check_body(&response.body, expected, &what);
     }
 }
 
-fn send(server: &Server, request: &str) -> Answer {
+fn send(server: &Server, request: &str) -> Response {
     let (request, headers) = split(request);
     let (method, rest) = request.split_once(' ').unwrap();
     let (path, body) = rest.split_once(' ').unwrap_or((rest, ""));

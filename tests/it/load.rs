@@ -7,8 +7,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::process::{Server, eventually};
-use crate::shop::{Shop, Tiers};
+use crate::harness::process::eventually;
+use crate::harness::server::Server;
+use crate::harness::shop::{Shop, ShopOptions};
 
 /// How many connections look up as fast as they are answered; two cores are busy with a tenth of
 /// that.
@@ -23,10 +24,10 @@ fn duration() -> Duration {
 }
 
 /// Looks up over one connection until then. Returns how often.
-fn read_without_pause(place: &str, until: Instant) -> u64 {
-    let stream = TcpStream::connect(place).unwrap();
+fn read_without_pause(address: &str, until: Instant) -> u64 {
+    let stream = TcpStream::connect(address).unwrap();
     stream.set_nodelay(true).unwrap();
-    let mut answers = BufReader::new(&stream);
+    let mut responses = BufReader::new(&stream);
     let (mut count, mut line) = (0, String::new());
     while Instant::now() < until {
         let request = format!(
@@ -37,7 +38,7 @@ fn read_without_pause(place: &str, until: Instant) -> u64 {
         let mut length = 0;
         loop {
             line.clear();
-            answers.read_line(&mut line).unwrap();
+            responses.read_line(&mut line).unwrap();
             if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
                 length = value.trim().parse().unwrap();
             }
@@ -45,7 +46,7 @@ fn read_without_pause(place: &str, until: Instant) -> u64 {
                 break;
             }
         }
-        answers.read_exact(&mut vec![0; length]).unwrap();
+        responses.read_exact(&mut vec![0; length]).unwrap();
         count += 1;
     }
     count
@@ -70,9 +71,9 @@ fn lost(server: &Server) -> Vec<String> {
 
 #[test]
 fn nobody_is_counted_as_down_under_full_load_who_is_not() {
-    let shop = Shop::open(Tiers {
-        usual_times: true,
-        ..Tiers::default()
+    let shop = Shop::started(ShopOptions {
+        default_timeouts: true,
+        ..ShopOptions::default()
     });
     for id in 1..=7 {
         let path = format!("/update/{id}");
@@ -85,7 +86,7 @@ fn nobody_is_counted_as_down_under_full_load_who_is_not() {
     thread::scope(|scope| {
         for _ in 0..READERS {
             scope.spawn(|| {
-                let count = read_without_pause(&shop.front_end().place, until);
+                let count = read_without_pause(&shop.front_end().address, until);
                 reads.fetch_add(count, Ordering::Relaxed);
             });
         }

@@ -1,30 +1,29 @@
 //! Tests against real processes. One binary: it links once, and its tests run in parallel.
+//!
+//! [`harness`] starts servers and speaks to them; every other module is about one subject.
 
-mod connection;
-mod http;
-mod liar;
-mod process;
-mod relay;
-mod shop;
+mod harness;
 
-mod adding;
+mod auth;
+mod batch;
 mod bench;
 mod black_hole;
+mod byzantine;
 mod caching;
 mod chaos;
 mod crashes;
+mod create_books;
 mod disks;
-mod doors;
 mod example;
-mod figures;
 mod floods;
+mod fuzz;
 mod import;
 mod interface;
-mod lies;
+mod leaked_connections;
 mod load;
-mod losses;
 mod messages;
-mod mutants;
+mod metrics;
+mod observability;
 mod outages;
 mod partition;
 mod run_sh;
@@ -32,5 +31,3 @@ mod scale;
 mod selling;
 mod settings;
 mod soak;
-mod together;
-mod watched;

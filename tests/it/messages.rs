@@ -4,33 +4,33 @@
 
 use std::time::{Duration, Instant};
 
-use crate::http::{self, Answer};
-use crate::process::eventually;
-use crate::relay::{Fate, Message};
-use crate::shop::{Relays, Shop, Tiers};
+use crate::harness::http::{self, Response};
+use crate::harness::process::eventually;
+use crate::harness::proxy::{Action, Message};
+use crate::harness::shop::{Proxies, Shop, ShopOptions};
 
 /// Nothing is sent for this long: then nothing more comes of what was done.
 const QUIET: Duration = Duration::from_millis(400);
 
 fn shop(catalogs: usize, orders: usize, front_ends: usize) -> Shop {
-    Shop::open(Tiers {
+    Shop::started(ShopOptions {
         catalogs,
         orders,
         front_ends,
         // Every lookup goes to a catalog.
         environment: vec![("LOOKUP_CACHE_SIZE", "0".into())],
-        relays: Relays::Everywhere,
-        ..Tiers::default()
+        proxies: Proxies::Everywhere,
+        ..ShopOptions::default()
     })
 }
 
 /// What is sent because of something: `to`, method and path, status.
 fn sent(shop: &Shop, mut act: impl FnMut()) -> Vec<String> {
     quiet(shop);
-    let before = shop.tape.messages().len();
+    let before = shop.trace.messages().len();
     act();
     quiet(shop);
-    let messages = shop.tape.messages().split_off(before);
+    let messages = shop.trace.messages().split_off(before);
     messages.iter().map(show).collect()
 }
 
@@ -40,9 +40,9 @@ fn show(message: &Message) -> String {
 }
 
 fn quiet(shop: &Shop) {
-    let mut since = (Instant::now(), shop.tape.messages());
+    let mut since = (Instant::now(), shop.trace.messages());
     eventually("nothing more is sent", || {
-        let now = shop.tape.messages();
+        let now = shop.trace.messages();
         if now != since.1 {
             since = (Instant::now(), now);
         }
@@ -57,9 +57,9 @@ fn of_customers(messages: Vec<String>) -> Vec<String> {
 }
 
 #[track_caller]
-fn check_buy(answer: &Answer, status: u16, says: &str) {
-    assert_eq!(answer.status, status, "{answer:?}");
-    assert!(answer.body.contains(says), "{answer:?}");
+fn check_buy(response: &Response, status: u16, says: &str) {
+    assert_eq!(response.status, status, "{response:?}");
+    assert!(response.body.contains(says), "{response:?}");
 }
 
 #[test]
@@ -132,11 +132,11 @@ fn figure_6_an_order_reads_and_writes_back() {
 fn figure_7_an_order_whose_book_is_outdated_reads_again() {
     let shop = shop(2, 1, 1);
     // Between read and write the other catalog changes the book.
-    let other = shop.catalog(2).place.clone();
-    shop.relay("catalog1").first("PUT /update/2", move || {
-        let answer = http::call(&other, "PUT", "/update/2", &[], r#"{"price":9.5}"#);
-        assert_eq!(answer.unwrap().status, 200);
-        Fate::Pass
+    let other = shop.catalog(2).address.clone();
+    shop.proxy("catalog1").first("PUT /update/2", move || {
+        let response = http::call(&other, "PUT", "/update/2", &[], r#"{"price":9.5}"#);
+        assert_eq!(response.unwrap().status, 200);
+        Action::Forward
     });
     let messages = sent(&shop, || {
         check_buy(&shop.order(1).put("/buy/2", ""), 200, "purchased");
@@ -157,10 +157,10 @@ fn figure_7_an_order_whose_book_is_outdated_reads_again() {
 fn figure_8_an_order_whose_catalog_is_unreachable_says_so() {
     let shop = shop(1, 1, 1);
     shop.catalog(1).kill();
-    shop.relay("catalog1").cut();
-    let answer = shop.order(1).put("/buy/2", "");
-    check_buy(&answer, 504, "Could not connect to the catalog server");
-    assert_eq!(answer.header("Bazar-Outcome"), "none");
+    shop.proxy("catalog1").cut();
+    let response = shop.order(1).put("/buy/2", "");
+    check_buy(&response, 504, "Could not connect to the catalog server");
+    assert_eq!(response.header("Bazar-Outcome"), "none");
 }
 
 #[test]
@@ -187,7 +187,7 @@ fn figure_9_servers_are_taken_in_turn() {
 }
 
 /// The servers of one kind that were asked for `line` in one request, in order, each with its
-/// answer. A connection that breaks is tried once more, so the same server twice in a row is one
+/// response. A connection that breaks is tried once more, so the same server twice in a row is one
 /// try.
 fn tried(shop: &Shop, line: &str, act: impl FnMut()) -> Vec<String> {
     let messages = sent(shop, act).into_iter();
@@ -202,10 +202,10 @@ fn tried(shop: &Shop, line: &str, act: impl FnMut()) -> Vec<String> {
 #[test]
 fn figure_10_when_some_are_down_the_next_is_tried() {
     let shop = shop(1, 3, 1);
-    // It says that it is ready, so that it is tried, but never answers a buy.
-    shop.relay("order2").rule(|line| match line {
-        "PUT /buy/4" => Fate::Break,
-        _ => Fate::Pass,
+    // It says that it is ready, so that it is tried, but never responses a buy.
+    shop.proxy("order2").rule(|line| match line {
+        "PUT /buy/4" => Action::CloseBeforeRequest,
+        _ => Action::Forward,
     });
     let round: Vec<Vec<String>> = (0..3)
         .map(|_| {
@@ -238,9 +238,9 @@ fn figure_10_when_some_are_down_the_next_is_tried() {
 fn figure_11_an_order_server_without_its_catalog_counts_as_down() {
     let shop = shop(2, 2, 1);
     // Order server 2 is ready, until it asks its catalog for the book.
-    shop.relay("catalog2").rule(|line| match line {
-        "GET /query/item/4" => Fate::Break,
-        _ => Fate::Pass,
+    shop.proxy("catalog2").rule(|line| match line {
+        "GET /query/item/4" => Action::CloseBeforeRequest,
+        _ => Action::Forward,
     });
     let rounds: Vec<Vec<String>> = (0..2)
         .map(|_| {
@@ -259,21 +259,21 @@ fn figure_12_when_all_are_down_each_is_tried_once() {
     let shop = shop(3, 3, 1);
     for n in 1..=3 {
         for name in [format!("catalog{n}"), format!("order{n}")] {
-            shop.relay(&name).rule(|line| match line {
-                "PUT /buy/4" | "GET /query/item/4" => Fate::Break,
-                _ => Fate::Pass,
+            shop.proxy(&name).rule(|line| match line {
+                "PUT /buy/4" | "GET /query/item/4" => Action::CloseBeforeRequest,
+                _ => Action::Forward,
             });
         }
     }
     let mut orders = tried(&shop, "PUT /buy/4", || {
-        let answer = shop.buy(4);
-        check_buy(&answer, 504, "Could not connect to a server to buy");
+        let response = shop.buy(4);
+        check_buy(&response, 504, "Could not connect to a server to buy");
     });
     orders.sort();
     assert_eq!(orders, ["order1 0", "order2 0", "order3 0"]);
     let mut catalogs = tried(&shop, "GET /query/item/4", || {
-        let answer = shop.front_end().get("/lookup/4");
-        check_buy(&answer, 504, "Could not connect to a server to lookup");
+        let response = shop.front_end().get("/lookup/4");
+        check_buy(&response, 504, "Could not connect to a server to lookup");
     });
     catalogs.sort();
     assert_eq!(catalogs, ["catalog1 0", "catalog2 0", "catalog3 0"]);

@@ -5,15 +5,16 @@ use std::fs;
 
 use serde_json::Value;
 
-use crate::process::{Server, eventually};
-use crate::shop::{Shop, Tiers};
+use crate::harness::process::eventually;
+use crate::harness::server::Server;
+use crate::harness::shop::{Shop, ShopOptions};
 
 /// What a catalog says that is left of a book.
 #[track_caller]
 fn left(catalog: &Server, id: u64) -> u64 {
-    let answer = catalog.get(&format!("/query/item/{id}"));
-    assert_eq!(answer.status, 200, "{answer:?}");
-    answer.json()["quantity"].as_u64().unwrap()
+    let response = catalog.get(&format!("/query/item/{id}"));
+    assert_eq!(response.status, 200, "{response:?}");
+    response.json()["quantity"].as_u64().unwrap()
 }
 
 /// The sequence number of a book in a catalog's dump.
@@ -28,19 +29,19 @@ fn number(catalog: &Server, id: u64) -> u64 {
 
 #[track_caller]
 fn bought(shop: &Shop, id: u64) {
-    let answer = shop.buy(id);
+    let response = shop.buy(id);
     assert_eq!(
-        (answer.status, &answer.json()["success"]),
+        (response.status, &response.json()["success"]),
         (200, &Value::Bool(true)),
-        "{answer:?}"
+        "{response:?}"
     );
 }
 
 #[test]
 fn a_catalog_that_was_away_reads_the_up_to_date_book() {
-    let shop = Shop::open(Tiers {
+    let shop = Shop::started(ShopOptions {
         catalogs: 3,
-        ..Tiers::default()
+        ..ShopOptions::default()
     });
     bought(&shop, 2);
     shop.catalog(1).kill();
@@ -58,7 +59,7 @@ fn a_catalog_that_was_away_reads_the_up_to_date_book() {
 
 #[test]
 fn a_catalog_reads_the_up_to_date_book_before_it_has_caught_up() {
-    let shop = Shop::open(Tiers::default());
+    let shop = Shop::started(ShopOptions::default());
     shop.catalog(1).kill();
     bought(&shop, 2);
     shop.catalog(1).launch();
@@ -68,7 +69,7 @@ fn a_catalog_reads_the_up_to_date_book_before_it_has_caught_up() {
 /// Sells one copy that only catalog 2 has, kills both, and starts them again, this one first: it is
 /// alone for a moment, and may go on with what it has.
 fn after_total_failure(first: usize) -> Shop {
-    let shop = Shop::open(Tiers::default());
+    let shop = Shop::started(ShopOptions::default());
     bought(&shop, 2);
     shop.catalog(1).kill();
     bought(&shop, 2);
@@ -97,9 +98,9 @@ fn after_total_failure_the_newer_catalog_keeps_its_sales() {
 
 #[test]
 fn five_catalogs_with_different_copies_agree_on_the_newest() {
-    let shop = Shop::closed(Tiers {
+    let shop = Shop::new(ShopOptions {
         catalogs: 5,
-        ..Tiers::default()
+        ..ShopOptions::default()
     });
     for (n, number) in [(1, 0), (2, 2), (3, 1), (4, 1), (5, 0)] {
         write_book_2(&shop, n, number);
@@ -124,7 +125,7 @@ fn write_book_2(shop: &Shop, n: usize, number: u64) {
 
 #[test]
 fn everything_is_kept_when_the_whole_shop_is_killed() {
-    let shop = Shop::open(Tiers::default());
+    let shop = Shop::started(ShopOptions::default());
     for _ in 0..3 {
         bought(&shop, 2);
     }
@@ -137,7 +138,7 @@ fn everything_is_kept_when_the_whole_shop_is_killed() {
 
 #[test]
 fn one_order_server_is_enough() {
-    let shop = Shop::open(Tiers::default());
+    let shop = Shop::started(ShopOptions::default());
     shop.order(1).kill();
     for quantity in (0..5).rev() {
         bought(&shop, 2);
@@ -150,7 +151,7 @@ fn one_order_server_is_enough() {
 
 #[test]
 fn one_catalog_is_enough() {
-    let shop = Shop::open(Tiers::default());
+    let shop = Shop::started(ShopOptions::default());
     shop.catalog(2).kill();
     for quantity in (0..5).rev() {
         // Order server 2, whose catalog is down, counts as down too.
@@ -163,7 +164,7 @@ fn one_catalog_is_enough() {
 
 #[test]
 fn with_everything_down_the_customer_is_told() {
-    let shop = Shop::open(Tiers::default());
+    let shop = Shop::started(ShopOptions::default());
     let statuses = || {
         let get = |path| shop.front_end().get(path).status;
         [get("/search/t"), get("/lookup/2"), shop.buy(2).status]
@@ -193,7 +194,7 @@ fn with_everything_down_the_customer_is_told() {
 
 #[test]
 fn an_update_succeeds_while_the_front_end_is_down() {
-    let shop = Shop::open(Tiers::default());
+    let shop = Shop::started(ShopOptions::default());
     assert_eq!(shop.quantity(2), 5);
     shop.front_end().kill();
     assert_eq!(
@@ -209,9 +210,9 @@ fn an_update_succeeds_while_the_front_end_is_down() {
 
 #[test]
 fn a_stopped_catalog_costs_time_but_no_sale() {
-    let shop = Shop::open(Tiers {
-        usual_times: true,
-        ..Tiers::default()
+    let shop = Shop::started(ShopOptions {
+        default_timeouts: true,
+        ..ShopOptions::default()
     });
     bought(&shop, 2);
     shop.catalog(2).stop();
@@ -221,16 +222,16 @@ fn a_stopped_catalog_costs_time_but_no_sale() {
     let sold = 5 - shop.quantity(2);
     shop.catalog(2).cont();
     eventually("it knows what it missed", || {
-        let answer = shop.catalog(2).get("/query/item/2");
-        answer.status == 200 && answer.json()["quantity"] == 5 - sold
+        let response = shop.catalog(2).get("/query/item/2");
+        response.status == 200 && response.json()["quantity"] == 5 - sold
     });
 }
 
 #[test]
 fn a_stopped_front_end_delays_an_update_and_answers_nothing_old_afterwards() {
-    let shop = Shop::open(Tiers {
-        usual_times: true,
-        ..Tiers::default()
+    let shop = Shop::started(ShopOptions {
+        default_timeouts: true,
+        ..ShopOptions::default()
     });
     assert_eq!(shop.quantity(2), 5);
     shop.front_end().stop();

@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::process::{Server, eventually};
-use crate::relay::Fate;
-use crate::shop::{Relays, Shop, Tiers};
+use crate::harness::process::eventually;
+use crate::harness::proxy::Action;
+use crate::harness::server::Server;
+use crate::harness::shop::{Proxies, Shop, ShopOptions};
 
 /// All copies are equal within 2 s after a cut heals; ten times that on a busy machine.
 const HEALED_MAX: Duration = Duration::from_secs(20);
@@ -16,19 +17,19 @@ const HEALED_MAX: Duration = Duration::from_secs(20);
 const DROPPED: &str = "a copy from the other side of a cut takes the place of ours";
 
 fn shop(catalogs: usize) -> Shop {
-    Shop::open(Tiers {
+    Shop::started(ShopOptions {
         catalogs,
         orders: catalogs,
-        relays: Relays::BetweenCatalogs,
-        usual_times: true,
-        ..Tiers::default()
+        proxies: Proxies::BetweenCatalogs,
+        default_timeouts: true,
+        ..ShopOptions::default()
     })
 }
 
 /// Every catalog is alone from now on.
 fn cut(shop: &Shop) {
     for catalog in shop.catalogs() {
-        shop.relay(&catalog.name).cut();
+        shop.proxy(&catalog.name).cut();
     }
 }
 
@@ -36,17 +37,17 @@ fn cut(shop: &Shop) {
 fn sell(shop: &Shop, n: usize, copies: usize) {
     for _ in 0..copies {
         eventually("this side sells", || {
-            let answer = shop.order(n).put("/buy/4", "");
-            answer.status == 200 && answer.json()["success"] == true
+            let response = shop.order(n).put("/buy/4", "");
+            response.status == 200 && response.json()["success"] == true
         });
     }
 }
 
 /// The version of book 4 at a catalog, as its `ETag` names it, and what is left of it.
 fn copy(catalog: &Server) -> (String, u64) {
-    let answer = catalog.get("/query/item/4");
-    let left = answer.json()["quantity"].as_u64().unwrap();
-    (answer.header("ETag").trim_matches('"').to_string(), left)
+    let response = catalog.get("/query/item/4");
+    let left = response.json()["quantity"].as_u64().unwrap();
+    (response.header("ETag").trim_matches('"').to_string(), left)
 }
 
 /// Waits until all dumps are equal, which are answered from what is there, and returns how many
@@ -88,8 +89,8 @@ fn both_sides_of_a_cut_go_on_selling_and_agree_again_afterwards() {
     sell(&shop, 2, 3);
     let [(ours, left_here), (theirs, left_there)] = [1, 2].map(|n| copy(shop.catalog(n)));
     assert_eq!((left_here, left_there), (22, 21));
-    shop.relay("catalog1").heal();
-    shop.relay("catalog2").heal();
+    shop.proxy("catalog1").heal();
+    shop.proxy("catalog2").heal();
     assert_eq!(one_again(&shop, Instant::now()), 21);
     let lines = dropped(&shop, 1);
     assert_eq!(lines.len(), 1, "{lines:?}");
@@ -108,8 +109,8 @@ fn of_two_sides_that_sold_as_often_one_gives_way_and_says_so() {
     sell(&shop, 2, 2);
     let mut versions = [1, 2].map(|n| copy(shop.catalog(n)).0);
     versions.sort();
-    shop.relay("catalog1").heal();
-    shop.relay("catalog2").heal();
+    shop.proxy("catalog1").heal();
+    shop.proxy("catalog2").heal();
     // Their dumps are equal all the time: a stamp is not in them.
     let both = || [dropped(&shop, 1), dropped(&shop, 2)].concat();
     eventually("one gives way", || !both().is_empty());
@@ -129,7 +130,7 @@ fn three_catalogs_that_are_each_alone_agree_again_afterwards() {
         sell(&shop, n, copies);
     }
     for n in 1..=3 {
-        shop.relay(&format!("catalog{n}")).heal();
+        shop.proxy(&format!("catalog{n}")).heal();
     }
     assert_eq!(one_again(&shop, Instant::now()), 22);
     let lines = [dropped(&shop, 1), dropped(&shop, 3)];
@@ -141,7 +142,7 @@ fn three_catalogs_that_are_each_alone_agree_again_afterwards() {
 fn sides_that_hear_nothing_at_all_of_each_other_go_on_and_agree_again_too() {
     let shop = shop(2);
     for name in ["catalog1", "catalog2"] {
-        shop.relay(name).every(Fate::Swallow);
+        shop.proxy(name).every(Action::BlackHole);
     }
     sell(&shop, 1, 2);
     sell(&shop, 2, 3);
@@ -149,7 +150,7 @@ fn sides_that_hear_nothing_at_all_of_each_other_go_on_and_agree_again_too() {
     // A first try that timed out may have sold a copy of its own.
     assert!(here <= 23 && there <= 22, "{here} and {there} left");
     for name in ["catalog1", "catalog2"] {
-        shop.relay(name).every(Fate::Pass);
+        shop.proxy(name).every(Action::Forward);
     }
     let left = one_again(&shop, Instant::now());
     assert!(
@@ -166,8 +167,8 @@ fn even_a_side_that_sold_once_before_it_noticed_the_cut_says_what_it_drops() {
     cut(&shop);
     sell(&shop, 1, 1);
     sell(&shop, 2, 3);
-    shop.relay("catalog1").heal();
-    shop.relay("catalog2").heal();
+    shop.proxy("catalog1").heal();
+    shop.proxy("catalog2").heal();
     assert_eq!(one_again(&shop, Instant::now()), 22);
     assert_eq!((dropped(&shop, 1).len(), dropped(&shop, 2).len()), (1, 0));
 }
@@ -175,13 +176,13 @@ fn even_a_side_that_sold_once_before_it_noticed_the_cut_says_what_it_drops() {
 #[test]
 fn a_side_that_took_over_what_the_other_sold_says_what_it_drops_of_its_own() {
     let shop = shop(2);
-    let relays = ["catalog1", "catalog2"].map(|name| shop.relay(name));
+    let proxies = ["catalog1", "catalog2"].map(|name| shop.proxy(name));
     // Updates arrive, but each counts the other as down.
     let deaf = |line: &str| match line.starts_with("PUT /rep/heartbeat") {
-        true => Fate::Break,
-        false => Fate::Pass,
+        true => Action::CloseBeforeRequest,
+        false => Action::Forward,
     };
-    relays.iter().for_each(|relay| relay.rule(deaf));
+    proxies.iter().for_each(|proxy| proxy.rule(deaf));
     for catalog in shop.catalogs() {
         eventually("it counts the other as down", || {
             let metrics = catalog.get("/metrics").body;
@@ -194,9 +195,9 @@ fn a_side_that_took_over_what_the_other_sold_says_what_it_drops_of_its_own() {
     cut(&shop);
     sell(&shop, 1, 2);
     sell(&shop, 2, 3);
-    for relay in relays {
-        relay.every(Fate::Pass);
-        relay.heal();
+    for proxy in proxies {
+        proxy.every(Action::Forward);
+        proxy.heal();
     }
     assert_eq!(one_again(&shop, Instant::now()), 21);
     assert_eq!((dropped(&shop, 1).len(), dropped(&shop, 2).len()), (1, 0));
@@ -209,8 +210,8 @@ fn what_only_one_side_sold_is_dropped_by_nobody() {
     for seller in [2, 1, 1] {
         cut(&shop);
         sell(&shop, seller, 2);
-        shop.relay("catalog1").heal();
-        shop.relay("catalog2").heal();
+        shop.proxy("catalog1").heal();
+        shop.proxy("catalog2").heal();
         one_again(&shop, Instant::now());
         shop.servers().for_each(Server::await_ready);
         sell(&shop, 3 - seller, 1);

@@ -7,9 +7,9 @@ use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
-use crate::http;
-use crate::process::{BAZAR, await_end, eventually, run, signal};
-use crate::shop::{own_folder, own_host};
+use crate::harness::http;
+use crate::harness::process::{BAZAR, await_end, eventually, run, signal};
+use crate::harness::shop::{own_folder, own_host};
 
 const RUN_SH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/run.sh");
 
@@ -61,7 +61,7 @@ impl Running {
         );
     }
 
-    fn get(&self, port: u16, path: &str) -> io::Result<http::Answer> {
+    fn get(&self, port: u16, path: &str) -> io::Result<http::Response> {
         http::call(&format!("{}:{port}", self.host), "GET", path, &[], "")
     }
 
@@ -120,7 +120,7 @@ fn what_dies_is_started_again_and_what_is_stopped_is_stopped() {
     shop.await_log("catalog1 ended (signal 9); starting it again");
     eventually("it is back", || {
         shop.get(5000, "/readyz")
-            .is_ok_and(|answer| answer.status == 200)
+            .is_ok_and(|response| response.status == 200)
     });
     signal("STOP", shop.processes("order")[0]);
     shop.stop();

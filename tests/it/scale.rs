@@ -3,8 +3,8 @@
 use std::fs;
 use std::process::Command;
 
-use crate::process::{BAZAR, run};
-use crate::shop::own_folder;
+use crate::harness::process::{BAZAR, run};
+use crate::harness::shop::own_folder;
 
 #[test]
 fn a_large_shop_is_measured_beside_a_small_one_and_nothing_stays() {

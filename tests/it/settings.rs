@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use crate::process::{BAZAR, run};
+use crate::harness::process::{BAZAR, run};
 
 /// The outcome of `bazar` with these arguments and nothing in its environment: exit code, stdout,
 /// stderr.

@@ -14,9 +14,9 @@ use std::{env, fs};
 use bazar::testing::linearizability::{self, Operation, What};
 use serde_json::json;
 
-use crate::http::{self, Answer};
-use crate::process::Server;
-use crate::shop::{Shop, Tiers};
+use crate::harness::http::{self, Response};
+use crate::harness::server::Server;
+use crate::harness::shop::{Shop, ShopOptions};
 
 /// Long enough for two of each kill, and for a beginning, a middle and an end to compare.
 const SECONDS: u64 = 12;
@@ -74,12 +74,12 @@ impl Use {
 }
 
 /// The customers' clock, and what they did to each book.
-struct Diary {
+struct History {
     start: Instant,
     books: Vec<Mutex<Vec<Operation>>>,
 }
 
-impl Diary {
+impl History {
     fn note(&self, id: u64, what: What, start: Duration, known: bool) {
         let end = known.then(|| self.start.elapsed());
         let operation = Operation { what, start, end };
@@ -91,15 +91,15 @@ impl Diary {
 
     fn look(&self, shop: &Shop, id: u64) {
         let start = self.start.elapsed();
-        let answer = http::call(
-            &shop.front_end().place,
+        let response = http::call(
+            &shop.front_end().address,
             "GET",
             &format!("/lookup/{id}"),
             &[],
             "",
         );
-        if let Some(answer) = answer.ok().filter(|answer| answer.status == 200) {
-            let quantity = answer.json()["quantity"].as_u64().unwrap();
+        if let Some(response) = response.ok().filter(|response| response.status == 200) {
+            let quantity = response.json()["quantity"].as_u64().unwrap();
             self.note(id, What::Saw(quantity as u32), start, true);
         }
     }
@@ -107,13 +107,13 @@ impl Diary {
     fn buy(&self, shop: &Shop, id: u64) {
         let start = self.start.elapsed();
         let path = format!("/buy/{id}");
-        let says_none = |answer: &Answer| answer.header("Bazar-Outcome") == "none";
-        match http::call(&shop.front_end().place, "PUT", &path, &[], "") {
-            Ok(answer) if answer.status == 200 && answer.json()["success"] == true => {
+        let says_none = |response: &Response| response.header("Bazar-Outcome") == "none";
+        match http::call(&shop.front_end().address, "PUT", &path, &[], "") {
+            Ok(response) if response.status == 200 && response.json()["success"] == true => {
                 self.note(id, What::Bought, start, true);
             }
-            Ok(answer) if answer.status == 200 => self.note(id, What::SoldOut, start, true),
-            Ok(answer) if says_none(&answer) => (),
+            Ok(response) if response.status == 200 => self.note(id, What::SoldOut, start, true),
+            Ok(response) if says_none(&response) => (),
             _ => self.note(id, What::Bought, start, false),
         }
     }
@@ -121,8 +121,8 @@ impl Diary {
     fn restock(&self, shop: &Shop, id: u64) {
         let (start, quantity) = (self.start.elapsed(), fastrand::u32(10..40));
         let body = json!({ "quantity": quantity }).to_string();
-        let answer = http::call(
-            &shop.catalog(1).place,
+        let response = http::call(
+            &shop.catalog(1).address,
             "PUT",
             &format!("/update/{id}"),
             &[],
@@ -132,7 +132,7 @@ impl Diary {
             id,
             What::Set(quantity),
             start,
-            answer.is_ok_and(|answer| answer.status == 200),
+            response.is_ok_and(|response| response.status == 200),
         );
     }
 
@@ -142,7 +142,7 @@ impl Diary {
                 0 => self.restock(shop, id),
                 1..6 => self.buy(shop, id),
                 6 => drop(http::call(
-                    &shop.front_end().place,
+                    &shop.front_end().address,
                     "GET",
                     "/search/t",
                     &[],
@@ -176,12 +176,12 @@ impl Diary {
 }
 
 /// One round of customers, and two deaths in it.
-fn round(shop: &Shop, diary: &Diary, victims: [&Server; 2]) {
+fn round(shop: &Shop, history: &History, victims: [&Server; 2]) {
     let until = Instant::now() + ROUND;
     thread::scope(|scope| {
         for id in BOOKS {
             for _ in 0..CUSTOMERS_OF_A_BOOK {
-                scope.spawn(move || diary.shop_until(shop, id, until));
+                scope.spawn(move || history.shop_until(shop, id, until));
             }
         }
         for victim in victims {
@@ -196,25 +196,25 @@ fn round(shop: &Shop, diary: &Diary, victims: [&Server; 2]) {
 #[test]
 fn what_a_shop_needs_does_not_grow_and_what_customers_see_stays_true() {
     let seconds = env::var("SOAK_SECONDS").map_or(SECONDS, |seconds| seconds.parse().unwrap());
-    let shop = Shop::open(Tiers {
+    let shop = Shop::started(ShopOptions {
         environment: vec![("LOG", "info".into())],
-        ..Tiers::default()
+        ..ShopOptions::default()
     });
     let lasting = [shop.catalog(1), shop.order(1), shop.front_end()];
-    let diary = Diary {
+    let history = History {
         start: Instant::now(),
         books: BOOKS.map(|_| Mutex::default()).collect(),
     };
     let mut quantities: Vec<u32> = BOOKS.map(|id| shop.quantity(id) as u32).collect();
     let mut samples: [Vec<Use>; 3] = Default::default();
-    while diary.start.elapsed() < Duration::from_secs(seconds) {
-        round(&shop, &diary, [shop.catalog(2), shop.order(2)]);
-        diary.check(&shop, &mut quantities);
+    while history.start.elapsed() < Duration::from_secs(seconds) {
+        round(&shop, &history, [shop.catalog(2), shop.order(2)]);
+        history.check(&shop, &mut quantities);
         for (server, samples) in lasting.iter().zip(&mut samples) {
             let sample = Use::of(server);
             println!(
                 "{:4} s {:10} {sample:?}",
-                diary.start.elapsed().as_secs(),
+                history.start.elapsed().as_secs(),
                 server.name
             );
             samples.push(sample);

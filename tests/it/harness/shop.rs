@@ -7,13 +7,13 @@ use std::{env, fs, process, thread};
 
 use serde_json::Value;
 
-use crate::http::Answer;
-use crate::process::Server;
-use crate::relay::{Relay, Tape};
+use crate::harness::http::Response;
+use crate::harness::proxy::{Proxy, Trace};
+use crate::harness::server::Server;
 
 /// Times ten times the usual ones: a test machine may be slow for seconds, and what is tested is
 /// not how slow.
-const PATIENT: [(&str, &str); 6] = [
+const PATIENT_TIMES: [(&str, &str); 6] = [
     ("HEARTBEAT_TIMEOUT_MS", "3000"),
     ("LEASE_MS", "5000"),
     ("STALL_MS", "2500"),
@@ -23,20 +23,20 @@ const PATIENT: [(&str, &str); 6] = [
 ];
 
 /// How many servers of each kind, and how they are set up.
-pub struct Tiers {
+pub struct ShopOptions {
     pub catalogs: usize,
     pub orders: usize,
     pub front_ends: usize,
     /// For every server, over the harness's own.
     pub environment: Vec<(&'static str, String)>,
-    /// Whether the shop's own time limits hold. Otherwise they are ten times as long.
-    pub usual_times: bool,
-    pub relays: Relays,
+    /// Whether the servers keep their default time limits. Otherwise these are ten times as long.
+    pub default_timeouts: bool,
+    pub proxies: Proxies,
 }
 
-/// Before which servers relays stand, and who must go through them.
+/// Before which servers proxies stand, and who must go through them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Relays {
+pub enum Proxies {
     None,
     /// Catalogs reach each other through them, everybody else reaches catalogs directly.
     BetweenCatalogs,
@@ -44,15 +44,15 @@ pub enum Relays {
     Everywhere,
 }
 
-impl Default for Tiers {
-    fn default() -> Tiers {
-        Tiers {
+impl Default for ShopOptions {
+    fn default() -> ShopOptions {
+        ShopOptions {
             catalogs: 2,
             orders: 2,
             front_ends: 1,
             environment: Vec::new(),
-            usual_times: false,
-            relays: Relays::None,
+            default_timeouts: false,
+            proxies: Proxies::None,
         }
     }
 }
@@ -63,76 +63,78 @@ pub struct Shop {
     catalogs: Vec<Server>,
     orders: Vec<Server>,
     front_ends: Vec<Server>,
-    relays: Vec<(String, Relay)>,
-    pub tape: Arc<Tape>,
+    proxies: Vec<(String, Proxy)>,
+    pub trace: Arc<Trace>,
     folder: PathBuf,
 }
 
 impl Shop {
-    /// A shop that is open: every server is ready.
+    /// A shop whose servers are all ready.
     #[track_caller]
-    pub fn open(tiers: Tiers) -> Shop {
-        let shop = Shop::closed(tiers);
+    pub fn started(options: ShopOptions) -> Shop {
+        let shop = Shop::new(options);
         shop.start();
         shop
     }
 
     /// A shop with addresses and empty folders, of which no server runs yet.
-    pub fn closed(tiers: Tiers) -> Shop {
+    pub fn new(options: ShopOptions) -> Shop {
         let host = own_host();
         let folder = own_folder();
-        let places = |count: usize, port: usize| -> Vec<String> {
+        let addresses = |count: usize, port: usize| -> Vec<String> {
             (0..count)
                 .map(|n| format!("{host}:{}", port + 1000 * n))
                 .collect()
         };
-        let catalogs = places(tiers.catalogs, 5000);
-        let orders = places(tiers.orders, 5001);
-        let front_ends = places(tiers.front_ends, 5002);
-        let tape = Arc::<Tape>::default();
-        let before = |command: &'static str, places: &[String]| {
+        let catalogs = addresses(options.catalogs, 5000);
+        let orders = addresses(options.orders, 5001);
+        let front_ends = addresses(options.front_ends, 5002);
+        let trace = Arc::<Trace>::default();
+        let before = |command: &'static str, addresses: &[String]| {
             let names = (1..).map(move |n| format!("{command}{n}"));
-            let relay = |(name, place): (String, &String)| {
-                let relay = Relay::new(&host, &name, place, tape.clone());
-                (name, place.clone(), relay)
+            let proxy = |(name, address): (String, &String)| {
+                let proxy = Proxy::new(&host, &name, address, trace.clone());
+                (name, address.clone(), proxy)
             };
-            names.zip(places).map(relay).collect::<Vec<_>>()
+            names.zip(addresses).map(proxy).collect::<Vec<_>>()
         };
-        let relays = match tiers.relays {
-            Relays::None => Vec::new(),
-            Relays::BetweenCatalogs => before("catalog", &catalogs),
-            Relays::Everywhere => {
-                let mut relays = before("catalog", &catalogs);
-                relays.extend(before("order", &orders));
-                relays.extend(before("front-end", &front_ends));
-                relays
+        let proxies = match options.proxies {
+            Proxies::None => Vec::new(),
+            Proxies::BetweenCatalogs => before("catalog", &catalogs),
+            Proxies::Everywhere => {
+                let mut proxies = before("catalog", &catalogs);
+                proxies.extend(before("order", &orders));
+                proxies.extend(before("front-end", &front_ends));
+                proxies
             }
         };
         // How catalogs reach a server, and how others do.
-        let by_catalogs = |place: &String| {
-            let relay = relays.iter().find(|(_, target, _)| target == place);
-            relay.map_or(place, |(_, _, relay)| &relay.place).clone()
+        let by_catalogs = |address: &String| {
+            let proxy = proxies.iter().find(|(_, target, _)| target == address);
+            proxy
+                .map_or(address, |(_, _, proxy)| &proxy.address)
+                .clone()
         };
-        let by_others = |place: &String| match tiers.relays {
-            Relays::BetweenCatalogs => place.clone(),
-            _ => by_catalogs(place),
+        let by_others = |address: &String| match options.proxies {
+            Proxies::BetweenCatalogs => address.clone(),
+            _ => by_catalogs(address),
         };
         let shared = || {
-            let patient = PATIENT.iter().filter(|_| !tiers.usual_times);
+            let patient = PATIENT_TIMES.iter().filter(|_| !options.default_timeouts);
             let patient = patient.map(|(name, value)| (*name, value.to_string()));
-            patient.chain(tiers.environment.iter().cloned())
+            patient.chain(options.environment.iter().cloned())
         };
-        let server = |command, n: usize, place: &String, own: Vec<(&'static str, String)>| {
+        let server = |command, n: usize, address: &String, own: Vec<(&'static str, String)>| {
             let name = format!("{command}{}", n + 1);
-            let address = ("ADDRESS", format!("http://{}", by_catalogs(place)));
-            let settings = own.into_iter().chain([address]).chain(shared());
+            let reached_at = ("ADDRESS", format!("http://{}", by_catalogs(address)));
+            let settings = own.into_iter().chain([reached_at]).chain(shared());
             let settings = settings
                 .map(|(name, value)| (name.to_string(), value))
                 .collect();
-            Server::new(command, &name, place, settings, &folder)
+            Server::new(command, &name, address, settings, &folder)
         };
-        let catalog = |(n, place): (usize, &String)| {
-            let others = catalogs.iter().filter(|other| *other != place);
+        let catalog = |(n, address): (usize, &String)| {
+            let others = catalogs.iter().filter(|other| *other != address);
             let own = vec![
                 ("CATALOG_ADDRESSES", list(others.map(by_catalogs))),
                 (
@@ -147,44 +149,47 @@ impl Shop {
                         .to_string(),
                 ),
             ];
-            server("catalog", n, place, own)
+            server("catalog", n, address, own)
         };
-        let order = |(n, place): (usize, &String)| {
+        let order = |(n, address): (usize, &String)| {
             let catalog = &catalogs[n % catalogs.len()];
             let own = vec![("CATALOG_ADDRESS", list([by_others(catalog)]))];
-            server("order", n, place, own)
+            server("order", n, address, own)
         };
-        let front_end = |(n, place): (usize, &String)| {
+        let front_end = |(n, address): (usize, &String)| {
             let own = vec![
                 ("CATALOG_ADDRESSES", list(catalogs.iter().map(by_others))),
                 ("ORDER_ADDRESSES", list(orders.iter().map(by_others))),
             ];
-            server("front-end", n, place, own)
+            server("front-end", n, address, own)
         };
         Shop {
             catalogs: catalogs.iter().enumerate().map(catalog).collect(),
             orders: orders.iter().enumerate().map(order).collect(),
             front_ends: front_ends.iter().enumerate().map(front_end).collect(),
-            relays: relays.into_iter().map(|(n, _, relay)| (n, relay)).collect(),
-            tape,
+            proxies: proxies
+                .into_iter()
+                .map(|(n, _, proxy)| (n, proxy))
+                .collect(),
+            trace,
             folder,
         }
     }
 
-    /// Starts every server, tier by tier, and waits until each is ready. A relay before a server
+    /// Starts every server, tier by tier, and waits until each is ready. A proxy before a server
     /// that does not listen yet refuses connections, as nobody would listen there: who is met with
     /// silence instead is waited for.
     #[track_caller]
     pub fn start(&self) {
-        self.relays.iter().for_each(|(_, relay)| relay.cut());
+        self.proxies.iter().for_each(|(_, proxy)| proxy.cut());
         for tier in [&self.catalogs, &self.orders, &self.front_ends] {
             // At once: catalogs wait for each other.
             thread::scope(|scope| {
                 for server in tier {
                     scope.spawn(|| {
                         server.launch();
-                        let before = self.relays.iter().find(|(name, _)| *name == server.name);
-                        before.inspect(|(_, relay)| relay.heal());
+                        let before = self.proxies.iter().find(|(name, _)| *name == server.name);
+                        before.inspect(|(_, proxy)| proxy.heal());
                         server.await_ready();
                     });
                 }
@@ -211,10 +216,10 @@ impl Shop {
         &self.front_ends[n - 1]
     }
 
-    /// The relay before a server, such as `catalog1`.
-    pub fn relay(&self, name: &str) -> &Relay {
-        let relay = self.relays.iter().find(|(before, _)| before == name);
-        &relay.expect("a relay stands before it").1
+    /// The proxy before a server, such as `catalog1`.
+    pub fn proxy(&self, name: &str) -> &Proxy {
+        let proxy = self.proxies.iter().find(|(before, _)| before == name);
+        &proxy.expect("a proxy stands before it").1
     }
 
     pub fn catalogs(&self) -> &[Server] {
@@ -233,9 +238,9 @@ impl Shop {
     /// A front-end's lookup of a book that exists.
     #[track_caller]
     pub fn lookup(&self, id: u64) -> Value {
-        let answer = self.front_end().get(&format!("/lookup/{id}"));
-        assert_eq!(answer.status, 200, "{answer:?}");
-        answer.json()
+        let response = self.front_end().get(&format!("/lookup/{id}"));
+        assert_eq!(response.status, 200, "{response:?}");
+        response.json()
     }
 
     /// How many copies a front-end's lookup shows.
@@ -244,7 +249,7 @@ impl Shop {
         self.lookup(id)["quantity"].as_u64().unwrap()
     }
 
-    pub fn buy(&self, id: u64) -> Answer {
+    pub fn buy(&self, id: u64) -> Response {
         self.front_end().put(&format!("/buy/{id}"), "")
     }
 
@@ -271,16 +276,16 @@ impl Drop for Shop {
             let stderr = server.stderr();
             let lines: Vec<&str> = stderr.lines().collect();
             let last = lines[lines.len().saturating_sub(20)..].join("\n");
-            eprintln!("--- {} ({})\n{last}", server.name, server.place);
+            eprintln!("--- {} ({})\n{last}", server.name, server.address);
         }
     }
 }
 
 /// Addresses as a setting.
-fn list(places: impl IntoIterator<Item = String>) -> String {
-    let urls: Vec<String> = places
+fn list(addresses: impl IntoIterator<Item = String>) -> String {
+    let urls: Vec<String> = addresses
         .into_iter()
-        .map(|place| format!("http://{place}"))
+        .map(|address| format!("http://{address}"))
         .collect();
     urls.join("|")
 }

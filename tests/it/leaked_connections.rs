@@ -4,18 +4,19 @@
 
 use std::time::Duration;
 
-use crate::connection::Connection;
-use crate::process::{DESCRIPTORS, Server, eventually};
-use crate::shop::{Shop, Tiers};
+use crate::harness::connection::Connection;
+use crate::harness::process::eventually;
+use crate::harness::server::{DESCRIPTORS, Server};
+use crate::harness::shop::{Shop, ShopOptions};
 
 const FAR_TOO_LONG: &str =
     "PUT /buy/1 HTTP/1.1\r\nHost: b\r\nContent-Length: 100000000000000\r\n\r\n";
 const NEWER: &str = "GET / HTTP/2.0\r\nHost: b\r\n\r\n";
 
 fn shop(environment: &[(&'static str, String)]) -> Shop {
-    Shop::open(Tiers {
+    Shop::started(ShopOptions {
         environment: environment.to_vec(),
-        ..Tiers::default()
+        ..ShopOptions::default()
     })
 }
 
@@ -24,7 +25,7 @@ fn shop(environment: &[(&'static str, String)]) -> Shop {
 #[track_caller]
 fn check_served_among(server: &Server, request: &str, times: usize, path: &str) {
     for n in 0..times {
-        Connection::open(&server.place).send(request).unwrap();
+        Connection::open(&server.address).send(request).unwrap();
         if n % 20 == 0 {
             assert_eq!(server.get(path).status, 200, "{} after {n}", server.name);
         }
@@ -60,7 +61,7 @@ fn a_thousand_requests_of_a_newer_protocol_harm_nobody_else() {
 #[track_caller]
 fn wear_out(server: &Server, request: &str) {
     eventually(&format!("{} leaves", server.name), || {
-        if let Ok(mut connection) = Connection::try_open(&server.place) {
+        if let Ok(mut connection) = Connection::try_open(&server.address) {
             connection.patience(Duration::from_secs(1));
             let _ = connection.send(request);
         }

@@ -1,63 +1,63 @@
-//! A relay before a server: others reach it at the relay's address. It writes every request on the
-//! shop's [`Tape`], and can fail in the ways that networks do. It reads HTTP only as far as it must
-//! to tell one message from the next.
+//! A proxy before a server: others reach the server at the proxy's address. The proxy records every
+//! request in the shop's [`Trace`], and fails in the ways that networks fail. It reads HTTP only as
+//! far as it must to tell one message from the next.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 
-/// What becomes of a request.
+/// What the proxy does with a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fate {
-    /// It arrives, and so does the answer.
-    Pass,
-    /// It vanishes, and the connection stays open: a black hole.
-    Swallow,
-    /// The connection ends before the request arrives.
-    Break,
-    /// The request arrives; its answer vanishes, and the connection stays open.
-    Withhold,
-    /// The request arrives; the connection ends instead of its answer.
-    DropAnswer,
+pub enum Action {
+    /// Passes on the request, and then the response.
+    Forward,
+    /// Drops the request, and keeps the connection open.
+    BlackHole,
+    /// Closes the connection instead of passing on the request.
+    CloseBeforeRequest,
+    /// Passes on the request, drops the response, and keeps the connection open.
+    HoldResponse,
+    /// Passes on the request, and closes the connection instead of passing on the response.
+    CloseBeforeResponse,
 }
 
-/// Decides on a request by its method and path, such as `PUT /buy/2`. Called before the request
-/// goes on; it may take its time, during which other requests are decided on.
-type Rule = Arc<dyn Fn(&str) -> Fate + Send + Sync>;
+/// Chooses the action for a request by its method and path, such as `PUT /buy/2`, before the request
+/// goes on. A rule may block: other requests go on meanwhile.
+type Rule = Arc<dyn Fn(&str) -> Action + Send + Sync>;
 
-/// What relays saw.
+/// One request that a proxy received.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
     /// The name of the server that it was sent to.
     pub to: String,
     /// Method and path.
     pub line: String,
-    /// Of the answer; 0 while there is none.
+    /// Of the response; 0 while there is none.
     pub status: u16,
 }
 
-/// All messages through a shop's relays, in the order in which they were sent.
+/// All messages through a shop's proxies, in the order in which they were sent.
 #[derive(Debug, Default)]
-pub struct Tape(Mutex<Vec<Message>>);
+pub struct Trace(Mutex<Vec<Message>>);
 
-pub struct Relay {
+pub struct Proxy {
     /// Where it listens.
-    pub place: String,
-    wire: Arc<Wire>,
+    pub address: String,
+    inner: Arc<Inner>,
 }
 
-struct Wire {
+struct Inner {
     name: String,
     target: String,
-    tape: Arc<Tape>,
+    trace: Arc<Trace>,
     rule: Mutex<Rule>,
-    cable: Mutex<Cable>,
+    link: Mutex<Link>,
     changed: Condvar,
 }
 
 #[derive(Default)]
-struct Cable {
+struct Link {
     cut: bool,
     /// Whether the port is open. Follows `cut`.
     listening: bool,
@@ -65,100 +65,100 @@ struct Cable {
     streams: Vec<TcpStream>,
 }
 
-impl Relay {
-    /// A relay on `host` before the server at `target`, which need not run yet.
-    pub fn new(host: &str, name: &str, target: &str, tape: Arc<Tape>) -> Relay {
+impl Proxy {
+    /// A proxy on `host` before the server at `target`, which need not run yet.
+    pub fn new(host: &str, name: &str, target: &str, trace: Arc<Trace>) -> Proxy {
         let listener = TcpListener::bind((host, 0)).unwrap();
-        let place = listener.local_addr().unwrap().to_string();
-        let wire = Arc::new(Wire {
+        let address = listener.local_addr().unwrap().to_string();
+        let inner = Arc::new(Inner {
             name: name.to_string(),
             target: target.to_string(),
-            tape,
-            rule: Mutex::new(Arc::new(|_: &str| Fate::Pass)),
-            cable: Mutex::default(),
+            trace,
+            rule: Mutex::new(Arc::new(|_: &str| Action::Forward)),
+            link: Mutex::default(),
             changed: Condvar::new(),
         });
-        let (accepting, at) = (wire.clone(), place.clone());
+        let (accepting, at) = (inner.clone(), address.clone());
         thread::spawn(move || accepting.listen(Some(listener), &at));
-        Relay { place, wire }
+        Proxy { address, inner }
     }
 
-    /// From now on every request's fate is decided so.
-    pub fn rule(&self, rule: impl Fn(&str) -> Fate + Send + Sync + 'static) {
-        *self.wire.rule.lock().unwrap() = Arc::new(rule);
+    /// From now on every request's action is decided so.
+    pub fn rule(&self, rule: impl Fn(&str) -> Action + Send + Sync + 'static) {
+        *self.inner.rule.lock().unwrap() = Arc::new(rule);
     }
 
-    /// From now on every request has this fate.
-    pub fn every(&self, fate: Fate) {
-        self.rule(move |_| fate);
+    /// From now on every request has this action.
+    pub fn every(&self, action: Action) {
+        self.rule(move |_| action);
     }
 
-    /// The first request whose method and path begin so has this fate.
-    pub fn once(&self, line: &'static str, fate: Fate) {
-        self.first(line, move || fate);
+    /// The first request whose method and path begin so has this action.
+    pub fn once(&self, line: &'static str, action: Action) {
+        self.first(line, move || action);
     }
 
     /// At the first request whose method and path begin so, this is done and decides; the others
     /// pass.
-    pub fn first(&self, line: &'static str, act: impl FnOnce() -> Fate + Send + 'static) {
+    pub fn first(&self, line: &'static str, act: impl FnOnce() -> Action + Send + 'static) {
         let act = Mutex::new(Some(act));
         self.rule(move |request| {
             let act = request
                 .starts_with(line)
                 .then(|| act.lock().unwrap().take());
-            act.flatten().map_or(Fate::Pass, |act| act())
+            act.flatten().map_or(Action::Forward, |act| act())
         });
     }
 
     /// A clean cut: connections end, and new ones are refused. Returns when that is so.
     pub fn cut(&self) {
-        let mut cable = self.wire.cable.lock().unwrap();
-        cable.cut = true;
+        let mut link = self.inner.link.lock().unwrap();
+        link.cut = true;
         // Wakes the thread that accepts.
-        let _ = TcpStream::connect(&self.place);
-        while cable.listening {
-            cable = self.wire.changed.wait(cable).unwrap();
+        let _ = TcpStream::connect(&self.address);
+        while link.listening {
+            link = self.inner.changed.wait(link).unwrap();
         }
-        for stream in cable.streams.drain(..) {
+        for stream in link.streams.drain(..) {
             let _ = stream.shutdown(Shutdown::Both);
         }
     }
 
     /// The cut is healed. Returns when that is so.
     pub fn heal(&self) {
-        let mut cable = self.wire.cable.lock().unwrap();
-        cable.cut = false;
-        self.wire.changed.notify_all();
-        while !cable.listening {
-            cable = self.wire.changed.wait(cable).unwrap();
+        let mut link = self.inner.link.lock().unwrap();
+        link.cut = false;
+        self.inner.changed.notify_all();
+        while !link.listening {
+            link = self.inner.changed.wait(link).unwrap();
         }
     }
 }
 
-impl Wire {
-    /// Accepts connections while the cable is whole. Lives as long as the test's process.
-    fn listen(self: &Arc<Self>, mut open: Option<TcpListener>, place: &str) {
+impl Inner {
+    /// Accepts connections while the link is whole. Lives as long as the test's process.
+    fn listen(self: &Arc<Self>, mut open: Option<TcpListener>, address: &str) {
         loop {
             let listener = open
                 .take()
-                .unwrap_or_else(|| TcpListener::bind(place).unwrap());
+                .unwrap_or_else(|| TcpListener::bind(address).unwrap());
             self.listening(true);
             while let Ok((client, _)) = listener.accept() {
-                if self.cable.lock().unwrap().cut {
+                if self.link.lock().unwrap().cut {
                     break;
                 }
-                let wire = self.clone();
-                thread::spawn(move || wire.carry(client));
+                let inner = self.clone();
+                thread::spawn(move || inner.carry(client));
             }
             drop(listener);
             self.listening(false);
-            let cable = self.cable.lock().unwrap();
-            drop(self.changed.wait_while(cable, |cable| cable.cut).unwrap());
+            let link = self.link.lock().unwrap();
+            drop(self.changed.wait_while(link, |link| link.cut).unwrap());
         }
     }
 
     fn listening(&self, listening: bool) {
-        self.cable.lock().unwrap().listening = listening;
+        self.link.lock().unwrap().listening = listening;
         self.changed.notify_all();
     }
 
@@ -169,11 +169,11 @@ impl Wire {
         };
         for stream in [&client, &server] {
             stream.set_nodelay(true).unwrap();
-            let mut cable = self.cable.lock().unwrap();
-            if cable.cut {
+            let mut link = self.link.lock().unwrap();
+            if link.cut {
                 return;
             }
-            cable.streams.push(stream.try_clone().unwrap());
+            link.streams.push(stream.try_clone().unwrap());
         }
         let (mut from_client, mut from_server) = (BufReader::new(&client), BufReader::new(&server));
         let end = loop {
@@ -190,33 +190,33 @@ impl Wire {
         let _ = server.shutdown(Shutdown::Both);
     }
 
-    /// Carries one request and its answer.
+    /// Carries one request and its response.
     fn exchange(&self, client: &mut Reader, server: &mut Reader) -> io::Result<Next> {
         let (first, request) = read(client)?;
         let line = first.rsplit_once(' ').map_or("", |(line, _)| line);
-        let number = self.tape.sent(&self.name, line);
+        let number = self.trace.sent(&self.name, line);
         let rule = self.rule.lock().unwrap().clone();
-        let fate = rule(line);
-        match fate {
-            Fate::Swallow => return Ok(Next::Hold),
-            Fate::Break => return Ok(Next::End),
-            Fate::Pass | Fate::Withhold | Fate::DropAnswer => {
+        let action = rule(line);
+        match action {
+            Action::BlackHole => return Ok(Next::Hold),
+            Action::CloseBeforeRequest => return Ok(Next::End),
+            Action::Forward | Action::HoldResponse | Action::CloseBeforeResponse => {
                 server.get_mut().write_all(&request)?
             }
         }
-        let (first, answer) = read(server)?;
+        let (first, response) = read(server)?;
         let status = first.split(' ').nth(1).and_then(|code| code.parse().ok());
-        self.tape.answered(number, status.unwrap_or(0));
-        match fate {
-            Fate::Withhold => return Ok(Next::Hold),
-            Fate::DropAnswer => return Ok(Next::End),
-            _ => client.get_mut().write_all(&answer)?,
+        self.trace.answered(number, status.unwrap_or(0));
+        match action {
+            Action::HoldResponse => return Ok(Next::Hold),
+            Action::CloseBeforeResponse => return Ok(Next::End),
+            _ => client.get_mut().write_all(&response)?,
         }
         Ok(Next::More)
     }
 }
 
-impl Tape {
+impl Trace {
     /// What was sent so far, contact and watching left out: they go on for ever.
     pub fn messages(&self) -> Vec<Message> {
         let all = self.0.lock().unwrap();

@@ -1,4 +1,4 @@
-//! A small HTTP client of its own, so that the tests see bytes as a unknown_peer would: one
+//! A small HTTP client, so that the tests see the bytes that a stranger to the code would see: one
 //! connection for each request.
 
 use std::io::{self, Read, Write};
@@ -8,18 +8,18 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-/// Far longer than any answer takes, so that only a hang is a failure.
-const ANSWER_MAX: Duration = Duration::from_secs(30);
+/// Far longer than any response takes, so that only a hang is a failure.
+const RESPONSE_MAX: Duration = Duration::from_secs(30);
 
 /// What came back.
 #[derive(Clone, Debug)]
-pub struct Answer {
+pub struct Response {
     pub status: u16,
     pub headers: Vec<(String, String)>,
     pub body: String,
 }
 
-impl Answer {
+impl Response {
     /// The first header of that name; empty when there is none.
     pub fn header(&self, name: &str) -> &str {
         let same = |(n, _): &&(String, String)| n.eq_ignore_ascii_case(name);
@@ -40,20 +40,20 @@ impl Answer {
     }
 }
 
-/// Sends `METHOD path` to `host:port` and reads the whole answer.
+/// Sends `METHOD path` to `host:port` and reads the whole response.
 ///
-/// Fails when nobody listens, or when the connection ends before the answer does.
+/// Fails when nobody listens, or when the connection ends before the response does.
 pub fn call(
-    place: &str,
+    address: &str,
     method: &str,
     path: &str,
     headers: &[(&str, &str)],
     body: &str,
-) -> io::Result<Answer> {
-    let mut stream = TcpStream::connect(place)?;
-    stream.set_read_timeout(Some(ANSWER_MAX))?;
-    stream.set_write_timeout(Some(ANSWER_MAX))?;
-    let mut head = format!("{method} {path} HTTP/1.1\r\nHost: {place}\r\nConnection: close\r\n");
+) -> io::Result<Response> {
+    let mut stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(RESPONSE_MAX))?;
+    stream.set_write_timeout(Some(RESPONSE_MAX))?;
+    let mut head = format!("{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n");
     for (name, value) in headers {
         head += &format!("{name}: {value}\r\n");
     }
@@ -66,15 +66,15 @@ pub fn call(
     parse(&bytes, method == "HEAD")
 }
 
-/// Reads one answer. Its length must be what its head says.
-pub fn parse(bytes: &[u8], bodyless: bool) -> io::Result<Answer> {
+/// Reads one response. Its length must be what its head says.
+pub fn parse(bytes: &[u8], bodyless: bool) -> io::Result<Response> {
     let wrong = || io::Error::new(io::ErrorKind::InvalidData, String::from_utf8_lossy(bytes));
     let text = std::str::from_utf8(bytes).map_err(|_| wrong())?;
     let (head, rest) = text.split_once("\r\n\r\n").ok_or_else(wrong)?;
     let mut lines = head.split("\r\n");
     let status = lines.next().and_then(|line| line.split(' ').nth(1));
     let headers = lines.filter_map(|line| line.split_once(": "));
-    let mut answer = Answer {
+    let mut response = Response {
         status: status
             .and_then(|text| text.parse().ok())
             .ok_or_else(wrong)?,
@@ -84,16 +84,17 @@ pub fn parse(bytes: &[u8], bodyless: bool) -> io::Result<Answer> {
         body: String::new(),
     };
     if bodyless {
-        return Ok(answer);
+        return Ok(response);
     }
-    if answer.header("Transfer-Encoding") == "chunked" {
-        answer.body = unchunk(rest).ok_or_else(wrong)?;
-    } else if answer.header("Content-Length").parse() == Ok(rest.len()) || answer.status == 204 {
-        answer.body = rest.to_string();
+    if response.header("Transfer-Encoding") == "chunked" {
+        response.body = unchunk(rest).ok_or_else(wrong)?;
+    } else if response.header("Content-Length").parse() == Ok(rest.len()) || response.status == 204
+    {
+        response.body = rest.to_string();
     } else {
         return Err(wrong());
     }
-    Ok(answer)
+    Ok(response)
 }
 
 fn unchunk(mut rest: &str) -> Option<String> {

@@ -1,14 +1,14 @@
 //! Books that are added: what is answered, who finds them, and that an id is given once; long
-//! answers.
+//! responses.
 
 use std::collections::BTreeSet;
 use std::thread;
 
 use serde_json::{Value, json};
 
+use crate::harness::server::Server;
+use crate::harness::shop::{Shop, ShopOptions};
 use crate::interface::check;
-use crate::process::Server;
-use crate::shop::{Shop, Tiers};
 
 const ADD: &str = r#"
 POST /add {"title":"A","topic":"New","quantity":3,"price":1.5}           | 201 | {"id":8,"price":1.5,"quantity":3,"sequence_number":1,"title":"A","topic":"New"} + Location: /query/item/8
@@ -40,14 +40,14 @@ GET /query/topic/new | 200 | [{"id":8,"title":"A","topic":"New"},{"id":20,"title
 
 #[test]
 fn adding_is_answered_as_documented() {
-    let shop = Shop::open(Tiers::default());
+    let shop = Shop::started(ShopOptions::default());
     check(shop.catalog(1), ADD);
     check(shop.catalog(2), THERE);
 }
 
 #[test]
 fn of_many_books_each_is_judged_by_itself() {
-    let shop = Shop::open(Tiers::default());
+    let shop = Shop::started(ShopOptions::default());
     let body = json!([
         {"title": "A", "topic": "New", "quantity": 1, "price": 2.0},
         {"title": "B", "topic": "New", "quantity": 1, "price": 2.0, "id": 3},
@@ -55,51 +55,54 @@ fn of_many_books_each_is_judged_by_itself() {
         {"title": "D", "topic": "New", "quantity": 1, "price": 2.0, "id": 9},
         {"title": "E", "topic": "New", "quantity": 1, "price": 2.0, "id": 9},
     ]);
-    let answer = post(shop.catalog(2), &body);
-    let statuses: Vec<&Value> = lines(&answer).iter().map(|line| &line["status"]).collect();
+    let response = post(shop.catalog(2), &body);
+    let statuses: Vec<&Value> = lines(&response)
+        .iter()
+        .map(|line| &line["status"])
+        .collect();
     assert_eq!(statuses, [201, 409, 422, 201, 409]);
     assert_eq!(
-        answer[0]["body"],
+        response[0]["body"],
         json!({"id": 8, "price": 2.0, "quantity": 1, "sequence_number": 1, "title": "A", "topic": "New"})
     );
-    let message = answer[2]["body"]["message"].as_str().unwrap();
+    let message = response[2]["body"]["message"].as_str().unwrap();
     assert!(message.contains("quantity"), "{message}");
-    assert_eq!(answer[3]["body"]["title"], "D");
+    assert_eq!(response[3]["body"]["title"], "D");
 }
 
 #[test]
 fn more_than_a_thousand_at_once_are_refused_whole() {
-    let shop = Shop::open(Tiers::default());
+    let shop = Shop::started(ShopOptions::default());
     let body = Value::Array(vec![book("A"); 1001]);
-    let answer = shop.catalog(1).call("POST", "/add", &[], &body.to_string());
-    assert_eq!(answer.status, 422, "{answer:?}");
-    assert!(answer.body.contains("1000"), "{answer:?}");
+    let response = shop.catalog(1).call("POST", "/add", &[], &body.to_string());
+    assert_eq!(response.status, 422, "{response:?}");
+    assert!(response.body.contains("1000"), "{response:?}");
     assert_eq!(lines(&shop.catalog(1).get("/dump/").json()).len(), 7);
 }
 
 #[test]
 fn the_next_search_finds_a_book_that_was_added() {
-    let shop = Shop::open(Tiers {
+    let shop = Shop::started(ShopOptions {
         front_ends: 2,
-        ..Tiers::default()
+        ..ShopOptions::default()
     });
     let found = |front_end: usize| {
-        let answer = shop.front_end_number(front_end).get("/search/new");
-        lines(&answer.json()).len()
+        let response = shop.front_end_number(front_end).get("/search/new");
+        lines(&response.json()).len()
     };
     for added in 0..5 {
-        // Twice: the second answer comes from the cache.
+        // Twice: the second response comes from the cache.
         assert_eq!([1, 2, 1, 2].map(found), [added; 4]);
-        let answer = shop
-            .catalog(1 + added % 2)
-            .call("POST", "/add", &[], &book("A").to_string());
-        assert_eq!(answer.status, 201, "{answer:?}");
+        let response =
+            shop.catalog(1 + added % 2)
+                .call("POST", "/add", &[], &book("A").to_string());
+        assert_eq!(response.status, 201, "{response:?}");
     }
 }
 
 #[test]
 fn a_book_that_was_added_is_sold() {
-    let shop = Shop::open(Tiers::default());
+    let shop = Shop::started(ShopOptions::default());
     post(shop.catalog(2), &json!([book("A")]));
     assert_eq!(shop.buy(8).json()["success"], true);
     assert_eq!(shop.quantity(8), 0);
@@ -109,11 +112,11 @@ fn a_book_that_was_added_is_sold() {
 #[test]
 fn two_catalogs_that_add_at_once_never_give_one_id_twice() {
     const EACH: usize = 60;
-    let shop = Shop::open(Tiers::default());
+    let shop = Shop::started(ShopOptions::default());
     let add = |n: usize| {
         let some = |_| {
-            let answer = post(shop.catalog(n), &json!([book("A"), book("B"), book("C")]));
-            lines(&answer).to_vec()
+            let response = post(shop.catalog(n), &json!([book("A"), book("B"), book("C")]));
+            lines(&response).to_vec()
         };
         (0..EACH / 3).flat_map(some).collect::<Vec<Value>>()
     };
@@ -140,7 +143,7 @@ fn two_catalogs_that_add_at_once_never_give_one_id_twice() {
 #[test]
 fn a_long_answer_is_whole_and_comes_by_pages_too() {
     const BOOKS: usize = 9500;
-    let shop = Shop::open(Tiers::default());
+    let shop = Shop::started(ShopOptions::default());
     let title = "A title that makes a long answer longer. ".repeat(3);
     for _ in 0..BOOKS / 500 {
         post(shop.catalog(1), &Value::Array(vec![book(&title); 500]));
@@ -165,14 +168,17 @@ fn a_long_answer_is_whole_and_comes_by_pages_too() {
 
 #[test]
 fn what_is_asked_for_in_pages_is_kept_by_page_and_a_long_answer_not_at_all() {
-    let shop = Shop::open(Tiers::default());
+    let shop = Shop::started(ShopOptions::default());
     let title = "A title that makes a long answer longer. ".repeat(4);
     for _ in 0..12 {
         post(shop.catalog(1), &Value::Array(vec![book(&title); 500]));
     }
     let status = |path: &str| {
-        let answer = shop.front_end().get(path);
-        (answer.header("Cache-Status").to_string(), answer.body.len())
+        let response = shop.front_end().get(path);
+        (
+            response.header("Cache-Status").to_string(),
+            response.body.len(),
+        )
     };
     let (first, second) = ("/search/new?limit=2", "/search/new?limit=3");
     let miss = "bazar; fwd=miss";
@@ -188,17 +194,17 @@ fn book(title: &str) -> Value {
     json!({"title": title, "topic": "New", "quantity": 1, "price": 2.0})
 }
 
-/// The answer to a list of books.
+/// The response to a list of books.
 #[track_caller]
 fn post(catalog: &Server, body: &Value) -> Value {
-    let answer = catalog.call("POST", "/add", &[], &body.to_string());
-    assert_eq!(answer.status, 200, "{answer:?}");
-    answer.json()
+    let response = catalog.call("POST", "/add", &[], &body.to_string());
+    assert_eq!(response.status, 200, "{response:?}");
+    response.json()
 }
 
 #[track_caller]
-fn lines(answer: &Value) -> &Vec<Value> {
-    answer.as_array().unwrap_or_else(|| panic!("{answer}"))
+fn lines(response: &Value) -> &Vec<Value> {
+    response.as_array().unwrap_or_else(|| panic!("{response}"))
 }
 
 fn id(line: &Value) -> u64 {

@@ -9,9 +9,9 @@ use std::env;
 use fastrand::Rng;
 use serde_json::Value;
 
-use crate::connection::Connection;
-use crate::process::Server;
-use crate::shop::{Shop, Tiers};
+use crate::harness::connection::Connection;
+use crate::harness::server::Server;
+use crate::harness::shop::{Shop, ShopOptions};
 
 /// What is sent to each server, if the environment says nothing else.
 const MUTANTS: u64 = 1000;
@@ -141,12 +141,12 @@ fn is_never_answered(request: &[u8]) -> bool {
     text.contains("http/2.0") || text.contains("http/3.0") || text.split(['\r', '\n']).any(too_long)
 }
 
-/// Sends a request and nothing more. The answers' statuses, and the bodies of those that are 200 or
+/// Sends a request and nothing more. The responses' statuses, and the bodies of those that are 200 or
 /// 201.
 #[track_caller]
 fn send(server: &Server, request: &[u8]) -> (Vec<u16>, Vec<String>) {
     let shown = || String::from_utf8_lossy(&request[..request.len().min(500)]).into_owned();
-    let mut connection = Connection::open(&server.place);
+    let mut connection = Connection::open(&server.address);
     // It may be refused while it is being sent.
     let _ = connection.send(request);
     if is_never_answered(request) {
@@ -156,18 +156,18 @@ fn send(server: &Server, request: &[u8]) -> (Vec<u16>, Vec<String>) {
     let bytes = bytes.unwrap_or_else(|_| panic!("{} hangs on {:?}", server.name, shown()));
     let text = String::from_utf8_lossy(&bytes).into_owned();
     let (mut statuses, mut bodies) = (Vec::new(), Vec::new());
-    for answer in text.split("HTTP/1.1 ").skip(1) {
-        let status = answer[..3].parse().unwrap();
+    for response in text.split("HTTP/1.1 ").skip(1) {
+        let status = response[..3].parse().unwrap();
         assert!(
             status < 500 || status == 503 || status == 504,
-            "{}: {answer:?} to {:?}",
+            "{}: {response:?} to {:?}",
             server.name,
             shown()
         );
         statuses.push(status);
         if status < 300 {
             bodies.extend(
-                answer
+                response
                     .split_once("\r\n\r\n")
                     .map(|(_, body)| body.to_string()),
             );
@@ -176,7 +176,7 @@ fn send(server: &Server, request: &[u8]) -> (Vec<u16>, Vec<String>) {
     (statuses, bodies)
 }
 
-/// Sends all of them. How often each status was the answer, and the bodies of what was granted.
+/// Sends all of them. How often each status was the response, and the bodies of what was granted.
 fn send_all(server: &Server, correct: &[&str], rng: &mut Rng) -> (BTreeMap<u16, u32>, Vec<String>) {
     let count = env::var("MUTANTS").map_or(MUTANTS, |count| count.parse().unwrap());
     let (mut statuses, mut bodies) = (BTreeMap::new(), Vec::new());
@@ -215,7 +215,7 @@ fn stock(shop: &Shop) -> u64 {
 
 /// A shop in which nothing sells out.
 fn full_shop() -> Shop {
-    let shop = Shop::open(Tiers::default());
+    let shop = Shop::started(ShopOptions::default());
     for id in 1..=7 {
         shop.catalog(1)
             .put(&format!("/update/{id}"), r#"{"quantity": 1000000}"#);

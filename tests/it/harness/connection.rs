@@ -4,10 +4,10 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::time::Duration;
 
-use crate::http::{self, Answer};
+use crate::harness::http::{self, Response};
 
-/// Far longer than any answer takes, so that only a hang is a failure.
-const ANSWER_MAX: Duration = Duration::from_secs(30);
+/// Far longer than any response takes, so that only a hang is a failure.
+const RESPONSE_MAX: Duration = Duration::from_secs(30);
 
 /// Between the system's first and second try to connect, and its third.
 const CONNECT_MAX: Duration = Duration::from_secs(2);
@@ -16,22 +16,22 @@ pub struct Connection(BufReader<TcpStream>);
 
 impl Connection {
     #[track_caller]
-    pub fn open(place: &str) -> Connection {
-        Connection::open_within(place, ANSWER_MAX).unwrap()
+    pub fn open(address: &str) -> Connection {
+        Connection::open_within(address, RESPONSE_MAX).unwrap()
     }
 
     /// Fails when nobody listens, or when nobody takes it for a while: where connections wait in a
     /// full queue, the system tries again ever more seldom.
-    pub fn try_open(place: &str) -> io::Result<Connection> {
-        Connection::open_within(place, CONNECT_MAX)
+    pub fn try_open(address: &str) -> io::Result<Connection> {
+        Connection::open_within(address, CONNECT_MAX)
     }
 
-    fn open_within(place: &str, limit: Duration) -> io::Result<Connection> {
-        let place = place.parse().expect("a literal address");
-        let stream = TcpStream::connect_timeout(&place, limit)?;
+    fn open_within(address: &str, limit: Duration) -> io::Result<Connection> {
+        let address = address.parse().expect("a literal address");
+        let stream = TcpStream::connect_timeout(&address, limit)?;
         stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(ANSWER_MAX))?;
-        stream.set_write_timeout(Some(ANSWER_MAX))?;
+        stream.set_read_timeout(Some(RESPONSE_MAX))?;
+        stream.set_write_timeout(Some(RESPONSE_MAX))?;
         Ok(Connection(BufReader::new(stream)))
     }
 
@@ -53,14 +53,14 @@ impl Connection {
         stream.set_nonblocking(false).unwrap();
     }
 
-    /// Sends a request without a body and reads its answer.
-    pub fn ask(&mut self, method: &str, path: &str) -> io::Result<Answer> {
+    /// Sends a request without a body and reads its response.
+    pub fn ask(&mut self, method: &str, path: &str) -> io::Result<Response> {
         self.send(format!("{method} {path} HTTP/1.1\r\nHost: bazar\r\n\r\n"))?;
-        self.answer()
+        self.response()
     }
 
-    /// The next answer, of a length that its head tells.
-    pub fn answer(&mut self) -> io::Result<Answer> {
+    /// The next response, of a length that its head tells.
+    pub fn response(&mut self) -> io::Result<Response> {
         let mut bytes = Vec::new();
         let mut length = 0;
         loop {

@@ -12,9 +12,9 @@ use fastrand::Rng;
 use serde_json::json;
 
 use super::RESTOCKED;
-use crate::http::{self, Answer};
-use crate::process::Server;
-use crate::shop::Shop;
+use crate::harness::http::{self, Response};
+use crate::harness::server::Server;
+use crate::harness::shop::Shop;
 
 /// A customer pauses up to this between two requests.
 const THINKING_MAX: Duration = Duration::from_millis(25);
@@ -23,13 +23,13 @@ const THINKING_MAX: Duration = Duration::from_millis(25);
 const TRIES_MAX: usize = 4;
 
 /// What customers saw of each book.
-pub struct Diary {
+pub struct History {
     pub origin: Instant,
     pub keys: AtomicU64,
     pub books: Mutex<BTreeMap<u64, Vec<Operation>>>,
 }
 
-impl Diary {
+impl History {
     pub fn now(&self) -> Duration {
         self.origin.elapsed()
     }
@@ -44,9 +44,9 @@ impl Diary {
 }
 
 /// One who wants something again and again.
-pub struct Customer<'a> {
+pub struct Client<'a> {
     pub shop: &'a Shop,
-    pub diary: &'a Diary,
+    pub history: &'a History,
     pub rng: Rng,
 }
 
@@ -60,9 +60,9 @@ enum Heard {
     Unknown,
 }
 
-impl Customer<'_> {
+impl Client<'_> {
     pub fn shops_until(&mut self, end: Duration) {
-        while self.diary.now() < end {
+        while self.history.now() < end {
             let id = self.rng.u64(1..=RESTOCKED);
             match self.rng.u32(0..100) {
                 0..55 => self.looks_up(id),
@@ -74,37 +74,41 @@ impl Customer<'_> {
     }
 
     fn looks_up(&mut self, id: u64) {
-        let start = self.diary.now();
+        let start = self.history.now();
         let (server, path) = match self.rng.bool() {
             true => (self.shop.front_end(), format!("/lookup/{id}")),
             false => (self.any(self.shop.catalogs()), format!("/query/item/{id}")),
         };
-        let answer = server
+        let response = server
             .try_get(&path)
             .ok()
-            .filter(|answer| answer.status == 200);
-        if let Some(answer) = answer {
-            let quantity = answer.json()["quantity"].as_u64().unwrap();
+            .filter(|response| response.status == 200);
+        if let Some(response) = response {
+            let quantity = response.json()["quantity"].as_u64().unwrap();
             let saw = What::Saw(quantity as u32);
-            self.diary.write(id, saw, start, Some(self.diary.now()));
+            self.history.write(id, saw, start, Some(self.history.now()));
         }
     }
 
     /// Buys a copy, with a key, so that it may insist.
     fn buys(&mut self, id: u64) {
-        let key = self.diary.keys.fetch_add(1, Ordering::Relaxed).to_string();
-        let start = self.diary.now();
+        let key = self
+            .history
+            .keys
+            .fetch_add(1, Ordering::Relaxed)
+            .to_string();
+        let start = self.history.now();
         let mut unknown = false;
         for _ in 0..TRIES_MAX {
-            let tried = self.diary.now();
+            let tried = self.history.now();
             match self.asks_to_buy(id, &key) {
                 Heard::Bought => {
-                    let end = Some(self.diary.now());
-                    return self.diary.write(id, What::Bought, start, end);
+                    let end = Some(self.history.now());
+                    return self.history.write(id, What::Bought, start, end);
                 }
                 Heard::SoldOut => {
-                    let end = Some(self.diary.now());
-                    self.diary.write(id, What::SoldOut, tried, end);
+                    let end = Some(self.history.now());
+                    self.history.write(id, What::SoldOut, tried, end);
                     break;
                 }
                 Heard::Nothing => {}
@@ -113,7 +117,7 @@ impl Customer<'_> {
             thread::sleep(THINKING_MAX);
         }
         if unknown {
-            self.diary.write(id, What::Bought, start, None);
+            self.history.write(id, What::Bought, start, None);
         }
     }
 
@@ -123,28 +127,29 @@ impl Customer<'_> {
             _ => self.shop.front_end(),
         };
         let headers = [("Idempotency-Key", key)];
-        match http::call(&server.place, "PUT", &format!("/buy/{id}"), &headers, "") {
-            Ok(answer) => heard(&answer),
+        match http::call(&server.address, "PUT", &format!("/buy/{id}"), &headers, "") {
+            Ok(response) => heard(&response),
             Err(error) if error.kind() == ErrorKind::ConnectionRefused => Heard::Nothing,
             Err(_) => Heard::Unknown,
         }
     }
 
     fn restocks(&mut self) {
-        let start = self.diary.now();
+        let start = self.history.now();
         let quantity = self.rng.u32(100..400);
         let catalog = self.any(self.shop.catalogs());
         let (path, body) = (
             format!("/update/{RESTOCKED}"),
             json!({ "quantity": quantity }),
         );
-        let answer = http::call(&catalog.place, "PUT", &path, &[], &body.to_string());
-        let end = match answer {
-            Ok(answer) if answer.status == 200 => Some(self.diary.now()),
+        let response = http::call(&catalog.address, "PUT", &path, &[], &body.to_string());
+        let end = match response {
+            Ok(response) if response.status == 200 => Some(self.history.now()),
             Err(error) if error.kind() == ErrorKind::ConnectionRefused => return,
             _ => None,
         };
-        self.diary.write(RESTOCKED, What::Set(quantity), start, end);
+        self.history
+            .write(RESTOCKED, What::Set(quantity), start, end);
     }
 
     fn any<'s>(&mut self, servers: &'s [Server]) -> &'s Server {
@@ -152,12 +157,12 @@ impl Customer<'_> {
     }
 }
 
-fn heard(answer: &Answer) -> Heard {
-    match (answer.status, answer.header("Bazar-Outcome")) {
-        (200, _) if answer.json()["success"] == true => Heard::Bought,
+fn heard(response: &Response) -> Heard {
+    match (response.status, response.header("Bazar-Outcome")) {
+        (200, _) if response.json()["success"] == true => Heard::Bought,
         (200, _) => Heard::SoldOut,
         (500.., "none") => Heard::Nothing,
         (500.., _) => Heard::Unknown,
-        _ => panic!("nobody hears that of a book that exists: {answer:?}"),
+        _ => panic!("nobody hears that of a book that exists: {response:?}"),
     }
 }

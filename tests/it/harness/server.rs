@@ -3,18 +3,12 @@
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, mpsc};
 use std::thread;
-use std::time::{Duration, Instant};
 
-use crate::http::{self, Answer};
-
-/// The server under test.
-pub const BAZAR: &str = env!("CARGO_BIN_EXE_bazar");
-
-/// How long something may take that the system promises: ten times what it takes on a busy machine.
-pub const DEADLINE: Duration = Duration::from_secs(30);
+use crate::harness::http::{self, Response};
+use crate::harness::process::{BAZAR, DEADLINE, eventually, signal};
 
 /// Among a server's settings: how many descriptors its process may have.
 pub const DESCRIPTORS: &str = "DESCRIPTORS";
@@ -24,7 +18,7 @@ pub const DESCRIPTORS: &str = "DESCRIPTORS";
 pub struct Server {
     pub name: String,
     /// `127.a.b.c:port`.
-    pub place: String,
+    pub address: String,
     command: &'static str,
     settings: Vec<(String, String)>,
     /// Where its stderr goes, over all its starts.
@@ -37,13 +31,13 @@ impl Server {
     pub fn new(
         command: &'static str,
         name: &str,
-        place: &str,
+        address: &str,
         settings: Vec<(String, String)>,
         folder: &Path,
     ) -> Server {
         Server {
             name: name.to_string(),
-            place: place.to_string(),
+            address: address.to_string(),
             command,
             settings,
             stderr: folder.join(format!("{name}.stderr")),
@@ -53,7 +47,7 @@ impl Server {
 
     /// `http://127.a.b.c:port`.
     pub fn url(&self) -> String {
-        format!("http://{}", self.place)
+        format!("http://{}", self.address)
     }
 
     /// Starts the process and waits until it listens and is ready.
@@ -67,7 +61,7 @@ impl Server {
     #[track_caller]
     pub fn launch(&self) {
         let stderr = File::options().create(true).append(true).open(&self.stderr);
-        let (host, port) = self.place.split_once(':').expect("a place has a port");
+        let (host, port) = self.address.split_once(':').expect("an address has a port");
         let mut child = self
             .program()
             .arg(self.command)
@@ -110,7 +104,7 @@ impl Server {
         let what = format!("{} is ready", self.name);
         eventually(&what, || {
             self.try_get("/readyz")
-                .is_ok_and(|answer| answer.status == 200)
+                .is_ok_and(|response| response.status == 200)
         });
     }
 
@@ -122,7 +116,7 @@ impl Server {
         child.wait().unwrap();
     }
 
-    /// SIGSTOP: it accepts connections, but answers nothing. Returns when it has stopped.
+    /// SIGSTOP: it accepts connections, but responses nothing. Returns when it has stopped.
     #[track_caller]
     pub fn stop(&self) {
         self.signal("STOP");
@@ -174,25 +168,25 @@ impl Server {
     }
 
     #[track_caller]
-    pub fn get(&self, path: &str) -> Answer {
+    pub fn get(&self, path: &str) -> Response {
         self.call("GET", path, &[], "")
     }
 
     #[track_caller]
-    pub fn put(&self, path: &str, body: &str) -> Answer {
+    pub fn put(&self, path: &str, body: &str) -> Response {
         self.call("PUT", path, &[], body)
     }
 
     #[track_caller]
-    pub fn call(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
-        let answer = http::call(&self.place, method, path, headers, body);
-        answer
+    pub fn call(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Response {
+        let response = http::call(&self.address, method, path, headers, body);
+        response
             .unwrap_or_else(|e| panic!("{method} {path} at {}: {e}\n{}", self.name, self.stderr()))
     }
 
-    /// As [`Server::get`], where no answer at all is possible.
-    pub fn try_get(&self, path: &str) -> std::io::Result<Answer> {
-        http::call(&self.place, "GET", path, &[], "")
+    /// As [`Server::get`], where no response at all is possible.
+    pub fn try_get(&self, path: &str) -> std::io::Result<Response> {
+        http::call(&self.address, "GET", path, &[], "")
     }
 }
 
@@ -201,43 +195,6 @@ impl Drop for Server {
         if self.is_running() {
             self.kill();
         }
-    }
-}
-
-/// Sends a signal by the `kill` command: std has only SIGKILL.
-#[track_caller]
-pub fn signal(name: &str, process: u32) {
-    let status = Command::new("kill")
-        .args(["-s", name, &process.to_string()])
-        .status();
-    assert!(status.unwrap().success(), "kill -s {name} {process}");
-}
-
-/// Runs to the end, and its answer: exit code, stdout, stderr.
-pub fn run(mut command: Command) -> (Option<i32>, String, String) {
-    let output = command.stdin(Stdio::null()).output().unwrap();
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-    (
-        output.status.code(),
-        text(output.stdout),
-        text(output.stderr),
-    )
-}
-
-/// Waits for a process to end.
-#[track_caller]
-pub fn await_end(child: &mut Child) -> ExitStatus {
-    eventually("the process ends", || child.try_wait().unwrap().is_some());
-    child.wait().unwrap()
-}
-
-/// Waits until something becomes true that the system promises "eventually".
-#[track_caller]
-pub fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
-    let deadline = Instant::now() + DEADLINE;
-    while !is_so() {
-        assert!(Instant::now() < deadline, "never so: {what}");
-        thread::sleep(Duration::from_millis(5));
     }
 }
 

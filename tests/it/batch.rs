@@ -4,14 +4,14 @@ use std::thread;
 
 use serde_json::{Value, json};
 
-use crate::process::Server;
-use crate::relay::Fate;
-use crate::shop::{Relays, Shop, Tiers};
+use crate::harness::proxy::Action;
+use crate::harness::server::Server;
+use crate::harness::shop::{Proxies, Shop, ShopOptions};
 
 fn list(server: &Server, path: &str, body: Value) -> Vec<Value> {
-    let answer = server.put(path, &body.to_string());
-    assert_eq!(answer.status, 200, "{answer:?}");
-    answer.json().as_array().expect("a list").clone()
+    let response = server.put(path, &body.to_string());
+    assert_eq!(response.status, 200, "{response:?}");
+    response.json().as_array().expect("a list").clone()
 }
 
 fn statuses(lines: &[Value]) -> Vec<u64> {
@@ -20,20 +20,20 @@ fn statuses(lines: &[Value]) -> Vec<u64> {
 }
 
 /// Asks for books alone, whereby a catalog that has not heard yet that their last change came true
-/// finds out. Until then it does not answer for them together.
+/// finds out. Until then it does not response for them together.
 fn settle(catalog: &Server, ids: &[u64]) {
     ids.iter().for_each(|id| drop(version(catalog, *id)));
 }
 
 /// The version of a book, as `If-Match` names it.
 fn version(catalog: &Server, id: u64) -> String {
-    let answer = catalog.get(&format!("/query/item/{id}"));
-    answer.header("ETag").to_string()
+    let response = catalog.get(&format!("/query/item/{id}"));
+    response.header("ETag").to_string()
 }
 
 #[test]
 fn a_catalog_answers_each_book_as_it_would_alone() {
-    let shop = Shop::open(Tiers::default());
+    let shop = Shop::started(ShopOptions::default());
     let catalog = shop.catalog(1);
     let sale = |id: u64, version: &str, left: u64, order: &str| json!({"id": id, "if_match": version, "quantity": left, "orders": [order]});
     let (first, second) = (version(catalog, 1), version(catalog, 2));
@@ -73,7 +73,7 @@ fn a_catalog_answers_each_book_as_it_would_alone() {
 
 #[test]
 fn an_order_server_sells_to_each_of_a_crowd() {
-    let shop = Shop::open(Tiers::default());
+    let shop = Shop::started(ShopOptions::default());
     let wanted =
         |id: u64, n: u64| json!({"id": id, "order": format!("7.{n}; open=1"), "request": "r"});
     // Book 2 has five copies.
@@ -95,7 +95,7 @@ fn an_order_server_sells_to_each_of_a_crowd() {
 
 #[test]
 fn two_clicks_with_one_key_take_one_copy_and_hold_up_nobody_else() {
-    let shop = Shop::open(Tiers::default());
+    let shop = Shop::started(ShopOptions::default());
     let wanted = |id: u64, order: &str| json!({"id": id, "order": order, "request": "r"});
     let crowd = json!([
         wanted(1, "7.1; open=1; key=k"),
@@ -110,7 +110,7 @@ fn two_clicks_with_one_key_take_one_copy_and_hold_up_nobody_else() {
 
 #[test]
 fn nonsense_among_others_is_refused_and_changes_nothing() {
-    let shop = Shop::open(Tiers::default());
+    let shop = Shop::started(ShopOptions::default());
     let (catalog, order) = (shop.catalog(1), shop.order(1));
     let many = Value::from(vec![json!({"id": 1, "orders": ["7.1; open=1"]}); 257]).to_string();
     let sale = r#"{"id":1,"if_match":"*","quantity":1,"orders":["7.1; open=1"]}"#;
@@ -138,8 +138,8 @@ fn nonsense_among_others_is_refused_and_changes_nothing() {
         ),
         (order, "query", "[]", 404),
     ] {
-        let answer = server.put(&format!("/batch/{path}"), body);
-        assert_eq!(answer.status, status, "{path} {body}: {answer:?}");
+        let response = server.put(&format!("/batch/{path}"), body);
+        assert_eq!(response.status, status, "{path} {body}: {response:?}");
     }
     assert_eq!(catalog.get("/batch/update").status, 405);
     assert_eq!(order.get("/batch/buy").status, 405);
@@ -151,11 +151,11 @@ fn rush(shop: &Shop, customers: u64) -> usize {
     thread::scope(|scope| {
         let buy = |n: u64| scope.spawn(move || shop.buy(4 + n % 4));
         let all: Vec<_> = (0..customers).map(buy).collect();
-        let answers = all
+        let responses = all
             .into_iter()
             .map(|one| one.join().expect("no customer panics"));
-        answers
-            .filter(|answer| answer.status == 200 && answer.json()["success"] == true)
+        responses
+            .filter(|response| response.status == 200 && response.json()["success"] == true)
             .count()
     })
 }
@@ -166,14 +166,14 @@ fn left(shop: &Shop) -> u64 {
 
 #[test]
 fn customers_who_come_at_once_travel_together_and_each_gets_one_copy() {
-    let shop = Shop::open(Tiers {
-        relays: Relays::Everywhere,
-        ..Tiers::default()
+    let shop = Shop::started(ShopOptions {
+        proxies: Proxies::Everywhere,
+        ..ShopOptions::default()
     });
     assert_eq!(rush(&shop, 64), 64);
     assert_eq!(left(&shop), 100 - 64);
     let lines: Vec<String> = shop
-        .tape
+        .trace
         .messages()
         .iter()
         .map(|m| m.line.clone())
@@ -188,9 +188,9 @@ fn customers_who_come_at_once_travel_together_and_each_gets_one_copy() {
 
 #[test]
 fn a_request_that_breaks_on_its_way_sells_no_copy_twice() {
-    let shop = Shop::open(Tiers {
-        relays: Relays::Everywhere,
-        ..Tiers::default()
+    let shop = Shop::started(ShopOptions {
+        proxies: Proxies::Everywhere,
+        ..ShopOptions::default()
     });
     for (server, line) in [
         ("order1", "PUT /batch/buy"),
@@ -198,7 +198,7 @@ fn a_request_that_breaks_on_its_way_sells_no_copy_twice() {
         ("catalog1", "PUT /batch/query"),
         ("catalog2", "PUT /batch/update"),
     ] {
-        shop.relay(server).once(line, Fate::DropAnswer);
+        shop.proxy(server).once(line, Action::CloseBeforeResponse);
     }
     assert_eq!(rush(&shop, 64), 64);
     assert_eq!(left(&shop), 100 - 64);

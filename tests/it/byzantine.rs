@@ -1,4 +1,4 @@
-//! A catalog that lies, as one that answers and as one that asks: what cannot be is refused, or
+//! A catalog that lies, as one that responses and as one that asks: what cannot be is refused, or
 //! dropped with a line in the log, and the others' books stay as they are.
 
 use std::fs;
@@ -6,10 +6,11 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use crate::connection::Connection;
-use crate::liar::{Liar, Lie, MESSAGES};
-use crate::process::{Server, eventually};
-use crate::shop::{Shop, Tiers};
+use crate::harness::byzantine_peer::{Behaviour, ByzantinePeer, MESSAGES};
+use crate::harness::connection::Connection;
+use crate::harness::process::eventually;
+use crate::harness::server::Server;
+use crate::harness::shop::{Shop, ShopOptions};
 
 /// A book as catalogs tell it, with more copies than there are.
 fn book(id: u64, version: &str) -> Value {
@@ -24,19 +25,19 @@ fn books(catalog: &Server) -> Value {
 /// Catalog 1 with a liar as the other catalog: it shows nothing but its own books, says `line`, and
 /// once the liar is gone has what it had, also on disk.
 #[track_caller]
-fn check_answerer(lie: Lie, line: &str) {
-    let shop = Shop::closed(Tiers {
+fn check_answerer(lie: Behaviour, line: &str) {
+    let shop = Shop::new(ShopOptions {
         orders: 1,
         environment: vec![("LOG", "debug".into())],
-        usual_times: true,
-        ..Tiers::default()
+        default_timeouts: true,
+        ..ShopOptions::default()
     });
     let catalog = shop.catalog(1);
-    let liar = Liar::begin(&shop.catalog(2).place, lie);
+    let liar = ByzantinePeer::begin(&shop.catalog(2).address, lie);
     catalog.launch();
     eventually(line, || {
-        let answer = catalog.get("/query/item/1");
-        assert!(!answer.body.contains("Lies"), "{answer:?}");
+        let response = catalog.get("/query/item/1");
+        assert!(!response.body.contains("Lies"), "{response:?}");
         catalog.put("/update/1", r#"{"price": 25}"#);
         catalog.stderr().contains(line)
     });
@@ -74,16 +75,16 @@ const DROPPED: &str = "a peer's answer makes no sense and was dropped";
 
 #[test]
 fn answers_that_are_no_json_change_nothing() {
-    check_answerer(Lie::NoJson, DROPPED);
+    check_answerer(Behaviour::NotJson, DROPPED);
 }
 
 #[test]
 fn answers_without_end_change_nothing_and_fill_no_memory() {
-    check_answerer(Lie::WithoutEnd, "catch-up begins again");
+    check_answerer(Behaviour::EndlessBody, "catch-up begins again");
 }
 
 /// Says this of the book to whoever wants to know.
-fn about(version: &'static str, told: u64) -> Lie {
+fn about(version: &'static str, told: u64) -> Behaviour {
     let says = move |path: &str| {
         let whole = book(told, version);
         match path.split('/').nth(2).unwrap_or_default() {
@@ -94,7 +95,7 @@ fn about(version: &'static str, told: u64) -> Lie {
             _ => (409, json!({"conflicts": [[whole, "valid"]]})),
         }
     };
-    Lie::Says(Arc::new(says))
+    Behaviour::Replies(Arc::new(says))
 }
 
 #[test]
@@ -110,7 +111,7 @@ fn versions_beyond_all_measure_change_nothing() {
 
 #[test]
 fn another_content_at_the_same_version_changes_nothing() {
-    let Lie::Says(tells) = about("0-0", 1) else {
+    let Behaviour::Replies(tells) = about("0-0", 1) else {
         unreachable!()
     };
     // Without pages, each book is asked for.
@@ -119,20 +120,20 @@ fn another_content_at_the_same_version_changes_nothing() {
         _ => tells(path),
     };
     check_answerer(
-        Lie::Says(Arc::new(says)),
+        Behaviour::Replies(Arc::new(says)),
         "a peer has another content at the same version",
     );
 }
 
 #[track_caller]
 fn check_sender(shop: &Shop, path: &str, body: &str, status: u16) {
-    let answer = shop.catalog(1).put(path, body);
-    assert_eq!(answer.status, status, "{path} {body}: {answer:?}");
+    let response = shop.catalog(1).put(path, body);
+    assert_eq!(response.status, status, "{path} {body}: {response:?}");
 }
 
 #[test]
 fn a_sender_that_lies_is_refused() {
-    let shop = Shop::open(Tiers::default());
+    let shop = Shop::started(ShopOptions::default());
     let before = books(shop.catalog(1));
     let update = |book: Value| json!({ "books": [book] }).to_string();
     for kind in MESSAGES {
@@ -188,7 +189,7 @@ fn a_sender_that_lies_is_refused() {
 
 /// A message whose body does not end: it is refused, or the connection ends.
 fn send_without_end(catalog: &Server) {
-    let mut connection = Connection::open(&catalog.place);
+    let mut connection = Connection::open(&catalog.address);
     let head = "PUT /rep/update HTTP/1.1\r\nHost: b\r\nTransfer-Encoding: chunked\r\n\r\n";
     connection.send(head).unwrap();
     let chunk = format!("100000\r\n{}\r\n", "[".repeat(0x100000));
@@ -196,7 +197,7 @@ fn send_without_end(catalog: &Server) {
         .take_while(|_| connection.send(&chunk).is_ok())
         .count();
     assert!(sent < 64, "64 MiB were taken");
-    if let Ok(answer) = connection.answer() {
-        assert_eq!(answer.status, 413);
+    if let Ok(response) = connection.response() {
+        assert_eq!(response.status, 413);
     }
 }

@@ -4,25 +4,25 @@ use std::collections::BTreeSet;
 
 use bazar::testing::prometheus_check;
 
-use crate::process::Server;
-use crate::shop::{Shop, Tiers};
+use crate::harness::server::Server;
+use crate::harness::shop::{Shop, ShopOptions};
 
 /// A server's figures: a page that is as the format wants it, and its series.
 #[track_caller]
 fn figures(server: &Server) -> Vec<(String, f64)> {
-    let answer = server.get("/metrics");
+    let response = server.get("/metrics");
     assert_eq!(
-        answer.header("Content-Type"),
+        response.header("Content-Type"),
         bazar::runtime::metrics::CONTENT_TYPE
     );
     assert_eq!(
-        prometheus_check::check(&answer.body),
+        prometheus_check::check(&response.body),
         Ok(()),
         "{}: {}",
         server.name,
-        answer.body
+        response.body
     );
-    let lines = answer.body.lines().filter(|line| !line.starts_with('#'));
+    let lines = response.body.lines().filter(|line| !line.starts_with('#'));
     let series = lines.map(|line| line.rsplit_once(' ').expect("a series has a value"));
     series
         .map(|(name, value)| (name.into(), value.parse().unwrap()))
@@ -41,7 +41,7 @@ fn check(server: &Server, series: &str, fits: impl Fn(f64) -> bool) {
 
 #[test]
 fn figures_tell_what_happened() {
-    let shop = Shop::open(Tiers::default());
+    let shop = Shop::started(ShopOptions::default());
     let key = [("Idempotency-Key", "k")];
     for _ in 0..2 {
         assert_eq!(shop.front_end().call("PUT", "/buy/1", &key, "").status, 200);
@@ -118,10 +118,10 @@ fn figures_tell_what_happened() {
 
 #[test]
 fn no_request_makes_a_series_of_its_own() {
-    let shop = Shop::open(Tiers {
+    let shop = Shop::started(ShopOptions {
         catalogs: 1,
         orders: 1,
-        ..Tiers::default()
+        ..ShopOptions::default()
     });
     let paths = [
         "",

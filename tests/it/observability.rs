@@ -3,8 +3,9 @@
 
 use serde_json::Value;
 
-use crate::process::{Server, eventually};
-use crate::shop::{Shop, Tiers};
+use crate::harness::process::eventually;
+use crate::harness::server::Server;
+use crate::harness::shop::{Shop, ShopOptions};
 
 /// The lines of a server's log with such a message.
 #[track_caller]
@@ -28,16 +29,19 @@ fn requests(server: &Server, id: &str, route: &str) -> usize {
 
 #[test]
 fn a_request_can_be_followed_through_all_tiers() {
-    let shop = Shop::open(Tiers {
+    let shop = Shop::started(ShopOptions {
         catalogs: 1,
         orders: 1,
-        ..Tiers::default()
+        ..ShopOptions::default()
     });
     let follow = |method: &str, path: &str, id: &str| {
-        let answer = shop
+        let response = shop
             .front_end()
             .call(method, path, &[("X-Request-Id", id)], "");
-        assert_eq!((answer.status, answer.header("X-Request-Id")), (200, id));
+        assert_eq!(
+            (response.status, response.header("X-Request-Id")),
+            (200, id)
+        );
     };
     follow("PUT", "/buy/1", "a-buy");
     follow("GET", "/lookup/1", "a-lookup");
@@ -59,21 +63,21 @@ fn a_request_can_be_followed_through_all_tiers() {
         );
     }
     // What is not sane is not taken over.
-    let answer = shop
+    let response = shop
         .front_end()
         .call("GET", "/lookup/1", &[("X-Request-Id", "a \"b\"")], "");
     assert!(
-        answer
+        response
             .header("X-Request-Id")
             .bytes()
             .all(|b| b.is_ascii_hexdigit()),
-        "{answer:?}"
+        "{response:?}"
     );
 }
 
 #[test]
 fn every_line_of_the_log_is_json_with_the_promised_fields() {
-    let shop = Shop::open(Tiers::default());
+    let shop = Shop::started(ShopOptions::default());
     shop.buy(1);
     shop.front_end().get("/lookup/none");
     for server in shop.servers() {
@@ -101,9 +105,9 @@ fn every_line_of_the_log_is_json_with_the_promised_fields() {
 
 #[test]
 fn what_matters_is_logged_even_when_only_warnings_are_wanted() {
-    let shop = Shop::open(Tiers {
+    let shop = Shop::started(ShopOptions {
         environment: vec![("LOG", "warn".into())],
-        ..Tiers::default()
+        ..ShopOptions::default()
     });
     shop.buy(1);
     shop.catalog(2).kill();
@@ -126,14 +130,14 @@ fn what_matters_is_logged_even_when_only_warnings_are_wanted() {
 
 #[test]
 fn a_failed_write_says_at_every_tier_whether_it_may_have_happened() {
-    let shop = Shop::open(Tiers {
+    let shop = Shop::started(ShopOptions {
         environment: vec![("TIMEOUT_MS", "500".into())],
-        ..Tiers::default()
+        ..ShopOptions::default()
     });
     let told = |server: &Server, path: &str, body: &str| {
-        let answer = server.put(path, body);
-        assert_eq!(answer.status, 504, "{answer:?}");
-        answer.header("Bazar-Outcome").to_string()
+        let response = server.put(path, body);
+        assert_eq!(response.status, 504, "{response:?}");
+        response.header("Bazar-Outcome").to_string()
     };
     // A catalog that is stopped, but not yet counted as down, may do it later.
     shop.catalog(2).stop();
@@ -152,18 +156,18 @@ fn a_failed_write_says_at_every_tier_whether_it_may_have_happened() {
 
 #[test]
 fn a_server_that_cannot_do_its_job_says_what_is_missing() {
-    let shop = Shop::open(Tiers {
+    let shop = Shop::started(ShopOptions {
         catalogs: 1,
         orders: 1,
-        ..Tiers::default()
+        ..ShopOptions::default()
     });
     shop.catalog(1).kill();
     for (server, words) in [(shop.order(1), "catalog"), (shop.front_end(), "a catalog")] {
         eventually("it is not ready", || server.get("/readyz").status == 503);
-        let answer = server.get("/readyz");
+        let response = server.get("/readyz");
         assert!(
-            answer.json()["missing"].to_string().contains(words),
-            "{answer:?}"
+            response.json()["missing"].to_string().contains(words),
+            "{response:?}"
         );
         assert_eq!(server.get("/livez").status, 200);
     }

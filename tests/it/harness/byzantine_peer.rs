@@ -23,25 +23,25 @@ pub const MESSAGES: [&str; 8] = [
 ];
 
 /// Status and body, for a path.
-pub type Says = dyn Fn(&str) -> (u16, Value) + Send + Sync;
+pub type Reply = dyn Fn(&str) -> (u16, Value) + Send + Sync;
 
 /// What a liar says to anything but heartbeat.
 #[derive(Clone)]
-pub enum Lie {
-    Says(Arc<Says>),
-    NoJson,
-    WithoutEnd,
+pub enum Behaviour {
+    Replies(Arc<Reply>),
+    NotJson,
+    EndlessBody,
 }
 
 /// A catalog that is up, by its heartbeat, and lies otherwise.
-pub struct Liar {
+pub struct ByzantinePeer {
     over: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Liar {
-    pub fn begin(place: &str, lie: Lie) -> Liar {
-        let listener = TcpListener::bind(place).unwrap();
+impl ByzantinePeer {
+    pub fn begin(address: &str, lie: Behaviour) -> ByzantinePeer {
+        let listener = TcpListener::bind(address).unwrap();
         listener.set_nonblocking(true).unwrap();
         let over = Arc::new(AtomicBool::new(false));
         let heard = over.clone();
@@ -61,14 +61,14 @@ impl Liar {
                 let _ = stream.shutdown(Shutdown::Both);
             }
         });
-        Liar {
+        ByzantinePeer {
             over,
             thread: Some(thread),
         }
     }
 }
 
-impl Drop for Liar {
+impl Drop for ByzantinePeer {
     fn drop(&mut self) {
         self.over.store(true, Ordering::Relaxed);
         let _ = self.thread.take().expect("it ends once").join();
@@ -76,7 +76,7 @@ impl Drop for Liar {
 }
 
 /// Answers one request after the other, until the connection ends.
-fn converse(stream: TcpStream, lie: &Lie) -> io::Result<()> {
+fn converse(stream: TcpStream, lie: &Behaviour) -> io::Result<()> {
     let mut reader = BufReader::new(stream.try_clone()?);
     loop {
         let path = read_request(&mut reader)?;
@@ -84,12 +84,12 @@ fn converse(stream: TcpStream, lie: &Lie) -> io::Result<()> {
             _ if path == "/rep/heartbeat" => {
                 (200, json!({"start": 5, "down_count": 0}).to_string())
             }
-            Lie::Says(says) => {
+            Behaviour::Replies(says) => {
                 let (status, body) = says(&path);
                 (status, body.to_string())
             }
-            Lie::NoJson => (200, "{\"entries\": [[1,".to_string()),
-            Lie::WithoutEnd => return talk_on(&stream),
+            Behaviour::NotJson => (200, "{\"entries\": [[1,".to_string()),
+            Behaviour::EndlessBody => return talk_on(&stream),
         };
         let length = body.len();
         write!(

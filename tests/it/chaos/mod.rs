@@ -6,8 +6,8 @@
 //! `SEED=n` repeats the faults and what the customers want (not the timing); `CHAOS_SECONDS=600`
 //! runs longer.
 
-mod customers;
-mod vandal;
+mod clients;
+mod faults;
 
 use std::collections::BTreeMap;
 use std::env;
@@ -20,10 +20,11 @@ use bazar::testing::linearizability::{self, Operation, What};
 use fastrand::Rng;
 use serde_json::json;
 
-use crate::process::{Server, eventually};
-use crate::shop::{Shop, Tiers};
-use customers::{Customer, Diary};
-use vandal::Vandal;
+use crate::harness::process::eventually;
+use crate::harness::server::Server;
+use crate::harness::shop::{Shop, ShopOptions};
+use clients::{Client, History};
+use faults::FaultInjector;
 
 const CUSTOMERS: u64 = 10;
 
@@ -36,8 +37,8 @@ fn number(name: &str) -> Option<u64> {
     env::var(name).ok().map(|text| text.parse().unwrap())
 }
 
-/// Every replica shows the same, and what is left of each book goes into the diary.
-fn take_stock(shop: &Shop, diary: &Diary) -> Vec<u32> {
+/// Every replica shows the same, and what is left of each book goes into the history.
+fn take_stock(shop: &Shop, history: &History) -> Vec<u32> {
     shop.servers().for_each(Server::await_ready);
     let dump = |catalog: &Server| catalog.get("/dump/").json();
     eventually("all replicas are equal", || {
@@ -46,17 +47,17 @@ fn take_stock(shop: &Shop, diary: &Diary) -> Vec<u32> {
         dumps.all(|other| Some(other) == first)
     });
     let look = |id: u64| {
-        let start = diary.now();
+        let start = history.now();
         let quantities = shop.catalogs().iter().map(|catalog| {
-            let answer = catalog.get(&format!("/query/item/{id}"));
-            answer.json()["quantity"].as_u64().unwrap() as u32
+            let response = catalog.get(&format!("/query/item/{id}"));
+            response.json()["quantity"].as_u64().unwrap() as u32
         });
         let quantities: Vec<u32> = quantities.collect();
         assert!(
             quantities.iter().all(|q| *q == quantities[0]),
             "{quantities:?}"
         );
-        diary.write(id, What::Saw(quantities[0]), start, Some(diary.now()));
+        history.write(id, What::Saw(quantities[0]), start, Some(history.now()));
         quantities[0]
     };
     (1..=RESTOCKED).map(look).collect()
@@ -77,11 +78,11 @@ fn whatever_crashes_each_book_is_one_book_and_each_copy_is_sold_once() {
     let seed = number("SEED").unwrap_or_else(|| fastrand::u64(..1_000_000));
     let seconds = number("CHAOS_SECONDS").unwrap_or(12);
     println!("SEED={seed} CHAOS_SECONDS={seconds}");
-    let shop = Shop::open(Tiers {
+    let shop = Shop::started(ShopOptions {
         catalogs: 3,
         orders: 3,
-        usual_times: true,
-        ..Tiers::default()
+        default_timeouts: true,
+        ..ShopOptions::default()
     });
     for (id, quantity) in (1..).zip(STOCK) {
         let (path, body) = (format!("/update/{id}"), json!({ "quantity": quantity }));
@@ -89,30 +90,30 @@ fn whatever_crashes_each_book_is_one_book_and_each_copy_is_sold_once() {
             shop.catalog(1).put(&path, &body.to_string()).status == 200
         });
     }
-    let diary = Diary {
+    let history = History {
         origin: Instant::now(),
         keys: AtomicU64::new(0),
         books: Mutex::default(),
     };
-    let (shop, diary, end) = (&shop, &diary, Duration::from_secs(seconds));
+    let (shop, history, end) = (&shop, &history, Duration::from_secs(seconds));
     thread::scope(|scope| {
         for n in 1..=CUSTOMERS {
             let rng = Rng::with_seed(seed.wrapping_mul(1000) + n);
-            scope.spawn(move || Customer { shop, diary, rng }.shops_until(end));
+            scope.spawn(move || Client { shop, history, rng }.shops_until(end));
         }
-        let (rng, hurt, deeds) = (Rng::with_seed(seed), BTreeMap::new(), BTreeMap::new());
-        let mut vandal = Vandal {
+        let (rng, faults, injected) = (Rng::with_seed(seed), BTreeMap::new(), BTreeMap::new());
+        let mut injector = FaultInjector {
             shop,
-            diary,
+            history,
             rng,
-            hurt,
-            deeds,
+            faults,
+            injected,
         };
-        vandal.rages_until(end);
-        println!("{:?}", vandal.deeds);
+        injector.run_until(end);
+        println!("{:?}", injector.injected);
     });
-    let left = take_stock(shop, diary);
-    for (id, history) in diary.books.lock().unwrap().iter() {
+    let left = take_stock(shop, history);
+    for (id, history) in history.books.lock().unwrap().iter() {
         let (start, left) = (STOCK[*id as usize - 1], left[*id as usize - 1]);
         let (least, most) = sold(history);
         println!(

@@ -5,18 +5,19 @@ use std::process::Command;
 
 use serde_json::json;
 
-use crate::http;
-use crate::liar::MESSAGES;
-use crate::process::{BAZAR, Server, run};
-use crate::shop::{Shop, Tiers, own_folder};
+use crate::harness::byzantine_peer::MESSAGES;
+use crate::harness::http;
+use crate::harness::process::{BAZAR, run};
+use crate::harness::server::Server;
+use crate::harness::shop::{Shop, ShopOptions, own_folder};
 
 const TOKEN: &str = "open-sesame";
 const SHOWN: (&str, &str) = ("Authorization", "Bearer open-sesame");
 
 fn shop() -> Shop {
-    Shop::open(Tiers {
+    Shop::started(ShopOptions {
         environment: vec![("SERVICE_TOKEN", TOKEN.into())],
-        ..Tiers::default()
+        ..ShopOptions::default()
     })
 }
 
@@ -91,7 +92,7 @@ fn servers_and_importers_show_each_other_the_token() {
     assert_eq!(shop.buy(50).json()["success"], true);
     assert_eq!(shop.quantity(50), 2);
     let copy = http::call(
-        &shop.catalog(2).place,
+        &shop.catalog(2).address,
         "GET",
         "/query/item/50",
         &[SHOWN],
