@@ -1,4 +1,4 @@
-//! A small HTTP client, so that the tests see the bytes that a stranger to the code would see: one
+//! A small HTTP client, so that the tests see the bytes that any client would see: one
 //! connection for each request.
 
 use std::io::{self, Read, Write};
