@@ -82,7 +82,7 @@ pub fn show(catalog: &Catalog, page: &mut Exposition) {
     let times = &catalog.replica.env.times;
     let help = "How long a write waited for this catalog's disk.";
     page.histogram("bazar_disk_seconds", help, &[], &times.disk);
-    let files = catalog.replica.env.store.tally();
+    let files = catalog.replica.env.store.metrics();
     let help = "Commits: files of books that were put on disk together.";
     page.counter("bazar_commits_total", help, &[], files.commits.get());
     let help = "Files of books that were replaced.";
@@ -90,7 +90,7 @@ pub fn show(catalog: &Catalog, page: &mut Exposition) {
         "bazar_files_replaced_total",
         help,
         &[],
-        files.replaced.get(),
+        files.files_replaced.get(),
     );
     let help = "How long another catalog took to answer an update.";
     page.histogram("bazar_peer_update_seconds", help, &[], &times.peers);

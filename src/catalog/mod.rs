@@ -23,17 +23,17 @@
 //! - **Orders**: a copy is sold to an order id, which is stored with the stock, so that the same
 //!   order sent twice takes one copy.
 
-pub mod batch_routes;
-pub mod if_match;
-pub mod metrics;
+pub(crate) mod batch_routes;
+pub(crate) mod if_match;
+pub(crate) mod metrics;
 pub mod replication;
-pub mod responses;
-pub mod routes;
-pub mod shelf;
+pub(crate) mod responses;
+pub(crate) mod routes;
+pub(crate) mod shelf;
 #[cfg(test)]
 mod sim;
-pub mod storage;
-pub mod transport;
+pub(crate) mod storage;
+pub(crate) mod transport;
 
 use std::sync::Arc;
 use std::thread;
@@ -48,7 +48,8 @@ use crate::runtime::log;
 use metrics::Tally;
 use replication::rules::Rules;
 use replication::{Config, Replica};
-use storage::{FirstStock, Storage};
+use storage::Storage;
+use storage::first_stock::FirstStock;
 use transport::http_env::HttpEnvironment;
 
 /// Between two passes in the background.

@@ -4,17 +4,17 @@
 //! emptying the list is one step, however many books there are.
 
 pub mod copy_state;
-pub mod divergence;
+mod divergence;
 #[cfg(test)]
 mod tests;
-pub mod topics;
+mod topics;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::sync::Arc;
 
 use crate::catalog::shelf::copy_state::{CopyState, PageEntry};
-use crate::catalog::shelf::topics::Topics;
+use crate::catalog::shelf::topics::TopicIndex;
 use crate::model::book::{Book, BookId, Version};
 
 /// One copy, and what is known of it.
@@ -34,7 +34,7 @@ struct Copy {
 #[derive(Default)]
 pub struct Shelf {
     copies: BTreeMap<BookId, Copy>,
-    topics: Topics,
+    topics: TopicIndex,
     epoch: u32,
     /// How often a peer was lost.
     separation: u32,
@@ -280,9 +280,5 @@ impl Shelf {
 
     pub fn len(&self) -> usize {
         self.copies.len()
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.copies.is_empty()
     }
 }

@@ -1,13 +1,13 @@
-//! Which books have which topic: what a search looks through.
+//! Which books have which topic: the index that searches use.
 //!
-//! A search compares its text with each distinct topic once, not with each book. So it takes time
-//! in proportion to the number of distinct topics and to the answer; a page of a long answer costs
-//! that page. Kept beside the books it takes some 17 bytes a book, and some 300 a topic.
+//! A search compares its text with each distinct topic once, not with each book. So its time is
+//! proportional to the number of distinct topics and to the answer; a page of a long answer costs
+//! that page. The index needs about 17 bytes a book and 300 a topic, beside the books themselves.
 //!
-//! **Case** is ignored letter by letter, by the lower-case forms of Unicode. What is more than a
-//! letter's case stays different: `ß` is not found by `ss`, and `İ` is an `i` and a dot, found by
-//! `i` but not by `is` in `İstanbul`. The two small sigmas are one letter, or a Greek word would
-//! not be found by its own beginning.
+//! **Case** is ignored letter by letter, by the lower-case forms of Unicode. Differences beyond the
+//! case of a letter remain: `ß` is not found by `ss`, and `İ` is an `i` and a dot, found by `i` but
+//! not by `is` in `İstanbul`. The two small sigmas count as one letter; otherwise a Greek word
+//! would not be found by its own beginning.
 
 use std::cmp::Reverse;
 use std::collections::binary_heap::{BinaryHeap, PeekMut};
@@ -17,23 +17,23 @@ use std::sync::Arc;
 
 use crate::model::book::BookId;
 
-/// The books of each topic.
+/// The ids of the books of each topic.
 #[derive(Default)]
-pub struct Topics {
+pub(super) struct TopicIndex {
     by_name: HashMap<Arc<str>, Topic>,
 }
 
 struct Topic {
-    /// The name as searches compare it.
+    /// The name in the form in which searches compare it.
     folded: Box<str>,
     /// Never empty.
     ids: BTreeSet<BookId>,
 }
 
-impl Topics {
-    /// A book is there from now on, with that topic. It must not be there with another: see
-    /// [`Topics::rename`].
-    pub fn insert(&mut self, id: BookId, topic: &Arc<str>) {
+impl TopicIndex {
+    /// Adds a book. A book that is in the index with another topic is moved by
+    /// [`TopicIndex::rename`] instead.
+    pub(super) fn insert(&mut self, id: BookId, topic: &Arc<str>) {
         let new = || Topic {
             folded: fold(topic).into(),
             ids: BTreeSet::new(),
@@ -42,8 +42,13 @@ impl Topics {
         entry.or_insert_with(new).ids.insert(id);
     }
 
-    /// A book that had that topic has it no longer.
-    pub fn remove(&mut self, id: BookId, topic: &str) {
+    /// Moves a book from the topic `from` to the topic `to`.
+    pub(super) fn rename(&mut self, id: BookId, from: &str, to: &Arc<str>) {
+        self.remove(id, from);
+        self.insert(id, to);
+    }
+
+    fn remove(&mut self, id: BookId, topic: &str) {
         let Some(found) = self.by_name.get_mut(topic) else {
             return;
         };
@@ -53,21 +58,9 @@ impl Topics {
         }
     }
 
-    /// A book that had the topic `from` has the topic `to`.
-    pub fn rename(&mut self, id: BookId, from: &str, to: &Arc<str>) {
-        self.remove(id, from);
-        self.insert(id, to);
-    }
-
-    /// The same topic as it is kept here already, if it is: equal topics of many books need be in
-    /// memory only once.
-    pub fn known(&self, topic: &str) -> Option<&Arc<str>> {
-        self.by_name.get_key_value(topic).map(|(name, _)| name)
-    }
-
     /// The first `limit` books after `after` (of all, when `None`) whose topic contains the text,
     /// ignoring case; by id.
-    pub fn search(&self, text: &str, after: Option<BookId>, limit: usize) -> Vec<BookId> {
+    pub(super) fn search(&self, text: &str, after: Option<BookId>, limit: usize) -> Vec<BookId> {
         let folded = fold(text);
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
         let topics = self.by_name.values();
@@ -77,15 +70,15 @@ impl Topics {
     }
 }
 
-/// A text in the form in which two are compared. If `str::to_lowercase` makes two texts equal, so
-/// does this: an answer that is kept by the one may be found by the other.
+/// The form in which two texts are compared. Texts that `str::to_lowercase` makes equal are equal
+/// here too, so a front-end that caches by the former finds answers to the latter.
 fn fold(text: &str) -> String {
     let letters = text.chars().flat_map(char::to_lowercase);
     letters.map(|c| if c == 'ς' { 'σ' } else { c }).collect()
 }
 
-/// The first `limit` of several ascending lists, ascending. Takes no more out of them than that,
-/// and one of each.
+/// The first `limit` elements of several ascending lists, ascending. Reads at most that many, and
+/// one more of each list.
 fn merge(lists: impl Iterator<Item = impl Iterator<Item = BookId>>, limit: usize) -> Vec<BookId> {
     let mut lists: Vec<_> = lists.collect();
     if let [only] = lists.as_mut_slice() {
@@ -113,15 +106,15 @@ fn merge(lists: impl Iterator<Item = impl Iterator<Item = BookId>>, limit: usize
 mod tests {
     use super::*;
 
-    fn topics(books: &[(u64, &str)]) -> Topics {
-        let mut topics = Topics::default();
+    fn topics(books: &[(u64, &str)]) -> TopicIndex {
+        let mut topics = TopicIndex::default();
         for (id, topic) in books {
             topics.insert(BookId(*id), &Arc::from(*topic));
         }
         topics
     }
 
-    fn shop() -> Topics {
+    fn shop() -> TopicIndex {
         topics(&[
             (7, "Developer Life"),
             (2, "Distributed Systems"),
@@ -132,7 +125,7 @@ mod tests {
     }
 
     #[track_caller]
-    fn check(topics: &Topics, text: &str, expected: &[u64]) {
+    fn check(topics: &TopicIndex, text: &str, expected: &[u64]) {
         let found = topics.search(text, None, usize::MAX);
         let found: Vec<u64> = found.iter().map(|id| id.0).collect();
         assert_eq!(found, expected, "{text:?}");
@@ -162,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn pages_together_are_the_whole_answer() {
+    fn all_pages_form_the_whole_answer() {
         let books: Vec<(u64, String)> = (0..100).map(|id| (id, format!("T{}", id % 7))).collect();
         let books: Vec<(u64, &str)> = books.iter().map(|(id, t)| (*id, t.as_str())).collect();
         let topics = topics(&books);
@@ -179,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_of_one_topic_begins_after_the_last_one() {
+    fn a_page_of_one_topic_begins_after_the_given_id() {
         let found = shop().search("distributed", Some(BookId(1)), 1);
         assert_eq!(found, [BookId(2)]);
         assert_eq!(shop().search("t", None, 0), []);
@@ -194,13 +187,13 @@ mod tests {
         check(&topics, "garden", &[7]);
         topics.remove(BookId(7), "Gardening");
         check(&topics, "garden", &[]);
-        assert_eq!(topics.known("Gardening"), None);
+        assert!(!topics.by_name.contains_key("Gardening"));
     }
 
     #[test]
-    fn equal_topics_are_kept_once() {
+    fn the_index_keeps_equal_topics_once() {
         let topics = shop();
-        let kept = topics.known("Distributed Systems").unwrap();
-        assert_eq!(Arc::strong_count(kept), 1);
+        let (topic, _) = topics.by_name.get_key_value("Distributed Systems").unwrap();
+        assert_eq!(Arc::strong_count(topic), 1);
     }
 }

@@ -1,106 +1,63 @@
-//! The data folder: what its files are called, and how one of them is replaced whole.
+//! The data folder: its lock, the list of its files, and how one file is replaced as a whole.
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
 
-use crate::catalog::storage::file_image::Page;
-use crate::model::book::{BOOK_ID_MAX, BookId};
+use crate::catalog::storage::file_image::FileImage;
+use crate::catalog::storage::id_range::IdRange;
+use crate::runtime::sync::lock;
 
-/// A file holds the books of this many ids.
-const BOOKS_MAX: u64 = 100;
-
-/// The ids whose books are in one file, by the number of the file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Range(u64);
-
-impl Range {
-    pub fn of(id: BookId) -> Range {
-        Range(id.0 / BOOKS_MAX)
-    }
-
-    pub fn first(self) -> BookId {
-        BookId(self.0 * BOOKS_MAX)
-    }
-
-    pub fn last(self) -> BookId {
-        BookId(self.0 * BOOKS_MAX + (BOOKS_MAX - 1))
-    }
-
-    /// `books-0000100-0000199.json`: seven digits, so that a list of files is in order up to ten
-    /// million books.
-    pub fn file_name(self) -> String {
-        format!("books-{:07}-{:07}.json", self.first().0, self.last().0)
-    }
-
-    pub fn temporary_name(self) -> String {
-        self.file_name() + TEMPORARY
-    }
-
-    /// The range whose file has just this name.
-    pub fn parse(file_name: &str) -> Option<Range> {
-        let (first, _) = file_name.strip_prefix("books-")?.split_once('-')?;
-        let first = BookId::parse(first).filter(|id| id.0 <= BOOK_ID_MAX)?;
-        Some(Range::of(first)).filter(|range| range.file_name() == file_name)
-    }
-}
-
-/// The end of a temporary file's name.
-const TEMPORARY: &str = ".tmp";
-
-/// See `first-stock.unfinished` in the module's docs.
+/// Present while the first stock is being written; see the docs of the parent module.
 const UNFINISHED: &str = "first-stock.unfinished";
 
 /// What the folder holds.
 #[derive(Debug, Default, PartialEq)]
-pub struct Contents {
-    /// Of the files of books, in order.
-    pub ranges: Vec<Range>,
-    pub temporary: Vec<PathBuf>,
+pub(super) struct Contents {
+    /// The ranges of the book files, in ascending order.
+    pub(super) ranges: Vec<IdRange>,
+    pub(super) temporary: Vec<PathBuf>,
     /// Whether the first stock was not written to its end.
-    pub unfinished: bool,
-    /// What is none of these.
-    pub strangers: Vec<PathBuf>,
+    pub(super) unfinished: bool,
+    /// Files that no catalog wrote.
+    pub(super) foreign: Vec<PathBuf>,
 }
 
-/// A file that has yet to take the place of a range's.
-pub struct New {
-    range: Range,
+/// A written file that has yet to replace the file of its range.
+pub(super) struct TemporaryFile {
+    range: IdRange,
     file: File,
 }
 
-/// A file that was replaced, if there was one: kept open, so that the system frees its content when
-/// this is dropped, and not while it has the folder locked for the rename. Eight threads made 5,400
-/// replacements a second instead of 4,100.
-pub struct Old(#[expect(dead_code, reason = "for its drop")] Option<File>);
+/// The file that was replaced, if there was one. It stays open until this is dropped, so that the
+/// system frees its content then, and not while it has the folder locked for the rename. Eight
+/// threads made 5,400 replacements a second instead of 4,100.
+pub(super) struct ReplacedFile(#[expect(dead_code, reason = "for its drop")] Option<File>);
 
 /// A folder, locked against other catalogs while this exists.
-pub struct Folder {
+pub(super) struct DataDir {
     path: PathBuf,
-    /// Open for the lock, which ends with the process however that ends, and for fsync.
+    /// Open for the lock, which the system releases when the process ends, and for fsync.
     handle: File,
-    /// Held while a file is made or renamed. The system does that one at a time in a folder anyway,
-    /// but whoever waits for it there burns a processor: at the same rate 8 threads took 1.2 ms of
-    /// it for a replacement without this lock and 0.8 ms with it, 32 threads 2.0 ms and 0.9 ms
-    /// (ext4 without a journal, 2 cores, many files replaced before).
-    names: Mutex<()>,
+    /// Held while a file is created or renamed. The system does that one at a time in a folder
+    /// anyway, but a thread that waits there burns a processor: at the same rate 8 threads took
+    /// 1.2 ms of it for a replacement without this lock and 0.8 ms with it, 32 threads 2.0 ms and
+    /// 0.9 ms (ext4 without a journal, 2 cores, many files replaced before).
+    naming: Mutex<()>,
 }
 
-impl Folder {
-    /// Makes the folder if it is missing and locks it.
-    pub fn open(path: &Path) -> Result<Folder, String> {
-        let handle = make(path)
+impl DataDir {
+    /// Creates the folder if it is missing, and locks it.
+    pub(super) fn open(path: &Path) -> Result<DataDir, String> {
+        let handle = create_durably(path)
             .and_then(|()| File::open(path))
             .map_err(|e| format!("cannot open {}: {e}", path.display()))?;
-        let path = path.to_path_buf();
         match handle.try_lock() {
-            Ok(()) => Ok(Folder {
-                path,
+            Ok(()) => Ok(DataDir {
+                path: path.to_path_buf(),
                 handle,
-                names: Mutex::default(),
+                naming: Mutex::default(),
             }),
             Err(TryLockError::WouldBlock) => Err(format!(
                 "cannot use {}: another catalog uses it",
@@ -110,11 +67,11 @@ impl Folder {
         }
     }
 
-    pub fn path_of(&self, range: Range) -> PathBuf {
+    pub(super) fn path_of(&self, range: IdRange) -> PathBuf {
         self.path.join(range.file_name())
     }
 
-    pub fn contents(&self) -> Result<Contents, String> {
+    pub(super) fn contents(&self) -> Result<Contents, String> {
         self.list()
             .map_err(|e| format!("cannot list {}: {e}", self.path.display()))
     }
@@ -125,140 +82,116 @@ impl Folder {
             let entry = entry?;
             let name = entry.file_name();
             let name = name.to_str().unwrap_or_default();
-            let temporary_of = name.strip_suffix(TEMPORARY).and_then(Range::parse);
-            match Range::parse(name) {
-                Some(range) => contents.ranges.push(range),
-                None if name == UNFINISHED => contents.unfinished = true,
-                None if temporary_of.is_some() && entry.file_type()?.is_file() => {
-                    contents.temporary.push(entry.path())
-                }
-                None => contents.strangers.push(entry.path()),
+            if let Some(range) = IdRange::parse(name) {
+                contents.ranges.push(range);
+            } else if name == UNFINISHED {
+                contents.unfinished = true;
+            } else if IdRange::parse_temporary(name).is_some() && entry.file_type()?.is_file() {
+                contents.temporary.push(entry.path());
+            } else {
+                contents.foreign.push(entry.path());
             }
         }
         contents.ranges.sort_unstable();
         Ok(contents)
     }
 
-    /// Replaces a range's file; it is on disk after the next [`Folder::sync`].
-    pub fn put(&self, range: Range, page: &Page) -> Result<Old, String> {
-        let new = self.write(range, page)?;
-        self.name(self.settle(new)?)
+    /// Replaces the file of a range. The replacement is on disk after the next
+    /// [`DataDir::sync_dir`].
+    pub(super) fn replace(
+        &self,
+        range: IdRange,
+        image: &FileImage,
+    ) -> Result<ReplacedFile, String> {
+        let temporary = self.write(range, image)?;
+        self.publish(self.sync(temporary)?)
     }
 
-    /// Writes what is to replace a range's file.
-    pub fn write(&self, range: Range, page: &Page) -> Result<New, String> {
-        let new = self.naming(|| File::create(self.temporary(range)));
-        let written = new.and_then(|mut file| file.write_all(&page.text).map(|()| file));
-        let file = written.map_err(|e| self.give_up(range, e))?;
-        Ok(New { range, file })
+    /// Writes the new content of a range into a temporary file.
+    pub(super) fn write(&self, range: IdRange, image: &FileImage) -> Result<TemporaryFile, String> {
+        let created = self.with_naming(|| File::create(self.temporary_path(range)));
+        let written = created.and_then(|mut file| file.write_all(&image.text).map(|()| file));
+        let file = written.map_err(|e| self.abandon(range, e))?;
+        Ok(TemporaryFile { range, file })
     }
 
-    /// Puts that on disk.
-    pub fn settle(&self, new: New) -> Result<New, String> {
-        let settled = new.file.sync_all();
-        settled.map_err(|e| self.give_up(new.range, e))?;
-        Ok(new)
+    /// Puts the content of a temporary file on disk: fsync.
+    pub(super) fn sync(&self, temporary: TemporaryFile) -> Result<TemporaryFile, String> {
+        let synced = temporary.file.sync_all();
+        synced.map_err(|e| self.abandon(temporary.range, e))?;
+        Ok(temporary)
     }
 
-    /// Gives it the name of the range's file. Gives the old one.
-    pub fn name(&self, new: New) -> Result<Old, String> {
-        let path = self.path_of(new.range);
-        let old = File::open(&path).ok();
-        let named = self.naming(|| fs::rename(self.temporary(new.range), path));
-        named.map_err(|e| self.give_up(new.range, e))?;
-        Ok(Old(old))
+    /// Renames a temporary file to the name of its range's file. Returns the file that had this
+    /// name before.
+    pub(super) fn publish(&self, temporary: TemporaryFile) -> Result<ReplacedFile, String> {
+        let range = temporary.range;
+        let path = self.path_of(range);
+        let replaced = File::open(&path).ok();
+        let renamed = self.with_naming(|| fs::rename(self.temporary_path(range), path));
+        renamed.map_err(|e| self.abandon(range, e))?;
+        Ok(ReplacedFile(replaced))
     }
 
-    fn temporary(&self, range: Range) -> PathBuf {
+    fn temporary_path(&self, range: IdRange) -> PathBuf {
         self.path.join(range.temporary_name())
     }
 
-    fn give_up(&self, range: Range, why: io::Error) -> String {
-        remove_plain(&self.temporary(range));
+    /// Removes the temporary file, and gives the error for the caller. If the removal fails too,
+    /// the next opening removes the file. A catalog creates plain files only, so anything else
+    /// stays.
+    fn abandon(&self, range: IdRange, why: io::Error) -> String {
+        let path = self.temporary_path(range);
+        if fs::symlink_metadata(&path).is_ok_and(|found| found.is_file()) {
+            let _ = fs::remove_file(path);
+        }
         format!("cannot save {}: {why}", self.path_of(range).display())
     }
 
-    fn naming<T>(&self, work: impl FnOnce() -> T) -> T {
-        let _alone = self.names.lock().expect("nothing panics under this lock");
+    fn with_naming<T>(&self, work: impl FnOnce() -> T) -> T {
+        let _guard = lock(&self.naming);
         work()
     }
 
-    /// Puts on disk what was renamed, made and removed before this call.
-    pub fn sync(&self) -> Result<(), String> {
-        let failed = |e| format!("cannot save {}: {e}", self.path.display());
-        self.handle.sync_all().map_err(failed)
+    /// Puts on disk what was created, renamed and removed in the folder before this call.
+    pub(super) fn sync_dir(&self) -> Result<(), String> {
+        let synced = self.handle.sync_all();
+        synced.map_err(|e| format!("cannot save {}: {e}", self.path.display()))
     }
 
-    /// Says, on disk, that the first stock is not whole yet.
-    pub fn mark_unfinished(&self) -> Result<(), String> {
+    /// Records, on disk, that the first stock is incomplete.
+    pub(super) fn mark_unfinished(&self) -> Result<(), String> {
         let path = self.path.join(UNFINISHED);
-        File::create(&path)
-            .and_then(|file| fill(file, b"The first stock is being written here.\n"))
-            .map_err(|e| format!("cannot save {}: {e}", path.display()))?;
-        self.sync()
+        create_marker(&path).map_err(|e| format!("cannot save {}: {e}", path.display()))?;
+        self.sync_dir()
     }
 
-    /// Puts the first stock's files on disk, and then says that it is whole.
-    pub fn mark_finished(&self) -> Result<(), String> {
-        self.sync()?;
+    /// Puts the files of the first stock on disk, and then records that it is complete.
+    pub(super) fn mark_finished(&self) -> Result<(), String> {
+        self.sync_dir()?;
         self.remove(&self.path.join(UNFINISHED))?;
-        self.sync()
+        self.sync_dir()
     }
 
-    pub fn remove(&self, path: &Path) -> Result<(), String> {
+    pub(super) fn remove(&self, path: &Path) -> Result<(), String> {
         fs::remove_file(path).map_err(|e| format!("cannot remove {}: {e}", path.display()))
     }
 }
 
-/// Makes a folder and puts it on disk.
-fn make(path: &Path) -> io::Result<()> {
-    let missing = |folder: &&Path| !folder.as_os_str().is_empty() && !folder.exists();
-    let made = path.ancestors().take_while(missing).count();
+/// Creates a folder and its missing parents, and puts their names on disk.
+fn create_durably(path: &Path) -> io::Result<()> {
+    let missing = |dir: &&Path| !dir.as_os_str().is_empty() && !dir.exists();
+    let created = path.ancestors().take_while(missing).count();
     fs::create_dir_all(path)?;
-    let whole = path.canonicalize()?;
-    for parent in whole.ancestors().skip(1).take(made) {
+    let absolute = path.canonicalize()?;
+    for parent in absolute.ancestors().skip(1).take(created) {
         File::open(parent)?.sync_all()?;
     }
     Ok(())
 }
 
-/// Writes an empty file; its content is on disk when this returns.
-fn fill(mut file: File, content: &[u8]) -> io::Result<()> {
-    file.write_all(content)?;
+fn create_marker(path: &Path) -> io::Result<()> {
+    let mut file = File::create(path)?;
+    file.write_all(b"The first stock is being written here.\n")?;
     file.sync_all()
-}
-
-/// Removes a temporary file. Should that fail too, opening does it. What is not a plain file was
-/// not made here.
-fn remove_plain(path: &Path) {
-    if fs::symlink_metadata(path).is_ok_and(|found| found.is_file()) {
-        let _ = fs::remove_file(path);
-    }
-}
-
-/// Does the work for each item, several at once, this thread among them. After a failure no further
-/// item is begun; that failure comes back.
-pub fn in_parallel<T: Sync>(
-    threads: usize,
-    items: &[T],
-    work: impl Fn(&T) -> Result<(), String> + Sync,
-) -> Result<(), String> {
-    let next = AtomicUsize::new(0);
-    let failed = || next.store(items.len(), Ordering::Relaxed);
-    let run = || {
-        while let Some(item) = items.get(next.fetch_add(1, Ordering::Relaxed)) {
-            work(item).inspect_err(|_| failed())?;
-        }
-        Ok(())
-    };
-    thread::scope(|scope| {
-        let others: Vec<_> = (1..threads.min(items.len()))
-            .map(|_| scope.spawn(run))
-            .collect();
-        let mine = run();
-        let theirs = others
-            .into_iter()
-            .map(|other| other.join().expect("a save that panics is a bug"));
-        theirs.fold(mine, Result::and)
-    })
 }

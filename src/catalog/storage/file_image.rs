@@ -1,32 +1,38 @@
-//! What a file of books holds: a JSON array, one book a line.
+//! The content of one file of books: a JSON array, one book a line.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
 use serde::Serialize;
 
-use crate::catalog::storage::data_dir::Range;
+use crate::catalog::storage::id_range::IdRange;
 use crate::model::book::{Book, BookId};
+use crate::runtime::sync::lock;
 
-/// So many pages are kept. A shop of a few thousand books has all of its files among them; in a
-/// large one a file seldom comes again soon.
-const KEPT_MAX: usize = 32;
+/// Beyond this many images the oldest is dropped. All files of a shop of a few thousand books are
+/// among them. In a large shop the same file seldom changes again soon.
+const IMAGES_MAX: usize = 32;
 
-/// The content of one file, and where in it each copy stands: what has not changed is not rendered
-/// again.
+/// The content of one file, and where each copy stands in it. The line of an unchanged copy is
+/// copied from the previous image, not rendered again.
 #[derive(Default)]
-pub struct Page {
-    pub text: Vec<u8>,
+pub(super) struct FileImage {
+    pub(super) text: Vec<u8>,
     copies: Vec<Arc<Book>>,
-    /// Where each copy's line ends.
+    /// Where the line of each copy ends.
     ends: Vec<usize>,
 }
 
-impl Page {
-    /// The page of these books, by id. `before` is an earlier page of the same file: a copy that
-    /// stands at the same place of it, and is the very same in memory, has the same line.
-    pub fn of(range: Range, copies: Vec<Arc<Book>>, before: &Page) -> Page {
-        let mut text = Vec::with_capacity(before.text.len().max(64 + 128 * copies.len()) + 256);
+impl FileImage {
+    /// The image of these books, which are ordered by id. `previous` is an earlier image of the
+    /// same file: its line is used for a copy that has the same index in it and is the same `Arc`.
+    pub(super) fn render(
+        range: IdRange,
+        copies: Vec<Arc<Book>>,
+        previous: &FileImage,
+    ) -> FileImage {
+        let capacity = previous.text.len().max(64 + 128 * copies.len()) + 256;
+        let mut text = Vec::with_capacity(capacity);
         let mut ends = Vec::with_capacity(copies.len());
         let mut next = range.first();
         text.push(b'[');
@@ -34,7 +40,7 @@ impl Page {
             assert!(next <= book.id && book.id <= range.last());
             next = BookId(book.id.0 + 1);
             text.extend_from_slice(if at == 0 { b"\n" } else { b",\n" });
-            match before.line(at, book) {
+            match previous.line(at, book) {
                 Some(line) => text.extend_from_slice(line),
                 None => book
                     .serialize(&mut serde_json::Serializer::new(&mut text))
@@ -43,43 +49,41 @@ impl Page {
             ends.push(text.len());
         }
         text.extend_from_slice(b"\n]\n");
-        Page { text, copies, ends }
+        FileImage { text, copies, ends }
     }
 
     fn line(&self, at: usize, book: &Arc<Book>) -> Option<&[u8]> {
         self.copies.get(at).filter(|copy| Arc::ptr_eq(copy, book))?;
-        // Before each line stand a bracket or a comma, and a line break.
+        // A bracket or a comma, and a line break, stand before each line.
         let before = at.checked_sub(1).map_or(0, |last| self.ends[last]);
         Some(&self.text[before + 2..self.ends[at]])
     }
 }
 
-/// The pages of the files that were replaced last.
+/// The images of the files that were replaced last.
 #[derive(Default)]
-pub struct Pages {
-    /// The newest stands last. Held for a look only.
-    kept: Mutex<VecDeque<(Range, Page)>>,
+pub(super) struct RecentImages {
+    /// Ordered by time of insertion, the newest last. Locked only for a search of the list.
+    images: Mutex<VecDeque<(IdRange, FileImage)>>,
 }
 
-impl Pages {
-    /// Takes the page of this file out, or an empty one.
-    pub fn take(&self, range: Range) -> Page {
-        let mut kept = self.kept.lock().expect(NEVER_POISONED);
-        let at = kept.iter().position(|(of, _)| *of == range);
-        let page = at.and_then(|at| kept.remove(at));
-        page.map(|(_, page)| page).unwrap_or_default()
+impl RecentImages {
+    /// Removes and returns the image of this file, or an empty one.
+    pub(super) fn take(&self, range: IdRange) -> FileImage {
+        let mut images = lock(&self.images);
+        let at = images.iter().position(|(of, _)| *of == range);
+        let image = at.and_then(|at| images.remove(at));
+        image.map(|(_, image)| image).unwrap_or_default()
     }
 
-    pub fn keep(&self, range: Range, page: Page) {
-        let mut kept = self.kept.lock().expect(NEVER_POISONED);
-        kept.push_back((range, page));
-        let oldest = (KEPT_MAX < kept.len()).then(|| kept.pop_front());
-        drop(kept);
+    pub(super) fn insert(&self, range: IdRange, image: FileImage) {
+        let mut images = lock(&self.images);
+        images.push_back((range, image));
+        let oldest = (IMAGES_MAX < images.len()).then(|| images.pop_front());
+        drop(images);
         drop(oldest);
     }
 }
-
-const NEVER_POISONED: &str = "nothing panics under this lock";
 
 #[cfg(test)]
 mod tests {
@@ -102,12 +106,17 @@ mod tests {
     }
 
     fn fresh(copies: &[Arc<Book>]) -> Vec<u8> {
-        Page::of(Range::of(BookId(0)), copies.to_vec(), &Page::default()).text
+        FileImage::render(
+            IdRange::of(BookId(0)),
+            copies.to_vec(),
+            &FileImage::default(),
+        )
+        .text
     }
 
     #[test]
-    fn a_page_made_from_another_is_as_one_made_anew() {
-        let range = Range::of(BookId(0));
+    fn an_image_made_from_a_previous_one_equals_one_made_from_scratch() {
+        let range = IdRange::of(BookId(0));
         let [a, b, c, d] = [1, 5, 7, 99].map(|id| book(id, &format!("book \"{id}\"")));
         let other = book(5, "another, longer than the one before");
         let states = [
@@ -120,41 +129,42 @@ mod tests {
             vec![a, b],
             vec![],
         ];
-        let mut page = Page::default();
+        let mut image = FileImage::default();
         for copies in states {
-            page = Page::of(range, copies.clone(), &page);
-            assert_eq!(page.text, fresh(&copies));
-            let read: Vec<Book> = serde_json::from_slice(&page.text).unwrap();
+            image = FileImage::render(range, copies.clone(), &image);
+            assert_eq!(image.text, fresh(&copies));
+            let read: Vec<Book> = serde_json::from_slice(&image.text).unwrap();
             assert!(read.iter().eq(copies.iter().map(Arc::as_ref)));
         }
     }
 
     #[test]
-    fn what_has_not_changed_is_not_rendered_again() {
+    fn an_unchanged_line_is_not_rendered_again() {
         let (a, b) = (book(1, "a"), book(2, "b"));
-        let range = Range::of(BookId(0));
-        let mut before = Page::of(range, vec![a.clone(), b.clone()], &Page::default());
-        before.text[2..before.ends[0]].fill(b'x');
-        let text = Page::of(range, vec![a, book(2, "c")], &before).text;
+        let range = IdRange::of(BookId(0));
+        let mut previous =
+            FileImage::render(range, vec![a.clone(), b.clone()], &FileImage::default());
+        previous.text[2..previous.ends[0]].fill(b'x');
+        let text = FileImage::render(range, vec![a, book(2, "c")], &previous).text;
         let text = String::from_utf8(text).unwrap();
         assert!(text.starts_with("[\nxxxx"), "{text}");
         assert!(text.contains(r#""title":"c""#), "{text}");
     }
 
     #[test]
-    fn pages_are_kept_up_to_a_number() {
-        let pages = Pages::default();
-        let range = |n: usize| Range::of(BookId(100 * n as u64));
-        for n in 0..=KEPT_MAX {
+    fn the_oldest_image_is_dropped_beyond_the_maximum() {
+        let images = RecentImages::default();
+        let range = |n: usize| IdRange::of(BookId(100 * n as u64));
+        for n in 0..=IMAGES_MAX {
             let first = range(n).first().0;
-            pages.keep(
+            images.insert(
                 range(n),
-                Page::of(range(n), vec![book(first, "a")], &Page::default()),
+                FileImage::render(range(n), vec![book(first, "a")], &FileImage::default()),
             );
         }
-        assert!(pages.take(range(0)).text.is_empty());
-        assert!(!pages.take(range(1)).text.is_empty());
-        assert!(pages.take(range(1)).text.is_empty());
-        assert_eq!(pages.kept.lock().unwrap().len(), KEPT_MAX - 1);
+        assert!(images.take(range(0)).text.is_empty());
+        assert!(!images.take(range(1)).text.is_empty());
+        assert!(images.take(range(1)).text.is_empty());
+        assert_eq!(images.images.lock().unwrap().len(), IMAGES_MAX - 1);
     }
 }

@@ -6,15 +6,14 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
+use crate::catalog::storage::decode::{TopicInterner, decode_books};
 use crate::model::applied_orders::AppliedOrders;
 use crate::model::book::{BOOK_ID_MAX, Book, BookId, Version};
 
-use crate::catalog::storage::decode::{self, Topics};
-
 /// Where the first stock is: a JSON array of `{"id","title","topic","quantity","price"}`. It is
-/// read only at the first start of a data folder.
+/// read only at the first start on a data folder.
 #[derive(Clone, Debug, PartialEq)]
-pub enum FirstStock {
+pub(crate) enum FirstStock {
     /// A copy of `data/books.json`.
     BuiltIn,
     File(PathBuf),
@@ -25,7 +24,7 @@ const BUILT_IN: &[u8] = include_bytes!("../../../data/books.json");
 /// A book as it is written in a first stock.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Line {
+struct StockedBook {
     id: BookId,
     title: Arc<str>,
     topic: Arc<str>,
@@ -33,14 +32,14 @@ struct Line {
     price: f64,
 }
 
-impl From<Line> for Book {
-    fn from(line: Line) -> Book {
+impl From<StockedBook> for Book {
+    fn from(book: StockedBook) -> Book {
         Book {
-            id: line.id,
-            title: line.title,
-            topic: line.topic,
-            quantity: line.quantity,
-            price: line.price,
+            id: book.id,
+            title: book.title,
+            topic: book.topic,
+            quantity: book.quantity,
+            price: book.price,
             version: Version::FIRST,
             committed: false,
             diverged_at: None,
@@ -50,8 +49,8 @@ impl From<Line> for Book {
 }
 
 impl FirstStock {
-    /// The books, by id. Fails with the file and the place of what is wrong in it.
-    pub fn read(&self) -> Result<Vec<Book>, String> {
+    /// The books, by id. Fails with the file, and the line and column of the error in it.
+    pub(crate) fn read(&self) -> Result<Vec<Book>, String> {
         let (name, text) = match self {
             FirstStock::BuiltIn => ("the built-in first stock".into(), BUILT_IN.to_vec()),
             FirstStock::File(path) => {
@@ -62,9 +61,9 @@ impl FirstStock {
         };
         let mut books = Vec::new();
         let ids = BookId(0)..=BookId(BOOK_ID_MAX);
-        let topics = &mut Topics::default();
-        decode::parse::<Line>(&text, ids, topics, &mut books)
-            .map_err(|what| format!("cannot use {name}: {what}"))?;
+        let topics = &mut TopicInterner::default();
+        decode_books::<StockedBook>(&text, ids, topics, &mut books)
+            .map_err(|why| format!("cannot use {name}: {why}"))?;
         books.sort_unstable_by_key(|book| book.id);
         Ok(books)
     }

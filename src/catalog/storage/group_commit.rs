@@ -1,208 +1,220 @@
-//! Group commit: all files that are asked for while others are put on disk are put there together,
-//! each once.
+//! Group commit: a commit replaces all files that were requested while the commit before it ran,
+//! each file once.
+//!
+//! One thread at a time runs a commit, for all threads that joined its batch ([`Batcher`]). The
+//! files of a large commit are divided into shares, and the threads of a [`WorkerPool`] help.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::mpsc::{Sender, SyncSender, channel, sync_channel};
-use std::thread;
 use std::time::Duration;
 
-use super::Reader;
-use crate::catalog::storage::data_dir::{Folder, New, Old, Range};
-use crate::catalog::storage::file_image::{Page, Pages};
+use crate::catalog::storage::Reader;
+use crate::catalog::storage::data_dir::{DataDir, ReplacedFile, TemporaryFile};
+use crate::catalog::storage::file_image::{FileImage, RecentImages};
+use crate::catalog::storage::id_range::IdRange;
 use crate::runtime::batcher::Batcher;
 use crate::runtime::metrics::Counter;
 use crate::runtime::semaphore::Semaphore;
+use crate::runtime::sync::spawn;
 use crate::runtime::worker_pool::{Pool, Work};
 
-/// A save of more files than this, as when catching up, takes part in several commits, so that a
-/// sale waits for one of them at most.
-const SAVE_MAX: usize = 64;
+/// A request for more files than this, as in a catch-up, is divided among several commits, so that
+/// a sale waits for one of them at most.
+const REQUEST_FILES_MAX: usize = 64;
 
-/// The files of a commit are shared among threads, so many for each.
-const FILES_EACH: usize = 2;
+/// A commit uses one thread for this many files, up to [`THREADS_MAX`].
+const FILES_PER_THREAD: usize = 2;
 
 /// The threads of a commit.
 const THREADS_MAX: usize = 8;
 
-/// So many commits may leave their replaced files to be closed later, if they have not more than so
-/// many: each has a descriptor.
-const UNCLOSED_MAX: usize = 4;
+/// This many commits may leave their replaced files to the closer. The thread that commits closes
+/// the files of further ones.
+const UNCLOSED_COMMITS_MAX: usize = 4;
+
+/// The thread that commits closes replaced files itself when there are more than this: each is an
+/// open file descriptor.
 const UNCLOSED_FILES_MAX: usize = 64;
 
-/// The files of a store, and who puts them on disk.
-pub struct Files {
-    folder: Folder,
-    pages: Pages,
-    commits: Batcher<Save, Result<(), String>>,
-    /// Do their share of a commit beside the thread that leads it.
+/// The files of a data folder, and the threads that replace them.
+pub(super) struct GroupCommit {
+    dir: DataDir,
+    images: RecentImages,
+    commits: Batcher<Request, Result<(), String>>,
+    /// Replace their shares of a commit's files while the thread that commits replaces its own.
     savers: Pool<Share>,
-    /// Lets go of replaced files, which takes the system as long as a message between servers
-    /// takes.
     closer: Closer,
-    pub tally: Tally,
+    pub(super) metrics: CommitMetrics,
 }
 
 /// What was done so far.
 #[derive(Debug, Default)]
-pub struct Tally {
-    pub commits: Counter,
-    pub replaced: Counter,
+pub(crate) struct CommitMetrics {
+    pub(crate) commits: Counter,
+    pub(crate) files_replaced: Counter,
 }
 
-/// What one caller wants on disk.
-struct Save {
-    ranges: Vec<Range>,
+/// The files that one caller wants on disk.
+struct Request {
+    ranges: Vec<IdRange>,
     read: Reader,
 }
 
-/// Some of a commit's files.
+/// The files of a commit that one saver replaces.
 struct Share {
-    files: Arc<Files>,
-    wanted: Vec<(Range, Reader)>,
-    done: Sender<Vec<Outcome>>,
+    group_commit: Arc<GroupCommit>,
+    files: Vec<(IdRange, Reader)>,
+    done: Sender<Vec<Replaced>>,
 }
 
-/// What became of one file.
-type Outcome = (Range, Result<Old, String>);
+/// The result of replacing one file.
+type Replaced = (IdRange, Result<ReplacedFile, String>);
 
-/// Lets go of the files that a commit has replaced, on a thread of its own.
-struct Closer(SyncSender<Vec<Old>>);
+/// Closes replaced files on a thread of its own, because that takes the system as long as a message
+/// between servers takes. Not a worker pool: what its short queue does not take is closed by the
+/// caller, which bounds the open descriptors.
+struct Closer(SyncSender<Vec<ReplacedFile>>);
 
-impl Files {
-    pub fn new(folder: Folder) -> Arc<Files> {
-        Arc::new(Files {
-            folder,
-            pages: Pages::default(),
+impl GroupCommit {
+    pub(super) fn new(dir: DataDir) -> Arc<GroupCommit> {
+        Arc::new(GroupCommit {
+            dir,
+            images: RecentImages::default(),
             commits: Batcher::new(Semaphore::new(1), usize::MAX, Duration::ZERO),
             savers: Pool::new("saver".into(), THREADS_MAX - 1),
             closer: Closer::new(),
-            tally: Tally::default(),
+            metrics: CommitMetrics::default(),
         })
     }
 
     /// Puts these files on disk, in commits that begin after this call.
     ///
-    /// Fails with the first of them that cannot be replaced.
-    pub fn save(self: &Arc<Files>, ranges: &[Range], read: &Reader) -> Result<(), String> {
-        ranges.chunks(SAVE_MAX).try_for_each(|ranges| {
-            let save = Save {
+    /// Fails with the error of the first of them that cannot be replaced.
+    pub(super) fn save(self: &Arc<Self>, ranges: &[IdRange], read: &Reader) -> Result<(), String> {
+        ranges.chunks(REQUEST_FILES_MAX).try_for_each(|ranges| {
+            let request = Request {
                 ranges: ranges.to_vec(),
                 read: read.clone(),
             };
-            self.commits.submit(save, |saves| self.commit(&saves))
+            self.commits
+                .submit(request, |requests| self.commit(&requests))
         })
     }
 
-    /// Waits until so many wait for the next commit.
+    /// Waits until this many requests wait for the next commit.
     #[cfg(test)]
-    pub fn wait_for_company(&self, saves: usize) {
-        while self.commits.pending() < saves {
-            thread::yield_now();
+    pub(super) fn await_waiting(&self, requests: usize) {
+        while self.commits.pending() < requests {
+            std::thread::yield_now();
         }
     }
 
-    /// One commit: what came of each save.
-    fn commit(self: &Arc<Files>, saves: &[Save]) -> Vec<Result<(), String>> {
-        let wanted: BTreeMap<Range, Reader> = saves
+    /// Runs one commit. Returns the result of each request.
+    fn commit(self: &Arc<Self>, requests: &[Request]) -> Vec<Result<(), String>> {
+        let files: BTreeMap<IdRange, &Reader> = requests
             .iter()
-            .flat_map(|save| save.ranges.iter().map(|range| (*range, save.read.clone())))
+            .flat_map(|request| request.ranges.iter().map(|range| (*range, &request.read)))
             .collect();
-        self.tally.commits.inc();
-        self.tally.replaced.add(wanted.len() as u64);
-        let mut failed = HashMap::new();
-        let mut old = Vec::new();
-        for (range, replaced) in self.replace_all(wanted.into_iter().collect()) {
-            match replaced {
-                Ok(file) => old.push(file),
-                Err(why) => drop(failed.insert(range, why)),
+        let files: Vec<(IdRange, Reader)> = files
+            .into_iter()
+            .map(|(range, read)| (range, read.clone()))
+            .collect();
+        self.metrics.commits.inc();
+        self.metrics.files_replaced.add(files.len() as u64);
+        let mut failures = HashMap::new();
+        let mut replaced = Vec::new();
+        for (range, result) in self.replace_all(&files) {
+            match result {
+                Ok(file) => replaced.push(file),
+                Err(why) => drop(failures.insert(range, why)),
             }
         }
-        let synced = self.folder.sync();
-        self.closer.close(old);
-        let outcome = |save: &Save| {
-            let failure = save.ranges.iter().find_map(|range| failed.get(range));
+        let synced = self.dir.sync_dir();
+        self.closer.close(replaced);
+        let result = |request: &Request| {
+            let failure = request.ranges.iter().find_map(|range| failures.get(range));
             failure.map_or(synced.clone(), |why| Err(why.clone()))
         };
-        saves.iter().map(outcome).collect()
+        requests.iter().map(result).collect()
     }
 
     /// Replaces these files with the help of the savers.
-    fn replace_all(self: &Arc<Files>, wanted: Vec<(Range, Reader)>) -> Vec<Outcome> {
-        let threads = wanted.len().div_ceil(FILES_EACH).clamp(1, THREADS_MAX);
-        let mut shares = wanted.chunks(wanted.len().div_ceil(threads).max(1));
-        let mine = shares.next().unwrap_or_default();
+    fn replace_all(self: &Arc<Self>, files: &[(IdRange, Reader)]) -> Vec<Replaced> {
+        let threads = files.len().div_ceil(FILES_PER_THREAD).clamp(1, THREADS_MAX);
+        let mut shares = files.chunks(files.len().div_ceil(threads).max(1));
+        let own = shares.next().unwrap_or_default();
         let (done, others) = channel();
         for share in shares {
             self.savers.send(Share {
-                files: self.clone(),
-                wanted: share.to_vec(),
+                group_commit: self.clone(),
+                files: share.to_vec(),
                 done: done.clone(),
             });
         }
         drop(done);
-        let mut replaced = self.replace(mine);
+        let mut replaced = self.replace(own);
         replaced.extend(others.into_iter().flatten());
         assert_eq!(
             replaced.len(),
-            wanted.len(),
+            files.len(),
             "a saver that panicked took its share with it"
         );
         replaced
     }
 
-    /// Replaces these files, one step after the other for all of them: what is written together the
-    /// disk takes together.
-    fn replace(&self, wanted: &[(Range, Reader)]) -> Vec<Outcome> {
-        let written = wanted.iter().map(|(range, read)| self.write(*range, read));
-        let written: Vec<Result<New, String>> = written.collect();
-        let settled = written.into_iter().map(|new| self.folder.settle(new?));
-        let settled: Vec<Result<New, String>> = settled.collect();
-        let named = settled.into_iter().map(|new| self.folder.name(new?));
-        let ranges = wanted.iter().map(|(range, _)| *range);
-        ranges.zip(named).collect()
+    /// Replaces these files, one step after the other for all of them: the disk takes together
+    /// what is written together.
+    fn replace(&self, files: &[(IdRange, Reader)]) -> Vec<Replaced> {
+        let written = files.iter().map(|(range, read)| self.write(*range, read));
+        let written: Vec<Result<TemporaryFile, String>> = written.collect();
+        let synced = written.into_iter().map(|file| self.dir.sync(file?));
+        let synced: Vec<Result<TemporaryFile, String>> = synced.collect();
+        let published = synced.into_iter().map(|file| self.dir.publish(file?));
+        let ranges = files.iter().map(|(range, _)| *range);
+        ranges.zip(published).collect()
     }
 
-    fn write(&self, range: Range, read: &Reader) -> Result<New, String> {
+    fn write(&self, range: IdRange, read: &Reader) -> Result<TemporaryFile, String> {
         let books = read(range.first(), range.last());
-        let page = Page::of(range, books, &self.pages.take(range));
-        let new = self.folder.write(range, &page);
-        self.pages.keep(range, page);
-        new
+        let image = FileImage::render(range, books, &self.images.take(range));
+        let written = self.dir.write(range, &image);
+        self.images.insert(range, image);
+        written
     }
 }
 
 impl Work for Share {
     fn run(batch: Vec<Share>) {
         for share in batch {
-            let replaced = share.files.replace(&share.wanted);
+            let replaced = share.group_commit.replace(&share.files);
             let done = share.done.clone();
-            // Once the folder's owner hears of it the folder may be opened again.
+            // The owner may open the folder again once the commit has ended, so this thread must
+            // not keep it open.
             drop(share);
-            // Nobody listens any more when the thread that leads has panicked.
+            // Nobody receives this when the thread that commits has panicked.
             let _ = done.send(replaced);
         }
     }
 
-    /// Too many wait: whoever wants it does it.
+    /// The queue is full: the caller does the work.
     fn refuse(self) {
         Share::run(vec![self]);
     }
 }
 
 impl Closer {
-    /// Without a thread to be had, whoever commits closes.
+    /// If the system has no thread left, the thread that commits closes the files.
     fn new() -> Closer {
-        let (sender, replaced) = sync_channel::<Vec<Old>>(UNCLOSED_MAX);
-        let close = move || replaced.into_iter().for_each(drop);
-        let _ = thread::Builder::new().name("closer".into()).spawn(close);
+        let (sender, replaced) = sync_channel::<Vec<ReplacedFile>>(UNCLOSED_COMMITS_MAX);
+        let _ = spawn("closer", move || replaced.into_iter().for_each(drop));
         Closer(sender)
     }
 
-    fn close(&self, old: Vec<Old>) {
-        if old.len() <= UNCLOSED_FILES_MAX {
-            // What is not taken is closed here.
-            let _ = self.0.try_send(old);
+    fn close(&self, replaced: Vec<ReplacedFile>) {
+        if replaced.len() <= UNCLOSED_FILES_MAX {
+            // What the queue does not take is dropped, and thereby closed, here.
+            let _ = self.0.try_send(replaced);
         }
     }
 }

@@ -1,85 +1,103 @@
-//! The books on disk: JSON files of up to 100 books each, whole at every moment, on disk before the
-//! answer.
+//! The books on disk: JSON files of up to 100 books each, complete at every moment, and on disk
+//! before the answer.
 //!
 //! The file `books-0000100-0000199.json` holds the books with ids 100 to 199: a JSON array, one
-//! book a line, to be read by a person and, while no catalog runs on the folder, changed by one. A
-//! small shop has one file, a million books have 10,000. There is no index and no log beside them:
-//! memory has all books, and opening reads all files.
+//! book a line. A person may read it and, while no catalog uses the folder, edit it. A small shop
+//! has one file, a million books have 10,000. There is no index and no log beside them: memory has
+//! all books, and opening reads all files.
+//!
+//! In which order to read: this file; `group_commit` (what a save does), `data_dir` (how a file is
+//! replaced), `id_range` and `file_image` (its name and its content); then opening: `recovery`,
+//! `decode`, `first_stock`.
 //!
 //! # Saving
 //!
-//! A file is replaced, never changed: the new content goes into `<name>.tmp`, then fsync of that,
-//! rename, fsync of the folder. Whoever wants files replaced takes part in a *commit* ([`commit`]):
-//! one is under way at a time, and replaces all files that were asked for until it began, each
-//! once, shared among threads, and of a share in steps: all are written, all are put on disk, all
-//! are renamed. Then one fsync of the folder stands for all of them. A file that cannot be replaced
-//! fails those who asked for it, stays whole (only where the folder's own fsync fails the new one
-//! may be there, whole too), and leaves no temporary file; the next commit tries again.
+//! A file is replaced, never changed: the new content goes into `<name>.tmp`; then fsync of that
+//! file, rename, fsync of the folder. A thread that wants files replaced takes part in a *commit*
+//! (`group_commit`). One commit runs at a time. It replaces all files that were requested until it
+//! began, each once. Several threads share the files; each thread writes all of its share, then
+//! puts all of it on disk, then renames all of it. One fsync of the folder covers all renames.
+//!
+//! # When the disk is full, or fails in another way
+//!
+//! - A file that cannot be replaced fails the saves that requested it, and no others. The old file
+//!   stays complete, and no temporary file is left. (If only the fsync of the folder fails, the
+//!   new file may be in its place; it is complete too.) The next save tries again.
+//! - The write behind a failed save is answered 507. It is not undone, because peers may have it
+//!   on disk: the copy in memory stays tentative. While its disk fails, a catalog sends and answers
+//!   no heartbeat, so its peers count it as down and the shop goes on without it. It tries a write
+//!   in the background until one succeeds. The rules are in `src/catalog/replication/PROTOCOL.md`,
+//!   under "Write".
+//! - `/readyz` says "a disk that takes writes" is missing, and the metric `bazar_disk_refuses`
+//!   is 1.
+//! - A catalog whose disk fails when it opens the folder ends, with the path and the reason.
 //!
 //! # What a crash can leave, and what opening does with it
 //!
-//! - `<name>.tmp`, whole or not: nobody was told that it is saved. Removed.
-//! - The old file or the new one, when the folder's fsync had not ended: both are whole, nobody was
-//!   told. Taken as it is.
-//! - `first-stock.unfinished`: it is made before the first file of the first stock and removed
-//!   after the last one is on disk. No catalog has run on this folder yet. All book files are
+//! - `<name>.tmp`, complete or not: no save of it was acknowledged. Removed.
+//! - The old file or the new one, when the fsync of the folder had not ended: both are complete,
+//!   and the save was not acknowledged. Read as it is.
+//! - `first-stock.unfinished`: created before the first file of the first stock, and removed after
+//!   the last one is on disk. No catalog has served from this folder yet. All book files are
 //!   removed, and the first stock is written again.
-//! - No folder, or one without book files: the first start.
+//! - No folder, or a folder without book files: the first start.
 //!
-//! Temporary files are removed only when they are plain files, and only after everything else was
-//! found in order: when opening fails on what the files hold, it has changed nothing. Any other
-//! file is left alone, with a warning in the log.
+//! Temporary files are removed only if they are plain files, and only after all book files were
+//! read without an error: an opening that fails because of their content has changed nothing. Any
+//! other file is left alone, with a warning in the log.
 
-pub mod data_dir;
-pub mod decode;
-pub mod file_image;
-pub mod first_stock;
-pub mod group_commit;
-pub mod recovery;
+mod data_dir;
+mod decode;
+mod file_image;
+pub(crate) mod first_stock;
+pub(crate) mod group_commit;
+mod id_range;
+mod recovery;
 #[cfg(test)]
 mod tests;
 
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::catalog::storage::data_dir::DataDir;
+use crate::catalog::storage::first_stock::FirstStock;
+use crate::catalog::storage::group_commit::{CommitMetrics, GroupCommit};
+use crate::catalog::storage::id_range::IdRange;
 use crate::model::book::{Book, BookId};
 
-use data_dir::{Folder, Range};
-pub use first_stock::FirstStock;
-use group_commit::{Files, Tally};
-
-/// How many threads write the first stock.
-const THREADS_SAVING: usize = 8;
-
-/// Gives the books with these ids, first to last, as they are in memory, by id.
-pub type Reader = Arc<dyn Fn(BookId, BookId) -> Vec<Arc<Book>> + Send + Sync>;
+/// Returns the books with these ids, first to last, as they are in memory, by id.
+pub(crate) type Reader = Arc<dyn Fn(BookId, BookId) -> Vec<Arc<Book>> + Send + Sync>;
 
 /// A folder of books that no other catalog has open.
-pub struct Storage(Arc<Files>);
+pub(crate) struct Storage(Arc<GroupCommit>);
 
 impl Storage {
-    /// Opens the folder, made if it is missing, and gives all its books by id. A folder without
-    /// books starts with the first stock, every book at version 0-0. Equal topics are one `Arc`.
+    /// Opens the folder, which is created if it is missing, and returns all its books by id. A
+    /// folder without books starts with the first stock, every book at version 0-0. Equal topics
+    /// are one `Arc`.
     ///
-    /// Fails with what is wrong, where (file, line and column), when another catalog has the folder
-    /// open, a file cannot be read, or a file holds what no catalog wrote.
-    pub fn open(dir: &Path, first_stock: &FirstStock) -> Result<(Storage, Vec<Book>), String> {
-        let folder = Folder::open(dir)?;
-        let books = recovery::read(&folder, first_stock)?;
-        Ok((Storage(Files::new(folder)), books))
+    /// Fails with the reason and its place (file, line and column) when another catalog has the
+    /// folder open, a file cannot be read, or a file holds what no catalog wrote.
+    pub(crate) fn open(
+        path: &Path,
+        first_stock: &FirstStock,
+    ) -> Result<(Storage, Vec<Book>), String> {
+        let dir = DataDir::open(path)?;
+        let books = recovery::recover(&dir, first_stock)?;
+        Ok((Storage(GroupCommit::new(dir)), books))
     }
 
-    pub fn tally(&self) -> &Tally {
-        &self.0.tally
+    pub(crate) fn metrics(&self) -> &CommitMetrics {
+        &self.0.metrics
     }
 
-    /// Puts the files of these books on disk. Returns once a replacement of each of them that began
-    /// after this call has ended. `read` may be called by whoever does a replacement, so the caller
-    /// may hold no lock that it needs.
+    /// Puts the files of these books on disk. Returns once a replacement of each file that began
+    /// after this call has ended. Any thread that takes part in the commit may call `read`, so the
+    /// caller may hold no lock that it needs.
     ///
     /// Fails with path and reason when one replacement fails. The others may have been made.
-    pub fn save(&self, ids: &[BookId], read: &Reader) -> Result<(), String> {
-        let mut ranges: Vec<Range> = ids.iter().copied().map(Range::of).collect();
+    pub(crate) fn save(&self, ids: &[BookId], read: &Reader) -> Result<(), String> {
+        let mut ranges: Vec<IdRange> = ids.iter().copied().map(IdRange::of).collect();
         ranges.sort_unstable();
         ranges.dedup();
         self.0.save(&ranges, read)

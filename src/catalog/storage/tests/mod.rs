@@ -1,7 +1,7 @@
-//! The store as a catalog sees it, on real files.
+//! The storage as a catalog sees it, on real files.
 
-pub mod recovery;
-pub mod saving;
+mod recovery;
+mod saving;
 
 use std::fs;
 use std::path::PathBuf;
@@ -11,25 +11,25 @@ use std::thread;
 use super::*;
 
 /// A data folder, removed at the end of a test that did not fail.
-struct Place(PathBuf);
+struct TestDir(PathBuf);
 
-impl Place {
-    fn new() -> Place {
+impl TestDir {
+    fn new() -> TestDir {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let name = format!(
-            "bazar-store-{}-{}",
+            "bazar-storage-{}-{}",
             std::process::id(),
             COUNT.fetch_add(1, SeqCst)
         );
-        Place(std::env::temp_dir().join(name))
+        TestDir(std::env::temp_dir().join(name))
     }
 
-    /// With that text in its first file.
-    fn with(text: &str) -> Place {
-        let place = Place::new();
-        fs::create_dir(&place.0).unwrap();
-        fs::write(place.file(), text).unwrap();
-        place
+    /// With this text in its first file.
+    fn with(text: &str) -> TestDir {
+        let dir = TestDir::new();
+        fs::create_dir(&dir.0).unwrap();
+        fs::write(dir.file(), text).unwrap();
+        dir
     }
 
     fn file(&self) -> PathBuf {
@@ -59,7 +59,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for TestDir {
     fn drop(&mut self) {
         if !thread::panicking() {
             fs::remove_dir_all(&self.0).unwrap();

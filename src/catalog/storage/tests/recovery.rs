@@ -1,69 +1,70 @@
-//! Opening: every state that a crash, or a person, can leave.
+//! Opening: every state that a crash or a person can leave.
 
 use super::*;
 use crate::model::book::{QUANTITY_MAX, Version};
+use crate::model::order::{Order, OrderId};
 
 #[test]
 fn a_new_folder_has_the_first_stock_one_book_a_line() {
-    let place = Place::new();
-    let books = place.books();
+    let dir = TestDir::new();
+    let books = dir.books();
     assert_eq!(books.len(), 7);
     assert!(books.iter().all(|book| book.version == Version::FIRST));
-    assert_eq!(place.names(), [FIRST]);
-    assert_eq!(fs::read_to_string(place.file()).unwrap().lines().count(), 9);
-    assert_eq!(place.books(), books);
+    assert_eq!(dir.names(), [FIRST]);
+    assert_eq!(fs::read_to_string(dir.file()).unwrap().lines().count(), 9);
+    assert_eq!(dir.books(), books);
 }
 
 #[test]
-fn equal_topics_are_one_in_memory() {
-    let place = Place::new();
-    drop(place.open());
-    let books = place.books();
+fn equal_topics_are_one_arc() {
+    let dir = TestDir::new();
+    drop(dir.open());
+    let books = dir.books();
     assert!(Arc::ptr_eq(&books[0].topic, &books[1].topic));
 }
 
 #[test]
-fn a_second_catalog_is_refused_until_the_first_is_gone() {
-    let place = Place::new();
-    let first = place.open().unwrap();
-    let refused = place.open().err().unwrap();
+fn a_second_catalog_is_refused_until_the_first_has_ended() {
+    let dir = TestDir::new();
+    let first = dir.open().unwrap();
+    let refused = dir.open().err().unwrap();
     assert!(refused.ends_with("another catalog uses it"), "{refused}");
     drop(first);
-    assert_eq!(place.books().len(), 7);
+    assert_eq!(dir.books().len(), 7);
 }
 
 #[test]
-fn an_unfinished_temporary_file_is_removed_and_strangers_stay() {
-    let place = Place::new();
-    drop(place.open());
-    fs::write(place.temporary(), "[{\"id\":1").unwrap();
-    for unknown_peer in [
+fn an_unfinished_temporary_file_is_removed_and_foreign_files_stay() {
+    let dir = TestDir::new();
+    drop(dir.open());
+    fs::write(dir.temporary(), "[{\"id\":1").unwrap();
+    for foreign in [
         "notes.txt",
         "books-5-7.json",
         "books-0000001-0000100.json.tmp",
     ] {
-        fs::write(place.0.join(unknown_peer), "mine").unwrap();
+        fs::write(dir.0.join(foreign), "mine").unwrap();
     }
-    assert_eq!(place.books().len(), 7);
-    assert!(!place.temporary().exists());
-    assert_eq!(place.names().len(), 4);
+    assert_eq!(dir.books().len(), 7);
+    assert!(!dir.temporary().exists());
+    assert_eq!(dir.names().len(), 4);
 }
 
 #[test]
-fn a_first_start_that_was_cut_off_begins_again() {
-    let place = Place::with("[]");
-    fs::write(place.0.join("books-0000300-0000399.json"), "[]").unwrap();
-    fs::write(place.0.join("first-stock.unfinished"), "").unwrap();
-    assert_eq!(place.books().len(), 7);
-    assert_eq!(place.names(), [FIRST]);
+fn an_interrupted_first_start_begins_again() {
+    let dir = TestDir::with("[]");
+    fs::write(dir.0.join("books-0000300-0000399.json"), "[]").unwrap();
+    fs::write(dir.0.join("first-stock.unfinished"), "").unwrap();
+    assert_eq!(dir.books().len(), 7);
+    assert_eq!(dir.names(), [FIRST]);
 }
 
 #[test]
 fn a_shop_that_began_empty_stays_empty() {
-    let (place, stock) = (Place::new(), Place::with("[]"));
+    let (dir, stock) = (TestDir::new(), TestDir::with("[]"));
     let empty = FirstStock::File(stock.file());
-    assert_eq!(Storage::open(&place.0, &empty).unwrap().1, []);
-    assert_eq!(place.books(), []);
+    assert_eq!(Storage::open(&dir.0, &empty).unwrap().1, []);
+    assert_eq!(dir.books(), []);
 }
 
 /// A book's line, with one part of it replaced.
@@ -75,18 +76,19 @@ fn line(id: u64, part: &str, by: &str) -> String {
     line.replace(part, by)
 }
 
-/// Opening a folder with that text as its first file fails there, says why, and changes nothing.
+/// Opening a folder with this text as its first file fails, names place and reason, and changes
+/// nothing.
 #[track_caller]
 fn check(text: &str, at: &str, why: &str) {
-    let place = Place::with(text);
-    fs::write(place.temporary(), "left over").unwrap();
-    let said = place.open().err().unwrap_or("nothing".into());
-    let begin = format!("cannot use {}: ", place.file().display());
-    assert!(said.starts_with(&begin), "{said}");
-    assert!(said.ends_with(&format!(" at line {at}")), "{said}");
-    assert!(said.contains(why), "{said}");
-    assert_eq!(fs::read_to_string(place.file()).unwrap(), text);
-    assert_eq!(place.names().len(), 2);
+    let dir = TestDir::with(text);
+    fs::write(dir.temporary(), "left over").unwrap();
+    let error = dir.open().err().unwrap_or("nothing".into());
+    let begin = format!("cannot use {}: ", dir.file().display());
+    assert!(error.starts_with(&begin), "{error}");
+    assert!(error.ends_with(&format!(" at line {at}")), "{error}");
+    assert!(error.contains(why), "{error}");
+    assert_eq!(fs::read_to_string(dir.file()).unwrap(), text);
+    assert_eq!(dir.names().len(), 2);
 }
 
 #[test]
@@ -131,40 +133,65 @@ fn a_bad_file_is_named_with_line_and_column() {
 #[test]
 fn the_largest_values_are_fine() {
     let text = line(99, ":5", &format!(":{QUANTITY_MAX}"));
-    let place = Place::with(&format!("[{text}]"));
-    assert_eq!(place.books()[0].quantity, QUANTITY_MAX);
+    let dir = TestDir::with(&format!("[{text}]"));
+    assert_eq!(dir.books()[0].quantity, QUANTITY_MAX);
+}
+
+/// A file as catalogs wrote it when the fields of a book still had other names. Only the line
+/// breaks within the first book are new.
+const FORMER_FIELD_NAMES: &str = r#"[
+{"id":1,"title":"A","topic":"T","quantity":4,"price":1.5,"version":"6-77",
+ "came_true":true,"apart":"5-66",
+ "orders":{"starts":[{"start":8,"open":2,"applied":[3]}],"keys":["k"]}},
+{"id":2,"title":"B","topic":"T","quantity":9,"price":2.0,"version":"0-0"}
+]
+"#;
+
+#[test]
+fn a_folder_with_the_former_field_names_opens() {
+    let dir = TestDir::with(FORMER_FIELD_NAMES);
+    let books = dir.books();
+    let [first, second] = books.as_slice() else {
+        panic!("{books:?}")
+    };
+    assert!(first.committed);
+    assert_eq!(first.diverged_at, Version::parse("5-66"));
+    let (id, key) = (OrderId { start: 8, count: 3 }, None);
+    let order = Order { id, open: 2, key };
+    assert!(first.applied_orders.took(&order));
+    assert!(!second.committed && second.applied_orders.is_empty());
 }
 
 #[test]
-fn lines_that_a_person_moved_are_read_in_order() {
-    let place = Place::with(&format!("[{},{}]", line(9, "", ""), line(4, "", "")));
-    let ids: Vec<BookId> = place.books().iter().map(|book| book.id).collect();
+fn books_of_a_reordered_file_are_read_in_order() {
+    let dir = TestDir::with(&format!("[{},{}]", line(9, "", ""), line(4, "", "")));
+    let ids: Vec<BookId> = dir.books().iter().map(|book| book.id).collect();
     assert_eq!(ids, [BookId(4), BookId(9)]);
 }
 
 #[test]
-fn a_bad_first_stock_is_named_and_begins_nothing() {
-    let (place, stock) = (Place::new(), Place::with("[\n{\"id\":1}\n]"));
+fn a_bad_first_stock_is_named_and_nothing_is_written() {
+    let (dir, stock) = (TestDir::new(), TestDir::with("[\n{\"id\":1}\n]"));
     let open = |path| {
-        Storage::open(&place.0, &FirstStock::File(path))
+        Storage::open(&dir.0, &FirstStock::File(path))
             .err()
             .unwrap()
     };
-    let said = open(stock.file());
+    let error = open(stock.file());
     let begin = format!("cannot use {}: missing field", stock.file().display());
     assert!(
-        said.starts_with(&begin) && said.contains("line 2"),
-        "{said}"
+        error.starts_with(&begin) && error.contains("line 2"),
+        "{error}"
     );
     assert!(open(stock.temporary()).contains("cannot read"));
-    assert_eq!(place.names(), [""; 0]);
+    assert_eq!(dir.names(), [""; 0]);
 }
 
 #[test]
-fn the_file_of_the_largest_id_has_a_name_that_is_read_again() {
+fn every_file_name_is_parsed_to_its_range() {
     for id in [0, 99, 100, 12_345_678, crate::model::book::BOOK_ID_MAX] {
-        let range = Range::of(BookId(id));
+        let range = IdRange::of(BookId(id));
         assert!(range.first().0 <= id && id <= range.last().0);
-        assert_eq!(Range::parse(&range.file_name()), Some(range));
+        assert_eq!(IdRange::parse(&range.file_name()), Some(range));
     }
 }

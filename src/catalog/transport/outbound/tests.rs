@@ -8,7 +8,7 @@ use std::thread;
 
 use super::*;
 use crate::catalog::shelf::copy_state::CopyState;
-use crate::catalog::storage::FirstStock;
+use crate::catalog::storage::first_stock::FirstStock;
 use crate::config::timing::Timing;
 use crate::model::book::Book;
 
