@@ -8,4 +8,4 @@ pub mod process;
 pub(crate) mod semaphore;
 #[allow(dead_code)]
 pub(crate) mod sync;
-pub mod worker_pool;
+pub(crate) mod worker_pool;

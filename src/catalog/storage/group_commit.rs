@@ -17,7 +17,7 @@ use crate::runtime::batcher::Batcher;
 use crate::runtime::metrics::Counter;
 use crate::runtime::semaphore::Semaphore;
 use crate::runtime::sync::spawn;
-use crate::runtime::worker_pool::{Pool, Work};
+use crate::runtime::worker_pool::{Work, WorkerPool};
 
 /// A request for more files than this, as in a catch-up, is divided among several commits, so that
 /// a sale waits for one of them at most.
@@ -43,7 +43,7 @@ pub(super) struct GroupCommit {
     images: RecentImages,
     commits: Batcher<Request, Result<(), String>>,
     /// Replace their shares of a commit's files while the thread that commits replaces its own.
-    savers: Pool<Share>,
+    savers: WorkerPool<Share>,
     closer: Closer,
     pub(super) metrics: CommitMetrics,
 }
@@ -82,7 +82,7 @@ impl GroupCommit {
             dir,
             images: RecentImages::default(),
             commits: Batcher::new(Semaphore::new(1), usize::MAX, Duration::ZERO),
-            savers: Pool::new("saver".into(), THREADS_MAX - 1),
+            savers: WorkerPool::new("saver", THREADS_MAX - 1, THREADS_MAX),
             closer: Closer::new(),
             metrics: CommitMetrics::default(),
         })
@@ -146,11 +146,14 @@ impl GroupCommit {
         let own = shares.next().unwrap_or_default();
         let (done, others) = channel();
         for share in shares {
-            self.savers.send(Share {
+            let share = Share {
                 group_commit: self.clone(),
                 files: share.to_vec(),
                 done: done.clone(),
-            });
+            };
+            if let Err(share) = self.savers.try_submit(share) {
+                share.run(Vec::new());
+            }
         }
         drop(done);
         let mut replaced = self.replace(own);
@@ -185,21 +188,14 @@ impl GroupCommit {
 }
 
 impl Work for Share {
-    fn run(batch: Vec<Share>) {
-        for share in batch {
-            let replaced = share.group_commit.replace(&share.files);
-            let done = share.done.clone();
-            // The owner may open the folder again once the commit has ended, so this thread must
-            // not keep it open.
-            drop(share);
-            // Nobody receives this when the thread that commits has panicked.
-            let _ = done.send(replaced);
-        }
-    }
-
-    /// The queue is full: the caller does the work.
-    fn refuse(self) {
-        Share::run(vec![self]);
+    fn run(self, _: Vec<Share>) {
+        let replaced = self.group_commit.replace(&self.files);
+        let done = self.done.clone();
+        // The owner may open the folder again once the commit has ended, so this thread must not
+        // keep it open.
+        drop(self);
+        // Nobody receives this when the thread that commits has panicked.
+        let _ = done.send(replaced);
     }
 }
 

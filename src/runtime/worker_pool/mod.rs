@@ -1,5 +1,10 @@
-//! A few threads that take work from a queue and live as long as the server. What waits may be done
-//! together.
+//! A bounded queue of work and the threads that do it, of which there is a maximum too.
+//!
+//! A thread starts when no idle one is left for new work, and ends after some seconds without any.
+//! A pool may work in batches: while enough batches are under way, further work is held for a
+//! moment, so that more of its kind can join it and be done in one go. Everybody who submits work
+//! goes on at once; the caller who waits for the outcome of a batch uses
+//! [`Batcher`](super::batcher::Batcher) instead.
 
 #[cfg(test)]
 mod tests;
@@ -7,173 +12,194 @@ mod tests;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
-use std::thread;
 use std::time::{Duration, Instant};
 
-/// More work waiting than this is refused.
-const WAITING_MAX: usize = 4096;
+use crate::runtime::sync;
 
-/// Work that could go with other work waits for it no longer than this.
-const HOLD_MAX: Duration = Duration::from_millis(5);
+/// Work that others could join is held for them no longer than this.
+const HELD_MAX: Duration = Duration::from_millis(5);
+
+/// How long a thread waits for work. Then it ends.
+const IDLE_MAX: Duration = Duration::from_secs(10);
 
 /// What a pool does.
-pub trait Work: Send + Sized + 'static {
-    /// Whether this can be done in one go with these, which waited before it.
-    fn goes_with(&self, _batch: &[Self]) -> bool {
+pub(crate) trait Work: Send + Sized + 'static {
+    /// Whether this can be done in one go with these, which were submitted before it. `others` have
+    /// joined `first` already.
+    fn joins(&self, _first: &Self, _others: &[Self]) -> bool {
         false
     }
 
-    /// Does it. Never called without any.
-    fn run(batch: Vec<Self>);
-
-    /// Too much work waits.
-    fn refuse(self);
+    /// Does this, and `others`, which have joined it. A panic here does not end the thread.
+    fn run(self, others: Vec<Self>);
 }
 
-/// A queue and its threads.
-pub struct Pool<W>(Arc<Office<W>>);
+/// A queue and its threads. They stop when the process does.
+pub(crate) struct WorkerPool<W>(Arc<Shared<W>>);
 
-struct Office<W> {
-    name: String,
+struct Shared<W> {
+    thread_name: String,
     threads_max: usize,
-    /// So many batches under way are enough: more work waits a moment for more to go with.
-    enough: usize,
-    desk: Mutex<Desk<W>>,
-    bell: Condvar,
+    waiting_max: usize,
+    /// While so many batches are under way, work is held. `None`: each piece is done on its own.
+    batches_enough: Option<usize>,
+    /// Held to put work in or to take it out, never while it is done.
+    queue: Mutex<Queue<W>>,
+    changed: Condvar,
 }
 
-/// Guarded by its lock, which is held for moments only.
-struct Desk<W> {
-    /// With the time since when it waits.
+struct Queue<W> {
+    /// With the moment since when each waits.
     waiting: VecDeque<(Instant, W)>,
     threads: usize,
     running: usize,
-    /// Somebody sees to it that nothing is held for too long.
-    watched: bool,
+    /// An idle thread waits for the moment when the first in the queue has been held long enough.
+    timed: bool,
 }
 
-impl<W: Work> Pool<W> {
-    /// At most `threads_max` threads; each is started when there is nobody idle.
-    pub fn new(name: String, threads_max: usize) -> Pool<W> {
-        Pool::gathering(name, threads_max, threads_max)
+impl<W: Work> WorkerPool<W> {
+    /// A pool that does each piece of work on its own and as soon as a thread is free.
+    pub(crate) fn new(thread_name: &str, threads_max: usize, waiting_max: usize) -> WorkerPool<W> {
+        WorkerPool::with(thread_name, threads_max, waiting_max, None)
     }
 
-    /// As [`Pool::new`]; while `enough` batches are under way, work waits up to 5 ms for more that
-    /// goes with it.
-    pub fn gathering(name: String, threads_max: usize, enough: usize) -> Pool<W> {
-        let desk = Desk {
-            waiting: VecDeque::new(),
-            threads: 0,
-            running: 0,
-            watched: false,
-        };
-        Pool(Arc::new(Office {
-            name,
+    /// A pool that holds work for up to 5 ms while `batches_enough` batches are under way.
+    pub(crate) fn batching(
+        thread_name: &str,
+        threads_max: usize,
+        waiting_max: usize,
+        batches_enough: usize,
+    ) -> WorkerPool<W> {
+        WorkerPool::with(thread_name, threads_max, waiting_max, Some(batches_enough))
+    }
+
+    fn with(
+        thread_name: &str,
+        threads_max: usize,
+        waiting_max: usize,
+        batches_enough: Option<usize>,
+    ) -> WorkerPool<W> {
+        WorkerPool(Arc::new(Shared {
+            thread_name: thread_name.into(),
             threads_max,
-            enough,
-            desk: Mutex::new(desk),
-            bell: Condvar::new(),
+            waiting_max,
+            batches_enough,
+            queue: Mutex::new(Queue {
+                waiting: VecDeque::new(),
+                threads: 0,
+                running: 0,
+                timed: false,
+            }),
+            changed: Condvar::new(),
         }))
     }
 
-    pub fn send(&self, work: W) {
-        let mut desk = self.0.desk();
-        if WAITING_MAX <= desk.waiting.len() {
-            drop(desk);
-            return work.refuse();
+    /// Queues the work and does not wait. Fails, with the work, when too much waits already.
+    pub(crate) fn try_submit(&self, work: W) -> Result<(), W> {
+        let mut queue = sync::lock(&self.0.queue);
+        if self.0.waiting_max <= queue.without_thread() {
+            return Err(work);
         }
-        desk.waiting.push_back((Instant::now(), work));
-        self.0.call(desk);
+        queue.waiting.push_back((Instant::now(), work));
+        self.0.find_thread(queue);
+        Ok(())
+    }
+
+    /// How much work has to wait until other work is done.
+    pub(crate) fn waiting(&self) -> usize {
+        sync::lock(&self.0.queue).without_thread()
     }
 }
 
-impl<W: Work> Office<W> {
-    /// Sees to it that there is a thread for what waits.
-    fn call(self: &Arc<Self>, mut desk: MutexGuard<Desk<W>>) {
-        let batches_more = self.enough.saturating_sub(desk.running);
-        let ready = desk.waiting.len().min(batches_more);
-        if desk.waiting.is_empty() || ready == 0 && desk.watched {
+impl<W: Work> Shared<W> {
+    /// Wakes or starts a thread, if one is needed for the work that waits.
+    fn find_thread(self: &Arc<Self>, mut queue: MutexGuard<Queue<W>>) {
+        let ready = queue.waiting.len().min(self.batches_free(&queue));
+        if queue.waiting.is_empty() || ready == 0 && queue.timed {
             return;
         }
-        let idle = desk.threads - desk.running;
-        if idle < ready.max(1) && desk.threads < self.threads_max {
-            desk.threads += 1;
-            drop(desk);
-            self.hire();
-        } else {
-            drop(desk);
-            self.bell.notify_one();
+        if queue.idle() < ready.max(1) && queue.threads < self.threads_max {
+            queue.threads += 1;
+            drop(queue);
+            self.start_thread();
+        } else if 0 < queue.idle() {
+            drop(queue);
+            self.changed.notify_one();
         }
     }
 
-    /// Without a thread to be had, the work waits for those that are there.
-    fn hire(self: &Arc<Self>) {
-        let office = self.clone();
-        let hired = thread::Builder::new()
-            .name(self.name.clone())
-            .spawn(move || office.work());
-        if hired.is_err() {
-            self.desk().threads -= 1;
+    /// When the system refuses a thread, the work waits for one that runs, or for the next that is
+    /// submitted.
+    fn start_thread(self: &Arc<Self>) {
+        let shared = self.clone();
+        let run = move || {
+            while let Some((first, others)) = shared.next() {
+                // The panic hook has logged it.
+                let _ = catch_unwind(AssertUnwindSafe(|| first.run(others)));
+                sync::lock(&shared.queue).running -= 1;
+            }
+        };
+        if sync::spawn(&self.thread_name, run).is_err() {
+            sync::lock(&self.queue).threads -= 1;
         }
     }
 
-    fn work(self: &Arc<Self>) {
+    fn batches_free(&self, queue: &Queue<W>) -> usize {
+        let enough = self.batches_enough.unwrap_or(self.threads_max);
+        enough.saturating_sub(queue.running)
+    }
+
+    /// Waits for work. `None`: the thread has been idle for so long that it ends.
+    fn next(self: &Arc<Self>) -> Option<(W, Vec<W>)> {
+        let mut queue = sync::lock(&self.queue);
         loop {
-            let batch = self.next();
-            // A panic has been told by its hook; it must not cost the thread.
-            let _ = catch_unwind(AssertUnwindSafe(|| W::run(batch)));
-            self.desk().running -= 1;
-        }
-    }
-
-    fn next(self: &Arc<Self>) -> Vec<W> {
-        let mut desk = self.desk();
-        loop {
-            let held = desk.waiting.front().map(|(since, _)| since.elapsed());
-            desk = match held {
-                Some(held) if desk.running < self.enough || HOLD_MAX <= held => {
-                    let batch = desk.take();
-                    self.call(desk);
-                    return batch;
-                }
-                Some(held) if !desk.watched => self.watch(desk, HOLD_MAX - held),
-                _ => self.bell.wait(desk).expect(NEVER_POISONED),
-            };
-        }
-    }
-
-    fn watch<'a>(
-        &self,
-        mut desk: MutexGuard<'a, Desk<W>>,
-        time: Duration,
-    ) -> MutexGuard<'a, Desk<W>> {
-        desk.watched = true;
-        let waited = self.bell.wait_timeout(desk, time);
-        let mut desk = waited.expect(NEVER_POISONED).0;
-        desk.watched = false;
-        desk
-    }
-
-    fn desk(&self) -> MutexGuard<'_, Desk<W>> {
-        self.desk.lock().expect(NEVER_POISONED)
-    }
-}
-
-impl<W: Work> Desk<W> {
-    /// What waits longest, and all that goes with it.
-    fn take(&mut self) -> Vec<W> {
-        self.running += 1;
-        let first = self.waiting.pop_front().map(|(_, work)| work);
-        let mut batch = Vec::from_iter(first);
-        let mut at = 0;
-        while at < self.waiting.len() {
-            match self.waiting[at].1.goes_with(&batch) {
-                true => batch.extend(self.waiting.remove(at).map(|(_, work)| work)),
-                false => at += 1,
+            let held = queue.waiting.front().map(|(since, _)| since.elapsed());
+            if held.is_some_and(|held| 0 < self.batches_free(&queue) || HELD_MAX <= held) {
+                let batch = queue.take(self.batches_enough.is_some());
+                self.find_thread(queue);
+                return batch;
+            }
+            if let Some(held) = held.filter(|_| !queue.timed) {
+                queue.timed = true;
+                queue = sync::wait_timeout(&self.changed, queue, HELD_MAX - held);
+                queue.timed = false;
+                continue;
+            }
+            let began = Instant::now();
+            queue = sync::wait_timeout(&self.changed, queue, IDLE_MAX);
+            if queue.waiting.is_empty() && IDLE_MAX <= began.elapsed() {
+                queue.threads -= 1;
+                return None;
             }
         }
-        batch
     }
 }
 
-const NEVER_POISONED: &str = "nothing panics under this lock";
+impl<W: Work> Queue<W> {
+    /// Threads without work, including those that have been started or woken and have not taken any
+    /// yet.
+    fn idle(&self) -> usize {
+        self.threads - self.running
+    }
+
+    /// How much of the waiting work no idle thread is about to take.
+    fn without_thread(&self) -> usize {
+        self.waiting.len().saturating_sub(self.idle())
+    }
+
+    /// What has waited longest and, in a pool that `batches`, all that joins it.
+    fn take(&mut self, batches: bool) -> Option<(W, Vec<W>)> {
+        let (_, first) = self.waiting.pop_front()?;
+        self.running += 1;
+        let mut others = Vec::new();
+        let mut at = 0;
+        while batches && at < self.waiting.len() {
+            if self.waiting[at].1.joins(&first, &others) {
+                others.extend(self.waiting.remove(at).map(|(_, work)| work));
+            } else {
+                at += 1;
+            }
+        }
+        Some((first, others))
+    }
+}

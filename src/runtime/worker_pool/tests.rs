@@ -1,124 +1,139 @@
-//! Errands that can be held.
+//! Jobs that can be made to wait.
 
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread;
 
 use super::*;
 
-/// Waits for its signal, if it has one, and tells who was done together.
-struct Errand {
+const WAITING_MAX: usize = 4096;
+
+/// Waits for its signal, if it has one, and reports the batch in which it was done.
+struct Job {
     name: u32,
-    hold: Option<Receiver<()>>,
+    signal: Option<Receiver<()>>,
     done: Sender<Vec<u32>>,
 }
 
-impl Work for Errand {
-    fn goes_with(&self, batch: &[Errand]) -> bool {
-        self.name % 2 == batch[0].name % 2
+impl Work for Job {
+    fn joins(&self, first: &Job, _: &[Job]) -> bool {
+        self.name % 2 == first.name % 2
     }
 
-    fn run(batch: Vec<Errand>) {
-        for errand in &batch {
-            errand.hold.iter().for_each(|hold| hold.recv().unwrap());
-        }
-        let names = batch.iter().map(|errand| errand.name).collect();
-        batch[0].done.send(names).unwrap();
-    }
-
-    fn refuse(self) {
-        self.done.send(Vec::new()).unwrap();
+    fn run(self, others: Vec<Job>) {
+        let batch = || std::iter::once(&self).chain(&others);
+        let signals = batch().filter_map(|job| job.signal.as_ref());
+        signals.for_each(|signal| signal.recv().unwrap());
+        self.done
+            .send(batch().map(|job| job.name).collect())
+            .unwrap();
     }
 }
 
-fn errand(name: u32, done: &Sender<Vec<u32>>) -> Errand {
+fn job(name: u32, done: &Sender<Vec<u32>>) -> Job {
     let done = done.clone();
-    Errand {
+    Job {
         name,
-        hold: None,
+        signal: None,
         done,
     }
 }
 
-fn held(name: u32, done: &Sender<Vec<u32>>) -> (Sender<()>, Errand) {
-    let (go, hold) = channel();
-    let hold = Some(hold);
-    (
-        go,
-        Errand {
-            hold,
-            ..errand(name, done)
-        },
-    )
+fn submit(pool: &WorkerPool<Job>, job: Job) {
+    assert!(pool.try_submit(job).is_ok());
 }
 
-fn next(heard: &Receiver<Vec<u32>>) -> Vec<u32> {
-    heard.recv_timeout(Duration::from_secs(10)).unwrap()
+/// Occupies a thread of the pool, until a signal is sent.
+fn occupy(pool: &WorkerPool<Job>, done: &Sender<Vec<u32>>) -> Sender<()> {
+    let (go, signal) = channel();
+    submit(
+        pool,
+        Job {
+            signal: Some(signal),
+            ..job(0, done)
+        },
+    );
+    while sync::lock(&pool.0.queue).running == 0 {
+        thread::yield_now();
+    }
+    go
+}
+
+fn next(batches: &Receiver<Vec<u32>>) -> Vec<u32> {
+    batches.recv_timeout(Duration::from_secs(10)).unwrap()
 }
 
 #[test]
 fn work_is_done_by_a_few_threads() {
-    let pool = Pool::new("test".into(), 2);
-    let (done, heard) = channel();
-    (0..100).for_each(|name| pool.send(errand(name, &done)));
+    let pool = WorkerPool::new("test", 2, WAITING_MAX);
+    let (done, batches) = channel();
+    (0..100).for_each(|name| submit(&pool, job(name, &done)));
     let mut names = Vec::new();
     while names.len() < 100 {
-        names.extend(next(&heard));
+        names.extend(next(&batches));
     }
     names.sort_unstable();
     assert_eq!(names, Vec::from_iter(0..100));
-    assert!(pool.0.desk().threads <= 2);
+    assert!(sync::lock(&pool.0.queue).threads <= 2);
 }
 
 #[test]
-fn what_waits_is_done_together() {
-    let pool = Pool::new("test".into(), 1);
-    let (done, heard) = channel();
-    let (go, first) = held(0, &done);
-    pool.send(first);
-    (1..=5).for_each(|name| pool.send(errand(name, &done)));
+fn without_batching_nothing_is_joined() {
+    let pool = WorkerPool::new("test", 1, WAITING_MAX);
+    let (done, batches) = channel();
+    let go = occupy(&pool, &done);
+    [2, 4]
+        .into_iter()
+        .for_each(|name| submit(&pool, job(name, &done)));
     go.send(()).unwrap();
-    let first = next(&heard);
-    // The thread may have begun before the others came.
-    let evens = if first == [0] { next(&heard) } else { first };
-    assert!(evens.ends_with(&[2, 4]));
-    assert_eq!(next(&heard), [1, 3, 5]);
+    assert_eq!([0, 2, 4].map(|_| next(&batches)), [[0], [2], [4]]);
 }
 
 #[test]
-fn nothing_is_held_for_long_behind_what_is_stuck() {
-    let pool = Pool::gathering("test".into(), 8, 1);
-    let (done, heard) = channel();
-    let (go, stuck) = held(0, &done);
-    pool.send(stuck);
-    while pool.0.desk().running == 0 {
-        thread::yield_now();
-    }
-    pool.send(errand(2, &done));
-    pool.send(errand(1, &done));
-    pool.send(errand(4, &done));
-    let mut others = vec![next(&heard), next(&heard)];
+fn work_that_waits_is_done_in_batches() {
+    let pool = WorkerPool::batching("test", 1, WAITING_MAX, 1);
+    let (done, batches) = channel();
+    let go = occupy(&pool, &done);
+    (1..=5).for_each(|name| submit(&pool, job(name, &done)));
+    go.send(()).unwrap();
+    assert_eq!(next(&batches), [0]);
+    assert_eq!(next(&batches), [1, 3, 5]);
+    assert_eq!(next(&batches), [2, 4]);
+}
+
+#[test]
+fn work_is_not_held_for_long_behind_a_batch_that_is_stuck() {
+    let pool = WorkerPool::batching("test", 8, WAITING_MAX, 1);
+    let (done, batches) = channel();
+    let go = occupy(&pool, &done);
+    [2, 1, 4]
+        .into_iter()
+        .for_each(|name| submit(&pool, job(name, &done)));
+    let mut others = vec![next(&batches), next(&batches)];
     others.sort_unstable();
     assert_eq!(others, [vec![1], vec![2, 4]]);
     go.send(()).unwrap();
-    assert_eq!(next(&heard), [0]);
+    assert_eq!(next(&batches), [0]);
 }
 
 #[test]
-fn what_is_too_much_is_refused() {
-    let pool = Pool::new("test".into(), 1);
-    let (done, heard) = channel();
-    let (go, stuck) = held(0, &done);
-    pool.send(stuck);
-    (0..WAITING_MAX + 10).for_each(|_| pool.send(errand(1, &done)));
-    assert!(next(&heard).is_empty());
+fn work_that_finds_the_queue_full_is_handed_back() {
+    let pool = WorkerPool::new("test", 1, WAITING_MAX);
+    let (done, batches) = channel();
+    let go = occupy(&pool, &done);
+    (0..WAITING_MAX).for_each(|_| submit(&pool, job(1, &done)));
+    let refused = pool.try_submit(job(7, &done)).err().unwrap();
+    assert_eq!(refused.name, 7);
+    assert_eq!(pool.waiting(), WAITING_MAX);
     go.send(()).unwrap();
+    assert_eq!(next(&batches), [0]);
 }
 
 #[test]
 fn a_panic_costs_no_thread() {
-    let pool = Pool::new("test".into(), 1);
-    let (done, heard) = channel();
-    // Its channel has nobody to listen: it panics.
-    pool.send(errand(0, &channel().0));
-    pool.send(errand(1, &done));
-    assert_eq!(next(&heard), [1]);
+    let pool = WorkerPool::new("test", 1, WAITING_MAX);
+    let (done, batches) = channel();
+    // Nobody receives from its channel, so that it panics.
+    submit(&pool, job(0, &channel().0));
+    submit(&pool, job(1, &done));
+    assert_eq!(next(&batches), [1]);
 }

@@ -9,6 +9,7 @@
 #[cfg(test)]
 mod tests;
 
+use std::iter::once;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -22,13 +23,16 @@ use crate::http::encode;
 use crate::model::address::Address;
 use crate::model::book::BookId;
 use crate::model::invalidation::{self, Invalidation};
-use crate::runtime::worker_pool::{Pool, Work};
+use crate::runtime::worker_pool::{Work, WorkerPool};
 
 /// How many threads carry letters of one kind to one addressee at most: so many may hang there.
 const THREADS_MAX: usize = 64;
 
 /// Letters of one kind wait for company while so many are under way.
 const ENOUGH: usize = 1;
+
+/// More that waits for one addressee is refused: its sender takes it for no answer.
+const WAITING_MAX: usize = 4096;
 
 /// More letters do not travel together.
 const TOGETHER_MAX: usize = 64;
@@ -39,12 +43,12 @@ type Done = Box<dyn FnOnce(Outcome) + Send>;
 /// The letters to another catalog.
 pub struct PeerSender {
     line: Arc<Line>,
-    updates: Pool<Outgoing>,
-    confirms: Pool<Outgoing>,
-    others: Pool<Outgoing>,
+    updates: WorkerPool<Outgoing>,
+    confirms: WorkerPool<Outgoing>,
+    others: WorkerPool<Outgoing>,
     /// Heartbeat has a thread and a connection that nothing else can occupy.
     hello_line: Arc<Line>,
-    heartbeats: Pool<Outgoing>,
+    heartbeats: WorkerPool<Outgoing>,
 }
 
 /// How to reach another catalog.
@@ -81,14 +85,17 @@ impl PeerSender {
                 times: times.clone(),
             })
         };
-        let gathering = |what| Pool::gathering(format!("{what} to {address}"), THREADS_MAX, ENOUGH);
+        let batching = |what: &str| {
+            let name = format!("{what} to {address}");
+            WorkerPool::batching(&name, THREADS_MAX, WAITING_MAX, ENOUGH)
+        };
         PeerSender {
             line: line(limits),
-            updates: gathering("update"),
-            confirms: gathering("confirm"),
-            others: Pool::new(format!("to {address}"), THREADS_MAX),
+            updates: batching("update"),
+            confirms: batching("confirm"),
+            others: WorkerPool::new(&format!("to {address}"), THREADS_MAX, WAITING_MAX),
             hello_line: line(hello_limits),
-            heartbeats: Pool::new(format!("heartbeat {address}"), 1),
+            heartbeats: WorkerPool::new(&format!("heartbeat {address}"), 1, WAITING_MAX),
         }
     }
 
@@ -100,11 +107,14 @@ impl PeerSender {
             _ => (&self.line, &self.others),
         };
         let line = line.clone();
-        pool.send(Outgoing {
+        let outgoing = Outgoing {
             line,
             message,
             done,
-        });
+        };
+        if let Err(refused) = pool.try_submit(outgoing) {
+            (refused.done)(Outcome::Silent);
+        }
     }
 }
 
@@ -125,37 +135,34 @@ impl Line {
 
 impl Work for Outgoing {
     /// Changes of single books, each of another one.
-    fn goes_with(&self, batch: &[Outgoing]) -> bool {
+    fn joins(&self, first: &Outgoing, others: &[Outgoing]) -> bool {
         let same_kind = matches!(
-            (&self.message, &batch[0].message),
+            (&self.message, &first.message),
             (Message::Update { .. }, Message::Update { .. })
                 | (Message::Confirm { .. }, Message::Confirm { .. })
         );
         let id = codec::about(&self.message);
         let other_books = || {
-            let mut others = batch.iter().map(|letter| codec::about(&letter.message));
-            id.is_some() && others.all(|other| other.is_some() && other != id)
+            let mut ids = once(first)
+                .chain(others)
+                .map(|letter| codec::about(&letter.message));
+            id.is_some() && ids.all(|other| other.is_some() && other != id)
         };
-        same_kind && batch.len() < TOGETHER_MAX && other_books()
+        same_kind && others.len() + 1 < TOGETHER_MAX && other_books()
     }
 
-    fn run(batch: Vec<Outgoing>) {
-        let line = batch[0].line.clone();
+    fn run(self, others: Vec<Outgoing>) {
+        let line = self.line.clone();
+        let batch: Vec<Outgoing> = once(self).chain(others).collect();
         let (outcome, answered) = line.ask(&together(&batch));
         if answered && outcome == Outcome::Silent && 1 < batch.len() {
             // It cannot do it for one of them, who knows which: the others must not suffer.
-            return batch
-                .into_iter()
-                .for_each(|letter| Outgoing::run(vec![letter]));
+            return batch.into_iter().for_each(|letter| letter.run(Vec::new()));
         }
         for letter in batch {
             let part = part(&outcome, codec::about(&letter.message));
             (letter.done)(part);
         }
-    }
-
-    fn refuse(self) {
-        (self.done)(Outcome::Silent);
     }
 }
 
@@ -192,7 +199,7 @@ fn part(outcome: &Outcome, about: Option<BookId>) -> Outcome {
 pub struct InvalidationSender {
     address: Address,
     client: Client,
-    notes: Pool<Note>,
+    notes: WorkerPool<Note>,
 }
 
 /// What a front-end must forget.
@@ -218,30 +225,34 @@ impl InvalidationSender {
         InvalidationSender {
             address: address.clone(),
             client: Client::new(limits, token).repeating(),
-            notes: Pool::gathering(format!("to {address}"), THREADS_MAX, ENOUGH),
+            notes: WorkerPool::batching(&format!("to {address}"), THREADS_MAX, WAITING_MAX, ENOUGH),
         }
     }
 
     pub fn send(&self, void: Invalidation, done: Done) {
-        self.notes.send(Note {
+        let note = Note {
             address: self.address.clone(),
             client: self.client.clone(),
             void,
             done,
-        });
+        };
+        if let Err(refused) = self.notes.try_submit(note) {
+            (refused.done)(Outcome::Silent);
+        }
     }
 }
 
 impl Work for Note {
-    fn goes_with(&self, batch: &[Note]) -> bool {
+    fn joins(&self, first: &Note, others: &[Note]) -> bool {
         let items = matches!(
-            (&self.void, &batch[0].void),
+            (&self.void, &first.void),
             (Invalidation::Item(_), Invalidation::Item(_))
         );
-        items && batch.len() < TOGETHER_MAX
+        items && others.len() + 1 < TOGETHER_MAX
     }
 
-    fn run(batch: Vec<Note>) {
+    fn run(self, others: Vec<Note>) {
+        let batch: Vec<Note> = once(self).chain(others).collect();
         let url = format!(
             "{}{}",
             batch[0].address,
@@ -252,10 +263,6 @@ impl Work for Note {
         batch
             .into_iter()
             .for_each(|note| (note.done)(outcome.clone()));
-    }
-
-    fn refuse(self) {
-        (self.done)(Outcome::Silent);
     }
 }
 

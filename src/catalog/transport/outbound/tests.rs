@@ -187,7 +187,7 @@ fn a_front_end_forgets_several_items_at_once() {
     assert_eq!(first, "/invalidate/item/0");
     let items = batch.iter().map(|note| &note.void);
     assert_eq!(invalidation::path(items, encode), "/invalidate/item/3,7");
-    assert!(batch[1].goes_with(&batch[..1]));
+    assert!(batch[1].joins(&batch[0], &[]));
     send(Invalidation::AllItems);
     let confirmed = Outcome::Reply(Reply::Confirmed);
     assert_eq!(outcomes.recv(), Ok(confirmed.clone()));
