@@ -63,7 +63,7 @@ impl<E: Environment> Replica<E> {
 
     /// Settles copies that nobody has settled since the last pass: their writer is gone.
     fn sweep(self: &Arc<Self>) {
-        let unsettled: Vec<(BookId, Version)> = self.lock().shelf.unsettled();
+        let unsettled: Vec<(BookId, Version)> = self.lock().shelf.needing_repair();
         let before = std::mem::replace(&mut self.lock().swept, unsettled.clone());
         let stuck = unsettled.into_iter().filter(|copy| before.contains(copy));
         for (id, _) in stuck.filter(|_| self.holds(Rule::Repair)).take(FETCH_MAX) {
@@ -221,7 +221,7 @@ impl<E: Environment> Replica<E> {
         let mut inner = self.lock();
         let mut made = Vec::with_capacity(versions.len());
         for (id, version) in versions {
-            if inner.shelf.epoch() == epoch && inner.shelf.is(*id, *version, CopyState::Unknown) {
+            if inner.shelf.epoch() == epoch && inner.shelf.has(*id, *version, CopyState::Unknown) {
                 inner.shelf.set_state(*id, CopyState::Valid);
                 made.push((*id, *version));
             }

@@ -76,7 +76,7 @@ impl<E: Environment> Replica<E> {
             Outcome::Silent => heartbeat = !inner.disk_refuses && inner.contact.due_to(peer, now),
         }
         if news.lost {
-            inner.shelf.separated();
+            inner.shelf.note_peer_lost();
         }
         drop(inner);
         self.tell(peer, news);
@@ -100,7 +100,7 @@ impl<E: Environment> Replica<E> {
             inner.clear();
         }
         if news.lost {
-            inner.shelf.separated();
+            inner.shelf.note_peer_lost();
         }
         let whole = inner.contact.whole();
         inner.greeted |= whole;

@@ -37,8 +37,8 @@ use std::time::Duration;
 
 use crate::catalog::replication::env::{Environment, WaitKey};
 use crate::catalog::replication::messages::Outcome;
-use crate::catalog::shelf::copy_state::CopyState;
-use crate::catalog::shelf::{Shelf, StateCounts};
+use crate::catalog::shelf::Shelf;
+use crate::catalog::shelf::copy_state::{CopyState, StateCounts};
 use crate::config::timing::Timing;
 use crate::membership::{LeaseOf, Membership, Time};
 use crate::model::address::Address;
@@ -289,7 +289,7 @@ impl<E: Environment> Replica<E> {
 
 impl Inner {
     fn needs_repair(&self) -> bool {
-        self.greeted && (self.disk_refuses || !self.caught_up || self.shelf.any_unsettled())
+        self.greeted && (self.disk_refuses || !self.caught_up || self.shelf.any_needs_repair())
     }
 
     /// Something may have been missed: nothing that is here is known to be the newest any more.

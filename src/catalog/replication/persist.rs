@@ -38,7 +38,7 @@ impl<E: Environment> Replica<E> {
         }
         outcome.map_err(Error::DiskRefuses)?;
         for (id, version) in wanted {
-            inner.shelf.saved(id, version);
+            inner.shelf.mark_saved(id, version);
         }
         Ok(())
     }
@@ -71,7 +71,7 @@ impl<E: Environment> Replica<E> {
         if inner.shelf.version(id) == Some(version) {
             note_other_content(inner.shelf.book(id), &book);
             if book.committed && self.holds(Rule::Committed) {
-                inner.shelf.committed(id, version);
+                inner.shelf.mark_committed(id, version);
             }
             if state == CopyState::Tentative && inner.shelf.state(id) == CopyState::Unknown {
                 inner.shelf.set_state(id, CopyState::Tentative);
@@ -93,7 +93,7 @@ impl<E: Environment> Replica<E> {
         let mut inner = self.lock();
         let same = inner.shelf.version(id) == Some(version) && inner.shelf.epoch() == epoch;
         if same && state == CopyState::Valid {
-            inner.shelf.confirmed(id);
+            inner.shelf.mark_confirmed(id);
             inner.shelf.set_state(id, CopyState::Valid);
         }
         drop(inner);

@@ -98,7 +98,7 @@ impl<E: Environment> Replica<E> {
     fn await_confirmation<'a>(self: &'a Arc<Self>, mut inner: Hold<'a>, id: BookId) -> Result<()> {
         let version = inner.shelf.version(id).expect("a tentative copy is here");
         let until = self.in_time(CONFIRM_WAIT);
-        while inner.shelf.is(id, version, CopyState::Tentative) {
+        while inner.shelf.has(id, version, CopyState::Tentative) {
             if until <= self.now().monotonic {
                 drop(inner);
                 return self.claim(id, version);
@@ -199,7 +199,7 @@ impl<E: Environment> Replica<E> {
             return self.adopt_best(spread.conflicts, epoch);
         }
         let mine = |inner: &Inner| {
-            inner.shelf.is(id, version, CopyState::Tentative) && inner.shelf.epoch() == epoch
+            inner.shelf.has(id, version, CopyState::Tentative) && inner.shelf.epoch() == epoch
         };
         if !mine(&self.lock()) {
             return Ok(());

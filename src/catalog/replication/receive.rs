@@ -110,7 +110,7 @@ impl<E: Environment> Replica<E> {
             let (id, version) = (book.id, book.version);
             if inner.shelf.version(id) == Some(version) {
                 if book.committed && self.holds(Rule::Committed) {
-                    inner.shelf.committed(id, version);
+                    inner.shelf.mark_committed(id, version);
                 }
                 if !inner.shelf.on_disk(id, version) && self.holds(Rule::AckOnceOnDisk) {
                     unsaved.push(id);
@@ -124,7 +124,7 @@ impl<E: Environment> Replica<E> {
                     CopyState::Tentative
                 };
                 inner.shelf.put(book.clone(), state);
-                inner.shelf.unconfirmed(id);
+                inner.shelf.mark_unconfirmed(id);
                 unsaved.push(id);
             }
         }
@@ -163,9 +163,9 @@ impl<E: Environment> Replica<E> {
             // A valid copy is on disk: whoever answers from it says that what it shows is safe.
             let on_disk = inner.shelf.on_disk(*id, *version);
             if inner.shelf.version(*id) == Some(*version) {
-                inner.shelf.confirmed(*id);
+                inner.shelf.mark_confirmed(*id);
             }
-            if inner.shelf.is(*id, *version, CopyState::Tentative) && on_disk {
+            if inner.shelf.has(*id, *version, CopyState::Tentative) && on_disk {
                 inner.shelf.set_state(*id, CopyState::Valid);
             }
         }

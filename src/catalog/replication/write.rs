@@ -207,7 +207,7 @@ impl<E: Environment> Replica<E> {
         let all_live = inner.contact.peers.iter().all(|peer| peer.live);
         let here_since = old
             .diverged_at
-            .filter(|_| inner.shelf.of_this_separation(old.id));
+            .filter(|_| inner.shelf.came_after_last_loss(old.id));
         match all_live {
             true if valid => None,
             true => old.diverged_at,
@@ -262,7 +262,7 @@ impl<E: Environment> Replica<E> {
                 continue;
             }
             if !spread.everywhere {
-                inner.shelf.missed_some(id, version);
+                inner.shelf.mark_diverged(id, version);
             }
             if inner.shelf.state(id) == CopyState::Tentative && inner.shelf.epoch() == epoch {
                 inner.shelf.set_state(id, CopyState::Valid);

@@ -16,6 +16,24 @@ pub enum CopyState {
     Unknown,
 }
 
+/// How many copies are in each state.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct StateCounts {
+    pub valid: usize,
+    pub tentative: usize,
+    pub unknown: usize,
+}
+
+impl StateCounts {
+    pub(super) fn of(&mut self, state: CopyState) -> &mut usize {
+        match state {
+            CopyState::Valid => &mut self.valid,
+            CopyState::Tentative => &mut self.tentative,
+            CopyState::Unknown => &mut self.unknown,
+        }
+    }
+}
+
 /// One copy as a page of a catch-up lists it.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PageEntry(pub BookId, pub Version, pub CopyState);

@@ -1,5 +1,5 @@
-//! Which copies were written since some peer was lost, and on which side of a cut: see
-//! [`Book::apart`].
+//! Which copies were written after a peer was lost, and on which side of a network partition: the
+//! basis of [`Book::diverged_at`].
 
 use std::sync::Arc;
 
@@ -9,47 +9,46 @@ use crate::model::book::{BookId, Version};
 #[cfg(doc)]
 use crate::model::book::Book;
 
-/// More peers are never lost.
-pub const UNCONFIRMED: u32 = u32::MAX;
+/// Stands in the place of the number of lost peers while a copy may come from the other side of a
+/// partition. So many peers are never lost.
+pub(super) const UNCONFIRMED: u32 = u32::MAX;
 
 impl Shelf {
-    /// A peer was lost: what is written from now on may not reach all catalogs.
-    pub fn separated(&mut self) {
-        self.separation += 1;
+    /// Records that a peer was lost: what is written from now on may not reach all catalogs.
+    pub fn note_peer_lost(&mut self) {
+        self.peer_losses += 1;
     }
 
-    /// Not all catalogs got this version, though that was expected when it was written.
-    pub fn missed_some(&mut self, id: BookId, version: Version) {
+    /// Records that some catalogs did not get this version, though its writer expected them to.
+    pub fn mark_diverged(&mut self, id: BookId, version: Version) {
         let copy = self.copies.get_mut(&id);
-        if let Some(copy) =
-            copy.filter(|c| c.book.version == version && c.book.diverged_at.is_none())
-        {
+        let copy = copy.filter(|copy| copy.book.version == version);
+        if let Some(copy) = copy.filter(|copy| copy.book.diverged_at.is_none()) {
             Arc::make_mut(&mut copy.book).diverged_at = Some(version);
-            copy.separation = self.separation;
+            copy.peer_losses = self.peer_losses;
         }
     }
 
-    /// This copy came from another catalog, perhaps from the far side of a cut: only its
-    /// confirmation, which goes to live peers, will tell.
-    pub fn unconfirmed(&mut self, id: BookId) {
+    /// Records that this copy came from another catalog, perhaps from the other side of a
+    /// partition. Only its confirmation, which goes to live peers, decides that.
+    pub fn mark_unconfirmed(&mut self, id: BookId) {
         if let Some(copy) = self.copies.get_mut(&id) {
-            copy.separation = UNCONFIRMED;
+            copy.peer_losses = UNCONFIRMED;
         }
     }
 
-    /// The other catalog counts this one among its peers.
-    pub fn confirmed(&mut self, id: BookId) {
-        let separation = self.separation;
+    /// Records that the catalog that sent this copy counts this one among its live peers.
+    pub fn mark_confirmed(&mut self, id: BookId) {
         let copy = self.copies.get_mut(&id);
-        if let Some(copy) = copy.filter(|copy| copy.separation == UNCONFIRMED) {
-            copy.separation = separation;
+        if let Some(copy) = copy.filter(|copy| copy.peer_losses == UNCONFIRMED) {
+            copy.peer_losses = self.peer_losses;
         }
     }
 
-    /// Whether this version came here, from this side of a cut, since a peer was last lost.
-    pub fn of_this_separation(&self, id: BookId) -> bool {
+    /// Whether this version came here, from this side of a partition, after a peer was last lost.
+    pub fn came_after_last_loss(&self, id: BookId) -> bool {
         self.copies
             .get(&id)
-            .is_some_and(|copy| copy.separation == self.separation)
+            .is_some_and(|copy| copy.peer_losses == self.peer_losses)
     }
 }

@@ -1,7 +1,11 @@
-//! The shelf: every copy in memory, by id and by topic, and what is known of each.
+//! The shelf, the catalog's table in memory: every copy by id and by topic, and its state.
 //!
-//! The *valid list* of REPLICATION.md is a mark on each copy together with the shelf's epoch:
-//! emptying the list is one step, however many books there are.
+//! The *valid list* of the protocol is a mark on each copy, together with the shelf's epoch: one
+//! step empties the list, however many books there are. A shelf has no lock and no thread; the
+//! replica's lock guards it.
+//!
+//! In which order to read: this file, `copy_state`, `topics` (the index for searches), `divergence`
+//! (what the two sides of a network partition wrote apart from each other).
 
 pub mod copy_state;
 mod divergence;
@@ -13,21 +17,30 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::sync::Arc;
 
-use crate::catalog::shelf::copy_state::{CopyState, PageEntry};
+use crate::catalog::shelf::copy_state::{CopyState, PageEntry, StateCounts};
 use crate::catalog::shelf::topics::TopicIndex;
 use crate::model::book::{Book, BookId, Version};
 
-/// One copy, and what is known of it.
+/// One copy, and what this catalog knows of it.
 struct Copy {
     book: Arc<Book>,
-    /// `state` counts only while this is the shelf's epoch; before, the copy is unknown.
+    /// In a later epoch of the shelf than this one the copy is unknown, whatever `state` says.
     epoch: u32,
     state: CopyState,
-    /// Whether just this version is in the file.
+    /// Whether exactly this version is in the file.
     on_disk: bool,
-    /// How many peers had been lost when this version came here; [`divergence::UNCONFIRMED`] if it
-    /// may have come from one of those.
-    separation: u32,
+    /// How many peers had been lost when this version came here, or [`divergence::UNCONFIRMED`].
+    peer_losses: u32,
+}
+
+impl Copy {
+    fn state_in(&self, epoch: u32) -> CopyState {
+        if self.epoch == epoch {
+            self.state
+        } else {
+            CopyState::Unknown
+        }
+    }
 }
 
 /// All copies of one catalog.
@@ -37,36 +50,18 @@ pub struct Shelf {
     topics: TopicIndex,
     epoch: u32,
     /// How often a peer was lost.
-    separation: u32,
-    valid: usize,
-    tentative: usize,
-    /// Copies that became tentative or unknown one by one: their writer may be gone.
-    unsettled: BTreeSet<BookId>,
-}
-
-/// How many copies are in each state.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct StateCounts {
-    pub valid: usize,
-    pub tentative: usize,
-    pub unknown: usize,
+    peer_losses: u32,
+    counts: StateCounts,
+    /// Copies that became tentative or unknown one by one: their writer may have failed.
+    needing_repair: BTreeSet<BookId>,
 }
 
 impl Shelf {
-    /// A shelf of books that are on disk and of which nothing else is known.
+    /// A shelf of books that are on disk and whose state is unknown.
     pub fn new(books: Vec<Book>) -> Shelf {
         let mut shelf = Shelf::default();
         for book in books {
-            shelf.topics.insert(book.id, &book.topic);
-            let (id, book) = (book.id, Arc::new(book));
-            let copy = Copy {
-                book,
-                epoch: 0,
-                state: CopyState::Unknown,
-                on_disk: true,
-                separation: 0,
-            };
-            shelf.copies.insert(id, copy);
+            shelf.insert(Arc::new(book), true);
         }
         shelf
     }
@@ -79,123 +74,90 @@ impl Shelf {
         self.book(id).map(|book| book.version)
     }
 
-    /// A book that is not here is unknown.
+    /// The state of a copy. A book that is not here is unknown.
     pub fn state(&self, id: BookId) -> CopyState {
-        self.copies
-            .get(&id)
-            .map_or(CopyState::Unknown, |copy| self.state_of(copy))
+        let copy = self.copies.get(&id);
+        copy.map_or(CopyState::Unknown, |copy| copy.state_in(self.epoch))
     }
 
-    fn state_of(&self, copy: &Copy) -> CopyState {
-        if copy.epoch == self.epoch {
-            copy.state
-        } else {
-            CopyState::Unknown
-        }
-    }
-
-    /// Whether just this version is here, in this state.
-    pub fn is(&self, id: BookId, version: Version, state: CopyState) -> bool {
+    /// Whether exactly this version is here, in this state.
+    pub fn has(&self, id: BookId, version: Version, state: CopyState) -> bool {
         self.version(id) == Some(version) && self.state(id) == state
     }
 
-    /// Whether just this version is here and in its file.
+    /// Whether exactly this version is here and in its file.
     pub fn on_disk(&self, id: BookId, version: Version) -> bool {
         self.copies
             .get(&id)
             .is_some_and(|copy| copy.on_disk && copy.book.version == version)
     }
 
-    /// This version was in its file when that was last replaced.
-    pub fn saved(&mut self, id: BookId, version: Version) {
+    /// Records that this version was in its file when that was last replaced.
+    pub fn mark_saved(&mut self, id: BookId, version: Version) {
         if let Some(copy) = self.copies.get_mut(&id) {
             copy.on_disk |= copy.book.version == version;
         }
     }
 
-    /// Puts a copy in the place of the one that is there.
+    /// Adds a copy, or replaces the one that is there.
     pub fn put(&mut self, book: Arc<Book>, state: CopyState) {
         let id = book.id;
-        self.discount(id);
         match self.copies.get_mut(&id) {
             Some(copy) if copy.book.version == book.version => copy.book = book,
             Some(copy) => {
                 self.topics.rename(id, &copy.book.topic, &book.topic);
                 (copy.book, copy.on_disk) = (book, false);
-                copy.separation = self.separation;
+                copy.peer_losses = self.peer_losses;
             }
-            None => {
-                self.topics.insert(id, &book.topic);
-                let (epoch, separation) = (self.epoch, self.separation);
-                let copy = Copy {
-                    book,
-                    epoch,
-                    state,
-                    on_disk: false,
-                    separation,
-                };
-                self.copies.insert(id, copy);
-            }
+            None => self.insert(book, false),
         }
-        self.mark(id, state);
+        self.set_state(id, state);
     }
 
-    /// Changes what is known of the copy that is there. A valid one has come true.
-    pub fn set_state(&mut self, id: BookId, state: CopyState) {
-        self.discount(id);
-        self.mark(id, state);
-    }
-
-    fn mark(&mut self, id: BookId, state: CopyState) {
-        let copy = self
-            .copies
-            .get_mut(&id)
-            .expect("only copies that are here are marked");
-        (copy.epoch, copy.state) = (self.epoch, state);
-        if state == CopyState::Valid && !copy.book.committed {
-            Arc::make_mut(&mut copy.book).committed = true;
-        }
-        match state {
-            CopyState::Valid => self.unsettled.remove(&id),
-            CopyState::Tentative | CopyState::Unknown => self.unsettled.insert(id),
+    fn insert(&mut self, book: Arc<Book>, on_disk: bool) {
+        self.topics.insert(book.id, &book.topic);
+        self.counts.unknown += 1;
+        let copy = Copy {
+            epoch: self.epoch,
+            state: CopyState::Unknown,
+            on_disk,
+            peer_losses: self.peer_losses,
+            book,
         };
-        if let Some(counter) = self.counter(state) {
-            *counter += 1;
+        self.copies.insert(copy.book.id, copy);
+    }
+
+    /// Changes the state of a copy that is here. A valid copy is committed.
+    pub fn set_state(&mut self, id: BookId, state: CopyState) {
+        let copy = self.copies.get_mut(&id);
+        let copy = copy.expect("only a copy that is here has a state");
+        *self.counts.of(copy.state_in(self.epoch)) -= 1;
+        *self.counts.of(state) += 1;
+        (copy.epoch, copy.state) = (self.epoch, state);
+        if state == CopyState::Valid {
+            commit(&mut copy.book);
+            self.needing_repair.remove(&id);
+        } else {
+            self.needing_repair.insert(id);
         }
     }
 
-    fn counter(&mut self, state: CopyState) -> Option<&mut usize> {
-        match state {
-            CopyState::Valid => Some(&mut self.valid),
-            CopyState::Tentative => Some(&mut self.tentative),
-            CopyState::Unknown => None,
-        }
-    }
-
-    /// The copy is about to leave its state.
-    fn discount(&mut self, id: BookId) {
-        let state = self.state(id);
-        if let Some(counter) = self.counter(state) {
-            *counter -= 1;
-        }
-    }
-
-    /// Notes that some catalog held this version valid.
-    pub fn committed(&mut self, id: BookId, version: Version) {
-        let copy = self
-            .copies
-            .get_mut(&id)
-            .filter(|copy| copy.book.version == version);
-        if let Some(copy) = copy.filter(|copy| !copy.book.committed) {
-            Arc::make_mut(&mut copy.book).committed = true;
+    /// Records that some catalog held this version valid.
+    pub fn mark_committed(&mut self, id: BookId, version: Version) {
+        let copy = self.copies.get_mut(&id);
+        if let Some(copy) = copy.filter(|copy| copy.book.version == version) {
+            commit(&mut copy.book);
         }
     }
 
     /// Empties the valid list; tentative copies become unknown too.
     pub fn clear(&mut self) {
         self.epoch += 1;
-        (self.valid, self.tentative) = (0, 0);
-        self.unsettled.clear();
+        self.counts = StateCounts {
+            unknown: self.copies.len(),
+            ..StateCounts::default()
+        };
+        self.needing_repair.clear();
     }
 
     /// How often the valid list was emptied: grows with each [`Shelf::clear`].
@@ -204,27 +166,23 @@ impl Shelf {
     }
 
     pub fn state_counts(&self) -> StateCounts {
-        let unknown = self.copies.len() - self.valid - self.tentative;
-        StateCounts {
-            valid: self.valid,
-            tentative: self.tentative,
-            unknown,
-        }
+        self.counts
     }
 
     /// The copies that became tentative or unknown one by one, and still are.
-    pub fn unsettled(&self) -> Vec<(BookId, Version)> {
-        self.unsettled
+    pub fn needing_repair(&self) -> Vec<(BookId, Version)> {
+        self.needing_repair
             .iter()
             .map(|id| (*id, self.copies[id].book.version))
             .collect()
     }
 
-    pub fn any_unsettled(&self) -> bool {
-        !self.unsettled.is_empty()
+    pub fn any_needs_repair(&self) -> bool {
+        !self.needing_repair.is_empty()
     }
 
-    /// Books whose version here is not in its file, at most `limit`; when all are, the first book.
+    /// Books whose version is not in its file, at most `limit`. If all are, the first book: saving
+    /// it tells whether the disk works.
     pub fn unsaved(&self, limit: usize) -> Vec<BookId> {
         let unsaved = self.copies.values().filter(|copy| !copy.on_disk);
         let ids: Vec<BookId> = unsaved.take(limit).map(|copy| copy.book.id).collect();
@@ -235,7 +193,7 @@ impl Shelf {
         }
     }
 
-    /// The books from `first` to `last`, both included, as for a file.
+    /// The books from `first` to `last`, both included.
     pub fn range(&self, first: BookId, last: BookId) -> Vec<Arc<Book>> {
         self.copies
             .range(first..=last)
@@ -253,7 +211,8 @@ impl Shelf {
 
     /// The versions after `after`, at most `limit`.
     pub fn page(&self, after: Option<BookId>, limit: usize) -> Vec<PageEntry> {
-        let entry = |copy: &Copy| PageEntry(copy.book.id, copy.book.version, self.state_of(copy));
+        let entry =
+            |copy: &Copy| PageEntry(copy.book.id, copy.book.version, copy.state_in(self.epoch));
         self.after(after).take(limit).map(entry).collect()
     }
 
@@ -264,7 +223,7 @@ impl Shelf {
             .map(|(_, copy)| copy)
     }
 
-    /// The books whose topic contains the text, ignoring case, by id; after `after`, at most
+    /// The books whose topic contains the text, ignoring case, by id: those after `after`, at most
     /// `limit`.
     pub fn search(&self, text: &str, after: Option<BookId>, limit: usize) -> Vec<Arc<Book>> {
         let ids = self.topics.search(text, after, limit);
@@ -273,12 +232,19 @@ impl Shelf {
             .collect()
     }
 
-    /// The lowest id that no book has had, above all that are here.
+    /// The lowest id above those of all books that are here.
     pub fn next_id(&self) -> BookId {
         BookId(self.copies.last_key_value().map_or(1, |(id, _)| id.0 + 1))
     }
 
     pub fn len(&self) -> usize {
         self.copies.len()
+    }
+}
+
+/// Marks a copy as committed. Only a copy that is not marked yet may be cloned for it.
+fn commit(book: &mut Arc<Book>) {
+    if !book.committed {
+        Arc::make_mut(book).committed = true;
     }
 }

@@ -1,4 +1,4 @@
-//! What the shelf knows of its copies.
+//! States, commitment and persistence of copies on the shelf.
 
 use super::*;
 
@@ -45,7 +45,7 @@ fn emptying_the_valid_list_makes_every_copy_unknown() {
 }
 
 #[test]
-fn coming_true_stays_with_the_version() {
+fn a_committed_version_stays_committed() {
     let mut shelf = Shelf::default();
     shelf.put(book(1, 1), CopyState::Valid);
     shelf.clear();
@@ -55,12 +55,12 @@ fn coming_true_stays_with_the_version() {
 }
 
 #[test]
-fn only_the_version_that_was_saved_is_on_disk() {
+fn only_the_saved_version_is_on_disk() {
     let mut shelf = Shelf::default();
     shelf.put(book(1, 1), CopyState::Tentative);
     shelf.put(book(1, 2), CopyState::Tentative);
-    shelf.saved(BookId(1), book(1, 1).version);
+    shelf.mark_saved(BookId(1), book(1, 1).version);
     assert!(!shelf.on_disk(BookId(1), book(1, 2).version));
-    shelf.saved(BookId(1), book(1, 2).version);
+    shelf.mark_saved(BookId(1), book(1, 2).version);
     assert!(shelf.on_disk(BookId(1), book(1, 2).version));
 }
