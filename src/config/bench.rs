@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use serde::Serialize;
+
 use crate::config::Command;
 use crate::config::servers;
 use crate::config::setting::Fallback::{Value, Words};
@@ -26,7 +28,8 @@ pub struct BenchSettings {
 }
 
 /// A part of the benchmark that can be run alone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Section {
     Lookups,
     Invalidations,
@@ -48,7 +51,7 @@ impl Section {
     ];
 
     /// As it is called in options and tables.
-    pub const fn word(self) -> &'static str {
+    pub const fn name(self) -> &'static str {
         match self {
             Section::Lookups => "lookups",
             Section::Invalidations => "invalidations",
@@ -59,8 +62,8 @@ impl Section {
         }
     }
 
-    fn parse(word: &str) -> Option<Section> {
-        Section::ALL.into_iter().find(|one| one.word() == word)
+    fn parse(name: &str) -> Option<Section> {
+        Section::ALL.into_iter().find(|one| one.name() == name)
     }
 }
 

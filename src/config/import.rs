@@ -9,7 +9,7 @@ use crate::config::values::Values;
 use crate::model::address::Address;
 
 /// A catalog adds at most this many books in one request.
-const ADDED_MAX: u64 = 1000;
+pub const BATCH_MAX: usize = 1000;
 
 /// What `bazar import` does.
 #[derive(Clone, Debug, PartialEq)]
@@ -63,7 +63,7 @@ pub(super) fn read(values: &Values) -> Result<ImportSettings, String> {
         catalog: values.address("CATALOG")?,
         file: values.argument("FILE")?.into(),
         skip_bad: values.flag("SKIP_BAD"),
-        batch: values.number("BATCH", 1, ADDED_MAX)? as usize,
+        batch: values.number("BATCH", 1, BATCH_MAX as u64)? as usize,
         from_line: values.number("FROM_LINE", 1, u64::MAX)?,
         token: servers::token(values)?,
     })

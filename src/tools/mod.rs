@@ -1,5 +1,30 @@
-//! The tools beside the servers: import, bench, scale.
+//! The tools beside the servers. They use the servers' interface, and nothing inside a server.
+//!
+//! Read [`import`] (a file of books into a running shop) on its own. [`bench`] (how fast) and
+//! [`scale`] (how large) stand on [`harness`]: local shops, load, and measurements.
 
 pub mod bench;
+pub(crate) mod harness;
 pub mod import;
 pub mod scale;
+
+use std::time::Duration;
+
+use crate::config::Limits;
+use crate::http::client::{Client, Failure};
+use crate::model::error::Error;
+
+/// A client for calls that may take long: a catalog answers `/add` once a thousand books are on
+/// every disk.
+fn patient_client(token: Option<&str>) -> Client {
+    let limits = Limits {
+        connect: Duration::from_secs(2),
+        whole: Duration::from_secs(60),
+    };
+    Client::new(limits, token)
+}
+
+/// What was tried and why it failed, in words.
+fn failure_text(failure: Failure) -> String {
+    Error::from(failure).message().to_string()
+}

@@ -54,7 +54,7 @@ fn a_bench_measures_all_sections_and_finds_every_sale() {
 
 #[track_caller]
 fn check_figures(figures: &Value, table: &str) {
-    assert_eq!(figures["head"]["seed"], 7);
+    assert_eq!(figures["run"]["seed"], 7);
     let rows = figures["rows"].as_array().unwrap();
     for section in [
         "lookups",
@@ -77,10 +77,10 @@ fn check_figures(figures: &Value, table: &str) {
             "{row}"
         );
     }
-    let checks = figures["checks"].as_array().unwrap();
-    let sold = |check: &Value| check["sold"].as_u64().unwrap();
-    assert_eq!(checks.len(), 10, "one for each shop");
-    assert!(0 < checks.iter().map(sold).sum::<u64>());
+    let audits = figures["audits"].as_array().unwrap();
+    let sold = |audit: &Value| audit["sold"].as_u64().unwrap();
+    assert_eq!(audits.len(), 10, "one for each shop");
+    assert!(0 < audits.iter().map(sold).sum::<u64>());
 }
 
 /// Every element that is opened is closed.

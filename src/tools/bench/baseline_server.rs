@@ -1,7 +1,7 @@
-//! The least that can answer: what `bazar bench` measures the shop's servers against.
+//! The least that can answer: `bazar bench` compares the shop's servers with it.
 //!
-//! Run as processes of their own, so that they share nothing with the load generator. Both answer
-//! every request with the same bytes, whatever it asks for.
+//! Each runs as a process of its own, so that it shares nothing with the load generator, and
+//! answers every request with the same bytes.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -10,22 +10,50 @@ use std::thread;
 use std::time::Duration;
 
 use crate::config::bench::BaselineKind;
+use crate::tools::bench::Bench;
+use crate::tools::harness::local_shop::unique_host;
+use crate::tools::harness::process::Process;
 
-/// Servers on one listener, each with one thread that receives: as many as our servers have.
-const POSTS: usize = 2;
+/// Servers on one listener, each with one receiving thread: as many as our servers have.
+const ACCEPTORS: usize = 2;
 
-/// How often a connection that tiny_http has queued behind another (HTTP_NOTES 2) is freed.
-const NUDGE_EVERY: Duration = Duration::from_millis(10);
+/// In a burst of new connections, tiny_http may leave one unserved until some other connection
+/// closes (`src/http/server/HTTP.md`). So one is opened and closed at this interval.
+const WAKEUP_INTERVAL: Duration = Duration::from_millis(10);
 
-/// As long as a cached look-up's answer, head included.
-const FIXED: &[u8] =
+/// As long as the answer to a cached look-up, head included.
+const ANSWER: &[u8] =
     b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nCache-Status: bazar; hit\r\n\
 X-Request-Id: 0123456789abcdef\r\nContent-Length: 89\r\n\r\n\
 {\"price\":25.0,\"quantity\":10,\"title\":\"How to get a good grade in DOS in 20 minutes a day\"}";
 
-/// Listens on a port that the system chooses, says where on stdout, and answers.
+/// A running baseline server, until this is dropped.
+#[derive(Debug)]
+pub(super) struct BaselineServer {
+    pub(super) address: SocketAddr,
+    _process: Process,
+}
+
+impl BaselineServer {
+    pub(super) fn start(bench: &Bench, kind: BaselineKind) -> Result<BaselineServer, String> {
+        let kind = match kind {
+            BaselineKind::TinyHttp => "tiny_http",
+            BaselineKind::Std => "std",
+        };
+        let args = ["bench-bare", kind, &unique_host(bench.shops)];
+        let process = Process::new("baseline".into(), &args, Vec::new(), &bench.scratch);
+        let address = process.start()?;
+        let parsed = address.trim_start_matches("http://").parse();
+        Ok(BaselineServer {
+            address: parsed.map_err(|error| format!("{address}: {error}"))?,
+            _process: process,
+        })
+    }
+}
+
+/// Listens on a port that the system chooses, prints the address, and answers.
 ///
-/// Fails when it cannot listen, or accept.
+/// Fails when it cannot listen or accept.
 pub fn serve(kind: BaselineKind, host: &str) -> Result<(), String> {
     let listener = TcpListener::bind((host, 0)).map_err(|error| error.to_string())?;
     let socket: OwnedFd = listener.try_clone().map_err(|e| e.to_string())?.into();
@@ -36,36 +64,36 @@ pub fn serve(kind: BaselineKind, host: &str) -> Result<(), String> {
     let address = listener.local_addr().map_err(|error| error.to_string())?;
     println!("listening on http://{address}");
     match kind {
-        BaselineKind::TinyHttp => tiny(&listener, address),
-        BaselineKind::Std => plain(&listener),
+        BaselineKind::TinyHttp => serve_tiny_http(&listener, address),
+        BaselineKind::Std => serve_std(&listener),
     }
 }
 
-fn tiny(listener: &TcpListener, address: SocketAddr) -> Result<(), String> {
-    for _ in 0..POSTS {
+fn serve_tiny_http(listener: &TcpListener, address: SocketAddr) -> Result<(), String> {
+    for _ in 0..ACCEPTORS {
         let listener = listener.try_clone().map_err(|error| error.to_string())?;
         let server = tiny_http::Server::from_listener(listener, None);
         let server = server.map_err(|error| error.to_string())?;
         thread::spawn(move || {
             while let Ok(request) = server.recv() {
                 let mut writer = request.into_writer();
-                let _ = writer.write_all(FIXED).and_then(|()| writer.flush());
+                let _ = writer.write_all(ANSWER).and_then(|()| writer.flush());
             }
         });
     }
     loop {
-        thread::sleep(NUDGE_EVERY);
+        thread::sleep(WAKEUP_INTERVAL);
         drop(TcpStream::connect(address));
     }
 }
 
-fn plain(listener: &TcpListener) -> Result<(), String> {
+fn serve_std(listener: &TcpListener) -> Result<(), String> {
     loop {
         let (mut stream, _) = listener.accept().map_err(|error| error.to_string())?;
         thread::spawn(move || {
             let mut request = [0; 4096];
             while stream.read(&mut request).is_ok_and(|count| 0 < count) {
-                if stream.write_all(FIXED).is_err() {
+                if stream.write_all(ANSWER).is_err() {
                     return;
                 }
             }
@@ -75,11 +103,11 @@ fn plain(listener: &TcpListener) -> Result<(), String> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::ANSWER;
 
     #[test]
-    fn the_fixed_answer_is_as_long_as_its_head_says() {
-        let text = str::from_utf8(FIXED).unwrap();
+    fn the_answer_is_as_long_as_its_head_says() {
+        let text = str::from_utf8(ANSWER).unwrap();
         let (head, body) = text.split_once("\r\n\r\n").unwrap();
         let length = format!("Content-Length: {}", body.len());
         assert!(head.lines().any(|line| line == length), "{length}");

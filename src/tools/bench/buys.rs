@@ -1,30 +1,24 @@
-//! Section 3: buys by one customer, each on disk at every catalog, for one, two and three catalogs.
+//! Section 3: buys by one customer, with one, two and three catalogs. Each buy is on the disk of
+//! every catalog before it is answered.
 
-use super::Bench;
 use crate::config::bench::Section;
-use crate::tools::bench::connection::{Ask, Connection};
-use crate::tools::bench::load::in_turn;
-use crate::tools::bench::local::Plan;
-use crate::tools::bench::lookups::{WARM_UP, one_of};
-use crate::tools::bench::row::Row;
-use crate::tools::bench::shop::Shop;
+use crate::tools::bench::summary::Summary;
+use crate::tools::bench::{Bench, WARM_UP, counted};
+use crate::tools::harness::connection::{Connection, Request};
+use crate::tools::harness::load::run_sequence;
+use crate::tools::harness::shop::Shop;
 
-const SECTION: &str = Section::Buys.word();
+/// What the original published, for one catalog and for two.
+const PUBLISHED_MS: [f64; 2] = [39.21, 44.78];
 
-/// What the original published without replication, and with.
-const PUBLISHED_MS: [Option<f64>; 3] = [Some(39.21), Some(44.78), None];
-
-pub fn run(bench: &mut Bench) -> Result<(), String> {
-    if !bench.may_sell() {
+pub(super) fn run(bench: &mut Bench) -> Result<(), String> {
+    if !bench.can_sell() {
         return Ok(());
     }
-    let counts = if bench.is_local() { 1..=3 } else { 1..=1 };
-    for catalogs in counts {
-        let plan = Plan {
-            catalogs,
-            cached: true,
-        };
-        bench.with_shop(plan, measure)?;
+    let catalogs_max = if bench.is_local() { 3 } else { 1 };
+    for catalogs in 1..=catalogs_max {
+        let setup = bench.setup(catalogs);
+        bench.with_shop(setup, measure)?;
     }
     Ok(())
 }
@@ -32,26 +26,21 @@ pub fn run(bench: &mut Bench) -> Result<(), String> {
 fn measure(bench: &mut Bench, shop: &Shop) -> Result<(), String> {
     let books = bench.first_books(shop)?;
     let count = bench.sizes.requests;
-    shop.stock_up(&books, (count + WARM_UP) as u64)?;
-    let mut connection = Connection::open_all(shop.front_end, 1)?.remove(0);
-    let mut buys = |bench: &mut Bench, count| {
-        let one = |_| Ask::Buy(one_of(&mut bench.rng, &books));
-        let asks: Vec<Ask> = (0..count).map(one).collect();
-        let take = in_turn(&mut connection, &asks).buys;
-        shop.enter(&take);
-        take
+    shop.add_stock(&books, (count + WARM_UP) as u64)?;
+    let mut connection = Connection::open(shop.front_end)?;
+    let mut buy = |count| {
+        let requests = bench.requests(count, &books, Request::Buy);
+        let measured = run_sequence(&mut connection, &requests).buys;
+        shop.record_sales(&measured);
+        measured
     };
-    buys(bench, WARM_UP);
-    let take = buys(bench, count);
-    let name = format!(
-        "buys by one customer, {}",
-        super::count(shop.catalogs.len(), "catalog")
-    );
-    let row = Row::new(SECTION, name, &take);
-    let published = PUBLISHED_MS.get(shop.catalogs.len() - 1);
-    bench.add(match published.copied().flatten() {
-        Some(ms) => row.published(ms),
-        None => row,
+    buy(WARM_UP);
+    let measured = buy(count);
+    let catalogs = shop.catalogs.len();
+    let name = format!("buys by one customer, {}", counted(catalogs, "catalog"));
+    bench.add(Summary {
+        published_ms: PUBLISHED_MS.get(catalogs - 1).copied(),
+        ..Summary::new(Section::Buys, name, &measured)
     });
     Ok(())
 }

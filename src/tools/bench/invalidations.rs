@@ -1,62 +1,48 @@
-//! Section 2: look-ups with buys in between, each of which voids what the front-end keeps of its
-//! book. The original has this section and left it empty.
+//! Section 2: look-ups with buys in between. Each buy invalidates its book in the front-end's
+//! cache. The original has this section and left it empty.
 
-use super::Bench;
 use crate::config::bench::Section;
-use crate::tools::bench::connection::{Ask, Connection};
-use crate::tools::bench::load::in_turn;
-use crate::tools::bench::local::Plan;
-use crate::tools::bench::lookups::{self, WARM_UP, hits, one_of};
-use crate::tools::bench::row::Row;
-use crate::tools::bench::shop::Shop;
-
-const SECTION: &str = Section::Invalidations.word();
+use crate::tools::bench::summary::{Summary, hits};
+use crate::tools::bench::{Bench, WARM_UP};
+use crate::tools::harness::connection::{Connection, Request};
+use crate::tools::harness::load::run_sequence;
+use crate::tools::harness::shop::Shop;
 
 /// How many of a hundred requests are buys.
-const SHARES: [usize; 5] = [0, 20, 40, 60, 80];
+const BUYS_PERCENT: [usize; 5] = [0, 20, 40, 60, 80];
 
-pub fn run(bench: &mut Bench) -> Result<(), String> {
-    if !bench.may_sell() {
+pub(super) fn run(bench: &mut Bench) -> Result<(), String> {
+    if !bench.can_sell() {
         return Ok(());
     }
-    let plan = Plan {
-        catalogs: 2,
-        cached: true,
-    };
-    bench.with_shop(plan, |bench, shop| {
+    let setup = bench.setup(2);
+    bench.with_shop(setup, |bench, shop| {
         let books = bench.first_books(shop)?;
-        shop.stock_up(&books, (bench.sizes.requests * SHARES.len()) as u64)?;
-        SHARES
-            .iter()
-            .try_for_each(|share| measure(bench, shop, &books, *share))
+        shop.add_stock(&books, (bench.sizes.requests * BUYS_PERCENT.len()) as u64)?;
+        let mut percents = BUYS_PERCENT.into_iter();
+        percents.try_for_each(|percent| measure(bench, shop, &books, percent))
     })
 }
 
-fn measure(bench: &mut Bench, shop: &Shop, books: &[u64], share: usize) -> Result<(), String> {
-    let count = bench.sizes.requests;
-    let mut connection = Connection::open_all(shop.front_end, 1)?.remove(0);
-    let warm_up = lookups::lookups(&mut bench.rng, books, WARM_UP);
-    in_turn(&mut connection, &warm_up);
-    // Exactly the share, in random order.
-    let mut asks: Vec<Ask> = (0..count)
-        .map(
-            |n| match (n * 100 < share * count, one_of(&mut bench.rng, books)) {
-                (true, id) => Ask::Buy(id),
-                (false, id) => Ask::Lookup(id),
-            },
-        )
-        .collect();
-    bench.rng.shuffle(&mut asks);
-    let mixed = in_turn(&mut connection, &asks);
-    shop.enter(&mixed.buys);
-    let row = Row::new(SECTION, format!("look-ups, {share} % buys"), &mixed.lookups);
-    bench.add(row.with_note(hits(mixed.lookups.hits)));
-    if 0 < share {
-        bench.add(Row::new(
-            SECTION,
-            format!("buys, {share} % buys"),
-            &mixed.buys,
-        ));
+fn measure(bench: &mut Bench, shop: &Shop, books: &[u64], percent: usize) -> Result<(), String> {
+    let mut connection = Connection::open(shop.front_end)?;
+    let warm_up = bench.requests(WARM_UP, books, Request::Lookup);
+    run_sequence(&mut connection, &warm_up);
+    // Exactly that share, in random order.
+    let buys = bench.sizes.requests * percent / 100;
+    let mut requests = bench.requests(buys, books, Request::Buy);
+    requests.extend(bench.requests(bench.sizes.requests - buys, books, Request::Lookup));
+    bench.rng.shuffle(&mut requests);
+    let measured = run_sequence(&mut connection, &requests);
+    shop.record_sales(&measured.buys);
+    let section = Section::Invalidations;
+    let name = |kind| format!("{kind}, {percent} % buys");
+    bench.add(Summary {
+        note: hits(&measured.lookups),
+        ..Summary::new(section, name("look-ups"), &measured.lookups)
+    });
+    if 0 < percent {
+        bench.add(Summary::new(section, name("buys"), &measured.buys));
     }
     Ok(())
 }

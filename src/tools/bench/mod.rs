@@ -1,67 +1,70 @@
-//! `bazar bench`: what the shop takes for what, beside what the original published, what this
-//! machine's disk and a bare server can do, and whether every sale is still there afterwards.
+//! `bazar bench`: how fast the shop is, compared with what the original published and with what
+//! this machine can do at best, and whether every sale is still there afterwards.
 //!
-//! With `--local` it opens shops of real processes in a temporary folder and stops them again;
-//! everything is on one machine then, the load generator too. With `--front-end` it measures a shop
-//! that runs. That one keeps what it has: without `--catalogs` it is only read; with them, the
-//! benchmark puts copies in stock, sells some, and takes the rest out again. Outages are for local
-//! shops only.
+//! By default it starts shops of real processes in a temporary folder and stops them again;
+//! everything is then on one machine, the load generator too. With `--front-end` it measures a shop
+//! that is already running. Such a shop keeps its stock: without `--catalogs` it is only read; with
+//! them, the benchmark adds copies to the stock, sells some, and removes the rest. Outages are for
+//! local shops only.
 //!
-//! The sections follow each other in the order of [`Section`]; each has a file of its own. A load
-//! ([`load`]) brings a take ([`take`]), a take is a row ([`row`]) of the table ([`report`]) and of
-//! the picture ([`picture`]); rows are held against the targets ([`targets`]), and each shop's
-//! books are checked ([`check`]) before it is closed.
+//! Read on in the order of the sections: [`lookups`], [`invalidations`], [`buys`], [`outages`],
+//! [`throughput`], [`yardsticks`]. Each puts load ([`super::harness::load`]) on a shop, and makes
+//! of each measurement a row ([`summary`]) of the [`report`] and of the [`picture`]. [`targets`]
+//! are ratios of rows. An [`audit`] of each shop's stock comes before the shop is closed.
+//! `RESULTS.md` holds the tables of one run.
 //!
-//! How latencies are counted: a customer who asks again as soon as he is answered (*closed loop*)
-//! is due when he was answered; rows *by the clock* count from the time at which a request was due.
+//! What is not measured: whether the answers could have come from one shop with one copy of each
+//! book. The tests do that (`crate::testing::linearizability`).
 
+mod audit;
 pub mod baseline_server;
-pub mod buys;
-pub mod check;
-pub mod connection;
-pub mod invalidations;
-pub mod load;
-pub mod local;
-pub mod lookups;
-pub mod machine;
-pub mod outages;
-pub mod picture;
-pub mod process;
-pub mod report;
-pub mod row;
-pub mod shop;
-pub mod sizes;
-pub mod take;
-pub mod targets;
-pub mod throughput;
-pub mod warden;
-pub mod yardsticks;
+mod buys;
+mod invalidations;
+mod lookups;
+mod outages;
+mod picture;
+mod report;
+mod sizes;
+mod summary;
+mod targets;
+mod throughput;
+mod yardsticks;
 
 use std::io::{IsTerminal, Write};
 use std::path::Path;
 use std::sync::Arc;
-use std::{env, fs, io, process as system};
+use std::{env, fs, io, process};
 
 use fastrand::Rng;
 
 use crate::config::bench::{BenchSettings, Section};
 use crate::runtime::exit::Exit;
-use check::Check;
-use local::{LocalShop, Place, Plan};
-use machine::Head;
+use crate::tools::harness::connection::Request;
+use crate::tools::harness::load::one_of;
+use crate::tools::harness::local_shop::{LocalShop, Setup};
+use crate::tools::harness::machine::RunInfo;
+use crate::tools::harness::scratch_dir::ScratchDir;
+use crate::tools::harness::shop::Shop;
+use audit::Audit;
 use report::Report;
-use row::Row;
-use shop::Shop;
 use sizes::Sizes;
-use warden::Warden;
+use summary::Summary;
 
-/// Runs the benchmark and returns the table.
+/// The original's shop has seven books.
+const FIRST_BOOKS: usize = 7;
+
+/// Requests before those that are counted: the servers open their connections to each other, and
+/// the catalogs settle their books.
+const WARM_UP: usize = 20;
+
+/// Runs the benchmark and prints the table.
 ///
-/// Fails when a shop cannot be started or reached, when a file cannot be written, and, after all
-/// was printed, when the stock does not match the sales or replicas differ.
+/// Fails when a shop cannot be started or reached, when a file cannot be written, and, after
+/// everything was printed, when the stock does not match the sales, replicas differ, or a target
+/// has lost its row.
 pub fn run(settings: &BenchSettings) -> Result<(), Exit> {
     let report = measure(settings)?;
-    // Whoever reads may have gone, which is no reason not to write the files.
+    // A closed stdout is no reason not to write the files.
     let _ = io::stdout().write_all(report.table().as_bytes());
     save(settings.json.as_deref(), || report.json())?;
     save(settings.svg.as_deref(), || picture::draw(&report))?;
@@ -79,11 +82,10 @@ fn save(path: Option<&Path>, text: impl Fn() -> String) -> Result<(), String> {
 
 fn measure(settings: &BenchSettings) -> Result<Report, String> {
     let mut bench = Bench::new(settings)?;
-    for section in Section::ALL {
-        if settings.only.is_some_and(|only| only != section) {
-            continue;
-        }
-        bench.say(section.word());
+    let mut sections = Section::ALL.to_vec();
+    sections.retain(|section| settings.only.is_none_or(|only| only == *section));
+    for section in &sections {
+        bench.show_progress(section.name());
         match section {
             Section::Lookups => lookups::run(&mut bench)?,
             Section::Invalidations => invalidations::run(&mut bench)?,
@@ -93,54 +95,65 @@ fn measure(settings: &BenchSettings) -> Result<Report, String> {
             Section::Yardsticks => yardsticks::run(&mut bench)?,
         }
     }
-    bench.say("");
-    Ok(Report::new(bench.head, bench.rows, bench.checks))
+    bench.show_progress("");
+    let targets = if settings.quick {
+        Vec::new()
+    } else if bench.is_local() {
+        targets::evaluate(&bench.rows, &sections)
+    } else {
+        targets::evaluate(&bench.rows, &[])
+    };
+    Ok(Report {
+        run: bench.run,
+        rows: bench.rows,
+        targets,
+        audits: bench.audits,
+    })
 }
 
-/// A run under way.
-pub struct Bench<'a> {
+/// A run in progress.
+struct Bench<'a> {
     settings: &'a BenchSettings,
     sizes: Sizes,
     rng: Rng,
-    warden: Arc<Warden>,
-    head: Head,
-    rows: Vec<Row>,
-    checks: Vec<Check>,
-    /// Shops opened so far: each has a name and an address of its own.
+    scratch: Arc<ScratchDir>,
+    run: RunInfo,
+    rows: Vec<Summary>,
+    audits: Vec<Audit>,
+    /// How many local shops were set up: each has a number of its own.
     shops: u8,
 }
 
 impl Bench<'_> {
     fn new(settings: &BenchSettings) -> Result<Bench<'_>, String> {
-        let folder = env::temp_dir().join(format!("bazar-bench-{}", system::id()));
-        let sizes = if settings.quick {
-            Sizes::QUICK
-        } else {
-            Sizes::FULL
-        };
+        let scratch = env::temp_dir().join(format!("bazar-bench-{}", process::id()));
         Ok(Bench {
             settings,
-            sizes,
+            sizes: if settings.quick {
+                Sizes::QUICK
+            } else {
+                Sizes::FULL
+            },
             rng: Rng::with_seed(settings.seed),
-            warden: Arc::new(Warden::new(&folder)?),
-            head: Head::new(settings.seed, settings.quick),
+            scratch: Arc::new(ScratchDir::create(&scratch)?),
+            run: RunInfo::new(settings.seed, settings.quick),
             rows: Vec::new(),
-            checks: Vec::new(),
+            audits: Vec::new(),
             shops: 0,
         })
     }
 
-    /// Says on a terminal what is going on.
-    fn say(&self, what: &str) {
+    /// Shows on a terminal what is going on.
+    fn show_progress(&self, what: &str) {
         let mut stderr = io::stderr();
         if stderr.is_terminal() {
-            // The rest of the line is wiped.
+            // The escape sequence clears the rest of the line.
             let _ = write!(stderr, "\r{what}\x1b[K");
         }
     }
 
-    fn add(&mut self, row: Row) {
-        self.say(&format!("{}: {}", row.section, row.name));
+    fn add(&mut self, row: Summary) {
+        self.show_progress(&format!("{}: {}", row.section.name(), row.name));
         self.rows.push(row);
     }
 
@@ -148,71 +161,95 @@ impl Bench<'_> {
         self.settings.front_end.is_none()
     }
 
-    /// Whether copies can be put in stock, so that they may be sold.
-    fn may_sell(&self) -> bool {
+    /// Whether copies can be added to the stock, so that they may be sold.
+    fn can_sell(&self) -> bool {
         self.is_local() || !self.settings.catalogs.is_empty()
     }
 
-    /// Lets `work` have a local shop as planned, checks the books afterwards, and closes it.
-    fn with_local(
-        &mut self,
-        plan: Plan,
-        work: impl FnOnce(&mut Self, &LocalShop) -> Result<(), String>,
-    ) -> Result<(), String> {
+    /// A setup with caches for the next local shop.
+    fn setup(&mut self, catalogs: usize) -> Setup {
         self.shops += 1;
-        let place = Place {
-            name: format!("shop{}", self.shops),
-            host: local::own_host(self.shops),
-            warden: self.warden.clone(),
-            call_max: self.sizes.call_max,
-        };
-        let local = LocalShop::open(plan, &place)?;
-        work(self, &local)?;
-        self.say("counting the stock");
-        let what = if plan.cached { "" } else { ", no cache" };
-        let name = format!("{}, {}{what}", place.name, count(plan.catalogs, "catalog"));
-        self.checks.push(check::check(&local.shop, &name)?);
-        Ok(())
+        Setup {
+            number: self.shops,
+            catalogs,
+            cached: true,
+            timeout: self.sizes.timeout,
+            scratch: self.scratch.clone(),
+        }
     }
 
-    /// The same with the shop that runs, if that is what is measured: it is as it is, whatever was
-    /// planned.
+    /// Starts a local shop, runs `work` on it, audits it, and stops it.
+    fn with_local(
+        &mut self,
+        setup: Setup,
+        work: impl FnOnce(&mut Self, &LocalShop) -> Result<(), String>,
+    ) -> Result<(), String> {
+        let cache = if setup.cached { "" } else { ", no cache" };
+        let catalogs = counted(setup.catalogs, "catalog");
+        let name = format!("shop{}, {catalogs}{cache}", setup.number);
+        let local = LocalShop::start(setup)?;
+        work(self, &local)?;
+        self.audit(&local.shop, &name)
+    }
+
+    /// The same, or `work` runs on the running shop if one was given, whatever its setup.
     fn with_shop(
         &mut self,
-        plan: Plan,
+        setup: Setup,
         work: impl FnOnce(&mut Self, &Shop) -> Result<(), String>,
     ) -> Result<(), String> {
         let Some(front_end) = &self.settings.front_end else {
-            return self.with_local(plan, |bench, local| work(bench, &local.shop));
+            return self.with_local(setup, |bench, local| work(bench, &local.shop));
         };
         let (catalogs, token) = (&self.settings.catalogs, self.settings.token.as_deref());
-        let shop = Shop::new(front_end, catalogs, token)?;
+        let mut shop = Shop::new(front_end, catalogs, token)?;
+        shop.read_stock()?;
         let worked = work(self, &shop);
         if !catalogs.is_empty() {
-            self.checks.push(check::check(&shop, front_end.as_str())?);
-            shop.clear_up()?;
+            self.audit(&shop, front_end.as_str())?;
+            shop.remove_unsold()?;
         }
         worked
     }
 
+    fn audit(&mut self, shop: &Shop, name: &str) -> Result<(), String> {
+        self.show_progress("counting the stock");
+        self.audits.push(audit::audit(shop, name)?);
+        Ok(())
+    }
+
     /// The books that are looked up and sold: the first stock, or what a running shop has of it.
     fn first_books(&self, shop: &Shop) -> Result<Vec<u64>, String> {
-        let ids = match shop.ids(FIRST_BOOKS) {
-            none if none.is_empty() => shop.found(FIRST_BOOKS as u64)?,
-            ids => ids,
-        };
-        match ids.is_empty() {
-            true => Err("this shop has none of the books 1 to 7".into()),
-            false => Ok(ids),
+        let mut ids = shop.ids(FIRST_BOOKS);
+        if ids.is_empty() {
+            ids = shop.ids_found(FIRST_BOOKS as u64)?;
         }
+        if ids.is_empty() {
+            return Err("this shop has none of the books 1 to 7".into());
+        }
+        Ok(ids)
+    }
+
+    /// Requests for random books.
+    fn requests(
+        &mut self,
+        count: usize,
+        books: &[u64],
+        request: impl Fn(u64) -> Request,
+    ) -> Vec<Request> {
+        let random = |_| request(one_of(&mut self.rng, books));
+        (0..count).map(random).collect()
+    }
+
+    /// A seed for each of this many rounds of a load.
+    fn seeds(&self, rounds: u64) -> impl Iterator<Item = u64> + use<> {
+        let first = self.settings.seed;
+        (0..rounds).map(move |round| first.wrapping_add(round))
     }
 }
 
 /// Such as `1 customer`, `16 customers`.
-fn count(n: usize, what: &str) -> String {
+fn counted(n: usize, what: &str) -> String {
     let ending = if n == 1 { "" } else { "s" };
     format!("{n} {what}{ending}")
 }
-
-/// The original's shop has seven books.
-const FIRST_BOOKS: usize = 7;

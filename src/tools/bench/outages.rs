@@ -1,36 +1,37 @@
-//! Section 4: reads and buys while a server is down, killed (it refuses) or stopped (it accepts and
-//! says nothing).
+//! Section 4: reads and buys while a server is down, either killed (connections are refused) or
+//! stopped (connections are accepted and nothing is answered).
 //!
-//! The first request after the fault is a row of its own, and so are, where the server is only
-//! silent, those of the time in which that is found out; the rest is "once it is known". Each fault
-//! is made anew for reads and for buys, so that both have a first.
+//! The first request after the fault is a row of its own. So are, for a stopped server, the
+//! requests of the time in which the others detect that. The rest is "once it is known". Each fault
+//! is made once for reads and once for buys, so that both have a first request.
 //!
-//! What it costs is told by a twin: a shop without an outage that is asked for the same, each
-//! request in turn with the one to the shop that has it. Fifty requests take some milliseconds, and
-//! a machine that is fast at one moment and slow at the next would otherwise make the difference.
-//! The twin of a shop whose front-end reads through keeps nothing.
+//! The cost of an outage is the difference to a control: a shop without an outage that gets the
+//! same requests, each in turn with the one to the shop that has it. Fifty requests take some
+//! milliseconds, and a machine that is fast now and slow a moment later would otherwise make the
+//! difference. While a catalog is stopped the front-end does not use its cache; then the control is
+//! a shop without a cache.
 
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::Bench;
 use crate::config::bench::Section;
-use crate::tools::bench::connection::{Ask, Connection};
-use crate::tools::bench::load::in_turn;
-use crate::tools::bench::local::{LocalShop, Plan};
-use crate::tools::bench::lookups::{WARM_UP, hits, one_of};
-use crate::tools::bench::process::Process;
-use crate::tools::bench::row::Row;
-use crate::tools::bench::take::Take;
+use crate::tools::bench::summary::{Summary, hits, mean_ms};
+use crate::tools::bench::{Bench, WARM_UP};
+use crate::tools::harness::connection::{Connection, Request};
+use crate::tools::harness::load::run_sequence;
+use crate::tools::harness::local_shop::{LocalShop, Setup};
+use crate::tools::harness::measurement::Measurement;
+use crate::tools::harness::process::Process;
 
-const SECTION: &str = Section::Outages.word();
+/// The pause between requests while a fault is detected: short enough to show how detection
+/// proceeds, long enough that the servers are not busy with these requests.
+const DETECTION_PAUSE: Duration = Duration::from_millis(20);
 
-/// The pause between requests while an outage is found out: so many that one sees how it goes by,
-/// so few that the servers are not busy with them.
-const FINDING_OUT_PAUSE: Duration = Duration::from_millis(20);
+/// After a repair the other servers have this long to notice it, besides `/readyz`.
+const NOTICE_DELAY: Duration = Duration::from_millis(500);
 
-/// How long after a repair the other servers are given to notice it, besides `/readyz`.
-const NOTICE: Duration = Duration::from_millis(500);
+/// Enough of each book that none is sold out.
+const COPIES: u64 = 1000;
 
 #[derive(Clone, Copy, PartialEq)]
 enum Kind {
@@ -38,232 +39,221 @@ enum Kind {
     Buys,
 }
 
-/// One of the two servers of a tier is down.
-#[derive(Clone, Copy)]
-struct Fault {
-    name: &'static str,
-    of_orders: bool,
-    /// Otherwise it is stopped.
-    killed: bool,
-    /// What the original published, for reads and buys.
-    published: [Option<f64>; 2],
+#[derive(Clone, Copy, PartialEq)]
+enum Tier {
+    Order,
+    Catalog,
 }
 
-const FAULTS: [Fault; 4] = [
-    Fault {
-        name: "order server killed",
-        of_orders: true,
-        killed: true,
-        published: [None, Some(447.58)],
-    },
-    Fault {
-        name: "order server stopped",
-        of_orders: true,
-        killed: false,
-        published: [None, None],
-    },
-    Fault {
-        name: "catalog killed",
-        of_orders: false,
-        killed: true,
-        published: [Some(111.78), Some(288.29)],
-    },
-    Fault {
-        name: "catalog stopped",
-        of_orders: false,
-        killed: false,
-        published: [None, None],
-    },
+#[derive(Clone, Copy, PartialEq)]
+enum Fault {
+    Killed,
+    Stopped,
+}
+
+/// One of the two servers of a tier has a fault.
+#[derive(Clone, Copy)]
+struct Outage {
+    name: &'static str,
+    tier: Tier,
+    fault: Fault,
+    /// What the original published, for reads and buys.
+    published_ms: [Option<f64>; 2],
+}
+
+#[rustfmt::skip]
+const OUTAGES: [Outage; 4] = [
+    outage("order server killed", Tier::Order, Fault::Killed, [None, Some(447.58)]),
+    outage("order server stopped", Tier::Order, Fault::Stopped, [None, None]),
+    outage("catalog killed", Tier::Catalog, Fault::Killed, [Some(111.78), Some(288.29)]),
+    outage("catalog stopped", Tier::Catalog, Fault::Stopped, [None, None]),
 ];
 
-pub fn run(bench: &mut Bench) -> Result<(), String> {
+const fn outage(
+    name: &'static str,
+    tier: Tier,
+    fault: Fault,
+    published_ms: [Option<f64>; 2],
+) -> Outage {
+    Outage {
+        name,
+        tier,
+        fault,
+        published_ms,
+    }
+}
+
+pub(super) fn run(bench: &mut Bench) -> Result<(), String> {
     if !bench.is_local() {
         return Ok(());
     }
-    let plan = |cached| Plan {
-        catalogs: 2,
-        cached,
+    let uncached = Setup {
+        cached: false,
+        ..bench.setup(2)
     };
-    bench.with_local(plan(false), |bench, uncached| {
-        bench.with_local(plan(true), |bench, twin| {
-            bench.with_local(plan(true), |bench, shop| {
-                Scene {
-                    shop,
-                    twin: Twin::of(twin),
-                    uncached: Twin::of(uncached),
-                }
-                .measure(bench)
+    let (cached, failing) = (bench.setup(2), bench.setup(2));
+    bench.with_local(uncached, |bench, uncached| {
+        bench.with_local(cached, |bench, cached| {
+            bench.with_local(failing, |bench, failing| {
+                measure(bench, failing, cached, uncached)
             })
         })
     })
 }
 
-/// The shop that has the outages, and those that have none.
-struct Scene<'a> {
-    shop: &'a LocalShop,
-    twin: Twin<'a>,
-    uncached: Twin<'a>,
+fn measure(
+    bench: &mut Bench,
+    failing: &LocalShop,
+    cached: &LocalShop,
+    uncached: &LocalShop,
+) -> Result<(), String> {
+    let begin = bench.rows.len();
+    let mut controls = [
+        (Kind::Reads, "no outage, no cache", Measurement::default()),
+        (Kind::Reads, "no outage", Measurement::default()),
+        (Kind::Buys, "no outage", Measurement::default()),
+    ];
+    for outage in OUTAGES {
+        let bypasses_cache = outage.tier == Tier::Catalog && outage.fault == Fault::Stopped;
+        let (control, n) = if bypasses_cache {
+            (uncached, 0)
+        } else {
+            (cached, 1)
+        };
+        let reads = measure_outage(bench, outage, Kind::Reads, [failing, control])?;
+        controls[n].2.append(reads);
+        let buys = measure_outage(bench, outage, Kind::Buys, [failing, cached])?;
+        controls[2].2.append(buys);
+    }
+    let rows = controls.map(|(kind, name, measured)| summary(kind, name, &measured));
+    bench.rows.splice(begin..begin, rows);
+    Ok(())
 }
 
-struct Twin<'a> {
-    local: &'a LocalShop,
-    /// Of all that it was asked in turn with the other, by [`Kind`].
-    takes: [Take; 2],
+/// Returns what the control measured in turn with the shop that has the outage.
+fn measure_outage(
+    bench: &mut Bench,
+    outage: Outage,
+    kind: Kind,
+    [failing, control]: [&LocalShop; 2],
+) -> Result<Measurement, String> {
+    let books = bench.first_books(&failing.shop)?;
+    let mut clients = [Client::new(failing, &books)?, Client::new(control, &books)?];
+    for kind in [Kind::Buys, Kind::Reads] {
+        in_turns(&mut clients, &requests(bench, kind, &books, WARM_UP));
+    }
+    outage.begin(failing)?;
+    let first = clients[0].send(requests(bench, kind, &books, 1)[0]);
+    bench.add(summary(kind, &format!("{}: first", outage.name), &first));
+    if outage.fault == Fault::Stopped {
+        let measured = clients[0].detect(bench, kind, &books);
+        let name = format!("{}: being found out", outage.name);
+        bench.add(summary(kind, &name, &measured));
+    }
+    let count = bench.sizes.outage_requests - 1;
+    let requests = requests(bench, kind, &books, count);
+    let [measured, control] = in_turns(&mut clients, &requests);
+    let control_ms = mean_ms(&control);
+    let row = summary(kind, outage.name, &measured);
+    let comma = if row.note.is_empty() { "" } else { ", " };
+    bench.add(Summary {
+        published_ms: outage.published_ms[kind as usize],
+        control_ms: Some(control_ms),
+        note: format!(
+            "{}{comma}in turn without an outage: {control_ms:.3}",
+            row.note
+        ),
+        ..row
+    });
+    outage.end(failing)?;
+    Ok(control)
 }
 
-impl<'a> Twin<'a> {
-    fn of(local: &'a LocalShop) -> Twin<'a> {
-        let takes = [Take::default(), Take::default()];
-        Twin { local, takes }
+fn summary(kind: Kind, name: &str, measured: &Measurement) -> Summary {
+    let (what, note) = match kind {
+        Kind::Reads => ("reads", hits(measured)),
+        Kind::Buys => ("buys", String::new()),
+    };
+    Summary {
+        note,
+        ..Summary::new(Section::Outages, format!("{what}, {name}"), measured)
     }
 }
 
-impl Scene<'_> {
-    fn measure(mut self, bench: &mut Bench) -> Result<(), String> {
-        let begin = bench.rows.len();
-        for fault in FAULTS {
-            for kind in [Kind::Reads, Kind::Buys] {
-                self.suffer(bench, fault, kind)?;
-            }
+fn requests(bench: &mut Bench, kind: Kind, books: &[u64], count: usize) -> Vec<Request> {
+    match kind {
+        Kind::Reads => bench.requests(count, books, Request::Lookup),
+        Kind::Buys => bench.requests(count, books, Request::Buy),
+    }
+}
+
+/// Both clients send the first request, one after the other, then the next.
+fn in_turns(clients: &mut [Client; 2], requests: &[Request]) -> [Measurement; 2] {
+    let mut all = [Measurement::default(), Measurement::default()];
+    for request in requests {
+        for (client, measured) in clients.iter_mut().zip(&mut all) {
+            measured.append(client.send(*request));
         }
-        let sound = [
-            row(Kind::Reads, "no outage, no cache", &self.uncached.takes[0]),
-            row(Kind::Reads, "no outage", &self.twin.takes[0]),
-            row(Kind::Buys, "no outage", &self.twin.takes[1]),
-        ];
-        bench.rows.splice(begin..begin, sound);
+    }
+    all
+}
+
+impl Outage {
+    /// The second server of the tier. The stock is read from the first catalog, which stays up.
+    fn server<'a>(&self, local: &'a LocalShop) -> &'a Process {
+        match self.tier {
+            Tier::Order => &local.order_servers[1],
+            Tier::Catalog => &local.catalogs[1],
+        }
+    }
+
+    fn begin(&self, local: &LocalShop) -> Result<(), String> {
+        match self.fault {
+            Fault::Killed => self.server(local).kill(),
+            Fault::Stopped => self.server(local).pause()?,
+        }
         Ok(())
     }
 
-    fn suffer(&mut self, bench: &mut Bench, fault: Fault, kind: Kind) -> Result<(), String> {
-        let reads_through = !fault.of_orders && !fault.killed && kind == Kind::Reads;
-        let twin = match reads_through {
-            true => &mut self.uncached,
-            false => &mut self.twin,
-        };
-        let mut customers = [
-            Customer::new(bench, self.shop)?,
-            Customer::new(bench, twin.local)?,
-        ];
-        for kind in [Kind::Buys, Kind::Reads] {
-            let _: [Take; 2] = ask_in_turn(bench, &mut customers, kind, WARM_UP);
-        }
-        fault.make(self.shop)?;
-        let [take] = ask_in_turn(bench, &mut customers[..1], kind, 1);
-        bench.add(row(kind, &format!("{}: first", fault.name), &take));
-        if !fault.killed {
-            let take = customers[0].find_out(bench, kind);
-            let name = format!("{}: being found out", fault.name);
-            bench.add(row(kind, &name, &take));
-        }
-        let count = bench.sizes.outage_requests - 1;
-        let [take, sound] = ask_in_turn(bench, &mut customers, kind, count);
-        let row = row(kind, fault.name, &take).beside(&sound);
-        twin.takes[kind as usize].append(sound);
-        bench.add(match fault.published[kind as usize] {
-            Some(ms) => row.published(ms),
-            None => row,
-        });
-        fault.repair(self.shop)
-    }
-}
-
-fn row(kind: Kind, how: &str, take: &Take) -> Row {
-    match kind {
-        Kind::Reads => Row::new(SECTION, format!("reads, {how}"), take).with_note(hits(take.hits)),
-        Kind::Buys => Row::new(SECTION, format!("buys, {how}"), take),
-    }
-}
-
-/// Every customer asks for the same, one after the other, and then for the next.
-fn ask_in_turn<const N: usize>(
-    bench: &mut Bench,
-    customers: &mut [Customer],
-    kind: Kind,
-    count: usize,
-) -> [Take; N] {
-    let mut takes = std::array::from_fn(|_| Take::default());
-    for _ in 0..count {
-        let ask = customers[0].next(bench, kind);
-        for (customer, take) in customers.iter_mut().zip(&mut takes) {
-            take.append(customer.ask(&[ask]));
-        }
-    }
-    takes
-}
-
-impl Fault {
-    /// The first of the tier is asked for the stock and stays.
-    fn server<'a>(&self, local: &'a LocalShop) -> &'a Process {
-        match self.of_orders {
-            true => &local.orders[1],
-            false => &local.catalogs[1],
-        }
-    }
-
-    fn make(&self, local: &LocalShop) -> Result<(), String> {
-        let server = self.server(local);
-        if self.killed {
-            server.kill();
-            return Ok(());
-        }
-        server.stop()
-    }
-
-    fn repair(&self, local: &LocalShop) -> Result<(), String> {
-        let server = self.server(local);
-        match self.killed {
-            true => server.start().map(drop)?,
-            false => server.go_on()?,
+    fn end(&self, local: &LocalShop) -> Result<(), String> {
+        match self.fault {
+            Fault::Killed => self.server(local).start().map(drop)?,
+            Fault::Stopped => self.server(local).resume()?,
         }
         local.await_ready()?;
-        thread::sleep(NOTICE);
+        thread::sleep(NOTICE_DELAY);
         local.await_ready()
     }
 }
 
-/// One customer, with enough in stock.
-struct Customer<'a> {
+/// One customer of a shop.
+struct Client<'a> {
     connection: Connection,
-    books: Vec<u64>,
     local: &'a LocalShop,
 }
 
-impl<'a> Customer<'a> {
-    fn new(bench: &mut Bench, local: &'a LocalShop) -> Result<Customer<'a>, String> {
-        let books = bench.first_books(&local.shop)?;
-        local.shop.stock_up(&books, 1000)?;
-        let connection = Connection::open_all(local.shop.front_end, 1)?.remove(0);
-        Ok(Customer {
-            connection,
-            books,
-            local,
-        })
+impl<'a> Client<'a> {
+    fn new(local: &'a LocalShop, books: &[u64]) -> Result<Client<'a>, String> {
+        local.shop.add_stock(books, COPIES)?;
+        let connection = Connection::open(local.shop.front_end)?;
+        Ok(Client { connection, local })
     }
 
-    fn next(&self, bench: &mut Bench, kind: Kind) -> Ask {
-        match (kind, one_of(&mut bench.rng, &self.books)) {
-            (Kind::Reads, id) => Ask::Lookup(id),
-            (Kind::Buys, id) => Ask::Buy(id),
+    fn send(&mut self, request: Request) -> Measurement {
+        let mut measured = run_sequence(&mut self.connection, &[request]);
+        self.local.shop.record_sales(&measured.buys);
+        measured.buys.append(measured.lookups);
+        measured.buys
+    }
+
+    /// Sends requests until the other servers have had time to detect the fault.
+    fn detect(&mut self, bench: &mut Bench, kind: Kind, books: &[u64]) -> Measurement {
+        let end = Instant::now() + bench.sizes.detection;
+        let mut measured = Measurement::default();
+        while Instant::now() < end {
+            measured.append(self.send(requests(bench, kind, books, 1)[0]));
+            thread::sleep(DETECTION_PAUSE);
         }
-    }
-
-    /// All reads or all buys.
-    fn ask(&mut self, asks: &[Ask]) -> Take {
-        let mut mixed = in_turn(&mut self.connection, asks);
-        self.local.shop.enter(&mixed.buys);
-        mixed.buys.append(mixed.lookups);
-        mixed.buys
-    }
-
-    fn find_out(&mut self, bench: &mut Bench, kind: Kind) -> Take {
-        let until = Instant::now() + bench.sizes.finding_out;
-        let mut all = Take::default();
-        while Instant::now() < until {
-            let ask = self.next(bench, kind);
-            all.append(self.ask(&[ask]));
-            thread::sleep(FINDING_OUT_PAUSE);
-        }
-        all
+        measured
     }
 }

@@ -1,178 +1,124 @@
 //! The outcome of a run, as a table for people and as JSON.
 
-use std::fmt::Write;
-
 use serde::Serialize;
 
 use crate::config::bench::Section;
-use crate::tools::bench::check::Check;
-use crate::tools::bench::machine::Head;
-use crate::tools::bench::row::Row;
-use crate::tools::bench::targets::{self, Target};
+use crate::tools::bench::audit::Audit;
+use crate::tools::bench::summary::Summary;
+use crate::tools::bench::targets::Outcome;
+use crate::tools::harness::machine::RunInfo;
 
-/// All that a run found.
 #[derive(Clone, Debug, Serialize)]
-pub struct Report {
-    pub head: Head,
-    pub rows: Vec<Row>,
+pub(super) struct Report {
+    pub(super) run: RunInfo,
+    pub(super) rows: Vec<Summary>,
     /// Empty in a quick run, which shows nothing about how fast.
-    pub targets: Vec<Target>,
-    pub checks: Vec<Check>,
+    pub(super) targets: Vec<Outcome>,
+    pub(super) audits: Vec<Audit>,
 }
 
 impl Report {
-    pub fn new(head: Head, rows: Vec<Row>, checks: Vec<Check>) -> Report {
-        let targets = match head.quick {
-            true => Vec::new(),
-            false => targets::judge(&rows),
-        };
-        Report {
-            head,
-            rows,
-            targets,
-            checks,
-        }
+    /// How many things are wrong: with the stock, or with the benchmark itself. A target that is
+    /// measured and missed is none of them.
+    pub(super) fn problems(&self) -> usize {
+        let wrong: usize = self.audits.iter().map(|audit| audit.problems.len()).sum();
+        let targets = self.targets.iter();
+        wrong + targets.filter(|target| target.reached.is_none()).count()
     }
 
-    /// How much is wrong with the stock.
-    pub fn problems(&self) -> usize {
-        self.checks.iter().map(|check| check.problems.len()).sum()
-    }
-
-    pub fn json(&self) -> String {
+    pub(super) fn json(&self) -> String {
         serde_json::to_string_pretty(self).expect("our own values are JSON") + "\n"
     }
 
-    pub fn table(&self) -> String {
-        let mut text = self.head.line();
-        text.push_str("times in milliseconds; original: the mean that the original published\n");
+    pub(super) fn table(&self) -> String {
+        let mut text = self.run.description.clone();
+        text += "times in milliseconds; original: the mean that the original published\n";
         for section in Section::ALL {
-            write_rows(&mut text, section.word(), &self.rows);
+            let rows = self.rows.iter().filter(|row| row.section == section);
+            write_rows(&mut text, section, &rows.collect::<Vec<_>>());
         }
         write_targets(&mut text, &self.targets);
-        write_checks(&mut text, &self.checks);
+        write_audits(&mut text, &self.audits);
         text
     }
 }
 
-impl Head {
-    /// Machine, build, seed and date.
-    pub fn line(&self) -> String {
-        let warning = if self.quick {
-            "A quick run: it shows that everything works, and nothing about how fast.\n"
-        } else {
-            ""
-        };
-        format!(
-            "bazar {} ({}), {}, seed {}\n{} cores ({}), {} GiB, Linux {}, load average {} at the start\n{warning}",
-            self.version,
-            self.profile,
-            self.date,
-            self.seed,
-            self.cores,
-            self.processor,
-            self.memory_gib,
-            self.kernel,
-            self.load_average,
-        )
-    }
-}
-
-fn write_rows(text: &mut String, section: &str, rows: &[Row]) {
-    let rows: Vec<&Row> = rows.iter().filter(|row| row.section == section).collect();
+fn write_rows(text: &mut String, section: Section, rows: &[&Summary]) {
     if rows.is_empty() {
         return;
     }
-    put(
-        text,
-        format_args!(
-            "\n{section:<48}{:>7}{:>9}{:>9}{:>9}{:>9}{:>9}{:>10}{:>7}{:>10}\n",
-            "count", "mean", "p50", "p90", "p99", "max", "per s", "errors", "original"
-        ),
+    *text += &format!(
+        "\n{:<48}{:>7}{:>9}{:>9}{:>9}{:>9}{:>9}{:>10}{:>7}{:>10}\n",
+        section.name(),
+        "count",
+        "mean",
+        "p50",
+        "p90",
+        "p99",
+        "max",
+        "per s",
+        "errors",
+        "original"
     );
     for row in rows {
+        let times = [row.mean_ms, row.p50_ms, row.p90_ms, row.p99_ms, row.max_ms];
+        let times = times.map(|ms| format!("{:>9}", three_digits(ms))).concat();
         let published = row.published_ms;
         let published = published.map_or_else(|| "-".into(), |ms| format!("{ms:.2}"));
-        put(
-            text,
-            format_args!(
-                "  {:<46}{:>7}{:>9}{:>9}{:>9}{:>9}{:>9}{:>10.0}{:>7}{published:>10}  {}\n",
-                row.name,
-                row.count,
-                ms(row.mean_ms),
-                ms(row.p50_ms),
-                ms(row.p90_ms),
-                ms(row.p99_ms),
-                ms(row.max_ms),
-                row.rate,
-                row.errors,
-                row.note,
-            ),
+        *text += &format!(
+            "  {:<46}{:>7}{times}{:>10.0}{:>7}{published:>10}  {}\n",
+            row.name, row.count, row.rate, row.errors, row.note,
         );
     }
 }
 
-/// Three figures or more, whatever the size.
-fn ms(value: f64) -> String {
-    match value {
-        large if 100.0 <= large => format!("{large:.0}"),
-        middle if 1.0 <= middle => format!("{middle:.2}"),
-        small => format!("{small:.3}"),
-    }
+/// At least three digits, whatever the size.
+fn three_digits(value: f64) -> String {
+    let decimals = match value {
+        large if 100.0 <= large => 0,
+        middle if 1.0 <= middle => 2,
+        _ => 3,
+    };
+    format!("{value:.decimals$}")
 }
 
-fn write_targets(text: &mut String, targets: &[Target]) {
+fn write_targets(text: &mut String, targets: &[Outcome]) {
     if targets.is_empty() {
         return;
     }
-    put(
-        text,
-        format_args!("\n{:<66}{:>16}{:>10}\n", "targets", "", "reached"),
-    );
+    *text += &format!("\n{:<66}{:>16}{:>10}\n", "targets", "", "reached");
     for target in targets {
-        let mark = if target.is_reached { "yes" } else { "NO" };
         let reached = match target.reached {
-            large if 100.0 <= large => format!("{large:.0}"),
-            small => format!("{small:.2}"),
+            None => "missing".into(),
+            Some(large) if 100.0 <= large => format!("{large:.0}"),
+            Some(small) => format!("{small:.2}"),
         };
-        put(
-            text,
-            format_args!(
-                "  {:<64}{:>16}{reached:>10}  {mark}\n",
-                target.what, target.target
-            ),
+        *text += &format!(
+            "  {:<64}{:>16}{reached:>10}  {}\n",
+            target.name,
+            target.target,
+            yes_or_no(target.is_reached)
         );
     }
 }
 
-fn write_checks(text: &mut String, checks: &[Check]) {
-    if !checks.is_empty() {
-        text.push_str("\nafterwards: stock + sold = start, and all replicas equal\n");
+fn write_audits(text: &mut String, audits: &[Audit]) {
+    if !audits.is_empty() {
+        *text += "\nafterwards: stock + sold = start, and all replicas equal\n";
     }
-    for check in checks {
-        let verdict = if check.problems.is_empty() {
-            "yes"
-        } else {
-            "NO"
-        };
-        put(
-            text,
-            format_args!(
-                "  {:<32}{verdict:>4}: {} replicas, {} books, {} sold, {} of unknown outcome of which {} took a copy\n",
-                check.shop,
-                check.replicas,
-                check.books,
-                check.sold,
-                check.unknown,
-                check.unknown_sold,
-            ),
+    for audit in audits {
+        let verdict = yes_or_no(audit.problems.is_empty());
+        *text += &format!(
+            "  {:<32}{verdict:>4}: {} replicas, {} books, {} sold, \
+            {} of unknown outcome of which {} took a copy\n",
+            audit.shop, audit.replicas, audit.books, audit.sold, audit.unknown, audit.unknown_sold,
         );
-        for problem in &check.problems {
-            put(text, format_args!("    {problem}\n"));
+        for problem in &audit.problems {
+            *text += &format!("    {problem}\n");
         }
     }
 }
 
-fn put(text: &mut String, more: std::fmt::Arguments) {
-    text.write_fmt(more).expect("a String takes any text");
+fn yes_or_no(holds: bool) -> &'static str {
+    if holds { "yes" } else { "NO" }
 }

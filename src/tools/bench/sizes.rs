@@ -2,70 +2,68 @@
 
 use std::time::Duration;
 
-/// The numbers of a run.
 #[derive(Clone, Copy, Debug)]
-pub struct Sizes {
-    /// Requests of one customer after another.
-    pub requests: usize,
-    /// Of each kind in an outage.
-    pub outage_requests: usize,
-    /// How long a stopped server is given to be found out before the requests "once it is known".
-    pub finding_out: Duration,
-    /// Connections and customers of the crowds.
-    pub readers: &'static [usize],
-    pub buyers: &'static [usize],
-    /// Customers of the flash sale.
-    pub flash: &'static [usize],
-    /// How long a crowd of readers lasts, each time.
-    pub reading: Duration,
-    /// How often ours and the bare server take turns.
-    pub rounds: u64,
-    pub buying: Duration,
-    /// How long there are buyers beside those who look up, each time.
-    pub beside: Duration,
-    /// Books in the shop that is bought all over.
-    pub books: usize,
-    /// By the clock, beside buyers: look-ups a second.
-    pub clock_rate: f64,
-    /// The limit for a call from server to server, if not the shop's own.
-    pub call_max: Option<Duration>,
-    /// How long the disk replaces files.
-    pub disk: Duration,
+pub(super) struct Sizes {
+    /// Requests that are sent one after another.
+    pub(super) requests: usize,
+    /// The same in an outage, of each kind.
+    pub(super) outage_requests: usize,
+    /// How long the shop has to detect a stopped server, before the requests of "once it is known".
+    pub(super) detection: Duration,
+    /// Numbers of clients of the closed loops: of look-ups, of buys, and of the flash sale.
+    pub(super) readers: &'static [usize],
+    pub(super) buyers: &'static [usize],
+    pub(super) flash_buyers: &'static [usize],
+    /// How long look-ups take, each time.
+    pub(super) reading: Duration,
+    /// How often the baseline server and the shop take turns.
+    pub(super) rounds: u64,
+    pub(super) buying: Duration,
+    /// How long look-ups beside buyers take, each time.
+    pub(super) reading_beside_buyers: Duration,
+    /// Look-ups a second beside buyers.
+    pub(super) rate_beside_buyers: f64,
+    /// Books of the shop in which the closed loops buy.
+    pub(super) books: usize,
+    /// `TIMEOUT_MS` of the servers; `None`: the default.
+    pub(super) timeout: Option<Duration>,
+    /// How long files are replaced.
+    pub(super) replacing: Duration,
 }
 
 impl Sizes {
-    pub const FULL: Sizes = Sizes {
+    pub(super) const FULL: Sizes = Sizes {
         requests: 200,
         outage_requests: 50,
-        finding_out: Duration::from_secs(3),
+        detection: Duration::from_secs(3),
         readers: &[1, 16, 64, 256],
         buyers: &[1, 16, 64],
-        flash: &[64, 256],
+        flash_buyers: &[64, 256],
         reading: Duration::from_millis(500),
         rounds: 8,
         buying: Duration::from_millis(2500),
-        beside: Duration::from_millis(900),
+        reading_beside_buyers: Duration::from_millis(900),
+        rate_beside_buyers: 500.0,
         books: 1000,
-        clock_rate: 500.0,
-        call_max: None,
-        disk: Duration::from_millis(1500),
+        timeout: None,
+        replacing: Duration::from_millis(1500),
     };
 
     /// Shows that everything works, and nothing about how fast.
-    pub const QUICK: Sizes = Sizes {
+    pub(super) const QUICK: Sizes = Sizes {
         requests: 10,
         outage_requests: 3,
-        finding_out: Duration::from_millis(100),
+        detection: Duration::from_millis(100),
         readers: &[1, 4],
         buyers: &[1, 4],
-        flash: &[4],
+        flash_buyers: &[4],
         reading: Duration::from_millis(30),
         rounds: 1,
         buying: Duration::from_millis(60),
-        beside: Duration::from_millis(60),
+        reading_beside_buyers: Duration::from_millis(60),
+        rate_beside_buyers: 100.0,
         books: 20,
-        clock_rate: 100.0,
-        call_max: Some(Duration::from_millis(400)),
-        disk: Duration::from_millis(30),
+        timeout: Some(Duration::from_millis(400)),
+        replacing: Duration::from_millis(30),
     };
 }

@@ -1,267 +1,230 @@
-//! Section 5: what the shop does for many customers at once, with the bare server of section 6 in
-//! turn with it, so that both meet the same machine.
+//! Section 5: the rates that the shop reaches for many customers. The look-ups are measured in turn
+//! with the same load on the baseline server, so that both meet the same machine.
 
-use std::net::SocketAddr;
 use std::thread;
+use std::time::Duration;
 
-use crate::config::bench::BaselineKind;
-use crate::config::bench::Section;
-use crate::tools::bench::connection::{Ask, Connection};
-use crate::tools::bench::load::{Clock, Crowd, READERS_MAX, in_turn};
-use crate::tools::bench::local::Plan;
-use crate::tools::bench::lookups::one_of;
-use crate::tools::bench::row::Row;
-use crate::tools::bench::shop::Shop;
-use crate::tools::bench::take::Take;
-use crate::tools::bench::yardsticks::BareServer;
-use crate::tools::bench::{Bench, count};
+use crate::config::bench::{BaselineKind, Section};
+use crate::tools::bench::baseline_server::BaselineServer;
+use crate::tools::bench::summary::{Summary, generator};
+use crate::tools::bench::{Bench, counted};
+use crate::tools::harness::connection::{Connection, Request};
+use crate::tools::harness::load::{ClosedLoop, LOOKUP_THREADS, OpenLoop, one_of, run_sequence};
+use crate::tools::harness::measurement::Measurement;
+use crate::tools::harness::shop::Shop;
 
-const SECTION: &str = Section::Throughput.word();
-
-/// Copies of each book, and of the one in the flash sale: more than can be sold meanwhile.
+/// Copies of each book: more than can be sold meanwhile.
 const COPIES: u64 = 1_000_000;
 
-/// The front-end keeps so many look-ups, so that these are always there.
-const KEPT: usize = 3;
+/// The look-up cache of the front-end has this many entries, so these books stay in it.
+const CACHED_BOOKS: usize = 3;
 
-/// By the clock: connections, and at which part of the highest rate the requests are due.
-const CLOCK_CONNECTIONS: usize = 16;
-const CLOCK_PART: f64 = 0.5;
+/// Connections of the open loop, and the part of the highest rate at which its requests are due.
+const OPEN_LOOP_CONNECTIONS: usize = 16;
+const OPEN_LOOP_PART: f64 = 0.5;
 
 /// Customers who buy while others look up.
 const BUYERS_BESIDE: usize = 16;
 
-pub fn run(bench: &mut Bench) -> Result<(), String> {
-    let plan = Plan {
-        catalogs: 2,
-        cached: true,
-    };
-    bench.with_shop(plan, |bench, shop| {
-        let kept: Vec<u64> = bench.first_books(shop)?.into_iter().take(KEPT).collect();
-        let bare = BareServer::start(bench, BaselineKind::TinyHttp)?;
-        for readers in bench.sizes.readers {
-            look_up(bench, shop, &bare, &kept, *readers)?;
+pub(super) fn run(bench: &mut Bench) -> Result<(), String> {
+    let setup = bench.setup(2);
+    bench.with_shop(setup, |bench, shop| {
+        let mut books = bench.first_books(shop)?;
+        books.truncate(CACHED_BOOKS);
+        let lookups = CachedLookups {
+            shop,
+            books,
+            baseline: BaselineServer::start(bench, BaselineKind::TinyHttp)?,
+        };
+        for clients in bench.sizes.readers {
+            lookups.closed_loop(bench, *clients)?;
         }
-        look_up_by_the_clock(bench, shop, &bare, &kept)?;
-        if !bench.may_sell() {
+        lookups.open_loop(bench)?;
+        if !bench.can_sell() {
             return Ok(());
         }
         if bench.is_local() {
-            shop.add_up_to(bench.sizes.books, COPIES)?;
-            shop.stock_up(&bench.first_books(shop)?, COPIES)?;
+            shop.add_books_up_to(bench.sizes.books, COPIES)?;
+            shop.add_stock(&bench.first_books(shop)?, COPIES)?;
         } else {
-            shop.stock_up(&shop.ids(bench.sizes.books), COPIES)?;
+            shop.add_stock(&shop.ids(bench.sizes.books), COPIES)?;
         }
-        buy(bench, shop)?;
-        look_up_beside_buyers(bench, shop, &bare, &kept)
+        buys(bench, shop)?;
+        lookups.beside_buyers(bench)
     })
 }
 
-/// So that they are kept.
-fn warm_up(shop: &Shop, kept: &[u64]) -> Result<(), String> {
-    let mut connection = Connection::open_all(shop.front_end, 1)?.remove(0);
-    let asks: Vec<Ask> = kept.iter().map(|id| Ask::Lookup(*id)).collect();
-    in_turn(&mut connection, &asks);
-    Ok(())
+/// Look-ups of books that the front-end has in its cache, and the same load on the baseline server.
+struct CachedLookups<'a> {
+    shop: &'a Shop,
+    books: Vec<u64>,
+    baseline: BaselineServer,
 }
 
-/// The same load for the bare server and for ours, in turn, on the same connections all the time.
-fn both(
-    bench: &Bench,
-    addresses: [SocketAddr; 2],
-    connections: usize,
-    load: impl Fn(&mut [Connection], u64) -> Result<Take, String>,
-) -> Result<[Take; 2], String> {
-    let mut takes = [Take::default(), Take::default()];
-    let [bare, ours] = addresses.map(|at| Connection::open_all(at, connections));
-    let mut sides = [bare?, ours?];
-    for round in 0..bench.sizes.rounds {
-        for (take, side) in takes.iter_mut().zip(&mut sides) {
-            take.append(load(side, bench.settings.seed.wrapping_add(round))?);
+impl CachedLookups<'_> {
+    /// Puts `load` on the baseline server and on the front-end in turn, each over the same
+    /// connections every time. `load` gets the connections and a seed.
+    fn measure(
+        &self,
+        bench: &mut Bench,
+        name: &str,
+        note: &str,
+        connections: usize,
+        load: impl Fn(&mut [Connection], u64) -> Result<Measurement, String>,
+    ) -> Result<(), String> {
+        let warm_up: Vec<_> = self.books.iter().map(|id| Request::Lookup(*id)).collect();
+        run_sequence(&mut Connection::open(self.shop.front_end)?, &warm_up);
+        let mut baseline_connections = Connection::open_many(self.baseline.address, connections)?;
+        let mut shop_connections = Connection::open_many(self.shop.front_end, connections)?;
+        let (mut baseline, mut ours) = (Measurement::default(), Measurement::default());
+        for seed in bench.seeds(bench.sizes.rounds) {
+            baseline.append(load(&mut baseline_connections, seed)?);
+            ours.append(load(&mut shop_connections, seed)?);
         }
+        let row = Summary::new(
+            Section::Yardsticks,
+            format!("bare server, {name}"),
+            &baseline,
+        );
+        bench.add(Summary {
+            note: format!("{note}{}", generator(&baseline)),
+            ..row
+        });
+        let row = Summary::new(
+            Section::Throughput,
+            format!("cached look-ups, {name}"),
+            &ours,
+        );
+        let hits_percent = ours.hits * 100 / ours.latencies.len().max(1) as u64;
+        bench.add(Summary {
+            note: format!(
+                "{note}{hits_percent} % from the cache, {}",
+                generator(&ours)
+            ),
+            ..row
+        });
+        Ok(())
     }
-    Ok(takes)
-}
 
-fn add_both(bench: &mut Bench, name: &str, takes: &[Take; 2], note: &str) {
-    let [bare, ours] = takes;
-    let yardstick = Row::new(
-        Section::Yardsticks.word(),
-        format!("bare server, {name}"),
-        bare,
-    );
-    bench.add(yardstick.with_note(format!("{note}{}", generator(bare))));
-    let (hits, generator) = (
-        ours.hits * 100 / ours.latencies.len().max(1) as u64,
-        generator(ours),
-    );
-    let row = Row::new(SECTION, format!("cached look-ups, {name}"), ours);
-    bench.add(row.with_note(format!("{note}{hits} % from the cache, {generator}")));
-}
-
-/// How much of the machine is not the servers'.
-pub fn generator(take: &Take) -> String {
-    format!("generator {:.0} % of the machine", take.generator * 100.0)
-}
-
-fn look_up(
-    bench: &mut Bench,
-    shop: &Shop,
-    bare: &BareServer,
-    kept: &[u64],
-    readers: usize,
-) -> Result<(), String> {
-    warm_up(shop, kept)?;
-    let takes = both(
-        bench,
-        [bare.address, shop.front_end],
-        readers,
-        |side, seed| {
-            let crowd = Crowd {
-                customers: readers,
-                threads: READERS_MAX,
-                lasts: bench.sizes.reading,
+    fn closed_loop(&self, bench: &mut Bench, clients: usize) -> Result<(), String> {
+        let duration = bench.sizes.reading;
+        let load = |connections: &mut [Connection], seed| {
+            let closed_loop = ClosedLoop {
+                clients,
+                threads: LOOKUP_THREADS,
+                duration,
                 seed,
             };
-            Ok(crowd.run_on(side, |rng| Ask::Lookup(one_of(rng, kept))))
-        },
-    )?;
-    add_both(bench, &count(readers, "connection"), &takes, "");
-    Ok(())
+            Ok(closed_loop.run_on(connections, |rng| Request::Lookup(one_of(rng, &self.books))))
+        };
+        self.measure(bench, &counted(clients, "connection"), "", clients, load)
+    }
+
+    /// At half of the rate that the shop reached in a closed loop, for both alike.
+    fn open_loop(&self, bench: &mut Bench) -> Result<(), String> {
+        let rows = bench.rows.iter();
+        let rates = rows.filter(|row| row.section == Section::Throughput);
+        let highest = rates.map(|row| row.rate).fold(1.0, f64::max);
+        let rate = (highest * OPEN_LOOP_PART).round();
+        let duration = bench.sizes.reading;
+        let load = |connections: &mut [Connection], seed| {
+            Ok(self.run_open_loop(connections, rate, duration, seed))
+        };
+        let note = format!("{rate} due a second, ");
+        self.measure(bench, "by the clock", &note, OPEN_LOOP_CONNECTIONS, load)
+    }
+
+    fn run_open_loop(
+        &self,
+        connections: &mut [Connection],
+        per_second: f64,
+        duration: Duration,
+        seed: u64,
+    ) -> Measurement {
+        let open_loop = OpenLoop {
+            per_second,
+            duration,
+            seed,
+        };
+        open_loop.run_on(connections, |rng| Request::Lookup(one_of(rng, &self.books)))
+    }
+
+    /// The buyers buy other books than those that are looked up, which therefore stay in the cache.
+    fn beside_buyers(&self, bench: &mut Bench) -> Result<(), String> {
+        let mut sold = self.shop.ids(bench.sizes.books);
+        sold.retain(|id| !self.books.contains(id));
+        let rate = bench.sizes.rate_beside_buyers;
+        let duration = bench.sizes.reading_beside_buyers;
+        let load = |connections: &mut [Connection], seed| {
+            let buyers = closed_loop_of_buyers(BUYERS_BESIDE, duration, seed);
+            let (bought, looked_up) = thread::scope(|scope| {
+                let buy =
+                    || buyers.run(self.shop.front_end, |rng| Request::Buy(one_of(rng, &sold)));
+                let buying = scope.spawn(buy);
+                let looked_up = self.run_open_loop(connections, rate, duration, seed);
+                let bought = buying.join().expect("a load has no reason to panic");
+                (bought, looked_up)
+            });
+            self.shop.record_sales(&bought?);
+            Ok(looked_up)
+        };
+        let name = format!("beside {BUYERS_BESIDE} buyers");
+        let note = format!("{rate} due a second, ");
+        self.measure(bench, &name, &note, OPEN_LOOP_CONNECTIONS, load)
+    }
 }
 
-/// At half of what our own crowd of the same size reached, for both alike.
-fn look_up_by_the_clock(
-    bench: &mut Bench,
-    shop: &Shop,
-    bare: &BareServer,
-    kept: &[u64],
-) -> Result<(), String> {
-    let rates = bench.rows.iter().filter(|row| row.section == SECTION);
-    let highest = rates.map(|row| row.rate).fold(1.0, f64::max);
-    let per_second = (highest * CLOCK_PART).round();
-    warm_up(shop, kept)?;
-    let takes = both(
-        bench,
-        [bare.address, shop.front_end],
-        CLOCK_CONNECTIONS,
-        |side, seed| {
-            let clock = Clock {
-                per_second,
-                lasts: bench.sizes.reading,
-                seed,
-            };
-            Ok(clock.run_on(side, |rng| Ask::Lookup(one_of(rng, kept))))
-        },
-    )?;
-    let note = format!("{per_second} due a second, ");
-    add_both(bench, "by the clock", &takes, &note);
-    Ok(())
+/// With a thread for each buyer, because buys take long.
+fn closed_loop_of_buyers(buyers: usize, duration: Duration, seed: u64) -> ClosedLoop {
+    ClosedLoop {
+        clients: buyers,
+        threads: buyers,
+        duration,
+        seed,
+    }
 }
 
-fn buy(bench: &mut Bench, shop: &Shop) -> Result<(), String> {
+fn buys(bench: &mut Bench, shop: &Shop) -> Result<(), String> {
     let books = shop.ids(bench.sizes.books);
     for buyers in bench.sizes.buyers {
-        let name = format!(
-            "buys all over {} books, {}",
-            books.len(),
-            count(*buyers, "customer")
-        );
-        buy_among(bench, shop, &books, *buyers, name)?;
+        let load = closed_loop_of_buyers(*buyers, bench.sizes.buying, bench.settings.seed);
+        let measured = load.run(shop.front_end, |rng| Request::Buy(one_of(rng, &books)))?;
+        let customers = counted(*buyers, "customer");
+        let name = format!("buys all over {} books, {customers}", books.len());
+        add_sales(bench, shop, name, &measured);
     }
     flash_sales(bench, shop, books[0])
 }
 
-/// Crowds of every size buy one book, in turn, so that all of them meet the same machine.
+/// Every number of customers buys one book, in turn, so that all of them meet the same machine.
 fn flash_sales(bench: &mut Bench, shop: &Shop, book: u64) -> Result<(), String> {
     let sizes = bench.sizes;
-    let open = |buyers: &usize| Connection::open_all(shop.front_end, *buyers);
-    let mut crowds: Vec<_> = sizes.flash.iter().map(open).collect::<Result<_, _>>()?;
-    let mut takes = vec![Take::default(); crowds.len()];
-    // Fewer rounds than for readers: at the end of each a large crowd waits for its last answers.
+    let mut sales = Vec::new();
+    for buyers in sizes.flash_buyers {
+        let connections = Connection::open_many(shop.front_end, *buyers)?;
+        sales.push((connections, Measurement::default()));
+    }
+    // Fewer rounds than for look-ups: at the end of each, many customers wait for their last
+    // answers.
     let rounds = sizes.rounds.div_ceil(2);
-    for round in 0..rounds {
-        for (crowd, take) in crowds.iter_mut().zip(&mut takes) {
-            let load = Crowd {
-                customers: crowd.len(),
-                threads: crowd.len(),
-                lasts: sizes.buying / rounds as u32,
-                seed: bench.settings.seed.wrapping_add(round),
-            };
-            take.append(load.run_on(crowd, |_| Ask::Buy(book)));
+    for seed in bench.seeds(rounds) {
+        for (connections, measured) in &mut sales {
+            let duration = sizes.buying / rounds as u32;
+            let load = closed_loop_of_buyers(connections.len(), duration, seed);
+            measured.append(load.run_on(connections, |_| Request::Buy(book)));
         }
     }
-    for (buyers, take) in sizes.flash.iter().zip(&takes) {
-        shop.enter(take);
-        let name = format!("flash sale, {}", count(*buyers, "customer"));
-        bench.add(Row::new(SECTION, name, take).with_note(generator(take)));
+    for (connections, measured) in &sales {
+        let name = format!("flash sale, {}", counted(connections.len(), "customer"));
+        add_sales(bench, shop, name, measured);
     }
     Ok(())
 }
 
-fn buy_among(
-    bench: &mut Bench,
-    shop: &Shop,
-    books: &[u64],
-    buyers: usize,
-    name: String,
-) -> Result<(), String> {
-    let crowd = Crowd {
-        customers: buyers,
-        threads: buyers,
-        lasts: bench.sizes.buying,
-        seed: bench.settings.seed,
-    };
-    let take = crowd.run(shop.front_end, |rng| Ask::Buy(one_of(rng, books)))?;
-    shop.enter(&take);
-    bench.add(Row::new(SECTION, name, &take).with_note(generator(&take)));
-    Ok(())
-}
-
-/// The buyers buy other books than those that are looked up, which therefore stay in the cache.
-fn look_up_beside_buyers(
-    bench: &mut Bench,
-    shop: &Shop,
-    bare: &BareServer,
-    kept: &[u64],
-) -> Result<(), String> {
-    let all = shop.ids(bench.sizes.books);
-    let sold: Vec<u64> = all.into_iter().filter(|id| !kept.contains(id)).collect();
-    warm_up(shop, kept)?;
-    let sizes = bench.sizes;
-    let takes = both(
-        bench,
-        [bare.address, shop.front_end],
-        CLOCK_CONNECTIONS,
-        |side, seed| {
-            let buyers = Crowd {
-                customers: BUYERS_BESIDE,
-                threads: BUYERS_BESIDE,
-                lasts: sizes.beside,
-                seed,
-            };
-            let clock = Clock {
-                per_second: sizes.clock_rate,
-                lasts: sizes.beside,
-                seed,
-            };
-            let (bought, looked_up) = thread::scope(|scope| {
-                let buying =
-                    scope.spawn(|| buyers.run(shop.front_end, |rng| Ask::Buy(one_of(rng, &sold))));
-                let looked_up = clock.run_on(side, |rng| Ask::Lookup(one_of(rng, kept)));
-                let bought = buying.join().expect("a load has no reason to panic");
-                (bought, looked_up)
-            });
-            shop.enter(&bought?);
-            Ok(looked_up)
-        },
-    )?;
-    let note = format!("{} due a second, ", bench.sizes.clock_rate);
-    add_both(
-        bench,
-        &format!("beside {BUYERS_BESIDE} buyers"),
-        &takes,
-        &note,
-    );
-    Ok(())
+fn add_sales(bench: &mut Bench, shop: &Shop, name: String, measured: &Measurement) {
+    shop.record_sales(measured);
+    bench.add(Summary {
+        note: generator(measured),
+        ..Summary::new(Section::Throughput, name, measured)
+    });
 }

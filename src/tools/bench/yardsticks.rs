@@ -1,135 +1,86 @@
-//! Section 6: what this machine can do at best. A bare tiny_http server over the same connections
-//! is measured in turn with ours (section 5); here are the disk, and the load generator itself.
+//! Section 6: what this machine can do at best. Section 5 measures the baseline server, in turn with
+//! the shop. Here are the load generator alone, and the disk.
 
-use std::fs::{self, File};
-use std::io::{self, Write};
-use std::net::SocketAddr;
+use std::fs;
+use std::io;
 use std::path::Path;
-use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::config::bench::BaselineKind;
-use crate::config::bench::Section;
-use crate::tools::bench::connection::Ask;
-use crate::tools::bench::load::{Crowd, READERS_MAX};
-use crate::tools::bench::local::own_host;
-use crate::tools::bench::process::Process;
-use crate::tools::bench::row::Row;
-use crate::tools::bench::take::Take;
-use crate::tools::bench::throughput::generator;
-use crate::tools::bench::{Bench, count};
+use crate::config::bench::{BaselineKind, Section};
+use crate::tools::bench::baseline_server::BaselineServer;
+use crate::tools::bench::summary::{Summary, generator};
+use crate::tools::bench::{Bench, counted};
+use crate::tools::harness::connection::Request;
+use crate::tools::harness::load::{ClosedLoop, LOOKUP_THREADS, in_parallel};
+use crate::tools::harness::measurement::Measurement;
+use crate::tools::harness::scratch_dir::replace_file;
 
-const SECTION: &str = Section::Yardsticks.word();
-
-/// About as long as the file of a shop of a few books.
+/// About the size of a data file that holds a few books.
 const FILE_BYTES: usize = 1000;
 
-/// Threads that replace files at once, each its own.
+/// Numbers of threads that replace files, each its own.
 const DISK_THREADS: [usize; 2] = [1, 8];
 
-pub fn run(bench: &mut Bench) -> Result<(), String> {
+pub(super) fn run(bench: &mut Bench) -> Result<(), String> {
     measure_generator(bench)?;
     for threads in DISK_THREADS {
-        let take = replace_files(bench.warden.folder(), threads, bench.sizes.disk);
-        let take = take.map_err(|error| format!("cannot replace a file: {error}"))?;
+        let measured = replace_files(bench.scratch.path(), threads, bench.sizes.replacing);
+        let measured = measured.map_err(|error| format!("cannot replace a file: {error}"))?;
         let name = format!("files replaced, {threads} at once");
-        bench.add(Row::new(SECTION, name, &take));
+        bench.add(Summary::new(Section::Yardsticks, name, &measured));
     }
     Ok(())
 }
 
-/// The load generator alone: against a server that does not even look at requests, and with a
-/// thread for each connection.
+/// The load generator: against a server that does not parse requests, and with a thread for each
+/// connection.
 fn measure_generator(bench: &mut Bench) -> Result<(), String> {
-    let customers = bench.sizes.readers[bench.sizes.readers.len().min(3) - 1];
-    for (bare, what, threads) in [
-        (BaselineKind::Std, "std server", READERS_MAX),
-        (BaselineKind::Std, "std server, a thread each", customers),
+    let clients = bench.sizes.readers[bench.sizes.readers.len().min(3) - 1];
+    for (kind, what, threads) in [
+        (BaselineKind::Std, "std server", LOOKUP_THREADS),
+        (BaselineKind::Std, "std server, a thread each", clients),
         (
             BaselineKind::TinyHttp,
             "bare server, a thread each",
-            customers,
+            clients,
         ),
     ] {
-        let server = BareServer::start(bench, bare)?;
-        let mut take = Take::default();
-        for round in 0..bench.sizes.rounds {
-            let crowd = Crowd {
-                customers,
+        let server = BaselineServer::start(bench, kind)?;
+        let mut measured = Measurement::default();
+        for seed in bench.seeds(bench.sizes.rounds) {
+            let load = ClosedLoop {
+                clients,
                 threads,
-                lasts: bench.sizes.reading,
-                seed: bench.settings.seed.wrapping_add(round),
+                duration: bench.sizes.reading,
+                seed,
             };
-            take.append(crowd.run(server.address, |_| Ask::Lookup(1))?);
+            measured.append(load.run(server.address, |_| Request::Lookup(1))?);
         }
-        let row = Row::new(
-            SECTION,
-            format!("{what}, {}", count(customers, "connection")),
-            &take,
-        );
-        bench.add(row.with_note(generator(&take)));
+        let name = format!("{what}, {}", counted(clients, "connection"));
+        bench.add(Summary {
+            note: generator(&measured),
+            ..Summary::new(Section::Yardsticks, name, &measured)
+        });
     }
     Ok(())
 }
 
-/// A bare server in a process of its own.
-#[derive(Debug)]
-pub struct BareServer {
-    pub address: SocketAddr,
-    _process: Process,
-}
-
-impl BareServer {
-    pub fn start(bench: &Bench, bare: BaselineKind) -> Result<BareServer, String> {
-        let kind = match bare {
-            BaselineKind::TinyHttp => "tiny_http",
-            BaselineKind::Std => "std",
-        };
-        let args = ["bench-bare", kind, &own_host(bench.shops)];
-        let process = Process::new("bare", &args, Vec::new(), &bench.warden);
-        let place = process.start()?;
-        let address = place.trim_start_matches("http://").parse();
-        Ok(BareServer {
-            address: address.map_err(|error| format!("{place}: {error}"))?,
-            _process: process,
-        })
-    }
-}
-
-/// The way of the catalog's store: temporary file, fsync, rename, fsync of the folder. Different
-/// files in one folder.
-fn replace_files(folder: &Path, threads: usize, lasts: Duration) -> io::Result<Take> {
+/// Different files in one folder, each replaced the way the catalog's storage does it.
+fn replace_files(folder: &Path, threads: usize, duration: Duration) -> io::Result<Measurement> {
     let folder = folder.join(format!("disk{threads}"));
     fs::create_dir(&folder)?;
-    thread::scope(|scope| {
-        let start = |n: usize| {
-            let folder = &folder;
-            scope.spawn(move || replace_for(folder, n, lasts))
-        };
-        let threads: Vec<_> = (0..threads).map(start).collect();
-        let mut whole = Take::default();
-        for thread in threads {
-            whole.merge(thread.join().expect("writing does not panic")?);
+    let replace = |_, n: usize| {
+        let mut measured = Measurement::default();
+        let began = Instant::now();
+        while began.elapsed() < duration {
+            measured.time(|| replace_file(&folder, &n.to_string(), &[b' '; FILE_BYTES]))?;
         }
-        Ok(whole)
-    })
-}
-
-fn replace_for(folder: &Path, n: usize, lasts: Duration) -> io::Result<Take> {
-    let handle = File::open(folder)?;
-    let temporary = folder.join(format!("{n}.new"));
-    let place = folder.join(format!("{n}.json"));
-    let mut take = Take::default();
-    let began = Instant::now();
-    while began.elapsed() < lasts {
-        let due = Instant::now();
-        let mut file = File::create(&temporary)?;
-        file.write_all(&[b' '; FILE_BYTES])?;
-        file.sync_all()?;
-        fs::rename(&temporary, &place)?;
-        handle.sync_all()?;
-        take.latencies.push(due.elapsed().as_nanos() as u64);
+        measured.elapsed = began.elapsed();
+        Ok::<_, io::Error>(measured)
+    };
+    let mut whole = Measurement::default();
+    for measured in in_parallel((0..threads).collect(), replace) {
+        whole.merge_parallel(measured?);
     }
-    take.elapsed = began.elapsed();
-    Ok(take)
+    Ok(whole)
 }

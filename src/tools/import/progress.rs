@@ -1,19 +1,21 @@
-//! What an import says on stderr: bad books, and on a terminal how far it is.
+//! What an import writes to stderr: bad books, and on a terminal a progress line.
 
 use std::io::Write;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-/// The progress line is drawn again after this long, not at every batch.
-const DRAW_EVERY: Duration = Duration::from_millis(200);
+use crate::runtime::sync::lock;
 
-/// Says things, several threads at once.
-pub struct Progress {
+/// The progress line is drawn at most this often, not at every batch.
+const DRAW_INTERVAL: Duration = Duration::from_millis(200);
+
+/// Used by several threads at a time.
+pub(super) struct Progress {
     began: Instant,
-    /// Of the file, in bytes, if anybody knows.
+    /// Of the file, in bytes, if it is known.
     size: Option<u64>,
     is_terminal: bool,
-    /// Held while something is written.
+    /// Locked while something is written.
     state: Mutex<State>,
 }
 
@@ -26,7 +28,11 @@ struct State {
 }
 
 impl Progress {
-    pub fn new(size: Option<u64>, out: Box<dyn Write + Send>, is_terminal: bool) -> Progress {
+    pub(super) fn new(
+        size: Option<u64>,
+        out: Box<dyn Write + Send>,
+        is_terminal: bool,
+    ) -> Progress {
         let state = State {
             out,
             books: 0,
@@ -41,16 +47,16 @@ impl Progress {
         }
     }
 
-    pub fn elapsed(&self) -> Duration {
+    pub(super) fn elapsed(&self) -> Duration {
         self.began.elapsed()
     }
 
-    /// So many more books are done, and the file up to that byte.
-    pub fn step(&self, books: u64, bytes: u64) {
-        let mut state = self.state();
+    /// `books` more books are done, and the file up to the byte `bytes`.
+    pub(super) fn advance(&self, books: u64, bytes: u64) {
+        let mut state = lock(&self.state);
         state.books += books;
         state.bytes = state.bytes.max(bytes);
-        let due = state.drawn.is_none_or(|at| DRAW_EVERY <= at.elapsed());
+        let due = state.drawn.is_none_or(|at| DRAW_INTERVAL <= at.elapsed());
         if self.is_terminal && due {
             let line = line(state.books, state.bytes, self.size, self.elapsed());
             state.write(&format!("\r{line}\x1b[K"));
@@ -58,26 +64,22 @@ impl Progress {
         }
     }
 
-    /// Writes a line for good.
-    pub fn say(&self, line: &str) {
+    /// Writes a line that stays.
+    pub(super) fn print(&self, line: &str) {
         let clear = if self.is_terminal { "\r\x1b[K" } else { "" };
-        self.state().write(&format!("{clear}{line}\n"));
+        lock(&self.state).write(&format!("{clear}{line}\n"));
     }
 
-    /// Takes the progress line away.
-    pub fn end(&self) {
+    /// Removes the progress line.
+    pub(super) fn end(&self) {
         if self.is_terminal {
-            self.state().write("\r\x1b[K");
+            lock(&self.state).write("\r\x1b[K");
         }
-    }
-
-    fn state(&self) -> std::sync::MutexGuard<'_, State> {
-        self.state.lock().expect("nothing panics under this lock")
     }
 }
 
 impl State {
-    /// What cannot be written is lost: that is no reason to stop importing.
+    /// Ignores failures: they are no reason to stop importing.
     fn write(&mut self, text: &str) {
         let _ = self.out.write_all(text.as_bytes());
         let _ = self.out.flush();
@@ -98,7 +100,9 @@ fn line(books: u64, bytes: u64, size: Option<u64>, elapsed: Duration) -> String 
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::time::Duration;
+
+    use super::line;
 
     #[test]
     fn the_time_left_comes_from_the_size_of_the_file() {

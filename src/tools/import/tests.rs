@@ -1,13 +1,15 @@
-//! The import against a shop in memory that refuses, forgets to answer, and judges as a catalog
-//! does.
+//! The import against a shop in memory, which validates as a catalog does, and fails as told.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::io::Write;
+use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::*;
+use super::import;
+use super::progress::Progress;
+use super::sender::Sender;
+use crate::config::import::ImportSettings;
 use crate::http::Method;
 use crate::http::client::{Answer, Failure, Headers};
 
@@ -15,11 +17,11 @@ use crate::http::client::{Answer, Failure, Headers};
 enum Fault {
     /// Nothing happens.
     Refused,
-    /// It happens, and nobody says so.
+    /// It happens, and the answer is lost.
     Lost,
     /// Nothing happens, with that status.
     Status(u16),
-    /// The last book's disk refuses; it is there all the same.
+    /// The last book gets a 507, and is added all the same.
     LastUncertain,
 }
 
@@ -27,7 +29,7 @@ enum Fault {
 struct Shop {
     /// Titles by id.
     books: Mutex<BTreeMap<u64, String>>,
-    /// For the next requests that add.
+    /// One for each of the next requests that add.
     faults: Mutex<VecDeque<Fault>>,
     requests: Mutex<u64>,
 }
@@ -54,8 +56,8 @@ impl Shop {
             Some(Fault::Status(status)) => return answer(status, json!({"message": "no"})),
             _ => {}
         }
-        let news: Vec<Value> = serde_json::from_slice(body.unwrap()).unwrap();
-        let mut entries: Vec<Value> = news.iter().map(|new| self.add(new)).collect();
+        let books: Vec<Value> = serde_json::from_slice(body.unwrap()).unwrap();
+        let mut entries: Vec<Value> = books.iter().map(|book| self.add(book)).collect();
         match fault {
             Some(Fault::Lost) => return Err(Failure::TimedOut("no answer in time".into())),
             Some(Fault::LastUncertain) => {
@@ -66,11 +68,11 @@ impl Shop {
         answer(200, entries.into())
     }
 
-    fn add(&self, new: &Value) -> Value {
+    fn add(&self, book: &Value) -> Value {
         let mut books = self.books.lock().unwrap();
         let next = books.keys().last().map_or(1, |id| id + 1);
-        let id = new.get("id").map_or(next, |id| id.as_u64().unwrap());
-        let Some(title) = new["title"].as_str() else {
+        let id = book.get("id").map_or(next, |id| id.as_u64().unwrap());
+        let Some(title) = book["title"].as_str() else {
             return json!({"status": 422, "body": {"message": "title is missing"}});
         };
         if books.contains_key(&id) {
@@ -80,23 +82,23 @@ impl Shop {
         json!({"status": 201, "body": {"id": id}})
     }
 
-    /// An import's outcome, and what it said meanwhile.
+    /// An import's outcome, and what it printed meanwhile.
     fn import(&self, text: &str, args: &str) -> (Result<String, String>, String) {
-        let heard = Heard::default();
-        let progress = Progress::new(None, Box::new(heard.clone()), false);
+        let output = Output::default();
+        let progress = Progress::new(None, Box::new(output.clone()), false);
         let call = |method, path: &str, body: Option<&[u8]>| self.call(method, path, body);
         let settings = settings(args);
-        let sending = Sending::new(&call, &progress, settings.skip_bad);
-        let outcome = import(text.as_bytes(), &settings, &sending);
-        let heard = String::from_utf8(heard.0.lock().unwrap().clone()).unwrap();
-        (outcome, heard)
+        let sender = Sender::new(&call, &progress, settings.skip_bad);
+        let outcome = import(text.as_bytes(), &settings, &sender);
+        let output = String::from_utf8(output.0.lock().unwrap().clone()).unwrap();
+        (outcome, output)
     }
 
-    /// The summary of an import that said nothing and failed in nothing.
+    /// The summary of an import that succeeds and prints nothing else.
     #[track_caller]
     fn imports(&self, text: &str, args: &str) -> String {
-        let (outcome, heard) = self.import(text, args);
-        assert_eq!(heard, "");
+        let (outcome, output) = self.import(text, args);
+        assert_eq!(output, "");
         outcome.unwrap()
     }
 
@@ -106,9 +108,9 @@ impl Shop {
 }
 
 #[derive(Clone, Default)]
-struct Heard(Arc<Mutex<Vec<u8>>>);
+struct Output(Arc<Mutex<Vec<u8>>>);
 
-impl Write for Heard {
+impl Write for Output {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0.lock().unwrap().write(bytes)
     }
@@ -169,12 +171,12 @@ fn the_same_import_again_adds_nothing() {
 }
 
 #[test]
-fn an_id_that_another_book_has_is_told() {
+fn an_id_that_another_book_has_is_reported() {
     let shop = Shop::default();
     shop.imports(&books(3), "");
     let other = "{\"id\":4,\"title\":\"T4\"}\n{\"id\":2,\"title\":\"Other\"}";
-    let (outcome, heard) = shop.import(other, "--skip-bad");
-    assert_eq!(heard, "line 2: id 2 is in use by another book, \"T2\"\n");
+    let (outcome, output) = shop.import(other, "--skip-bad");
+    assert_eq!(output, "line 2: id 2 is in use by another book, \"T2\"\n");
     assert!(
         outcome
             .unwrap()
@@ -193,19 +195,19 @@ fn a_bad_book_ends_the_import_or_is_skipped() {
     ] {
         let text = format!("{}{bad}\n{}", books(2), books(5));
         let shop = Shop::default();
-        let (outcome, heard) = shop.import(&text, "--batch 1");
-        assert!(heard.starts_with("line 3: "), "{heard}");
-        let said = outcome.unwrap_err();
+        let (outcome, output) = shop.import(&text, "--batch 1");
+        assert!(output.starts_with("line 3: "), "{output}");
+        let message = outcome.unwrap_err();
         // Until the catalog has refused the one without a title, those behind it may be on their
         // way.
         let added = if bad == "{\"id\":3}" { shop.count() } else { 2 };
         assert_eq!(shop.count(), added);
         let expected = format!("stopped at a bad book\nadded {added}, ");
-        assert!(said.starts_with(&expected), "{said}");
-        assert!(said.contains("run the same import again"), "{said}");
+        assert!(message.starts_with(&expected), "{message}");
+        assert!(message.contains("run the same import again"), "{message}");
         let shop = Shop::default();
-        let (outcome, heard) = shop.import(&text, "--skip-bad");
-        assert_eq!((heard.lines().count(), shop.count()), (1, 5));
+        let (outcome, output) = shop.import(&text, "--skip-bad");
+        assert_eq!((output.lines().count(), shop.count()), (1, 5));
         assert!(
             outcome
                 .unwrap()
@@ -215,7 +217,7 @@ fn a_bad_book_ends_the_import_or_is_skipped() {
 }
 
 #[test]
-fn a_lost_answer_is_asked_for_again_when_the_books_have_ids() {
+fn a_request_without_an_answer_is_repeated_when_its_books_have_ids() {
     let shop = Shop::with([Fault::Lost, Fault::Status(504), Fault::LastUncertain]);
     shop.imports(&books(30), "--batch 10");
     assert_eq!(shop.count(), 30);
@@ -229,12 +231,12 @@ fn books_without_ids_are_never_added_twice() {
         let text = without_ids(50);
         shop.imports(&without_ids(10), "");
         shop.faults.lock().unwrap().push_back(fault);
-        let said = shop
+        let message = shop
             .import(&text, "--batch 10 --from-line 11")
             .0
             .unwrap_err();
-        assert!(said.contains("to 20 were added"), "{said}");
-        assert!(said.contains("Go on with --from-line 21"), "{said}");
+        assert!(message.contains("to 20 were added"), "{message}");
+        assert!(message.contains("Go on with --from-line 21"), "{message}");
         assert_eq!(shop.count(), 20);
         shop.imports(&text, "--batch 10 --from-line 21");
         assert_eq!(shop.count(), 50);
@@ -250,22 +252,22 @@ fn books_without_ids_are_added_in_the_order_of_the_file() {
 }
 
 #[test]
-fn what_no_repetition_can_help_ends_the_import() {
+fn a_failure_that_no_retry_can_help_ends_the_import() {
     let shop = Shop::with([Fault::Status(401), Fault::Status(401)]);
-    let said = shop.import(&books(3000), "").0.unwrap_err();
+    let message = shop.import(&books(3000), "").0.unwrap_err();
     assert!(
-        said.starts_with("the catalog answered 401: no\nadded "),
-        "{said}"
+        message.starts_with("the catalog answered 401: no\nadded "),
+        "{message}"
     );
 }
 
 #[test]
-fn a_file_that_breaks_off_has_its_books_added_first() {
+fn the_books_of_a_truncated_file_are_added_first() {
     let shop = Shop::default();
-    let said = shop
+    let message = shop
         .import("[{\"id\":1,\"title\":\"T1\"},\n", "")
         .0
         .unwrap_err();
-    assert!(said.starts_with("line 2: the file ends"), "{said}");
+    assert!(message.starts_with("line 2: the file ends"), "{message}");
     assert_eq!(shop.count(), 1);
 }

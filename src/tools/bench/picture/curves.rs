@@ -1,9 +1,11 @@
-//! The throughput: rates as curves over the number of connections or customers.
+//! Rates as curves over the number of connections or customers.
 
 use crate::tools::bench::picture::{Picture, RIGHT};
-use crate::tools::bench::row::Row;
+use crate::tools::bench::summary::Summary;
 
+/// Where the labels of the vertical axis end and the curves begin.
 const LEFT: f64 = 100.0;
+
 const HEIGHT: f64 = 230.0;
 
 /// Between two names of a legend.
@@ -12,141 +14,104 @@ const NAME_WIDTH: f64 = 200.0;
 struct Curve {
     class: &'static str,
     name: &'static str,
-    /// How many, and the rate.
+    /// Clients and rate.
     points: Vec<(usize, f64)>,
 }
 
-impl Picture {
-    /// The crowds' rows, as two pictures.
-    pub fn throughput(&mut self, rows: &[Row]) {
-        let readers = [
-            curve(rows, "ours", "front-end, cached", |row| {
-                connections(row, "cached look-ups, ")
-            }),
-            curve(rows, "bare", "bare tiny_http server", |row| {
-                connections(row, "bare server, ")
-            }),
-        ];
-        self.curves("look-ups a second, by connections", &readers);
-        let buyers = [
-            curve(rows, "ours", "all over the shop", |row| {
-                customers(row, "buys all over")
-            }),
-            curve(rows, "sale", "flash sale of one book", |row| {
-                customers(row, "flash sale")
-            }),
-        ];
-        self.curves(
-            "sales a second, durable on every catalog, by customers",
-            &buyers,
-        );
-    }
-
-    /// Rates over how many there are, these on a logarithmic axis.
-    fn curves(&mut self, title: &str, curves: &[Curve]) {
-        let points = || curves.iter().flat_map(|curve| &curve.points);
-        let Some(most) = points().map(|point| point.0).max() else {
-            return;
-        };
-        let highest = round_up(points().map(|point| point.1).fold(1.0, f64::max));
-        self.title(title);
-        self.legend(curves);
-        let top = self.y + 16.0;
-        let bottom = top + HEIGHT;
-        let x = |count: usize| {
-            let part = (count as f64).log2() / (most as f64).log2().max(1.0);
-            LEFT + part * (RIGHT - LEFT)
-        };
-        let y = |rate: f64| bottom - rate / highest * HEIGHT;
-        self.grid(highest, top, bottom);
-        let mut counts: Vec<usize> = points().map(|point| point.0).collect();
-        counts.sort_unstable();
-        counts.dedup();
-        for count in counts {
-            self.put(format_args!(
-                "<text x=\"{:.1}\" y=\"{:.1}\" class=\"faint\" text-anchor=\"middle\">{count}</text>",
-                x(count),
-                bottom + 16.0
-            ));
-        }
-        for curve in curves {
-            let Curve {
-                class,
-                name,
-                points,
-            } = curve;
-            let line: Vec<String> = points
-                .iter()
-                .map(|(count, rate)| format!("{:.1},{:.1}", x(*count), y(*rate)))
-                .collect();
-            self.put(format_args!(
-                "<polyline points=\"{}\" class=\"{class} curve\" style=\"fill:none\"/>",
-                line.join(" ")
-            ));
-            for (count, rate) in points {
-                self.put(format_args!(
-                    "<circle cx=\"{:.1}\" cy=\"{:.1}\" r=\"3.5\" class=\"{class}\"><title>{name}: {rate:.0}/s</title></circle>",
-                    x(*count),
-                    y(*rate)
-                ));
-            }
-        }
-        self.y = bottom + 30.0;
-    }
-
-    /// The curves' names, in a line.
-    fn legend(&mut self, curves: &[Curve]) {
-        self.y += 20.0;
-        let mut x = 20.0;
-        for curve in curves.iter().filter(|curve| !curve.points.is_empty()) {
-            let (y, class) = (self.y - 4.0, curve.class);
-            self.put(format_args!(
-                "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"4\" class=\"{class}\"/>"
-            ));
-            self.label(x + 10.0, "faint", curve.name);
-            x += NAME_WIDTH;
-        }
-    }
-
-    fn grid(&mut self, highest: f64, top: f64, bottom: f64) {
-        for quarter in 0..=4 {
-            let part = f64::from(quarter) / 4.0;
-            let y = bottom - part * (bottom - top);
-            self.put(format_args!(
-                "<line x1=\"{LEFT}\" x2=\"{:.1}\" y1=\"{y:.1}\" y2=\"{y:.1}\" class=\"grid\"/>\
-<text x=\"{:.1}\" y=\"{:.1}\" class=\"faint\" text-anchor=\"end\">{:.0}</text>",
-                RIGHT,
-                LEFT - 10.0,
-                y + 4.0,
-                highest * part
-            ));
-        }
-    }
-}
-
-/// The number of connections of a row whose name is `prefix` and just that number.
-fn connections(row: &Row, prefix: &str) -> Option<usize> {
-    let (count, what) = row.name.strip_prefix(prefix)?.split_once(' ')?;
-    what.starts_with("connection").then(|| count.parse().ok())?
-}
-
-fn customers(row: &Row, prefix: &str) -> Option<usize> {
-    let (what, count) = row.name.rsplit_once(", ")?;
-    let (count, _) = count.split_once(" customer")?;
-    what.starts_with(prefix).then(|| count.parse().ok())?
-}
-
-fn curve(
-    rows: &[Row],
-    class: &'static str,
-    name: &'static str,
-    count: impl Fn(&Row) -> Option<usize>,
-) -> Curve {
-    let point = |row: &Row| Some((count(row)?, row.rate));
-    Curve {
+/// Draws the closed loops of look-ups, and those of buys.
+pub(super) fn draw(picture: &mut Picture, rows: &[Summary]) {
+    let curve = |class, name, prefix: &str, unit: &str| Curve {
         class,
         name,
-        points: rows.iter().filter_map(point).collect(),
+        points: rows
+            .iter()
+            .filter_map(|row| Some((clients(&row.name, prefix, unit)?, row.rate)))
+            .collect(),
+    };
+    let lookups = [
+        curve("ours", "front-end, cached", "cached look-ups", "connection"),
+        curve("bare", "bare tiny_http server", "bare server", "connection"),
+    ];
+    draw_curves(picture, "look-ups a second, by connections", &lookups);
+    let buys = [
+        curve("ours", "all over the shop", "buys all over", "customer"),
+        curve("sale", "flash sale of one book", "flash sale", "customer"),
+    ];
+    let title = "sales a second, durable on every catalog, by customers";
+    draw_curves(picture, title, &buys);
+}
+
+/// The number of clients of a row such as `flash sale, 64 customers`. The row of the load
+/// generator's own threads is no such row.
+fn clients(name: &str, prefix: &str, unit: &str) -> Option<usize> {
+    let (what, clients) = name.rsplit_once(", ")?;
+    let (count, of) = clients.split_once(' ')?;
+    let matches = what.starts_with(prefix) && !what.contains(',') && of.starts_with(unit);
+    matches.then(|| count.parse().ok())?
+}
+
+/// Rates over numbers of clients, these on a logarithmic axis.
+fn draw_curves(picture: &mut Picture, title: &str, curves: &[Curve]) {
+    let points = || curves.iter().flat_map(|curve| &curve.points);
+    let Some(most) = points().map(|(clients, _)| *clients).max() else {
+        return;
+    };
+    let highest = round_up(points().map(|(_, rate)| *rate).fold(1.0, f64::max));
+    picture.title(title);
+    draw_legend(picture, curves);
+    let top = picture.y + 16.0;
+    let bottom = top + HEIGHT;
+    let x = |clients: usize| {
+        let part = (clients as f64).log2() / (most as f64).log2().max(1.0);
+        LEFT + part * (RIGHT - LEFT)
+    };
+    let y = |rate: f64| bottom - rate / highest * HEIGHT;
+    for rate in [0.0, 0.25, 0.5, 0.75, 1.0].map(|part| part * highest) {
+        picture.grid_line([LEFT, y(rate)], [RIGHT, y(rate)]);
+        let label = format!("{rate:.0}");
+        picture.text(LEFT - 10.0, y(rate) + 4.0, "end", "faint", &label);
+    }
+    let mut counts: Vec<usize> = points().map(|(clients, _)| *clients).collect();
+    counts.sort_unstable();
+    counts.dedup();
+    for count in counts {
+        let label = count.to_string();
+        picture.text(x(count), bottom + 16.0, "middle", "faint", &label);
+    }
+    for curve in curves {
+        let points = curve.points.iter();
+        let points: Vec<_> = points.map(|(n, rate)| (x(*n), y(*rate), *rate)).collect();
+        draw_curve(picture, curve, &points);
+    }
+    picture.y = bottom + 30.0;
+}
+
+/// Points are places and rates.
+fn draw_curve(picture: &mut Picture, curve: &Curve, points: &[(f64, f64, f64)]) {
+    let Curve { class, name, .. } = curve;
+    let line = points.iter().map(|(x, y, _)| format!("{x:.1},{y:.1} "));
+    picture.put(format_args!(
+        "<polyline points=\"{}\" class=\"{class} curve\" style=\"fill:none\"/>",
+        line.collect::<String>()
+    ));
+    for (x, y, rate) in points {
+        picture.put(format_args!(
+            "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3.5\" class=\"{class}\">\
+            <title>{name}: {rate:.0}/s</title></circle>"
+        ));
+    }
+}
+
+fn draw_legend(picture: &mut Picture, curves: &[Curve]) {
+    picture.y += 20.0;
+    let mut x = 20.0;
+    for curve in curves.iter().filter(|curve| !curve.points.is_empty()) {
+        let (y, class) = (picture.y - 4.0, curve.class);
+        picture.put(format_args!(
+            "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"4\" class=\"{class}\"/>"
+        ));
+        picture.label(x + 10.0, "faint", curve.name);
+        x += NAME_WIDTH;
     }
 }
 

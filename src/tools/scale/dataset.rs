@@ -6,58 +6,61 @@ use std::ops::RangeInclusive;
 use std::path::Path;
 use std::time::Instant;
 
-use crate::config::import::ImportSettings;
-use crate::tools::bench::local::LocalShop;
+use crate::config::import::{BATCH_MAX, ImportSettings};
+use crate::tools::harness::local_shop::LocalShop;
 use crate::tools::import;
-use crate::tools::scale::visit::COPIES;
 
-/// Above those of the first stock, and the first of a file of its own.
+/// The stock of each book, so large that none is ever sold out.
+pub(super) const COPIES: u64 = 1_000_000;
+
+/// Above the ids of the first stock, and the first id of a data file.
 const FIRST_ID: u64 = 1000;
 
-/// A book's topic is one of this many.
-pub const TOPICS: u64 = 1000;
+/// The books are spread over this many topics.
+const TOPICS: u64 = 1000;
 
-/// The topic whose books the small shop has too.
-pub const ONE_TOPIC: &str = "Shelf 123";
+/// The topic whose books the small shop gets too.
+pub(super) const ONE_TOPIC: &str = "Shelf 123";
 
-/// Finds ten topics of the thousand.
-pub const TEN_TOPICS: &str = "Shelf 12";
+/// A search for this finds ten topics of the thousand.
+pub(super) const TEN_TOPICS: &str = "Shelf 12";
 
-/// The ids of so many books.
-pub fn ids(books: u64) -> RangeInclusive<u64> {
+/// The ids of this many books.
+pub(super) fn ids(books: u64) -> RangeInclusive<u64> {
     FIRST_ID..=FIRST_ID + books - 1
 }
 
-pub fn is_of_the_one_topic(id: u64) -> bool {
+pub(super) fn is_of_one_topic(id: u64) -> bool {
     topic(id) == ONE_TOPIC
 }
 
-/// "Shelf 12" is part of "Shelf 120" to "Shelf 129" and of none else.
+/// "Shelf 12" is part of "Shelf 120" to "Shelf 129" and of no other topic.
 fn topic(id: u64) -> String {
     format!("Shelf {:03}", id % TOPICS)
 }
 
-/// Adds the books with these ids by `bazar import` at the first catalog. Gives how many a second.
-pub fn import(
+/// Adds the books with these ids by `bazar import` at the first catalog. Returns the summary, and
+/// how many books a second were added.
+pub(super) fn import(
     local: &LocalShop,
     folder: &Path,
     ids: impl Iterator<Item = u64>,
-) -> Result<f64, String> {
-    let file = folder.join("goods.jsonl");
+) -> Result<(String, f64), String> {
+    let file = folder.join("dataset.jsonl");
     let count = write(&file, ids).map_err(|e| format!("cannot write {}: {e}", file.display()))?;
     let settings = ImportSettings {
         catalog: local.shop.catalogs[0].clone(),
         file: file.clone(),
         skip_bad: false,
-        batch: 1000,
+        batch: BATCH_MAX,
         from_line: 1,
         token: None,
     };
     let began = Instant::now();
-    super::say(&import::run(&settings)?);
+    let summary = import::run(&settings)?;
     let rate = count as f64 / began.elapsed().as_secs_f64();
     fs::remove_file(&file).map_err(|e| format!("cannot remove {}: {e}", file.display()))?;
-    Ok(rate)
+    Ok((summary, rate))
 }
 
 fn write(file: &Path, ids: impl Iterator<Item = u64>) -> io::Result<u64> {
@@ -77,17 +80,13 @@ fn write(file: &Path, ids: impl Iterator<Item = u64>) -> io::Result<u64> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{TEN_TOPICS, ids, is_of_one_topic, topic};
 
     #[test]
     fn a_thousandth_of_the_books_is_of_the_one_topic() {
-        let of_it = ids(5000).filter(|id| is_of_the_one_topic(*id));
-        assert_eq!(of_it.collect::<Vec<_>>(), [1123, 2123, 3123, 4123, 5123]);
-        assert_eq!(
-            ids(5000)
-                .filter(|id| topic(*id).contains(TEN_TOPICS))
-                .count(),
-            50
-        );
+        let of_one = ids(5000).filter(|id| is_of_one_topic(*id));
+        assert_eq!(of_one.collect::<Vec<_>>(), [1123, 2123, 3123, 4123, 5123]);
+        let of_ten = ids(5000).filter(|id| topic(*id).contains(TEN_TOPICS));
+        assert_eq!(of_ten.count(), 50);
     }
 }

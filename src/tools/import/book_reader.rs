@@ -1,45 +1,46 @@
-//! A file of books, taken apart while it is read: a JSON array, or JSON lines (one book a line).
+//! Splits a file of books while it reads: a JSON array, or JSON lines (one book a line).
 //!
-//! Only the ends of the books are looked for here; whether a piece is a book is judged later. So a
-//! bad book costs itself and not its file. At most one book is in memory, and of that at most
+//! It only looks for the ends of books; whether the text is a book is for the caller to say. So a
+//! bad book does not spoil the rest of its file. At most one book is in memory, and of that at most
 //! [`BOOK_BYTES_MAX`].
 
 use std::io::{self, BufReader, Bytes, Read};
 use std::iter::Peekable;
 
-/// A longer book is a bad one. The longest possible one, with every letter escaped, has half of
-/// that; a thousand of them still fit into the 16 MB that a catalog takes.
-pub const BOOK_BYTES_MAX: usize = 12 * 1024;
+/// A longer book is a bad one. The longest possible book, with every letter escaped, has half of
+/// that; a thousand of them still fit into the 16 MB that a catalog accepts.
+pub(super) const BOOK_BYTES_MAX: usize = 12 * 1024;
 
 /// One book as it stands in the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Piece {
+pub(super) struct RawBook {
     /// The line on which it begins, from 1.
-    pub line: u64,
-    /// How many bytes of the file end with it.
-    pub end: u64,
-    /// Cut off after [`BOOK_BYTES_MAX`] and one more.
-    pub text: Vec<u8>,
+    pub(super) line: u64,
+    /// The offset in the file of the byte after it.
+    pub(super) end: u64,
+    /// Cut off after one byte more than [`BOOK_BYTES_MAX`].
+    pub(super) text: Vec<u8>,
 }
 
-/// Gives the books of a file one after the other.
-pub struct Source<R: Read> {
+/// Reads the books of a file one after the other.
+pub(super) struct BookReader<R: Read> {
     bytes: Peekable<Bytes<BufReader<R>>>,
     line: u64,
     offset: u64,
-    shape: Shape,
+    format: Format,
 }
 
 #[derive(Clone, Copy, PartialEq)]
-enum Shape {
-    Unread,
+enum Format {
+    /// Nothing was read yet.
+    Unknown,
     Lines,
-    List,
-    /// A list whose `]` was read.
-    Ended,
+    Array,
+    /// An array whose `]` was read.
+    ArrayEnded,
 }
 
-/// Where in a list's text the next byte is.
+/// Where in the text of an array's element the next byte is.
 #[derive(Default)]
 struct Nesting {
     depth: usize,
@@ -47,76 +48,78 @@ struct Nesting {
     escaped: bool,
 }
 
-impl<R: Read> Source<R> {
-    pub fn new(file: R) -> Source<R> {
-        Source {
+impl<R: Read> BookReader<R> {
+    pub(super) fn new(file: R) -> BookReader<R> {
+        BookReader {
             bytes: BufReader::with_capacity(1 << 16, file).bytes().peekable(),
             line: 1,
             offset: 0,
-            shape: Shape::Unread,
+            format: Format::Unknown,
         }
     }
 
-    /// The next book; nothing between two commas, or on a line, is none. Fails with the line when
-    /// the file cannot be read or its list has no end, or more after it.
-    pub fn next(&mut self) -> Result<Option<Piece>, String> {
-        let found = match self.shape {
-            Shape::Unread => self.begin().and_then(|()| self.find()),
-            _ => self.find(),
-        };
-        found.map_err(|what| format!("line {}: {what}", self.line))
+    /// The next book. Empty lines and empty elements are skipped. Fails with the line when the file
+    /// cannot be read, or its array does not end, or more comes after it.
+    pub(super) fn next_book(&mut self) -> Result<Option<RawBook>, String> {
+        let found = self.find_book();
+        found.map_err(|problem| format!("line {}: {problem}", self.line))
     }
 
-    fn find(&mut self) -> Result<Option<Piece>, String> {
-        while self.blank()? {
-            let piece = self.piece()?;
-            if !piece.text.is_empty() {
-                return Ok(Some(piece));
+    fn find_book(&mut self) -> Result<Option<RawBook>, String> {
+        if self.format == Format::Unknown {
+            self.detect_format()?;
+        }
+        while self.skip_whitespace()? {
+            let book = self.read_book()?;
+            if !book.text.is_empty() {
+                return Ok(Some(book));
             }
         }
         Ok(None)
     }
 
-    /// Looks whether the file is a list. Skips the mark that some editors put before UTF-8.
-    fn begin(&mut self) -> Result<(), String> {
+    /// Skips the byte order mark that some editors put before UTF-8.
+    fn detect_format(&mut self) -> Result<(), String> {
         for byte in [0xEF, 0xBB, 0xBF] {
             if self.peek()? == Some(byte) {
-                self.take()?;
+                self.next_byte()?;
             }
         }
-        self.shape = Shape::Lines;
-        if self.blank()? && self.peek()? == Some(b'[') {
-            self.take()?;
-            self.shape = Shape::List;
+        self.format = Format::Lines;
+        if self.skip_whitespace()? && self.peek()? == Some(b'[') {
+            self.next_byte()?;
+            self.format = Format::Array;
         }
         Ok(())
     }
 
-    /// Skips white space; whether anything is left to be taken apart.
-    fn blank(&mut self) -> Result<bool, String> {
+    /// Returns whether anything is left.
+    fn skip_whitespace(&mut self) -> Result<bool, String> {
         while self.peek()?.is_some_and(|byte| byte.is_ascii_whitespace()) {
-            self.take()?;
+            self.next_byte()?;
         }
-        match (self.peek()?, self.shape) {
-            (Some(_), Shape::Ended) => Err("more stands here after the end of the list".into()),
-            (None, Shape::List) => Err("the file ends in the middle of its list".into()),
+        match (self.peek()?, self.format) {
+            (Some(_), Format::ArrayEnded) => {
+                Err("more stands here after the end of the list".into())
+            }
+            (None, Format::Array) => Err("the file ends in the middle of its list".into()),
             (left, _) => Ok(left.is_some()),
         }
     }
 
-    /// Everything up to the end of the line, or of the element. White space was skipped.
-    fn piece(&mut self) -> Result<Piece, String> {
+    /// Reads to the end of the line or of the array's element. White space was skipped.
+    fn read_book(&mut self) -> Result<RawBook, String> {
         let (line, mut text, mut nesting) = (self.line, Vec::new(), Nesting::default());
         loop {
-            match self.take()? {
-                None if self.shape == Shape::List => {
+            match self.next_byte()? {
+                None if self.format == Format::Array => {
                     return Err(format!("the file ends in the book of line {line}"));
                 }
                 None => break,
-                Some(b'\n') if self.shape == Shape::Lines => break,
-                Some(byte) if self.shape == Shape::List && nesting.ends_at(byte) => {
+                Some(b'\n') if self.format == Format::Lines => break,
+                Some(byte) if self.format == Format::Array && nesting.ends_at(byte) => {
                     if byte == b']' {
-                        self.shape = Shape::Ended;
+                        self.format = Format::ArrayEnded;
                     }
                     break;
                 }
@@ -125,7 +128,7 @@ impl<R: Read> Source<R> {
             }
         }
         let end = self.offset;
-        Ok(Piece { line, end, text })
+        Ok(RawBook { line, end, text })
     }
 
     fn peek(&mut self) -> Result<Option<u8>, String> {
@@ -136,7 +139,7 @@ impl<R: Read> Source<R> {
         }
     }
 
-    fn take(&mut self) -> Result<Option<u8>, String> {
+    fn next_byte(&mut self) -> Result<Option<u8>, String> {
         let byte = self.bytes.next().transpose();
         let byte = byte.map_err(|error| unreadable(&error))?;
         self.offset += u64::from(byte.is_some());
@@ -150,7 +153,7 @@ fn unreadable(error: &io::Error) -> String {
 }
 
 impl Nesting {
-    /// Goes past a byte, or tells that it ends the element.
+    /// Goes past a byte. Returns whether that byte ends the element.
     fn ends_at(&mut self, byte: u8) -> bool {
         match byte {
             _ if self.escaped => self.escaped = false,
@@ -168,17 +171,17 @@ impl Nesting {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{BOOK_BYTES_MAX, BookReader};
 
-    /// The lines and texts of the pieces, and the error if there is one.
-    fn pieces(text: &str) -> (Vec<(u64, String)>, Option<String>) {
-        let mut source = Source::new(text.as_bytes());
+    /// The lines and texts of the books, and the error if there is one.
+    fn books(text: &str) -> (Vec<(u64, String)>, Option<String>) {
+        let mut reader = BookReader::new(text.as_bytes());
         let mut found = Vec::new();
         loop {
-            match source.next() {
-                Ok(Some(piece)) => {
-                    let text = String::from_utf8(piece.text).unwrap();
-                    found.push((piece.line, text.trim_end().to_string()));
+            match reader.next_book() {
+                Ok(Some(raw)) => {
+                    let text = String::from_utf8(raw.text).unwrap();
+                    found.push((raw.line, text.trim_end().to_string()));
                 }
                 Ok(None) => return (found, None),
                 Err(what) => return (found, Some(what)),
@@ -188,13 +191,13 @@ mod tests {
 
     #[track_caller]
     fn check(text: &str, expected: &[(u64, &str)], error: Option<&str>) {
-        let (found, what) = pieces(text);
+        let (found, what) = books(text);
         let found: Vec<_> = found.iter().map(|(line, t)| (*line, t.as_str())).collect();
         assert_eq!((&found[..], what.as_deref()), (expected, error), "{text}");
     }
 
     #[test]
-    fn a_list_and_lines_give_the_same_books() {
+    fn an_array_and_lines_give_the_same_books() {
         let books = [(1, r#"{"a":"],[","b":[1,{"c":"\"}"}]}"#), (2, "{}")];
         let [(_, first), (_, second)] = books;
         check(&format!("{first}\n{second}"), &books, None);
@@ -203,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_no_book() {
+    fn empty_lines_and_elements_are_not_books() {
         check("", &[], None);
         check(" \n[ ] ", &[], None);
         check("\r\n{}\r\n\n  \n{}\n\n", &[(2, "{}"), (5, "{}")], None);
@@ -211,13 +214,13 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_book_costs_itself_only() {
+    fn a_bad_book_spoils_no_other() {
         check("{\n}\n{}", &[(1, "{"), (2, "}"), (3, "{}")], None);
         check("[{a},}b,\n{}]", &[(1, "{a}"), (1, "}b"), (2, "{}")], None);
     }
 
     #[test]
-    fn a_list_without_its_end_is_told_by_the_line() {
+    fn a_malformed_array_is_reported_with_the_line() {
         let middle = "line 2: the file ends in the middle of its list";
         check("[{},\n", &[(1, "{}")], Some(middle));
         let inside = "line 3: the file ends in the book of line 2";
@@ -227,11 +230,11 @@ mod tests {
     }
 
     #[test]
-    fn a_book_without_end_does_not_fill_the_memory() {
+    fn an_endless_book_does_not_fill_the_memory() {
         let text = "x".repeat(BOOK_BYTES_MAX * 3);
-        let mut source = Source::new(text.as_bytes());
-        let piece = source.next().unwrap().unwrap();
-        assert_eq!(piece.text.len(), BOOK_BYTES_MAX + 1);
-        assert_eq!(piece.end, text.len() as u64);
+        let mut reader = BookReader::new(text.as_bytes());
+        let raw = reader.next_book().unwrap().unwrap();
+        assert_eq!(raw.text.len(), BOOK_BYTES_MAX + 1);
+        assert_eq!(raw.end, text.len() as u64);
     }
 }

@@ -1,0 +1,100 @@
+//! Latencies: a line for each row, on one logarithmic axis of time.
+
+use crate::config::bench::Section;
+use crate::tools::bench::picture::{Picture, RIGHT};
+use crate::tools::bench::summary::Summary;
+
+/// Where names end and the axis begins.
+const LEFT: f64 = 300.0;
+
+const LINE_HEIGHT: f64 = 22.0;
+
+const LEGEND: &str = "thin: all but the slowest and fastest hundredth, thick: the middle half, \
+bar: median, dot: the original's mean";
+
+pub(super) fn draw(picture: &mut Picture, rows: &[Summary]) {
+    let rows: Vec<&Summary> = rows.iter().filter(|row| is_shown(row)).collect();
+    if rows.is_empty() {
+        return;
+    }
+    picture.title("latency");
+    picture.y += 18.0;
+    picture.label(20.0, "faint", LEGEND);
+    let shown = |row: &&Summary| [Some(row.p1_ms), Some(row.p99_ms), row.published_ms];
+    let axis = Axis::over(rows.iter().flat_map(shown).flatten());
+    let top = picture.y + 10.0;
+    let bottom = top + LINE_HEIGHT * rows.len() as f64;
+    for decade in axis.low..=axis.high {
+        let ms = 10f64.powi(decade);
+        let x = axis.x(ms);
+        picture.grid_line([x, top], [x, bottom]);
+        picture.text(x, bottom + 14.0, "middle", "faint", &format!("{ms} ms"));
+    }
+    for (n, row) in rows.into_iter().enumerate() {
+        draw_row(picture, row, &axis, top + LINE_HEIGHT * (n as f64 + 0.5));
+    }
+    picture.y = bottom + 20.0;
+}
+
+/// Whether a row's distribution is worth a line. Loads that find the highest rate are in the
+/// curves, and while a fault is detected latencies are not of one kind.
+fn is_shown(row: &Summary) -> bool {
+    let has_rate = matches!(row.section, Section::Throughput | Section::Yardsticks);
+    let steady = ["by the clock", "beside", "files"];
+    let is_steady = steady.iter().any(|part| row.name.contains(part));
+    1 < row.count && !row.name.contains("being found out") && (!has_rate || is_steady)
+}
+
+fn draw_row(picture: &mut Picture, row: &Summary, axis: &Axis, y: f64) {
+    let class = if row.section == Section::Yardsticks {
+        "bare"
+    } else {
+        "ours"
+    };
+    let quantiles = [row.p1_ms, row.p25_ms, row.p50_ms, row.p75_ms, row.p99_ms];
+    let [low, q1, median, q3, high] = quantiles.map(|ms| axis.x(ms));
+    picture.text(LEFT - 12.0, y + 4.0, "end", "", &row.name);
+    picture.put(format_args!(
+        "<line x1=\"{low:.1}\" x2=\"{high:.1}\" y1=\"{y:.1}\" y2=\"{y:.1}\" class=\"{class} whisker\"/>\
+<rect x=\"{q1:.1}\" y=\"{:.1}\" width=\"{:.1}\" height=\"8\" class=\"{class}\" fill-opacity=\".5\"/>\
+<rect x=\"{:.1}\" y=\"{:.1}\" width=\"2\" height=\"14\" class=\"{class}\"/>",
+        y - 4.0,
+        (q3 - q1).max(1.0),
+        median - 1.0,
+        y - 7.0
+    ));
+    if let Some(published) = row.published_ms {
+        let x = axis.x(published);
+        picture.put(format_args!(
+            "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"4\" class=\"original\"/>"
+        ));
+    }
+}
+
+/// Whole decades of milliseconds.
+struct Axis {
+    low: i32,
+    high: i32,
+}
+
+impl Axis {
+    fn over(values: impl Iterator<Item = f64>) -> Axis {
+        let logs = values.filter(|value| 0.0 < *value).map(f64::log10);
+        let (low, high) = logs.fold((f64::MAX, f64::MIN), |(low, high), log| {
+            (low.min(log), high.max(log))
+        });
+        if high < low {
+            return Axis { low: -1, high: 1 };
+        }
+        let low = low.floor() as i32;
+        Axis {
+            low,
+            high: (high.ceil() as i32).max(low + 1),
+        }
+    }
+
+    fn x(&self, ms: f64) -> f64 {
+        let part = (ms.max(1e-6).log10() - f64::from(self.low)) / f64::from(self.high - self.low);
+        LEFT + part.clamp(0.0, 1.0) * (RIGHT - LEFT)
+    }
+}

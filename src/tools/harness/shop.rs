@@ -1,0 +1,270 @@
+//! The shop under measurement, as its owner sees it: its addresses, its stock, and its sales.
+
+use std::collections::BTreeMap;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::sync::Mutex;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::config::import::BATCH_MAX;
+use crate::http::Method;
+use crate::http::client::{Answer, Client};
+use crate::model::address::Address;
+use crate::runtime::sync::lock;
+use crate::tools::harness::measurement::{Measurement, Sales};
+use crate::tools::{failure_text, patient_client};
+
+/// A change of stock is retried for this long, while customers buy or a catalog catches up.
+const RETRY_MAX: Duration = Duration::from_secs(10);
+
+/// A server that takes longer to become ready is a failure.
+const READY_MAX: Duration = Duration::from_secs(120);
+
+/// The interval at which a starting server is asked whether it is ready.
+const READY_POLL_INTERVAL: Duration = Duration::from_millis(2);
+
+/// A running shop.
+#[derive(Debug)]
+pub(crate) struct Shop {
+    pub(crate) front_end: SocketAddr,
+    pub(crate) catalogs: Vec<Address>,
+    client: Client,
+    /// By id; empty without a catalog to read the stock from. Locked for one look or change.
+    accounts: Mutex<BTreeMap<u64, Account>>,
+}
+
+/// What is known of one book. In the end `stock + sold = start + added`, except for the unknown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Account {
+    pub(crate) start: u64,
+    pub(crate) added: u64,
+    pub(crate) sales: Sales,
+}
+
+/// A book in a catalog's `/dump/`.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub(crate) struct DumpedBook {
+    pub(crate) id: u64,
+    pub(crate) quantity: u64,
+    pub(crate) price: f64,
+    pub(crate) sequence_number: u64,
+    pub(crate) title: String,
+    pub(crate) topic: String,
+}
+
+/// The part of several answers that is of interest here.
+#[derive(Deserialize)]
+struct Quantity {
+    quantity: u64,
+}
+
+impl Shop {
+    /// A shop whose stock is not read yet.
+    ///
+    /// Fails when the front-end's name cannot be resolved.
+    pub(crate) fn new(
+        front_end: &Address,
+        catalogs: &[Address],
+        token: Option<&str>,
+    ) -> Result<Shop, String> {
+        Ok(Shop {
+            front_end: socket_address(front_end)?,
+            catalogs: catalogs.to_vec(),
+            client: patient_client(token),
+            accounts: Mutex::default(),
+        })
+    }
+
+    /// Reads the stock of the first catalog, if one is known.
+    ///
+    /// Fails when the catalog does not answer.
+    pub(crate) fn read_stock(&mut self) -> Result<(), String> {
+        if let Some(catalog) = self.catalogs.first() {
+            let books = self.dump(catalog)?;
+            let accounts = books.iter().map(|book| (book.id, Account::of(book)));
+            *lock(&self.accounts) = accounts.collect();
+        }
+        Ok(())
+    }
+
+    /// Every book's account, by id.
+    pub(crate) fn accounts(&self) -> BTreeMap<u64, Account> {
+        lock(&self.accounts).clone()
+    }
+
+    /// The ids of at most `max` books, the lowest first.
+    pub(crate) fn ids(&self, max: usize) -> Vec<u64> {
+        lock(&self.accounts).keys().copied().take(max).collect()
+    }
+
+    /// Enters what customers bought.
+    pub(crate) fn record_sales(&self, measurement: &Measurement) {
+        let mut accounts = lock(&self.accounts);
+        for (id, sales) in &measurement.sales {
+            let account = accounts.get_mut(id).expect("only books in stock are sold");
+            account.sales.add(*sales);
+        }
+    }
+
+    /// Adds this many copies of each of these books to the stock.
+    ///
+    /// Fails when a book could not be changed within [`RETRY_MAX`].
+    pub(crate) fn add_stock(&self, ids: &[u64], copies: u64) -> Result<(), String> {
+        for id in ids {
+            self.change_quantity(*id, |quantity| quantity + copies)?;
+            if let Some(account) = lock(&self.accounts).get_mut(id) {
+                account.added += copies;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the copies that were added and not sold out of stock again.
+    pub(crate) fn remove_unsold(&self) -> Result<(), String> {
+        for (id, account) in self.accounts() {
+            let left = account.added.saturating_sub(account.sales.sold);
+            if 0 < left {
+                self.change_quantity(id, |quantity| quantity.saturating_sub(left))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds books until there are `count`, each with this many copies.
+    ///
+    /// Fails with the catalog's message.
+    pub(crate) fn add_books_up_to(&self, count: usize, copies: u64) -> Result<(), String> {
+        #[derive(Deserialize)]
+        struct Added {
+            body: Value,
+            status: u16,
+        }
+        let have = lock(&self.accounts).len();
+        let missing: Vec<_> = (have..count).map(|n| new_book(n, copies)).collect();
+        for some in missing.chunks(BATCH_MAX) {
+            let answer = self.call_catalog(Method::Post, "/add", &[], Some(&json!(some)))?;
+            for added in answer.json::<Vec<Added>>().map_err(failure_text)? {
+                if added.status != 201 {
+                    return Err(format!("cannot add a book: {}", added.body));
+                }
+                let book = DumpedBook::deserialize(added.body).map_err(|e| e.to_string())?;
+                lock(&self.accounts).insert(book.id, Account::of(&book));
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads and conditionally writes, until no other write came in between.
+    fn change_quantity(&self, id: u64, change: impl Fn(u64) -> u64) -> Result<(), String> {
+        let deadline = Instant::now() + RETRY_MAX;
+        loop {
+            let read = self.call_catalog(Method::Get, &format!("/query/item/{id}"), &[], None)?;
+            let answer = match (read.json(), read.header("etag")) {
+                (Ok(Quantity { quantity }), Some(version)) => {
+                    let path = format!("/update/{id}");
+                    let body = json!({ "quantity": change(quantity) });
+                    self.call_catalog(Method::Put, &path, &[("If-Match", version)], Some(&body))?
+                }
+                _ => read,
+            };
+            if answer.status == 200 {
+                return Ok(());
+            }
+            if deadline < Instant::now() {
+                let text = String::from_utf8_lossy(&answer.body);
+                return Err(format!("cannot change the stock of book {id}: {text}"));
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Calls the first catalog.
+    fn call_catalog(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Option<&Value>,
+    ) -> Result<Answer, String> {
+        let catalog = self.catalogs.first().ok_or("no catalog is known")?;
+        let body = body.map(|body| body.to_string().into_bytes());
+        let url = format!("{catalog}{path}");
+        let answer = self.client.call(method, &url, headers, body.as_deref());
+        answer.map_err(failure_text)
+    }
+
+    /// Fails with everything but a 200.
+    pub(crate) fn get(&self, server: &Address, path: &str) -> Result<Answer, String> {
+        let url = format!("{server}{path}");
+        let answer = self.client.get(&url, &[]).map_err(failure_text)?;
+        if answer.status != 200 {
+            return Err(format!("GET {url}: {}", answer.status));
+        }
+        Ok(answer)
+    }
+
+    /// Every book that a catalog has.
+    pub(crate) fn dump(&self, catalog: &Address) -> Result<Vec<DumpedBook>, String> {
+        self.get(catalog, "/dump/")?.json().map_err(failure_text)
+    }
+
+    /// Waits until the server at `address` says that it is ready.
+    ///
+    /// Fails after [`READY_MAX`].
+    pub(crate) fn await_ready(&self, address: &Address) -> Result<(), String> {
+        let deadline = Instant::now() + READY_MAX;
+        while self.get(address, "/readyz").is_err() {
+            if deadline < Instant::now() {
+                return Err(format!("{address} is not ready after {READY_MAX:?}"));
+            }
+            thread::sleep(READY_POLL_INTERVAL);
+        }
+        Ok(())
+    }
+
+    /// Which of the books 1 to `max` a customer can look up.
+    pub(crate) fn ids_found(&self, max: u64) -> Result<Vec<u64>, String> {
+        let mut ids = Vec::new();
+        for id in 1..=max {
+            let url = format!("http://{}/lookup/{id}", self.front_end);
+            match self.client.get(&url, &[]).map_err(failure_text)?.status {
+                200 => ids.push(id),
+                404 => (),
+                status => return Err(format!("GET {url}: {status}")),
+            }
+        }
+        Ok(ids)
+    }
+}
+
+impl Account {
+    fn of(book: &DumpedBook) -> Account {
+        Account {
+            start: book.quantity,
+            ..Account::default()
+        }
+    }
+}
+
+fn new_book(n: usize, copies: u64) -> Value {
+    json!({
+        "title": format!("Volume {n} of the works that nobody reads"),
+        "topic": format!("Shelf {}", n / 10),
+        "quantity": copies,
+        "price": 10.0,
+    })
+}
+
+/// Where a server listens. Fails when its name cannot be resolved.
+pub(crate) fn socket_address(address: &Address) -> Result<SocketAddr, String> {
+    let authority = address.as_str().trim_start_matches("http://");
+    let mut found = authority
+        .to_socket_addrs()
+        .map_err(|error| format!("cannot resolve {address}: {error}"))?;
+    found
+        .next()
+        .ok_or_else(|| format!("cannot resolve {address}: it has no address"))
+}

@@ -1,0 +1,273 @@
+//! Sends batches of books to the catalog. Counts, retries or reports what it answers.
+
+use std::sync::Mutex;
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::http::Method;
+use crate::http::client::{Answer, Failure};
+use crate::model::book::Offer;
+use crate::runtime::sync::lock;
+use crate::tools::failure_text;
+use crate::tools::import::book_reader::RawBook;
+use crate::tools::import::counts::Counts;
+use crate::tools::import::progress::Progress;
+
+/// A request that failed is retried for this long, so that a catalog that was restarted is back.
+/// Then the import ends.
+pub(super) const RETRY_MAX: Duration = Duration::from_secs(30);
+
+/// The pause between two tries.
+const RETRY_PAUSE: Duration = Duration::from_millis(200);
+
+/// Requests under way at a time. While the books of one are written to the disks, the catalog
+/// validates those of the next; a third would find both stages busy.
+const REQUESTS_MAX: usize = 2;
+
+/// Calls the catalog: method, path, body.
+pub(super) type Call<'a> =
+    dyn Fn(Method, &str, Option<&[u8]>) -> Result<Answer, Failure> + Sync + 'a;
+
+/// A book of the file.
+pub(super) struct Book {
+    pub(super) raw: RawBook,
+    pub(super) has_id: bool,
+    /// `None` too when its id is none that a book can have.
+    pub(super) id: Option<u64>,
+    pub(super) title: String,
+}
+
+pub(super) struct Sender<'a> {
+    call: &'a Call<'a>,
+    progress: &'a Progress,
+    skip_bad: bool,
+    /// Locked for a look or a count.
+    counts: Mutex<Counts>,
+}
+
+/// Books that a request did not add, or perhaps not.
+struct Unsettled {
+    books: Vec<Book>,
+    state: State,
+    why: String,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum State {
+    /// Not in the shop, and a retry cannot help.
+    Rejected,
+    /// Not in the shop.
+    NotAdded,
+    /// In the shop or not.
+    Unknown,
+}
+
+/// The catalog's answer for one book.
+#[derive(Deserialize)]
+struct BookResult {
+    status: u16,
+    #[serde(default)]
+    body: Value,
+}
+
+impl<'a> Sender<'a> {
+    pub(super) fn new(call: &'a Call<'a>, progress: &'a Progress, skip_bad: bool) -> Sender<'a> {
+        Sender {
+            call,
+            progress,
+            skip_bad,
+            counts: Mutex::default(),
+        }
+    }
+
+    /// Sends the batches that `read` passes on, and returns the summary. All books of a batch have
+    /// ids, or none has.
+    ///
+    /// Fails when `read` does, when a book was bad and bad ones are not skipped, and when a batch
+    /// stays unsettled; with what is in the shop by then, and how to continue.
+    pub(super) fn run(
+        &self,
+        read: impl FnOnce(&dyn Fn(Vec<Book>)) -> Result<(), String>,
+    ) -> Result<String, String> {
+        let (queue, batches) = sync_channel::<Vec<Book>>(1);
+        let batches = Mutex::new(batches);
+        let outcome = thread::scope(|scope| {
+            for _ in 0..REQUESTS_MAX {
+                scope.spawn(|| self.send_batches(&batches));
+            }
+            let outcome =
+                read(&|batch| queue.send(batch).expect("batches are received to the end"));
+            drop(queue);
+            outcome
+        });
+        self.progress.end();
+        let elapsed = self.progress.elapsed();
+        lock(&self.counts).outcome(outcome, self.skip_bad, elapsed)
+    }
+
+    /// Whether reading on makes no sense.
+    pub(super) fn is_stopped(&self) -> bool {
+        let counts = lock(&self.counts);
+        counts.failed.is_some() || (0 < counts.bad && !self.skip_bad)
+    }
+
+    /// Reports and counts a bad book.
+    pub(super) fn report_bad(&self, line: u64, why: &str) {
+        self.progress.print(&format!("line {line}: {why}"));
+        lock(&self.counts).bad += 1;
+    }
+
+    fn send_batches(&self, batches: &Mutex<Receiver<Vec<Book>>>) {
+        loop {
+            let turn = lock(batches);
+            let Ok(books) = turn.recv() else { return };
+            let without_ids = books.iter().any(|book| !book.has_id);
+            // Kept while these books are sent, so that the next batch waits: if these turn out to
+            // be the last, nothing after them is in the shop.
+            let _turn = without_ids.then_some(turn);
+            if !books.is_empty() && lock(&self.counts).failed.is_none() {
+                self.send_batch(books, without_ids);
+            }
+        }
+    }
+
+    fn send_batch(&self, books: Vec<Book>, without_ids: bool) {
+        let (first, last) = lines(&books);
+        let (count, end) = (books.len() as u64, books.last().map_or(0, |it| it.raw.end));
+        let mark_sent = |through_line| {
+            if without_ids {
+                lock(&self.counts).mark_sent(through_line);
+            }
+        };
+        mark_sent(first - 1);
+        let Err(unsettled) = self.send_with_retries(books, without_ids) else {
+            self.progress.advance(count, end);
+            mark_sent(last);
+            return;
+        };
+        let mut why = unsettled.why;
+        if without_ids && unsettled.state == State::Unknown {
+            mark_sent(last);
+            let (from, to) = lines(&unsettled.books);
+            why = format!(
+                "it is unknown whether the books of lines {from} to {to} were added, so look: {why}"
+            );
+        }
+        lock(&self.counts).failed.get_or_insert(why);
+    }
+
+    /// Sends books until all are settled. Fails with the rest when a retry cannot help, could add
+    /// books twice, or comes too late.
+    fn send_with_retries(&self, mut books: Vec<Book>, without_ids: bool) -> Result<(), Unsettled> {
+        let deadline = Instant::now() + RETRY_MAX;
+        while let Err(unsettled) = self.send_once(books) {
+            let may_retry = match unsettled.state {
+                State::Rejected => false,
+                State::NotAdded => true,
+                State::Unknown => !without_ids,
+            };
+            if !may_retry || deadline <= Instant::now() {
+                return Err(unsettled);
+            }
+            thread::sleep(RETRY_PAUSE);
+            books = unsettled.books;
+        }
+        Ok(())
+    }
+
+    fn send_once(&self, books: Vec<Book>) -> Result<(), Unsettled> {
+        let texts: Vec<&[u8]> = books.iter().map(|book| &book.raw.text[..]).collect();
+        let body = [b"[", &texts.join(&b","[..])[..], b"]"].concat();
+        let answer = (self.call)(Method::Post, "/add", Some(&body));
+        let (state, why) = match answer {
+            Ok(answer) if answer.status == 200 => match results(&answer, books.len()) {
+                Ok(results) => return self.count_results(books, results),
+                Err(why) => (State::Unknown, why),
+            },
+            Ok(answer) if answer.status < 500 => (State::Rejected, describe(&answer)),
+            Ok(answer) if answer.status == 503 => (State::NotAdded, describe(&answer)),
+            Ok(answer) => (State::Unknown, describe(&answer)),
+            Err(failure) if failure.definite() => (State::NotAdded, failure_text(failure)),
+            Err(failure) => (State::Unknown, failure_text(failure)),
+        };
+        Err(Unsettled { books, state, why })
+    }
+
+    fn count_results(&self, books: Vec<Book>, results: Vec<BookResult>) -> Result<(), Unsettled> {
+        let (mut unsettled, mut reason) = (Vec::new(), None);
+        for (book, result) in books.into_iter().zip(results) {
+            if let Err(why) = self.count_result(&book, &result) {
+                unsettled.push(book);
+                reason = Some(why);
+            }
+        }
+        match reason {
+            None => Ok(()),
+            Some(why) => Err(Unsettled {
+                books: unsettled,
+                state: State::Unknown,
+                why,
+            }),
+        }
+    }
+
+    fn count_result(&self, book: &Book, result: &BookResult) -> Result<(), String> {
+        match result.status {
+            201 => lock(&self.counts).added += 1,
+            409 => return self.compare_titles(book),
+            500.. => return Err(message(&result.body)),
+            _ => self.report_bad(book.raw.line, &message(&result.body)),
+        }
+        Ok(())
+    }
+
+    /// Counts `book` as already there, or as bad if its id belongs to a book of another title.
+    /// Fails when the catalog does not answer.
+    fn compare_titles(&self, book: &Book) -> Result<(), String> {
+        let id = book.id.unwrap_or_default();
+        let path = format!("/query/item/{id}");
+        let answer = (self.call)(Method::Get, &path, None).map_err(failure_text)?;
+        if answer.status != 200 {
+            return Err(describe(&answer));
+        }
+        let Offer { title, .. } = answer.json().map_err(failure_text)?;
+        if *title == *book.title {
+            lock(&self.counts).already_there += 1;
+        } else {
+            let why = format!("id {id} is in use by another book, {title:?}");
+            self.report_bad(book.raw.line, &why);
+        }
+        Ok(())
+    }
+}
+
+/// The first and the last line on which one of the books begins.
+fn lines(books: &[Book]) -> (u64, u64) {
+    let line = |book: Option<&Book>| book.map_or(0, |book| book.raw.line);
+    (line(books.first()), line(books.last()))
+}
+
+/// The catalog's answer for each of `count` books. Fails when it is not such a list.
+fn results(answer: &Answer, count: usize) -> Result<Vec<BookResult>, String> {
+    let results: Vec<BookResult> = answer.json().map_err(failure_text)?;
+    if results.len() != count {
+        let got = results.len();
+        return Err(format!("the catalog answered for {got} books of {count}"));
+    }
+    Ok(results)
+}
+
+/// An answer that is not a 200, in words.
+fn describe(answer: &Answer) -> String {
+    let body = serde_json::from_slice(&answer.body).unwrap_or_default();
+    format!("the catalog answered {}: {}", answer.status, message(&body))
+}
+
+fn message(body: &Value) -> String {
+    let text = body.get("message").and_then(Value::as_str);
+    text.unwrap_or("(no message)").to_string()
+}
