@@ -1,9 +1,9 @@
-//! Buys of several customers who come at the same moment go to an order server in one request.
+//! Buys that come at the same moment go to an order server in one request.
 //!
-//! They are not one buy: each has its own order, and its own answer. Whoever is not served by it
-//! (too little is known of the book, somebody else was faster, the order server cannot be reached)
-//! goes on alone, with the same order. Somebody who is alone to begin with, like the one before,
-//! does not notice any of this.
+//! Each keeps its own order and gets its own answer. A buy that the batch does not serve (too little
+//! is known of its book, others were faster again and again, the order server cannot be reached) goes
+//! on alone, with the same order. A lone buy after another lone one notices nothing of this: see
+//! [`crate::runtime::batcher`].
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,46 +13,37 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::front_end::FrontEnd;
-use crate::front_end::buy::{Said, Tried, not_reached};
+use crate::front_end::order_reply::{BuyAttempt, OrderReply, not_reached};
 use crate::model::book::{BOOK_ID_MAX, BookId};
 use crate::model::order::Order;
 use crate::model::validation::TOGETHER_MAX;
 use crate::runtime::batcher::Batcher;
 use crate::runtime::semaphore::Semaphore;
 
-/// BuyBatcher under way at once.
-const COMPANIES_MAX: usize = 64;
+/// Batches under way at once. Beyond, the next one waits for one of them.
+const BATCHES_MAX: usize = 64;
 
-/// While so many are, the next one waits a moment for more to join it.
-const ENOUGH: usize = 1;
+/// While so many batches are under way, the next one waits a moment for more buys to join it.
+const BATCHES_SOFT_MAX: usize = 1;
 
-/// The longest such moment, and the longest that a company then waits for those whom it expects.
+/// The longest such moment, and the longest that a batch then waits for the buys that it expects.
 /// Buys hardly take as long, unless an order server does not answer.
 const WAIT_MAX: Duration = Duration::from_millis(50);
 
-/// Where buys find company.
-pub type BuyBatcher = Batcher<Buying, Tried>;
+pub(super) type BuyBatcher = Batcher<BuyRequest, BuyAttempt>;
 
-/// A customer's buy on its way.
+/// A client's buy, as it goes to an order server.
 #[derive(Clone, Debug)]
-pub struct Buying {
-    pub id: BookId,
-    pub order: Order,
-    /// The id of the customer's request.
-    pub request: Arc<str>,
+pub(super) struct BuyRequest {
+    pub(super) id: BookId,
+    pub(super) order: Order,
+    /// The id of the client's request, for the logs of all tiers.
+    pub(super) request: Arc<str>,
 }
 
-pub fn companies() -> BuyBatcher {
-    Batcher::new(
-        Semaphore::with_soft_limit(COMPANIES_MAX, ENOUGH),
-        TOGETHER_MAX,
-        WAIT_MAX,
-    )
-}
-
-/// An entry of `PUT /batch/buy`.
+/// An entry of the body of `PUT /batch/buy`.
 #[derive(Serialize)]
-struct Entry<'a> {
+struct RequestEntry<'a> {
     id: BookId,
     order: String,
     request: &'a str,
@@ -60,78 +51,66 @@ struct Entry<'a> {
 
 /// An entry of its answer.
 #[derive(Deserialize)]
-struct Line {
+struct ReplyEntry {
     status: u16,
     #[serde(default)]
     headers: BTreeMap<String, String>,
     body: Value,
 }
 
-impl FrontEnd {
-    /// What came of each of these buys at the order server whose turn it is.
-    pub(super) fn buy_together(&self, company: &[Buying]) -> Vec<Tried> {
-        if let [buying] = company {
-            return vec![Tried::Answered(self.buy_alone(buying, false))];
-        }
-        let Some((_, server)) = self.orders.tries().next() else {
-            return nobody(company, false);
-        };
-        let url = format!("{}/batch/buy", server.address);
-        let headers = [("X-Request-Id", &*company[0].request)];
-        match self.buys.put(&url, &headers, &entries(company)) {
-            Ok(answer) => match answer.list::<Line>(company.len()) {
-                Some(lines) => lines.into_iter().map(|line| self.tried(line)).collect(),
-                // A 4xx: it does not know such requests, or shows another token. Asked alone it
-                // will say so.
-                None => nobody(company, !(400..500).contains(&answer.status)),
-            },
-            Err(failure) => {
-                let unknown = !failure.definite();
-                not_reached(server, failure);
-                nobody(company, unknown)
-            }
-        }
-    }
-
-    /// What one line of its answer means. Whatever it could not do for this one says nothing about
-    /// the order server, which did answer: it is not counted as down.
-    fn tried(&self, line: Line) -> Tried {
-        let said = line.said();
-        match said.status {
-            // It wants to be asked for this one alone.
-            503 => Tried::NotReached { unknown: false },
-            _ => self.weigh(said),
-        }
-    }
+pub(super) fn batcher() -> BuyBatcher {
+    let permits = Semaphore::with_soft_limit(BATCHES_MAX, BATCHES_SOFT_MAX);
+    Batcher::new(permits, TOGETHER_MAX, WAIT_MAX)
 }
 
-/// Whether an order server takes this one with others: it refuses what cannot be a book's id.
-pub fn may_join(id: BookId) -> bool {
+/// Whether an order server takes this buy in a batch: it refuses a whole batch for a number that no
+/// book can have.
+pub(super) fn fits_in_a_batch(id: BookId) -> bool {
     (1..=BOOK_ID_MAX).contains(&id.0)
 }
 
-fn nobody(company: &[Buying], unknown: bool) -> Vec<Tried> {
-    let tried = |_| Tried::NotReached { unknown };
-    company.iter().map(tried).collect()
-}
-
-fn entries(company: &[Buying]) -> Vec<u8> {
-    let entries: Vec<Entry> = company
-        .iter()
-        .map(|buying| Entry {
-            id: buying.id,
-            order: buying.order.to_string(),
-            request: &buying.request,
-        })
-        .collect();
-    serde_json::to_vec(&entries).expect("our own values are JSON")
-}
-
-impl Line {
-    fn said(self) -> Said {
-        let body = serde_json::to_vec(&self.body).expect("what was JSON is JSON");
-        Said::new(self.status, body, |name| {
-            self.headers.get(name).map(String::as_str)
-        })
+impl FrontEnd {
+    /// What came of each buy at the order server whose turn it is.
+    pub(super) fn buy_batch(&self, batch: &[BuyRequest]) -> Vec<BuyAttempt> {
+        let all_failed = |may_have_sold| {
+            let failed = batch.iter().map(|_| BuyAttempt::failed(may_have_sold));
+            failed.collect()
+        };
+        let Some((_, server)) = self.order_servers.attempts().next() else {
+            return all_failed(false);
+        };
+        let url = format!("{}/batch/buy", server.address);
+        let headers = [("X-Request-Id", &*batch[0].request)];
+        let answer = match self.buys.put(&url, &headers, &body(batch)) {
+            Ok(answer) => answer,
+            Err(failure) => return all_failed(not_reached(server, failure)),
+        };
+        match answer.list::<ReplyEntry>(batch.len()) {
+            Some(entries) => entries.into_iter().map(|e| self.batch_attempt(e)).collect(),
+            // A 4xx: it does not know batches, or has another token, and will say so to each alone.
+            None => all_failed(!(400..500).contains(&answer.status)),
+        }
     }
+
+    /// What one entry of the answer means. If it is a failure, the order server is not counted as
+    /// down: it did answer.
+    fn batch_attempt(&self, entry: ReplyEntry) -> BuyAttempt {
+        // Nothing happened: this buy must be sent alone.
+        if entry.status == 503 {
+            return BuyAttempt::NotSold;
+        }
+        let body = serde_json::to_vec(&entry.body).expect("what was JSON is JSON");
+        let header = |name: &str| entry.headers.get(name).map(String::as_str);
+        self.classify(OrderReply::new(entry.status, body, header))
+    }
+}
+
+fn body(batch: &[BuyRequest]) -> Vec<u8> {
+    let entries = batch.iter().map(|buy| RequestEntry {
+        id: buy.id,
+        order: buy.order.to_string(),
+        request: &buy.request,
+    });
+    let entries: Vec<_> = entries.collect();
+    serde_json::to_vec(&entries).expect("our own values are JSON")
 }

@@ -1,23 +1,23 @@
-//! `GET /dump/`: what is kept, least recently used first.
+//! `GET /dump/`: the caches' entries, least recently used first.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::front_end::cache::leased_cache::Memory;
+use crate::front_end::cache::leased_cache::LeasedCache;
 use crate::front_end::query::{Lookup, Search};
 use crate::model::book::{BookId, Found, Offer};
 
 /// The answer, in the documented form.
 #[derive(Serialize)]
-pub struct Dump {
-    lookup: Vec<LookedUp>,
-    search: Vec<Searched>,
+pub(super) struct Dump {
+    lookup: Vec<LookupEntry>,
+    search: Vec<SearchEntry>,
 }
 
 #[derive(Serialize)]
-struct LookedUp {
+struct LookupEntry {
     id: BookId,
     price: f64,
     quantity: u32,
@@ -25,46 +25,36 @@ struct LookedUp {
 }
 
 #[derive(Serialize)]
-struct Searched {
+struct SearchEntry {
     /// The text.
     id: String,
     topics: Arc<BTreeSet<Arc<str>>>,
     search_result: Vec<Found>,
 }
 
-impl Dump {
-    pub fn of(memory: &Memory) -> Dump {
-        let kept = "only what could be read was kept";
-        let lookups = memory.entries::<Lookup>().into_iter();
-        let searches = memory.entries::<Search>().into_iter();
-        Dump {
-            lookup: lookups
-                .map(|(question, finding)| {
-                    let offer = serde_json::from_slice(&finding.body).expect(kept);
-                    looked_up(question.0, offer)
-                })
-                .collect(),
-            search: searches
-                .map(|(question, finding)| Searched {
-                    id: question.text,
-                    search_result: serde_json::from_slice(&finding.body).expect(kept),
-                    topics: finding.topics,
-                })
-                .collect(),
-        }
-    }
-}
+const READABLE: &str = "only an answer that could be read is cached";
 
-fn looked_up(id: BookId, offer: Offer) -> LookedUp {
-    let Offer {
-        price,
-        quantity,
-        title,
-    } = offer;
-    LookedUp {
-        id,
-        price,
-        quantity,
-        title,
+impl Dump {
+    pub(super) fn of(cache: &LeasedCache) -> Dump {
+        let lookups = cache.entries::<Lookup>().into_iter();
+        let lookups = lookups.map(|(Lookup(id), answer)| {
+            let offer: Offer = serde_json::from_slice(&answer.body).expect(READABLE);
+            LookupEntry {
+                id,
+                price: offer.price,
+                quantity: offer.quantity,
+                title: offer.title,
+            }
+        });
+        let searches = cache.entries::<Search>().into_iter();
+        let searches = searches.map(|(search, answer)| SearchEntry {
+            id: search.text,
+            search_result: serde_json::from_slice(&answer.body).expect(READABLE),
+            topics: answer.topics,
+        });
+        Dump {
+            lookup: lookups.collect(),
+            search: searches.collect(),
+        }
     }
 }

@@ -1,98 +1,102 @@
-//! Lookups and searches: from the cache, from a fetch that is under way, or from the catalogs in
-//! turn.
+//! Look-ups and searches: answered from the cache, from a fetch that is under way, or from the
+//! catalogs in turn.
 
 use std::sync::Arc;
 
 use crate::front_end::FrontEnd;
-use crate::front_end::cache::flight::Flight;
-use crate::front_end::cache::single_flight::{CacheResult, CachedAnswer, Inserted};
+use crate::front_end::cache::CachedAnswer;
+use crate::front_end::cache::leased_cache::CacheKey;
+use crate::front_end::cache::single_flight::{CacheResult, Flight, Inserted};
 use crate::front_end::query::{Lookup, Query};
 use crate::http::server::FastAnswer;
 use crate::http::{Request, Response};
 use crate::model::error::{Error, Result};
 use crate::runtime::log;
 
-/// Where an answer came from, as RFC 9211 says it.
+/// Values of `Cache-Status` (RFC 9211).
 const HIT: &str = "bazar; hit";
 const MISS: &str = "bazar; fwd=miss";
 const COLLAPSED: &str = "bazar; fwd=miss; collapsed";
 
 impl FrontEnd {
-    /// The answer, if it is kept: from bytes that were made once, waiting for nobody.
-    pub fn at_once<Q: Query>(&self, question: &Q) -> Option<Response> {
-        let finding = self.memory.hit(question)?;
-        self.tally.hits.inc();
-        Some(response(Ok(finding), HIT))
+    /// The answer, if it is in the cache. Waits for nobody.
+    pub(super) fn try_find<Q: CacheKey>(&self, query: &Q) -> Option<Response> {
+        let answer = self.hit(query)?;
+        Some(response(Ok(answer), HIT))
     }
 
-    /// A kept look-up's answer, ready to be sent.
-    pub fn glance(&self, lookup: &Lookup) -> Option<FastAnswer> {
-        let finding = self.memory.hit(lookup)?;
-        self.tally.hits.inc();
+    /// As [`FrontEnd::try_find`], but ready to be sent.
+    pub(super) fn fast_lookup(&self, lookup: &Lookup) -> Option<FastAnswer> {
+        let answer = self.hit(lookup)?;
         Some(FastAnswer {
             route: "/lookup/<id>",
             header: ("Cache-Status", HIT),
-            body: finding.body,
+            body: answer.body,
         })
     }
 
-    /// The answer, wherever it has to come from.
-    pub fn find<Q: Query>(&self, question: &Q, request: &Request) -> Response {
-        match self.memory.source(question) {
-            Some(CacheResult::Inner(finding)) => {
-                self.tally.hits.inc();
-                response(Ok(finding), HIT)
+    fn hit<Q: CacheKey>(&self, query: &Q) -> Option<CachedAnswer> {
+        let answer = self.cache.get(query)?;
+        self.metrics.hits.inc();
+        Some(answer)
+    }
+
+    /// The answer, from wherever it has to come.
+    pub(super) fn find<Q: CacheKey>(&self, query: &Q, request: &Request) -> Response {
+        match self.cache.get_or_join(query) {
+            Some(CacheResult::Hit(answer)) => {
+                self.metrics.hits.inc();
+                response(Ok(answer), HIT)
             }
-            Some(CacheResult::Shared(flight)) => {
-                self.tally.collapsed.inc();
+            Some(CacheResult::InFlight(flight)) => {
+                self.metrics.collapsed.inc();
                 response(flight.wait(self.fetch_max), COLLAPSED)
             }
-            Some(CacheResult::Fetch(flight)) => {
-                response(self.fetch(question, flight, request), MISS)
+            Some(CacheResult::Miss(flight)) => {
+                self.metrics.misses.inc();
+                response(self.fly(query, flight, request), MISS)
             }
             None => {
-                self.tally.misses.inc();
-                response(self.ask(question, request).map(|(_, found)| found), MISS)
+                self.metrics.misses.inc();
+                let fetched = self.fetch(query, request);
+                response(fetched.map(|(_, answer)| answer), MISS)
             }
         }
     }
 
-    /// Asks the catalogs for everybody who wants to know it.
-    fn fetch<Q: Query>(
+    /// Fetches for every request that joins the flight.
+    fn fly<Q: CacheKey>(
         &self,
-        question: &Q,
+        query: &Q,
         flight: Arc<Flight>,
         request: &Request,
     ) -> Result<CachedAnswer> {
-        self.tally.misses.inc();
         let mut landing = Landing {
-            shop: self,
-            question,
+            front_end: self,
+            query,
             flight,
-            outcome: Err(Error::Internal),
+            fetched: Err(Error::Internal),
         };
-        landing.outcome = self.ask(question, request);
-        landing.outcome.clone().map(|(_, found)| found)
+        landing.fetched = self.fetch(query, request);
+        landing.fetched.clone().map(|(_, answer)| answer)
     }
 
-    /// Asks the catalogs in turn until one knows: which it was, and what it found.
+    /// Asks the catalogs in turn until one has an answer. Returns the catalog's index with it.
     ///
-    /// Fails with the last 5xx of those that answered, after all were asked, or with
+    /// Once all were asked, fails with the last 5xx that one answered, or else with
     /// [`Error::Unreachable`].
-    fn ask<Q: Query>(&self, question: &Q, request: &Request) -> Result<(usize, CachedAnswer)> {
+    fn fetch<Q: Query>(&self, query: &Q, request: &Request) -> Result<(usize, CachedAnswer)> {
         let mut failure = Error::Unreachable(Q::UNREACHABLE.into());
         let headers = [("X-Request-Id", &*request.id)];
-        for (i, catalog) in self.catalogs.tries() {
-            let url = format!("{}{}", catalog.address, question.path());
+        for (i, catalog) in self.catalogs.attempts() {
+            let url = format!("{}{}", catalog.address, query.path());
             match self.reads.get(&url, &headers) {
-                Ok(answer) => match question.understand(&answer) {
-                    Some(outcome) => return outcome.map(|found| (i, found)),
-                    None if 500 <= answer.status => {
-                        failure = Error::of(answer.status, &answer.body)
-                    }
+                Ok(reply) => match query.understand(&reply) {
+                    Some(answer) => return answer.map(|answer| (i, answer)),
+                    None if 500 <= reply.status => failure = Error::of(reply.status, &reply.body),
                     None => log::warn(
                         "a catalog's answer makes no sense",
-                        &[("peer", &catalog.address), ("status", &answer.status)],
+                        &[("peer", &catalog.address), ("status", &reply.status)],
                     ),
                 },
                 Err(error) => {
@@ -105,31 +109,32 @@ impl FrontEnd {
     }
 }
 
-/// A fetch that others wait for. It lands when this is dropped, so that they are told even of a
+/// Ends a flight when it is dropped, so that the requests that joined get an answer even after a
 /// panic.
-struct Landing<'a, Q: Query> {
-    shop: &'a FrontEnd,
-    question: &'a Q,
+struct Landing<'a, Q: CacheKey> {
+    front_end: &'a FrontEnd,
+    query: &'a Q,
     flight: Arc<Flight>,
-    outcome: Result<(usize, CachedAnswer)>,
+    fetched: Result<(usize, CachedAnswer)>,
 }
 
-impl<Q: Query> Drop for Landing<'_, Q> {
+impl<Q: CacheKey> Drop for Landing<'_, Q> {
     fn drop(&mut self) {
-        let found = self.outcome.as_ref().ok().map(|(i, found)| (*i, found));
-        let filled = self.shop.memory.land(self.question, &self.flight, found);
-        if filled == Some(Inserted::Refused) {
-            self.shop.tally.refused_fills.inc();
+        let fetched = self.fetched.as_ref().ok();
+        let fetched = fetched.map(|(catalog, answer)| (*catalog, answer));
+        let cache = &self.front_end.cache;
+        if cache.insert(self.query, &self.flight, fetched) == Some(Inserted::Stale) {
+            self.front_end.metrics.stale_answers.inc();
         }
-        self.flight
-            .land(self.outcome.clone().map(|(_, found)| found));
+        let outcome = self.fetched.clone().map(|(_, answer)| answer);
+        self.flight.land(outcome);
     }
 }
 
-fn response(outcome: Result<CachedAnswer>, source: &'static str) -> Response {
+fn response(outcome: Result<CachedAnswer>, cache_status: &'static str) -> Response {
     let response = match outcome {
-        Ok(finding) => Response::shared(200, finding.body),
+        Ok(answer) => Response::shared(200, answer.body),
         Err(error) => Response::from(error),
     };
-    response.with("Cache-Status", source)
+    response.with("Cache-Status", cache_status)
 }

@@ -1,8 +1,8 @@
-//! Saying heartbeat to the catalogs: what a front-end may keep depends on it. See
+//! The heartbeats of a front-end to all catalogs: they keep the leases of its caches alive. See
 //! [`crate::membership`].
 //!
-//! Each catalog has a thread and a connection of its own, so that one that does not answer delays
-//! nobody's heartbeat but its own; one more thread gives them the beat.
+//! Each catalog has a thread and a connection of its own, so one that does not answer delays no
+//! other heartbeat. One more thread says when the next ones are due.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -13,45 +13,38 @@ use serde_json::json;
 
 use crate::config::timing::Timing;
 use crate::config::{FrontEndSettings, Limits};
-use crate::front_end::cache::leased_cache::Memory;
+use crate::front_end::cache::leased_cache::LeasedCache;
 use crate::http::client::{Answer, Client, Failure};
 use crate::membership::{Changes, HeartbeatOutcome, HeartbeatReply};
 use crate::model::address::Address;
-use crate::runtime::log;
+use crate::runtime::{log, sync};
 
-/// A round of heartbeat ends when the last catalog has been silent for long enough; that it does
-/// not end at all is a bug.
+/// The first round ends once every catalog has answered or has been silent for
+/// `HEARTBEAT_TIMEOUT_MS`. A round that takes longer than this is a bug.
 const FIRST_ROUND_MAX: Duration = Duration::from_secs(30);
 
-/// Begins to send a heartbeat, and returns once the first round is done.
-pub fn start(memory: &Arc<Memory>, settings: &FrontEndSettings) -> Result<(), String> {
-    let mut greeters = Vec::new();
+/// Starts the heartbeats, and returns once the first round has ended.
+pub(super) fn start(cache: &Arc<LeasedCache>, settings: &FrontEndSettings) -> Result<(), String> {
+    let mut senders = Vec::new();
     for (i, catalog) in settings.catalogs.iter().enumerate() {
         let (due, when_due) = channel();
-        greeters.push(due);
-        let greeter = Greeter::new(i, catalog, memory.clone(), settings);
-        spawn("heartbeat", move || greeter.run(&when_due))?;
+        senders.push(due);
+        let sender = HeartbeatSender::new(i, catalog, cache.clone(), settings);
+        sync::spawn("heartbeat", move || sender.run(&when_due))?;
     }
-    let (ticking, every) = (memory.clone(), settings.timing.every);
-    spawn("tick", move || tick(&ticking, every, &greeters))?;
-    if !memory.wait_for_round(FIRST_ROUND_MAX) {
-        return Err("no round of heartbeat came to an end".into());
+    let (ticking, every) = (cache.clone(), settings.timing.every);
+    sync::spawn("heartbeat-tick", move || tick(&ticking, every, &senders))?;
+    if !cache.wait_for_round(FIRST_ROUND_MAX) {
+        return Err("the first round of heartbeats did not end".into());
     }
     Ok(())
 }
 
-fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<(), String> {
-    let thread = thread::Builder::new().name(name.into()).spawn(run);
-    thread
-        .map(drop)
-        .map_err(|error| format!("cannot start a thread: {error}"))
-}
-
-fn tick(memory: &Memory, every: Duration, greeters: &[Sender<()>]) {
+fn tick(cache: &LeasedCache, every: Duration, senders: &[Sender<()>]) {
     loop {
-        let (due, slept) = memory.tick();
+        let (due, slept) = cache.tick();
         for i in due {
-            greeters[i].send(()).expect("a greeter never ends");
+            senders[i].send(()).expect("a heartbeat thread never ends");
         }
         if slept {
             log::warn("this process was asleep: the caches are emptied", &[]);
@@ -60,64 +53,57 @@ fn tick(memory: &Memory, every: Duration, greeters: &[Sender<()>]) {
     }
 }
 
-/// Says heartbeat to one catalog.
-struct Greeter {
+/// Sends heartbeats to one catalog.
+struct HeartbeatSender {
     index: usize,
     catalog: Address,
     url: String,
     body: Vec<u8>,
     client: Client,
-    memory: Arc<Memory>,
+    cache: Arc<LeasedCache>,
 }
 
-impl Greeter {
+impl HeartbeatSender {
     fn new(
         index: usize,
         catalog: &Address,
-        memory: Arc<Memory>,
+        cache: Arc<LeasedCache>,
         settings: &FrontEndSettings,
-    ) -> Greeter {
+    ) -> HeartbeatSender {
         let common = &settings.common;
-        Greeter {
+        HeartbeatSender {
             index,
             catalog: catalog.clone(),
             url: format!("{catalog}/rep/heartbeat"),
             body: json!({"from": common.address}).to_string().into_bytes(),
             client: Client::new(limits(settings.timing), common.token.as_deref()).repeating(),
-            memory,
+            cache,
         }
     }
 
     fn run(&self, when_due: &Receiver<()>) {
         while when_due.recv().is_ok() {
-            let sent = self.memory.now();
+            let sent = self.cache.now();
             let outcome = outcome(self.client.put(&self.url, &[], &self.body));
-            let news = self.memory.greeted(self.index, sent, outcome);
-            self.tell(news);
+            self.log(self.cache.heartbeat_ended(self.index, sent, outcome));
         }
     }
 
-    fn tell(&self, news: Changes) {
-        let catalog: log::Field = ("peer", &self.catalog);
-        if news.unknown_peer {
-            log::error(
-                "a catalog does not know this front-end: nothing is cached",
-                &[catalog],
-            );
+    fn log(&self, changes: Changes) {
+        let fields: [log::Field; 1] = [("peer", &self.catalog)];
+        if changes.unknown_peer {
+            let message = "a catalog does not know this front-end: nothing is cached";
+            log::error(message, &fields);
         }
-        if news.lost {
-            log::warn("contact with a catalog is lost", &[catalog]);
+        if changes.lost {
+            log::warn("contact with a catalog is lost", &fields);
         }
-        if news.regained {
-            log::always(
-                "contact with a catalog is made: the caches are emptied",
-                &[catalog],
-            );
-        } else if news.missed {
-            log::warn(
-                "something may have been missed: the caches are emptied",
-                &[catalog],
-            );
+        if changes.regained {
+            let message = "contact with a catalog is made: the caches are emptied";
+            log::always(message, &fields);
+        } else if changes.missed {
+            let message = "invalidations may have been missed: the caches are emptied";
+            log::warn(message, &fields);
         }
     }
 }
@@ -156,14 +142,14 @@ mod tests {
 
     #[test]
     fn only_a_refusal_proves_a_catalog_dead() {
-        let heartbeat_reply = HeartbeatReply {
+        let reply = HeartbeatReply {
             start: 7,
             down_count: 2,
         };
         check(
             200,
             r#"{"start":7,"down_count":2}"#,
-            HeartbeatOutcome::Answered(heartbeat_reply),
+            HeartbeatOutcome::Answered(reply),
         );
         check(403, "{}", HeartbeatOutcome::UnknownPeer);
         check(503, "{}", HeartbeatOutcome::Silent);

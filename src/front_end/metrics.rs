@@ -1,20 +1,19 @@
-//! The front-end's figures for `/metrics`.
+//! The front-end's part of `/metrics`.
 
 use serde::Deserialize;
 
 use crate::front_end::FrontEnd;
-use crate::front_end::buy::Said;
-use crate::front_end::round_robin::RoundRobin;
+use crate::front_end::order_reply::OrderReply;
 use crate::model::invalidation::Invalidation;
 use crate::runtime::metrics::{Counter, Exposition};
 
-/// What is counted since the start.
-#[derive(Debug, Default)]
-pub struct Tally {
-    pub hits: Counter,
-    pub misses: Counter,
-    pub collapsed: Counter,
-    pub refused_fills: Counter,
+/// Counts since the start.
+#[derive(Default)]
+pub(super) struct Metrics {
+    pub(super) hits: Counter,
+    pub(super) misses: Counter,
+    pub(super) collapsed: Counter,
+    pub(super) stale_answers: Counter,
     item: Counter,
     all_items: Counter,
     topic: Counter,
@@ -27,109 +26,99 @@ pub struct Tally {
     unknown: Counter,
 }
 
-/// What an order server says of a sale.
+/// The body of an order server's 200.
 #[derive(Deserialize)]
-struct Sale {
+struct BuyBody {
     success: bool,
 }
 
-impl Tally {
-    pub fn invalidation(&self, void: &Invalidation) {
-        match void {
-            Invalidation::Item(_) => self.item.inc(),
-            Invalidation::AllItems => self.all_items.inc(),
-            Invalidation::Topic(_) => self.topic.inc(),
-            Invalidation::AllTopics => self.all_topics.inc(),
-        }
+impl Metrics {
+    pub(super) fn invalidation(&self, invalidation: &Invalidation) {
+        let counter = match invalidation {
+            Invalidation::Item(_) => &self.item,
+            Invalidation::AllItems => &self.all_items,
+            Invalidation::Topic(_) => &self.topic,
+            Invalidation::AllTopics => &self.all_topics,
+        };
+        counter.inc();
     }
 
-    /// What an order server said of a buy.
-    pub fn sale(&self, said: &Said) {
-        let sale = serde_json::from_slice::<Sale>(&said.body);
-        let sale = sale.ok().filter(|_| said.status == 200);
-        let replayed = said.header("Idempotent-Replayed").is_some();
-        match sale {
-            Some(sale) if !sale.success => self.out_of_stock.inc(),
-            Some(_) if replayed => self.replayed.inc(),
-            Some(_) => self.purchased.inc(),
-            None if said.status < 500 => self.refused.inc(),
-            None => self.failed.inc(),
-        }
+    /// A buy whose answer is this reply.
+    pub(super) fn buy_answered(&self, reply: &OrderReply) {
+        let body = serde_json::from_slice::<BuyBody>(&reply.body).ok();
+        let counter = match body.filter(|_| reply.status == 200) {
+            Some(body) if !body.success => &self.out_of_stock,
+            Some(_) if reply.header("Idempotent-Replayed").is_some() => &self.replayed,
+            Some(_) => &self.purchased,
+            None if reply.status < 500 => &self.refused,
+            None => &self.failed,
+        };
+        counter.inc();
     }
 
-    /// No order server could tell; whether a copy may have been sold.
-    pub fn sale_failed(&self, unknown: bool) {
-        if unknown {
+    /// A buy that no order server answered.
+    pub(super) fn buy_failed(&self, may_have_sold: bool) {
+        if may_have_sold {
             self.unknown.inc();
         } else {
             self.failed.inc();
         }
     }
-}
 
-impl FrontEnd {
-    /// Appends the figures.
-    pub fn figures(&self, page: &mut Exposition) {
-        let tally = &self.tally;
-        let name = "bazar_cache_requests_total";
-        let help = "Lookups and searches by where their answer came from.";
+    fn write(&self, page: &mut Exposition) {
         let sources = [
-            ("hit", &tally.hits),
-            ("miss", &tally.misses),
-            ("collapsed", &tally.collapsed),
+            ("hit", &self.hits),
+            ("miss", &self.misses),
+            ("collapsed", &self.collapsed),
         ];
-        page.counters(name, help, "source", sources);
-        let name = "bazar_cache_refused_fills_total";
-        let help = "Answers that were fetched before an invalidation and therefore not kept.";
-        page.counter(name, help, &[], tally.refused_fills.get());
-        self.invalidations(page);
-        self.sales(page);
-        self.contact(page);
-    }
-
-    fn invalidations(&self, page: &mut Exposition) {
-        let tally = &self.tally;
-        let name = "bazar_invalidations_total";
-        let help = "Invalidations that catalogs sent.";
+        let help = "Lookups and searches by where their answer came from.";
+        page.counters("bazar_cache_requests_total", help, "source", sources);
+        let help = "Fetched answers that an invalidation overtook, so that they were not stored.";
+        let count = self.stale_answers.get();
+        page.counter("bazar_cache_stale_answers_total", help, &[], count);
         let kinds = [
-            ("item", &tally.item),
-            ("all_items", &tally.all_items),
-            ("topic", &tally.topic),
-            ("all_topics", &tally.all_topics),
+            ("item", &self.item),
+            ("all_items", &self.all_items),
+            ("topic", &self.topic),
+            ("all_topics", &self.all_topics),
         ];
-        page.counters(name, help, "of", kinds);
-    }
-
-    fn sales(&self, page: &mut Exposition) {
-        let tally = &self.tally;
+        let help = "Invalidations that catalogs sent.";
+        page.counters("bazar_invalidations_total", help, "of", kinds);
         let outcomes = [
-            ("purchased", &tally.purchased),
-            ("replayed", &tally.replayed),
-            ("out_of_stock", &tally.out_of_stock),
-            ("refused", &tally.refused),
-            ("failed", &tally.failed),
-            ("unknown", &tally.unknown),
+            ("purchased", &self.purchased),
+            ("replayed", &self.replayed),
+            ("out_of_stock", &self.out_of_stock),
+            ("refused", &self.refused),
+            ("failed", &self.failed),
+            ("unknown", &self.unknown),
         ];
         page.counters("bazar_buys_total", "Buys by outcome.", "outcome", outcomes);
     }
-
-    fn contact(&self, page: &mut Exposition) {
-        let figures = self.memory.figures();
-        let name = "bazar_cache_entries";
-        let help = "Answers that are kept.";
-        page.gauge(name, help, &[("cache", "lookup")], figures.lookups as f64);
-        page.gauge(name, help, &[("cache", "search")], figures.searches as f64);
-        let help = "Whether the caches may be answered from.";
-        page.gauge("bazar_lease", help, &[], f64::from(u8::from(figures.lease)));
-        let help = "Environment in contact.";
-        page.gauge("bazar_peers_live", help, &[], figures.live as f64);
-        let name = "bazar_servers_up";
-        let help = "Servers behind that say they can do their job.";
-        page.gauge(name, help, &[("tier", "catalog")], up(&self.catalogs));
-        page.gauge(name, help, &[("tier", "order")], up(&self.orders));
-    }
 }
 
-fn up(turns: &RoundRobin) -> f64 {
-    turns.servers().iter().filter(|server| server.up()).count() as f64
+impl FrontEnd {
+    pub(super) fn write_metrics(&self, page: &mut Exposition) {
+        self.metrics.write(page);
+        let stats = self.cache.stats();
+        let entries = [("lookup", stats.lookups), ("search", stats.searches)];
+        for (cache, count) in entries {
+            let labels = [("cache", cache)];
+            page.gauge(
+                "bazar_cache_entries",
+                "Cached answers.",
+                &labels,
+                count as f64,
+            );
+        }
+        let help = "Whether the caches may be answered from.";
+        page.gauge("bazar_lease", help, &[], f64::from(stats.lease));
+        let help = "Peers that are live.";
+        page.gauge("bazar_peers_live", help, &[], stats.live_catalogs as f64);
+        let tiers = [("catalog", &self.catalogs), ("order", &self.order_servers)];
+        for (tier, servers) in tiers {
+            let help = "Servers of a tier behind that are ready.";
+            let up = servers.up_count() as f64;
+            page.gauge("bazar_servers_up", help, &[("tier", tier)], up);
+        }
+    }
 }

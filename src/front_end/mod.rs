@@ -1,101 +1,131 @@
-//! The front-end: what customers talk to. It searches, looks up and sells by asking the servers
-//! behind it in turn, and keeps the answers to lookups and searches.
+//! The front-end: clients talk to it. It asks the servers behind it in turn, and caches the answers
+//! to look-ups and searches.
 //!
-//! A request enters at [`routes`]. A lookup or a search goes through [`fetch`]: from [`memory`],
-//! which holds the two [`cache`]s and the contact with the catalogs ([`heartbeat`]), or from a
-//! catalog in [`turns`]. A buy goes through [`buy`] to an order server in turn, perhaps in
-//! [`company`], and is never kept or shared.
+//! A request enters at `routes`. A look-up or a search (`query`) is answered by `fetch`, from the
+//! `cache` or from a catalog whose turn it is (`round_robin`). `heartbeat` keeps the leases that the
+//! cache needs. A buy (`buy`) goes to an order server whose turn it is, in a request of its own or in
+//! a batch (`batch_buy`); `order_reply` says what the reply means. `dump` and `metrics` show what is
+//! going on. Read the files in this order.
 //!
-//! What is kept is as good as asking: a catalog acknowledges no change before every front-end in
-//! contact has forgotten what the change makes old, and a front-end that is out of contact with any
-//! catalog answers from nothing that it keeps.
+//! # Why a cached answer may not be used
+//!
+//! A cached answer is as good as a fresh one: a catalog acknowledges no change before every
+//! front-end that it counts as live has invalidated what the change makes old. So an answer is
+//! fetched, although it was fetched before, for these reasons only:
+//!
+//! - *No lease*: a catalog has answered no heartbeat sent within `LEASE_MS`, and is not known to be
+//!   dead. It may count this front-end as down, and acknowledge changes without it. Without the
+//!   leases no request joins another's fetch either. `cache/leased_cache.rs`
+//! - *Missed invalidations*: a heartbeat's reply shows that the catalog was restarted, or has counted
+//!   this front-end as down; or this process was asleep for longer than `STALL_MS`. The caches are
+//!   emptied. `heartbeat.rs`
+//! - *Invalidated*: a catalog sent `DELETE /invalidate/…` for it. `routes.rs`
+//! - *Stale when it came*: it was invalidated while it was being fetched, so it was not stored.
+//!   `cache/single_flight.rs`
+//! - *Not cacheable*: the catalog that gave it was not live, or said `no-store`, or it is longer than
+//!   1 MiB. `cache/leased_cache.rs`, `query.rs`
+//! - *Evicted*: it was the least recently used one in a full cache. `cache/lru.rs`
+//!
+//! # Which thread answers a cached look-up
+//!
+//! The thread that receives it; no other thread is involved. A `GET /lookup/<id>` with an id in
+//! digits is answered before its head is parsed, by `Service::fast_path`; any other look-up or search
+//! whose answer is cached, by `Service::at_once`. Only a miss is handed to one of the threads of
+//! `Lane::Client`, which may wait for other servers.
+//!
+//! # How often and how long a buy is retried
+//!
+//! See the table in [`crate::order`], which has all tiers.
 
-pub mod batch_buy;
-pub mod buy;
-pub mod cache;
-pub mod dump;
-pub mod fetch;
-pub mod heartbeat;
-pub mod metrics;
-pub mod query;
-pub mod round_robin;
-pub mod routes;
+mod batch_buy;
+mod buy;
+mod cache;
+mod dump;
+mod fetch;
+mod heartbeat;
+mod metrics;
+mod order_reply;
+mod query;
+mod round_robin;
+mod routes;
 #[cfg(test)]
 mod tests;
 
 use std::sync::Arc;
-use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 use crate::config::{FrontEndSettings, Limits};
 use crate::front_end::batch_buy::BuyBatcher;
-use crate::front_end::cache::leased_cache::Memory;
-use crate::front_end::metrics::Tally;
+use crate::front_end::cache::leased_cache::LeasedCache;
+use crate::front_end::metrics::Metrics;
 use crate::front_end::round_robin::RoundRobin;
 use crate::http::client::Client;
 use crate::http::server::{self, ServerConfig};
 use crate::http::startup;
-use crate::membership::health_check::HealthCheck;
 use crate::membership::{LeaseOf, Membership, Time};
-use crate::model::address::Address;
 use crate::model::book::STAMP_MAX;
 use crate::model::order_ids::OrderIds;
 use crate::runtime::exit::Exit;
 
-/// A front-end at work.
-#[derive(Debug)]
-pub struct FrontEnd {
-    memory: Arc<Memory>,
+/// A running front-end.
+struct FrontEnd {
+    cache: Arc<LeasedCache>,
     catalogs: RoundRobin,
-    orders: RoundRobin,
-    /// For lookups and searches.
+    order_servers: RoundRobin,
+    /// For look-ups and searches.
     reads: Client,
     buys: Client,
-    companies: BuyBatcher,
+    buy_batcher: BuyBatcher,
     order_ids: OrderIds,
-    tally: Tally,
-    /// A fetch, which asks each catalog once at most, cannot take longer.
+    metrics: Metrics,
+    /// Longer than any fetch, which asks each catalog once at most.
     fetch_max: Duration,
 }
 
-/// Takes the port, greets every catalog once, says so on stdout, and serves; does not return while
-/// all is well.
+/// Binds the port, sends every catalog a first heartbeat, announces the server on stdout, and serves.
+/// Does not return while all is well.
 ///
-/// Fails with what could not be done.
+/// Fails when the port cannot be bound or no thread can be started, and with [`Exit::Degraded`] when
+/// the server can no longer serve well.
 pub fn start(mut settings: FrontEndSettings) -> Result<(), Exit> {
     let listener = startup::bind(&mut settings.common)?;
     let front_end = FrontEnd::new(&settings)?;
-    heartbeat::start(&front_end.memory, &settings)?;
+    heartbeat::start(&front_end.cache, &settings)?;
     let common = settings.common;
     startup::announce(&common);
-    let serving = ServerConfig::new("front-end", common.token, common.idle);
-    server::serve(listener, serving, Arc::new(front_end))
+    let config = ServerConfig::new("front-end", common.token, common.idle);
+    server::serve(listener, config, Arc::new(front_end))
 }
 
 impl FrontEnd {
-    /// Begins to watch the servers behind, and returns once each was asked.
+    /// Starts the health checks of the servers behind, and returns once each has been asked.
     fn new(settings: &FrontEndSettings) -> Result<FrontEnd, String> {
         let limits = settings.limits;
         let token = settings.common.token.as_deref();
         let reads = Client::new(limits, token);
         let catalogs = u32::try_from(settings.catalogs.len()).expect("a list of addresses");
+        // An order server waits for its catalog within its own limits.
+        let doubled = Limits {
+            connect: limits.connect * 2,
+            whole: limits.whole * 2,
+        };
         Ok(FrontEnd {
-            memory: Arc::new(memory(settings)),
-            catalogs: watched(&settings.catalogs, token)?,
-            orders: watched(&settings.orders, token)?,
-            buys: reads.with_limits(doubled(limits)),
-            companies: batch_buy::companies(),
+            cache: Arc::new(leased_cache(settings)),
+            catalogs: RoundRobin::start(&settings.catalogs, token)?,
+            order_servers: RoundRobin::start(&settings.orders, token)?,
+            buys: reads.with_limits(doubled),
+            buy_batcher: batch_buy::batcher(),
             reads,
             order_ids: OrderIds::new(),
-            tally: Tally::default(),
+            metrics: Metrics::default(),
             fetch_max: (limits.connect + limits.whole) * (catalogs + 1),
         })
     }
 }
 
-fn memory(settings: &FrontEndSettings) -> Memory {
+fn leased_cache(settings: &FrontEndSettings) -> LeasedCache {
     let origin = Instant::now();
-    let contact = Membership::new(
+    let membership = Membership::new(
         fastrand::u64(1..=STAMP_MAX),
         LeaseOf::AllPeers,
         settings.timing,
@@ -104,22 +134,5 @@ fn memory(settings: &FrontEndSettings) -> Memory {
         Time::now(origin),
     );
     let (lookups, searches) = (settings.lookup_cache_size, settings.search_cache_size);
-    Memory::new(origin, contact, lookups, searches)
-}
-
-fn watched(addresses: &[Address], token: Option<&str>) -> Result<RoundRobin, String> {
-    let (first, firsts) = channel();
-    let start = |address: &Address| HealthCheck::start(address.clone(), token, first.clone());
-    let watches = addresses.iter().map(start).collect::<Result<_, _>>()?;
-    drop(first);
-    // Closed once the last first answer is in.
-    let _ = firsts.recv();
-    Ok(RoundRobin::new(watches))
-}
-
-fn doubled(limits: Limits) -> Limits {
-    Limits {
-        connect: limits.connect * 2,
-        whole: limits.whole * 2,
-    }
+    LeasedCache::new(origin, membership, lookups, searches)
 }

@@ -1,50 +1,46 @@
-//! What a customer may ask the catalogs through the caches: look a book up, or search.
+//! The queries that have a cache: look a book up, and search.
 
 use std::collections::BTreeSet;
 use std::hash::Hash;
 use std::sync::Arc;
 
-use crate::front_end::cache::leased_cache::Inner;
-use crate::front_end::cache::single_flight::{Cache, CachedAnswer, KEPT_BYTES_MAX};
+use crate::front_end::cache::{ANSWER_BYTES_MAX, CachedAnswer};
 use crate::http::client::Answer;
 use crate::http::{Request, encode};
 use crate::model::book::{BookId, Found, Offer};
 use crate::model::error::{Error, Result};
 
-/// A question, which is also the key of its answer in the cache.
-pub trait Query: Clone + Eq + Hash {
-    /// What the customer hears when no catalog can be reached.
+/// A query to the catalogs. It is also the key of its answer in the cache.
+pub(crate) trait Query: Clone + Eq + Hash {
+    /// The message of the 504 when no catalog can be reached.
     const UNREACHABLE: &'static str;
 
-    /// The path that asks a catalog.
+    /// The path at a catalog.
     fn path(&self) -> String;
 
-    /// What a catalog's answer means; `None`: nothing that it could have said.
-    fn understand(&self, answer: &Answer) -> Option<Result<CachedAnswer>>;
-
-    /// The cache for such questions.
-    fn cache(kept: &mut Inner) -> &mut Cache<Self>;
+    /// What a catalog's reply means. `None`: it failed, or makes no sense.
+    fn understand(&self, reply: &Answer) -> Option<Result<CachedAnswer>>;
 }
 
 /// `GET /lookup/<id>`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Lookup(pub BookId);
+pub(crate) struct Lookup(pub(crate) BookId);
 
 /// `GET /search/<text>`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Search {
+pub(crate) struct Search {
     /// In lower case.
-    pub text: String,
-    /// At most so many books; beyond the documented interface, for long answers.
-    pub limit: Option<u64>,
+    pub(crate) text: String,
+    /// At most so many books.
+    pub(crate) limit: Option<u64>,
     /// Only books with higher ids.
-    pub after: Option<u64>,
+    pub(crate) after: Option<u64>,
 }
 
 impl Search {
-    /// Of a request. A `limit` or an `after` that is not a number is ignored like any other query
-    /// string.
-    pub fn of(text: &str, request: &Request) -> Search {
+    /// Reads a request. A `limit` or `after` that is not a number is ignored, like every unknown
+    /// parameter.
+    pub(super) fn of(text: &str, request: &Request) -> Search {
         let number = |name| Some(BookId::parse(&request.query(name)?)?.0);
         Search {
             text: text.to_lowercase(),
@@ -61,16 +57,12 @@ impl Query for Lookup {
         format!("/query/item/{}", self.0)
     }
 
-    fn understand(&self, answer: &Answer) -> Option<Result<CachedAnswer>> {
-        if answer.status == 404 {
+    fn understand(&self, reply: &Answer) -> Option<Result<CachedAnswer>> {
+        if reply.status == 404 {
             return Some(Err(Error::NoSuchBook));
         }
-        serde_json::from_slice::<Offer>(ok(answer)?).ok()?;
-        Some(Ok(finding(answer, BTreeSet::new())))
-    }
-
-    fn cache(kept: &mut Inner) -> &mut Cache<Lookup> {
-        &mut kept.lookups
+        serde_json::from_slice::<Offer>(ok(reply)?).ok()?;
+        Some(Ok(cached_answer(reply, BTreeSet::new())))
     }
 }
 
@@ -89,33 +81,29 @@ impl Query for Search {
         path
     }
 
-    fn understand(&self, answer: &Answer) -> Option<Result<CachedAnswer>> {
-        let body = ok(answer)?;
-        if KEPT_BYTES_MAX < body.len() {
-            // It is not kept, so nobody needs its topics.
-            return Some(Ok(finding(answer, BTreeSet::new())));
+    fn understand(&self, reply: &Answer) -> Option<Result<CachedAnswer>> {
+        let body = ok(reply)?;
+        if ANSWER_BYTES_MAX < body.len() {
+            // It is not cached, so its topics are not needed.
+            return Some(Ok(cached_answer(reply, BTreeSet::new())));
         }
         let found: Vec<Found> = serde_json::from_slice(body).ok()?;
         let topics = found.into_iter().map(|book| book.topic).collect();
-        Some(Ok(finding(answer, topics)))
-    }
-
-    fn cache(kept: &mut Inner) -> &mut Cache<Search> {
-        &mut kept.searches
+        Some(Ok(cached_answer(reply, topics)))
     }
 }
 
-fn ok(answer: &Answer) -> Option<&[u8]> {
-    (answer.status == 200).then_some(&answer.body)
+fn ok(reply: &Answer) -> Option<&[u8]> {
+    (reply.status == 200).then_some(&reply.body)
 }
 
-fn finding(answer: &Answer, topics: BTreeSet<Arc<str>>) -> CachedAnswer {
+fn cached_answer(reply: &Answer, topics: BTreeSet<Arc<str>>) -> CachedAnswer {
     let no_store = |value: &str| value.to_ascii_lowercase().contains("no-store");
-    let forbidden = answer.header("Cache-Control").is_some_and(no_store);
+    let forbidden = reply.header("Cache-Control").is_some_and(no_store);
     CachedAnswer {
-        body: answer.body.as_slice().into(),
+        body: reply.body.as_slice().into(),
         topics: Arc::new(topics),
-        may_be_kept: !forbidden && answer.body.len() <= KEPT_BYTES_MAX,
+        cacheable: !forbidden && reply.body.len() <= ANSWER_BYTES_MAX,
     }
 }
 
@@ -123,7 +111,7 @@ fn finding(answer: &Answer, topics: BTreeSet<Arc<str>>) -> CachedAnswer {
 mod tests {
     use super::*;
 
-    fn answer(status: u16, body: &str) -> Answer {
+    fn reply(status: u16, body: &str) -> Answer {
         Answer {
             status,
             headers: crate::http::client::Headers::new(),
@@ -136,7 +124,7 @@ mod tests {
         Search { text, limit, after }
     }
 
-    const LINE: &str = r#"[{"id":1,"title":"a","topic":"Sports"}]"#;
+    const FOUND: &str = r#"[{"id":1,"title":"a","topic":"Sports"}]"#;
 
     #[test]
     fn a_search_is_encoded_again_when_it_is_passed_on() {
@@ -149,39 +137,39 @@ mod tests {
     }
 
     #[test]
-    fn a_search_knows_the_topics_in_its_answer() {
+    fn a_search_has_the_topics_of_its_answer() {
         let found = search("s", None, None)
-            .understand(&answer(200, LINE))
+            .understand(&reply(200, FOUND))
             .unwrap()
             .unwrap();
-        assert!(found.topics.contains("Sports") && found.may_be_kept);
-        assert_eq!(&*found.body, LINE.as_bytes());
+        assert!(found.topics.contains("Sports") && found.cacheable);
+        assert_eq!(&*found.body, FOUND.as_bytes());
     }
 
     #[test]
-    fn what_a_catalog_marks_no_store_or_is_too_long_may_not_be_kept() {
-        let kept = |answer: &Answer| {
-            let found = search("s", None, None).understand(answer).unwrap();
-            found.unwrap().may_be_kept
+    fn an_answer_that_is_no_store_or_too_long_is_not_cacheable() {
+        let cacheable = |reply: &Answer| {
+            let found = search("s", None, None).understand(reply).unwrap();
+            found.unwrap().cacheable
         };
-        let mut marked = answer(200, LINE);
+        let mut marked = reply(200, FOUND);
         let no_store = "No-Store".parse().unwrap();
         marked.headers.insert("cache-control", no_store);
-        assert!(!kept(&marked));
-        assert!(!kept(&answer(200, &" ".repeat(KEPT_BYTES_MAX + 1))));
-        assert!(kept(&answer(
+        assert!(!cacheable(&marked));
+        assert!(!cacheable(&reply(200, &" ".repeat(ANSWER_BYTES_MAX + 1))));
+        assert!(cacheable(&reply(
             200,
-            &format!("{LINE}{}", " ".repeat(KEPT_BYTES_MAX - LINE.len()))
+            &format!("{FOUND}{}", " ".repeat(ANSWER_BYTES_MAX - FOUND.len()))
         )));
     }
 
     #[test]
-    fn what_no_catalog_says_means_nothing() {
+    fn a_reply_that_no_catalog_gives_means_nothing() {
         for (status, body) in [(200, "[]"), (200, ""), (401, "{}"), (302, "")] {
-            assert_eq!(Lookup(BookId(1)).understand(&answer(status, body)), None);
+            assert_eq!(Lookup(BookId(1)).understand(&reply(status, body)), None);
         }
-        assert_eq!(search("s", None, None).understand(&answer(404, "[]")), None);
-        let missing = Lookup(BookId(1)).understand(&answer(404, ""));
+        assert_eq!(search("s", None, None).understand(&reply(404, "[]")), None);
+        let missing = Lookup(BookId(1)).understand(&reply(404, ""));
         assert_eq!(missing, Some(Err(Error::NoSuchBook)));
     }
 }

@@ -1,47 +1,58 @@
-//! Taking the servers behind in turn: round robin, those known to be down last.
+//! Round robin over the servers of one tier, those known to be down last.
 
+use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
 
 use crate::membership::health_check::HealthCheck;
+use crate::model::address::Address;
+use crate::runtime::sync;
 
-/// The servers of one kind, and whose turn it is.
+/// The servers of one tier, and the one whose turn is next.
 #[derive(Debug)]
-pub struct RoundRobin {
+pub(crate) struct RoundRobin {
     servers: Vec<Arc<HealthCheck>>,
-    /// Held for a moment only.
+    /// Held for moments only.
     next: Mutex<usize>,
 }
 
-/// The tries of one request: each server at most once.
+/// The servers that one request asks, each at most once.
 #[derive(Debug)]
-pub struct Attempts<'a> {
-    turns: &'a RoundRobin,
+pub(crate) struct Attempts<'a> {
+    round_robin: &'a RoundRobin,
     tried: Vec<usize>,
 }
 
 impl RoundRobin {
-    pub fn new(servers: Vec<Arc<HealthCheck>>) -> RoundRobin {
+    pub(super) fn new(servers: Vec<Arc<HealthCheck>>) -> RoundRobin {
         RoundRobin {
             servers,
             next: Mutex::new(0),
         }
     }
 
-    /// Gives each server once: first those that are up, from the one whose turn it is, then those
-    /// known to be down. The turn moves on with each.
-    pub fn tries(&self) -> Attempts<'_> {
+    /// Starts a health check of each server, and returns once each has been asked.
+    pub(super) fn start(addresses: &[Address], token: Option<&str>) -> Result<RoundRobin, String> {
+        let (first, all_asked) = channel();
+        let start = |address: &Address| HealthCheck::start(address.clone(), token, first.clone());
+        let servers = addresses.iter().map(start).collect::<Result<_, _>>()?;
+        drop(first);
+        // Closed once the last health check has dropped its sender.
+        let _ = all_asked.recv();
+        Ok(RoundRobin::new(servers))
+    }
+
+    /// Every server once, with its index: first those that are up, beginning with the one whose turn
+    /// it is, then those known to be down. The turn moves on with each.
+    pub(super) fn attempts(&self) -> Attempts<'_> {
         Attempts {
-            turns: self,
+            round_robin: self,
             tried: Vec::new(),
         }
     }
 
-    pub fn servers(&self) -> &[Arc<HealthCheck>] {
-        &self.servers
-    }
-
-    pub fn any_up(&self) -> bool {
-        self.servers.iter().any(|server| server.up())
+    /// How many servers are up.
+    pub(super) fn up_count(&self) -> usize {
+        self.servers.iter().filter(|server| server.up()).count()
     }
 }
 
@@ -49,10 +60,10 @@ impl<'a> Iterator for Attempts<'a> {
     type Item = (usize, &'a HealthCheck);
 
     fn next(&mut self) -> Option<(usize, &'a HealthCheck)> {
-        let servers = &self.turns.servers;
-        let mut next = self.turns.next.lock().expect("no holder panics");
-        let turn = (0..servers.len()).map(|i| (*next + i) % servers.len());
-        let left: Vec<usize> = turn.filter(|i| !self.tried.contains(i)).collect();
+        let servers = &self.round_robin.servers;
+        let mut next = sync::lock(&self.round_robin.next);
+        let in_turn = (0..servers.len()).map(|i| (*next + i) % servers.len());
+        let left: Vec<usize> = in_turn.filter(|i| !self.tried.contains(i)).collect();
         let up = left.iter().find(|i| servers[**i].up());
         let chosen = *up.or(left.first())?;
         *next = (chosen + 1) % servers.len();
@@ -64,51 +75,52 @@ impl<'a> Iterator for Attempts<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::address::Address;
 
-    fn turns(up: &[bool]) -> RoundRobin {
-        let watch = |up: &bool| {
-            let watch = HealthCheck::new(Address::parse("http://a:1").unwrap());
-            watch.found(*up);
-            Arc::new(watch)
+    fn servers(up: &[bool]) -> RoundRobin {
+        let health_check = |up: &bool| {
+            let health_check = HealthCheck::new(Address::parse("http://a:1").unwrap());
+            health_check.found(*up);
+            Arc::new(health_check)
         };
-        RoundRobin::new(up.iter().map(watch).collect())
+        RoundRobin::new(up.iter().map(health_check).collect())
     }
 
     /// The server that each of `n` requests tries first.
-    fn firsts(turns: &RoundRobin, n: usize) -> Vec<usize> {
-        (0..n).map(|_| turns.tries().next().unwrap().0).collect()
+    fn firsts(servers: &RoundRobin, n: usize) -> Vec<usize> {
+        (0..n)
+            .map(|_| servers.attempts().next().unwrap().0)
+            .collect()
     }
 
     #[test]
-    fn each_is_taken_in_turn() {
+    fn each_server_takes_its_turn() {
         assert_eq!(
-            firsts(&turns(&[true, true, true]), 7),
+            firsts(&servers(&[true, true, true]), 7),
             [0, 1, 2, 0, 1, 2, 0]
         );
     }
 
     #[test]
     fn a_server_known_to_be_down_is_tried_last() {
-        let turns = turns(&[true, false, true]);
-        assert_eq!(firsts(&turns, 4), [0, 2, 0, 2]);
-        let all: Vec<usize> = turns.tries().map(|(i, _)| i).collect();
+        let servers = servers(&[true, false, true]);
+        assert_eq!(firsts(&servers, 4), [0, 2, 0, 2]);
+        let all: Vec<usize> = servers.attempts().map(|(i, _)| i).collect();
         assert_eq!(all, [0, 2, 1]);
     }
 
     #[test]
     fn a_server_that_is_back_takes_its_turn() {
-        let turns = turns(&[true, false]);
-        assert_eq!(firsts(&turns, 2), [0, 0]);
-        turns.servers()[1].found(true);
-        assert_eq!(firsts(&turns, 2), [1, 0]);
+        let servers = servers(&[true, false]);
+        assert_eq!(firsts(&servers, 2), [0, 0]);
+        servers.servers[1].found(true);
+        assert_eq!(firsts(&servers, 2), [1, 0]);
     }
 
     #[test]
     fn when_all_are_down_each_is_tried_once() {
-        let turns = turns(&[false, false]);
-        assert!(!turns.any_up());
-        assert_eq!(turns.tries().count(), 2);
-        assert_eq!(RoundRobin::new(Vec::new()).tries().count(), 0);
+        let servers = servers(&[false, false]);
+        assert!(servers.up_count() == 0);
+        assert_eq!(servers.attempts().count(), 2);
+        assert_eq!(RoundRobin::new(Vec::new()).attempts().count(), 0);
     }
 }

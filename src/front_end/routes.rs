@@ -1,5 +1,5 @@
-//! The front-end's whole interface. Beyond the documented one `DELETE /invalidate/item/<id>,<id>,…`
-//! forgets several lookups.
+//! The front-end's paths: see `src/API.md`. `DELETE /invalidate/…` and `GET /dump/` need the service
+//! token, if there is one.
 
 use crate::front_end::FrontEnd;
 use crate::front_end::dump::Dump;
@@ -14,26 +14,26 @@ use crate::runtime::metrics::Exposition;
 
 /// What a request asks for.
 #[derive(Debug, PartialEq)]
-enum Asked {
+enum Endpoint {
     Search(Search),
     Lookup(Lookup),
     Buy(BookId),
-    Forget(Vec<Invalidation>),
+    Invalidate(Vec<Invalidation>),
     Dump,
 }
 
 /// Reads method and path.
-fn asked(request: &Request) -> Result<Asked> {
+fn parse(request: &Request) -> Result<Endpoint> {
     let path = request.path();
     match (request.method, path.as_slice()) {
         (_, ["search" | "lookup" | "buy", ""]) => Err(Error::NoSuchPath),
-        (Get, ["search", text]) => Ok(Asked::Search(Search::of(text, request))),
-        (Get, ["lookup", id]) => Ok(Asked::Lookup(Lookup(number(id)?))),
-        (Put, ["buy", id]) => Ok(Asked::Buy(number(id)?)),
-        (Delete, ["invalidate", kind @ ("item" | "topic"), what]) => {
-            invalidation::parse(kind, what).map(Asked::Forget)
+        (Get, ["search", text]) => Ok(Endpoint::Search(Search::of(text, request))),
+        (Get, ["lookup", id]) => Ok(Endpoint::Lookup(Lookup(book_id(id)?))),
+        (Put, ["buy", id]) => Ok(Endpoint::Buy(book_id(id)?)),
+        (Delete, ["invalidate", kind @ ("item" | "topic"), which]) => {
+            invalidation::parse(kind, which).map(Endpoint::Invalidate)
         }
-        (Get, ["dump", ""]) => Ok(Asked::Dump),
+        (Get, ["dump", ""]) => Ok(Endpoint::Dump),
         (_, ["search" | "lookup", _] | ["dump", ""]) => Err(Error::MethodNotAllowed("GET, HEAD")),
         (_, ["buy", _]) => Err(Error::MethodNotAllowed("PUT")),
         (_, ["invalidate", "item" | "topic", _]) => Err(Error::MethodNotAllowed("DELETE")),
@@ -41,27 +41,25 @@ fn asked(request: &Request) -> Result<Asked> {
     }
 }
 
-fn number(id: &str) -> Result<BookId> {
-    BookId::parse(id).ok_or(Error::IdNotANumber)
+fn book_id(text: &str) -> Result<BookId> {
+    BookId::parse(text).ok_or(Error::IdNotANumber)
 }
 
 impl FrontEnd {
     fn serve(&self, request: &Request) -> Result<Response> {
-        match asked(request)? {
-            Asked::Search(search) => Ok(self.find(&search, request)),
-            Asked::Lookup(lookup) => Ok(self.find(&lookup, request)),
-            Asked::Buy(id) => self.buy(id, request),
-            Asked::Forget(voids) => Ok(self.forget(&voids)),
-            Asked::Dump => Ok(Response::json(200, &Dump::of(&self.memory))),
+        match parse(request)? {
+            Endpoint::Search(search) => Ok(self.find(&search, request)),
+            Endpoint::Lookup(lookup) => Ok(self.find(&lookup, request)),
+            Endpoint::Buy(id) => self.buy(id, request),
+            Endpoint::Invalidate(invalidations) => {
+                for invalidation in &invalidations {
+                    self.cache.invalidate(invalidation);
+                    self.metrics.invalidation(invalidation);
+                }
+                Ok(Response::empty(204))
+            }
+            Endpoint::Dump => Ok(Response::json(200, &Dump::of(&self.cache))),
         }
-    }
-
-    fn forget(&self, voids: &[Invalidation]) -> Response {
-        for void in voids {
-            self.memory.void(void);
-            self.tally.invalidation(void);
-        }
-        Response::empty(204)
     }
 }
 
@@ -74,17 +72,17 @@ impl Service for FrontEnd {
     }
 
     fn at_once(&self, request: &Request) -> Option<Response> {
-        match asked(request) {
-            Ok(Asked::Search(search)) => FrontEnd::at_once(self, &search),
-            Ok(Asked::Lookup(lookup)) => FrontEnd::at_once(self, &lookup),
+        match parse(request) {
+            Ok(Endpoint::Search(search)) => self.try_find(&search),
+            Ok(Endpoint::Lookup(lookup)) => self.try_find(&lookup),
             _ => None,
         }
     }
 
-    /// A look-up that is kept, of an id in digits and nothing else.
+    /// A cached look-up, of an id in digits and nothing else.
     fn fast_path(&self, url: &str) -> Option<FastAnswer> {
         let id = BookId::parse(url.strip_prefix("/lookup/")?)?;
-        self.glance(&Lookup(id))
+        self.fast_lookup(&Lookup(id))
     }
 
     fn answer(&self, request: &Request) -> Response {
@@ -110,14 +108,14 @@ impl Service for FrontEnd {
 
     fn ready(&self) -> std::result::Result<(), Vec<String>> {
         let tiers = [
-            (&self.catalogs, "a catalog"),
-            (&self.orders, "an order server"),
+            (&self.catalogs, "a catalog that is ready"),
+            (&self.order_servers, "an order server that is ready"),
         ];
-        let missing: Vec<String> = tiers
+        let missing = tiers
             .iter()
-            .filter(|(turns, _)| !turns.any_up())
-            .map(|(_, name)| format!("{name} that is ready"))
-            .collect();
+            .filter(|(servers, _)| servers.up_count() == 0)
+            .map(|(_, name)| name.to_string());
+        let missing: Vec<String> = missing.collect();
         if missing.is_empty() {
             Ok(())
         } else {
@@ -126,7 +124,7 @@ impl Service for FrontEnd {
     }
 
     fn metrics(&self, page: &mut Exposition) {
-        self.figures(page);
+        self.write_metrics(page);
     }
 }
 
@@ -136,7 +134,7 @@ mod tests {
     use crate::http::{Method, split_path};
 
     #[track_caller]
-    fn check(method: Method, path: &str, expected: Result<Asked>) {
+    fn check(method: Method, path: &str, expected: Result<Endpoint>) {
         let request = Request {
             method,
             segments: split_path(path).unwrap(),
@@ -145,11 +143,11 @@ mod tests {
             body: Vec::new(),
             id: "r".into(),
         };
-        assert_eq!(asked(&request), expected, "{path}");
+        assert_eq!(parse(&request), expected, "{path}");
     }
 
-    fn search(text: &str) -> Result<Asked> {
-        Ok(Asked::Search(Search {
+    fn search(text: &str) -> Result<Endpoint> {
+        Ok(Endpoint::Search(Search {
             text: text.into(),
             limit: None,
             after: None,
@@ -159,17 +157,17 @@ mod tests {
     #[test]
     fn the_interface_is_the_documented_one() {
         check(Get, "/search/Dis%2Ft", search("dis/t"));
-        check(Get, "/lookup/007", Ok(Asked::Lookup(Lookup(BookId(7)))));
-        check(Put, "/buy/7", Ok(Asked::Buy(BookId(7))));
+        check(Get, "/lookup/007", Ok(Endpoint::Lookup(Lookup(BookId(7)))));
+        check(Put, "/buy/7", Ok(Endpoint::Buy(BookId(7))));
         check(
             Delete,
             "/invalidate/item/7",
-            Ok(Asked::Forget(vec![Invalidation::Item(BookId(7))])),
+            Ok(Endpoint::Invalidate(vec![Invalidation::Item(BookId(7))])),
         );
         check(
             Delete,
             "/invalidate/item/3,7",
-            Ok(Asked::Forget(vec![
+            Ok(Endpoint::Invalidate(vec![
                 Invalidation::Item(BookId(3)),
                 Invalidation::Item(BookId(7)),
             ])),
@@ -177,23 +175,23 @@ mod tests {
         check(
             Delete,
             "/invalidate/item/",
-            Ok(Asked::Forget(vec![Invalidation::AllItems])),
+            Ok(Endpoint::Invalidate(vec![Invalidation::AllItems])),
         );
         check(
             Delete,
             "/invalidate/topic/T%2F",
-            Ok(Asked::Forget(vec![Invalidation::Topic("T/".into())])),
+            Ok(Endpoint::Invalidate(vec![Invalidation::Topic("T/".into())])),
         );
         check(
             Delete,
             "/invalidate/topic/",
-            Ok(Asked::Forget(vec![Invalidation::AllTopics])),
+            Ok(Endpoint::Invalidate(vec![Invalidation::AllTopics])),
         );
-        check(Get, "/dump/", Ok(Asked::Dump));
+        check(Get, "/dump/", Ok(Endpoint::Dump));
     }
 
     #[test]
-    fn what_is_not_in_it_is_refused() {
+    fn any_other_path_method_or_id_is_refused() {
         for path in [
             "/",
             "/search/",

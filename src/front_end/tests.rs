@@ -1,12 +1,15 @@
-//! What a customer hears when the servers behind answer this or that, or not at all.
+//! What a client is answered when the servers behind answer this or that, or not at all.
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::thread;
 
 use super::*;
+use crate::front_end::order_reply::BuyAttempt;
 use crate::http::server::Service;
 use crate::http::{Body, Method, Request, Response, split_path};
+use crate::membership::health_check::HealthCheck;
+use crate::model::address::Address;
 use crate::model::book::BookId;
 
 /// What a server behind does with every request.
@@ -38,9 +41,9 @@ fn server(behind: Behind) -> Arc<HealthCheck> {
     if !matches!(behind, Refuses) {
         thread::spawn(move || serve(&listener, behind));
     }
-    let watch = HealthCheck::new(address);
-    watch.found(true);
-    Arc::new(watch)
+    let health_check = HealthCheck::new(address);
+    health_check.found(true);
+    Arc::new(health_check)
 }
 
 fn serve(listener: &TcpListener, behind: Behind) {
@@ -73,16 +76,17 @@ fn is_whole(request: &str) -> bool {
     length.unwrap_or(0) <= body.len()
 }
 
-/// A front-end before these servers. Not in contact with the catalogs: it keeps nothing.
+/// A front-end in front of these servers. It has no lease, so it caches nothing.
 fn front_end(catalogs: &[Behind], orders: &[Behind]) -> FrontEnd {
-    let turns = |servers: &[Behind]| RoundRobin::new(servers.iter().map(|b| server(*b)).collect());
+    let in_turn =
+        |servers: &[Behind]| RoundRobin::new(servers.iter().map(|b| server(*b)).collect());
     let limits = Limits {
         connect: Duration::from_secs(10),
         whole: Duration::from_secs(20),
     };
     let (origin, timing) = (Instant::now(), Default::default());
     let silent = [Address::of("127.0.0.1", 1)];
-    let contact = Membership::new(
+    let membership = Membership::new(
         1,
         LeaseOf::AllPeers,
         timing,
@@ -91,20 +95,20 @@ fn front_end(catalogs: &[Behind], orders: &[Behind]) -> FrontEnd {
         Time::now(origin),
     );
     FrontEnd {
-        memory: Arc::new(Memory::new(origin, contact, 0, 0)),
-        catalogs: turns(catalogs),
-        orders: turns(orders),
+        cache: Arc::new(LeasedCache::new(origin, membership, 0, 0)),
+        catalogs: in_turn(catalogs),
+        order_servers: in_turn(orders),
         reads: Client::new(limits, None),
         buys: Client::new(limits, None),
-        companies: batch_buy::companies(),
+        buy_batcher: batch_buy::batcher(),
         order_ids: OrderIds::new(),
-        tally: Tally::default(),
+        metrics: Metrics::default(),
         fetch_max: limits.whole,
     }
 }
 
-fn ask(shop: &FrontEnd, method: Method, path: &str) -> Response {
-    shop.answer(&Request {
+fn ask(front_end: &FrontEnd, method: Method, path: &str) -> Response {
+    front_end.answer(&Request {
         method,
         segments: split_path(path).unwrap(),
         query: None,
@@ -131,20 +135,20 @@ fn check(response: &Response, status: u16, expected: &str) {
 
 #[track_caller]
 fn check_lookup(catalogs: &[Behind], status: u16, expected: &str) {
-    let shop = front_end(catalogs, &[]);
-    check(&ask(&shop, Method::Get, "/lookup/1"), status, expected);
+    let front_end = front_end(catalogs, &[]);
+    check(&ask(&front_end, Method::Get, "/lookup/1"), status, expected);
 }
 
 #[track_caller]
 fn check_buy(orders: &[Behind], status: u16, expected: &str, outcome: Option<&str>) {
-    let shop = front_end(&[], orders);
-    let response = ask(&shop, Method::Put, "/buy/1");
+    let front_end = front_end(&[], orders);
+    let response = ask(&front_end, Method::Put, "/buy/1");
     check(&response, status, expected);
-    let said = response
+    let header = response
         .headers
         .iter()
         .find(|(name, _)| *name == "Bazar-Outcome");
-    assert_eq!(said.map(|(_, value)| value.as_ref()), outcome);
+    assert_eq!(header.map(|(_, value)| value.as_ref()), outcome);
 }
 
 #[test]
@@ -169,14 +173,14 @@ fn a_catalog_that_is_gone_or_talks_nonsense_is_passed_over() {
 }
 
 #[test]
-fn when_nobody_is_left_the_customer_hears_for_what() {
+fn when_no_server_is_left_the_504_says_for_what() {
     check_lookup(
         &[Refuses, Refuses],
         504,
         "Could not connect to a server to lookup",
     );
-    let shop = front_end(&[Refuses], &[]);
-    let search = ask(&shop, Method::Get, "/search/t");
+    let front_end = front_end(&[Refuses], &[]);
+    let search = ask(&front_end, Method::Get, "/search/t");
     check(&search, 504, "Could not connect to a server to search");
     check_buy(
         &[Refuses],
@@ -202,50 +206,51 @@ fn after_a_broken_connection_the_next_sells_or_the_outcome_is_unknown() {
 
 #[test]
 fn a_server_that_failed_is_tried_last_the_next_time() {
-    let shop = front_end(&[Refuses, BOOK], &[]);
-    check(&ask(&shop, Method::Get, "/lookup/1"), 200, "quantity");
-    let up: Vec<bool> = shop
+    let front_end = front_end(&[Refuses, BOOK], &[]);
+    check(&ask(&front_end, Method::Get, "/lookup/1"), 200, "quantity");
+    let mut up: Vec<(usize, bool)> = front_end
         .catalogs
-        .servers()
-        .iter()
-        .map(|server| server.up())
+        .attempts()
+        .map(|(i, server)| (i, server.up()))
         .collect();
-    assert_eq!(up, [false, true]);
+    up.sort();
+    assert_eq!(up, [(0, false), (1, true)]);
 }
 
-/// What two customers who travel together hear of this order server: a status, or whether it may
-/// have sold a copy.
+/// What two buys of one batch get from this order server: a status, or whether it may have sold a
+/// copy.
 #[track_caller]
-fn check_together(order: Behind, expected: [std::result::Result<u16, bool>; 2]) {
-    let shop = front_end(&[], &[order]);
-    let buying = |id| batch_buy::Buying {
+fn check_batch(order: Behind, expected: [std::result::Result<u16, bool>; 2]) {
+    let front_end = front_end(&[], &[order]);
+    let buy = |id| batch_buy::BuyRequest {
         id: BookId(id),
-        order: shop.order_ids.open(None).order.clone(),
+        order: front_end.order_ids.open(None).order.clone(),
         request: "r".into(),
     };
-    let tried = shop.buy_together(&[buying(1), buying(2)]);
-    let heard = tried.into_iter().map(|tried| match tried {
-        buy::Tried::Answered(response) => Ok(response.status),
-        buy::Tried::NotReached { unknown } => Err(unknown),
+    let attempts = front_end.buy_batch(&[buy(1), buy(2)]);
+    let outcomes = attempts.into_iter().map(|attempt| match attempt {
+        BuyAttempt::Answered(response) => Ok(response.status),
+        BuyAttempt::NotSold => Err(false),
+        BuyAttempt::Unknown => Err(true),
     });
-    assert_eq!(heard.collect::<Vec<_>>(), expected);
+    assert_eq!(outcomes.collect::<Vec<_>>(), expected);
 }
 
 #[test]
-fn who_travels_together_hears_the_own_answer() {
+fn each_buy_of_a_batch_gets_its_own_answer() {
     let list = r#"[{"status":200,"body":{"message":"m","success":true}},{"status":404,"body":{"message":"m"}}]"#;
-    check_together(Says(200, "X: y", list), [Ok(200), Ok(404)]);
+    check_batch(Says(200, "X: y", list), [Ok(200), Ok(404)]);
     let alone = r#"[{"status":503,"body":{}},{"status":507,"headers":{"Bazar-Outcome":"unknown"},"body":{"message":"full"}}]"#;
-    check_together(Says(200, "X: y", alone), [Err(false), Ok(507)]);
+    check_batch(Says(200, "X: y", alone), [Err(false), Ok(507)]);
     let lost = r#"[{"status":504,"headers":{"Bazar-Outcome":"unknown"},"body":{}},{"status":504,"headers":{"Bazar-Outcome":"none"},"body":{}}]"#;
-    check_together(Says(200, "X: y", lost), [Err(true), Err(false)]);
+    check_batch(Says(200, "X: y", lost), [Err(true), Err(false)]);
 }
 
 #[test]
-fn who_travels_together_goes_on_alone_knowing_whether_a_copy_may_be_sold() {
-    check_together(Refuses, [Err(false); 2]);
-    check_together(HangsUp, [Err(true); 2]);
-    check_together(Says(404, "X: y", "{}"), [Err(false); 2]);
-    check_together(Says(500, "X: y", "{}"), [Err(true); 2]);
-    check_together(Says(200, "X: y", "[]"), [Err(true); 2]);
+fn a_batch_without_an_answer_says_of_each_buy_whether_a_copy_may_be_sold() {
+    check_batch(Refuses, [Err(false); 2]);
+    check_batch(HangsUp, [Err(true); 2]);
+    check_batch(Says(404, "X: y", "{}"), [Err(false); 2]);
+    check_batch(Says(500, "X: y", "{}"), [Err(true); 2]);
+    check_batch(Says(200, "X: y", "[]"), [Err(true); 2]);
 }

@@ -1,175 +1,199 @@
-//! What this front-end keeps, and whether it may answer from it: both caches and the contact with
-//! the catalogs.
+//! Both caches, and the leases without which nothing in them may be used.
 //!
-//! They share one lock, so that "may be trusted" and "is kept" are of one moment, and what empties
-//! the caches empties them before the catalog whose answer said so counts as in contact. It is held
-//! for a microsecond, never across the network: a hit takes it once.
+//! A catalog acknowledges a change once every front-end that it counts as live has invalidated what
+//! the change makes old. So a front-end may use its caches only while it knows that every catalog
+//! counts it as live: while each has answered a recent heartbeat, or is known to be dead.
 //!
-//! Only while the lease holds is anything answered from, put in, or *shared*: a customer who waits
-//! for another's fetch could otherwise hear what was read before a sale that it already knows of,
-//! when the catalogs sold without telling a front-end that they had given up.
+//! Caches and membership share one lock, so that "the leases hold" and "this is the answer" are true
+//! at the same moment, and so that a heartbeat's reply which says that invalidations were missed
+//! empties the caches before its catalog counts as live again. The lock is held for microseconds and
+//! never across the network. A hit takes it once.
+//!
+//! Without the leases no request joins another's flight either. The catalogs may have sold a copy
+//! without telling this front-end, after they counted it as down; a request that already knows of
+//! that sale must not get an answer that was read before it.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use crate::front_end::cache::flight::Flight;
-use crate::front_end::cache::single_flight::{Cache, CacheResult, CachedAnswer, Inserted};
+use crate::front_end::cache::CachedAnswer;
+use crate::front_end::cache::single_flight::{Cache, CacheResult, Flight, Inserted};
 use crate::front_end::query::{Lookup, Query, Search};
 use crate::membership::{Changes, HeartbeatOutcome, Membership, Time};
 use crate::model::invalidation::Invalidation;
+use crate::runtime::sync;
 
 #[derive(Debug)]
-pub struct Memory {
-    /// Where the monotonic clock counts from.
+pub(crate) struct LeasedCache {
+    /// The zero of the monotonic clock.
     origin: Instant,
-    kept: Mutex<Inner>,
-    /// Somebody's heartbeat has come to an end.
-    greeted: Condvar,
+    inner: Mutex<Inner>,
+    /// A heartbeat has ended.
+    heartbeat_ended: Condvar,
 }
 
 /// What the lock guards.
 #[derive(Debug)]
-pub struct Inner {
-    contact: Membership,
-    pub lookups: Cache<Lookup>,
-    pub searches: Cache<Search>,
+pub(crate) struct Inner {
+    membership: Membership,
+    lookups: Cache<Lookup>,
+    searches: Cache<Search>,
 }
 
-/// Figures for `/metrics`.
+/// A query whose answers have a cache here.
+pub(crate) trait CacheKey: Query {
+    fn cache(inner: &mut Inner) -> &mut Cache<Self>;
+}
+
+impl CacheKey for Lookup {
+    fn cache(inner: &mut Inner) -> &mut Cache<Lookup> {
+        &mut inner.lookups
+    }
+}
+
+impl CacheKey for Search {
+    fn cache(inner: &mut Inner) -> &mut Cache<Search> {
+        &mut inner.searches
+    }
+}
+
+/// For `/metrics`.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Figures {
-    pub lease: bool,
-    pub live: usize,
-    pub lookups: usize,
-    pub searches: usize,
+pub(crate) struct Stats {
+    /// Whether every catalog's lease holds.
+    pub(crate) lease: bool,
+    pub(crate) live_catalogs: usize,
+    pub(crate) lookups: usize,
+    pub(crate) searches: usize,
 }
 
-impl Memory {
-    /// Empty. `contact` must have been made at a [`Time`] that counts from `origin`.
-    pub fn new(
+impl LeasedCache {
+    /// Empty. `membership` must have been made at a [`Time`] that counts from `origin`.
+    pub(crate) fn new(
         origin: Instant,
-        contact: Membership,
+        membership: Membership,
         lookups_max: usize,
         searches_max: usize,
-    ) -> Memory {
-        Memory {
+    ) -> LeasedCache {
+        LeasedCache {
             origin,
-            kept: Mutex::new(Inner {
-                contact,
+            inner: Mutex::new(Inner {
+                membership,
                 lookups: Cache::new(lookups_max),
                 searches: Cache::new(searches_max),
             }),
-            greeted: Condvar::new(),
+            heartbeat_ended: Condvar::new(),
         }
     }
 
-    pub fn now(&self) -> Time {
+    pub(crate) fn now(&self) -> Time {
         Time::now(self.origin)
     }
 
-    /// The answer, if it is kept and may be trusted.
-    pub fn hit<Q: Query>(&self, question: &Q) -> Option<CachedAnswer> {
-        let mut kept = self.trusted()?;
-        Q::cache(&mut kept).get(question)
+    /// The answer, if it is in the cache and the leases hold.
+    pub(crate) fn get<Q: CacheKey>(&self, query: &Q) -> Option<CachedAnswer> {
+        Q::cache(&mut *self.lock_leased()?).get(query)
     }
 
-    /// Where to get the answer. `None`: there is no lease, so everybody fetches alone.
-    pub fn source<Q: Query>(&self, question: &Q) -> Option<CacheResult> {
-        let mut kept = self.trusted()?;
-        Some(Q::cache(&mut kept).source(question))
+    /// The answer, or the flight that fetches it, or a new flight for the caller. `None` without the
+    /// leases: then every request fetches for itself, and stores nothing.
+    pub(crate) fn get_or_join<Q: CacheKey>(&self, query: &Q) -> Option<CacheResult> {
+        Some(Q::cache(&mut *self.lock_leased()?).get_or_join(query))
     }
 
-    /// A fetch is over. What that catalog said is kept, if it may be.
-    pub fn land<Q: Query>(
+    /// Ends a flight in the cache, and stores its answer if it is still fresh. `fetched` is the
+    /// catalog's index and its answer; the answer of a catalog that is not live is not stored.
+    pub(crate) fn insert<Q: CacheKey>(
         &self,
-        question: &Q,
+        query: &Q,
         flight: &Arc<Flight>,
-        found: Option<(usize, &CachedAnswer)>,
+        fetched: Option<(usize, &CachedAnswer)>,
     ) -> Option<Inserted> {
-        let mut kept = self.lock();
-        let lease = kept.contact.lease_holds(self.now());
-        let trusted = |catalog: usize| lease && kept.contact.peers[catalog].live;
-        let found = found.filter(|(catalog, _)| trusted(*catalog));
-        Q::cache(&mut kept).land(question, flight, found.map(|(_, finding)| finding))
+        let mut inner = sync::lock(&self.inner);
+        let leased = inner.membership.lease_holds(self.now());
+        let trusted = |catalog: usize| leased && inner.membership.peers[catalog].live;
+        let answer = fetched.and_then(|(catalog, answer)| trusted(catalog).then_some(answer));
+        Q::cache(&mut inner).insert(query, flight, answer)
     }
 
-    pub fn void(&self, void: &Invalidation) {
-        let mut kept = self.lock();
-        match void {
-            Invalidation::Item(id) => kept.lookups.void(&Lookup(*id)),
-            Invalidation::AllItems => kept.lookups.void_all(),
-            Invalidation::Topic(topic) => kept.searches.void_topic(topic),
-            Invalidation::AllTopics => kept.searches.void_all(),
+    pub(crate) fn invalidate(&self, invalidation: &Invalidation) {
+        let mut inner = sync::lock(&self.inner);
+        match invalidation {
+            Invalidation::Item(id) => inner.lookups.invalidate(&Lookup(*id)),
+            Invalidation::AllItems => inner.lookups.invalidate_all(),
+            Invalidation::Topic(topic) => inner.searches.invalidate_topic(topic),
+            Invalidation::AllTopics => inner.searches.invalidate_all(),
         }
     }
 
-    /// What is kept for such questions, least recently used first.
-    pub fn entries<Q: Query>(&self) -> Vec<(Q, CachedAnswer)> {
-        let mut kept = self.lock();
-        let entries = Q::cache(&mut kept).entries();
+    /// All entries of one cache, least recently used first.
+    pub(crate) fn entries<Q: CacheKey>(&self) -> Vec<(Q, CachedAnswer)> {
+        let mut inner = sync::lock(&self.inner);
+        let entries = Q::cache(&mut inner).entries();
         entries
-            .map(|(question, finding)| (question.clone(), finding.clone()))
+            .map(|(query, answer)| (query.clone(), answer.clone()))
             .collect()
     }
 
-    /// The heartbeat loop runs. Returns which catalogs to send a heartbeat to, and whether this
-    /// process was asleep.
-    pub fn tick(&self) -> (Vec<usize>, bool) {
-        let mut kept = self.lock();
+    /// A turn of the heartbeat loop. Returns the catalogs to send a heartbeat to, and whether this
+    /// process was asleep, so that the caches were emptied.
+    pub(crate) fn tick(&self) -> (Vec<usize>, bool) {
+        let mut inner = sync::lock(&self.inner);
         let now = self.now();
-        let slept = kept.contact.tick(now);
+        let slept = inner.membership.tick(now);
         if slept {
-            kept.empty();
+            inner.invalidate_all();
         }
-        (kept.contact.due(now, true), slept)
+        (inner.membership.due(now, true), slept)
     }
 
-    /// A heartbeat to that catalog, sent at `sent`, has come to an end.
-    pub fn greeted(&self, catalog: usize, sent: Time, outcome: HeartbeatOutcome) -> Changes {
-        let mut kept = self.lock();
-        let news = kept.contact.ended(catalog, sent, self.now(), outcome);
-        if news.missed {
-            kept.empty();
+    /// The heartbeat that was sent to that catalog at `sent` has ended.
+    pub(crate) fn heartbeat_ended(
+        &self,
+        catalog: usize,
+        sent: Time,
+        outcome: HeartbeatOutcome,
+    ) -> Changes {
+        let mut inner = sync::lock(&self.inner);
+        let changes = inner.membership.ended(catalog, sent, self.now(), outcome);
+        if changes.missed {
+            inner.invalidate_all();
         }
-        self.greeted.notify_all();
-        news
+        self.heartbeat_ended.notify_all();
+        changes
     }
 
-    /// Waits until a full round of heartbeat is done. Returns whether it was within `limit`.
-    pub fn wait_for_round(&self, limit: Duration) -> bool {
-        let waiting = self
-            .greeted
-            .wait_timeout_while(self.lock(), limit, |kept| !kept.contact.whole());
-        let (kept, _) = waiting.expect("no holder panics");
-        kept.contact.whole()
+    /// Waits for the end of the first full round of heartbeats. Returns whether it came within
+    /// `timeout`.
+    pub(crate) fn wait_for_round(&self, timeout: Duration) -> bool {
+        let inner = sync::lock(&self.inner);
+        let running = |inner: &mut Inner| !inner.membership.whole();
+        let inner = sync::wait_timeout_while(&self.heartbeat_ended, inner, timeout, running);
+        inner.membership.whole()
     }
 
-    pub fn figures(&self) -> Figures {
-        let kept = self.lock();
-        Figures {
-            lease: kept.contact.lease_holds(self.now()),
-            live: kept.contact.live_peers().count(),
-            lookups: kept.lookups.entries().count(),
-            searches: kept.searches.entries().count(),
+    pub(crate) fn stats(&self) -> Stats {
+        let inner = sync::lock(&self.inner);
+        Stats {
+            lease: inner.membership.lease_holds(self.now()),
+            live_catalogs: inner.membership.live_peers().count(),
+            lookups: inner.lookups.len(),
+            searches: inner.searches.len(),
         }
     }
 
-    /// The lock, if what it guards may be trusted now.
-    fn trusted(&self) -> Option<MutexGuard<'_, Inner>> {
-        let kept = self.lock();
-        kept.contact.lease_holds(self.now()).then_some(kept)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.kept.lock().expect("no holder panics")
+    /// The lock, if the leases hold now.
+    fn lock_leased(&self) -> Option<MutexGuard<'_, Inner>> {
+        let inner = sync::lock(&self.inner);
+        inner.membership.lease_holds(self.now()).then_some(inner)
     }
 }
 
 impl Inner {
-    /// Something may have been missed: what is kept is old, and so is what is being fetched.
-    fn empty(&mut self) {
-        self.lookups.void_all();
-        self.searches.void_all();
+    /// An invalidation may have been missed, so every answer may be old.
+    fn invalidate_all(&mut self) {
+        self.lookups.invalidate_all();
+        self.searches.invalidate_all();
     }
 }
 
@@ -181,7 +205,7 @@ mod tests {
     use crate::model::address::Address;
     use crate::model::book::BookId;
 
-    fn memory() -> Memory {
+    fn cache() -> LeasedCache {
         let origin = Instant::now();
         let catalogs = ["http://a:1", "http://b:1"].map(|a| Address::parse(a).unwrap());
         let now = Time::now(origin);
@@ -192,87 +216,83 @@ mod tests {
             stall: Duration::from_secs(60),
             ..Timing::default()
         };
-        let contact = Membership::new(1, LeaseOf::AllPeers, timing, &catalogs, &[], now);
-        Memory::new(origin, contact, 3, 10)
+        let membership = Membership::new(1, LeaseOf::AllPeers, timing, &catalogs, &[], now);
+        LeasedCache::new(origin, membership, 3, 10)
     }
 
-    fn heartbeat(memory: &Memory, catalog: usize, down_count: u64) -> Changes {
-        memory.tick();
+    fn heartbeat(cache: &LeasedCache, catalog: usize, down_count: u64) -> Changes {
+        cache.tick();
         let start = 9;
-        let heartbeat_reply = HeartbeatReply { start, down_count };
-        memory.greeted(
-            catalog,
-            memory.now(),
-            HeartbeatOutcome::Answered(heartbeat_reply),
-        )
+        let reply = HeartbeatReply { start, down_count };
+        cache.heartbeat_ended(catalog, cache.now(), HeartbeatOutcome::Answered(reply))
     }
 
-    fn in_contact() -> Memory {
-        let memory = memory();
-        heartbeat(&memory, 0, 0);
-        heartbeat(&memory, 1, 0);
-        memory
+    fn leased() -> LeasedCache {
+        let cache = cache();
+        heartbeat(&cache, 0, 0);
+        heartbeat(&cache, 1, 0);
+        cache
     }
 
-    fn finding() -> CachedAnswer {
+    fn answer() -> CachedAnswer {
         CachedAnswer {
             body: b"{}".as_slice().into(),
             topics: Arc::default(),
-            may_be_kept: true,
+            cacheable: true,
         }
     }
 
     const BOOK: Lookup = Lookup(BookId(1));
 
-    fn keep(memory: &Memory) -> Option<Inserted> {
-        let Some(CacheResult::Fetch(flight)) = memory.source(&BOOK) else {
-            panic!("it is kept already, or there is no lease");
+    fn store(cache: &LeasedCache) -> Option<Inserted> {
+        let Some(CacheResult::Miss(flight)) = cache.get_or_join(&BOOK) else {
+            panic!("it is cached already, or a lease is missing");
         };
-        memory.land(&BOOK, &flight, Some((0, &finding())))
+        cache.insert(&BOOK, &flight, Some((0, &answer())))
     }
 
     #[test]
-    fn nothing_is_shared_or_kept_without_every_catalogs_lease() {
-        let memory = memory();
-        heartbeat(&memory, 0, 0);
-        assert!(memory.source(&BOOK).is_none());
-        heartbeat(&memory, 1, 0);
-        assert_eq!(keep(&memory), Some(Inserted::Inner));
-        assert_eq!(memory.hit(&BOOK), Some(finding()));
+    fn nothing_is_joined_or_stored_without_every_catalogs_lease() {
+        let cache = cache();
+        heartbeat(&cache, 0, 0);
+        assert!(cache.get_or_join(&BOOK).is_none());
+        heartbeat(&cache, 1, 0);
+        assert_eq!(store(&cache), Some(Inserted::Stored));
+        assert_eq!(cache.get(&BOOK), Some(answer()));
     }
 
     #[test]
-    fn who_was_given_up_forgets_what_it_keeps_and_what_it_fetches() {
-        let memory = in_contact();
-        keep(&memory);
+    fn a_front_end_that_was_counted_as_down_forgets_its_cache_and_its_flights() {
+        let cache = leased();
+        store(&cache);
         let other = Lookup(BookId(2));
-        let Some(CacheResult::Fetch(flight)) = memory.source(&other) else {
+        let Some(CacheResult::Miss(flight)) = cache.get_or_join(&other) else {
             panic!("it was never fetched");
         };
-        assert!(heartbeat(&memory, 1, 1).missed);
-        assert_eq!(memory.hit(&BOOK), None);
-        let filled = memory.land(&other, &flight, Some((0, &finding())));
-        assert_eq!(filled, Some(Inserted::Refused));
+        assert!(heartbeat(&cache, 1, 1).missed);
+        assert_eq!(cache.get(&BOOK), None);
+        let inserted = cache.insert(&other, &flight, Some((0, &answer())));
+        assert_eq!(inserted, Some(Inserted::Stale));
     }
 
     #[test]
-    fn the_answer_of_a_catalog_that_is_not_in_contact_is_not_kept() {
-        let memory = in_contact();
-        memory.greeted(0, memory.now(), HeartbeatOutcome::Refused);
-        assert_eq!(keep(&memory), None);
-        assert_eq!(memory.hit(&BOOK), None);
+    fn the_answer_of_a_catalog_that_is_not_live_is_not_stored() {
+        let cache = leased();
+        cache.heartbeat_ended(0, cache.now(), HeartbeatOutcome::Refused);
+        assert_eq!(store(&cache), None);
+        assert_eq!(cache.get(&BOOK), None);
     }
 
     #[test]
-    fn each_invalidation_takes_its_own() {
-        for void in [Invalidation::Item(BookId(1)), Invalidation::AllItems] {
-            let memory = in_contact();
-            keep(&memory);
-            memory.void(&Invalidation::Item(BookId(2)));
-            memory.void(&Invalidation::AllTopics);
-            assert!(memory.hit(&BOOK).is_some());
-            memory.void(&void);
-            assert_eq!(memory.hit(&BOOK), None, "{void:?}");
+    fn an_invalidation_removes_only_what_it_names() {
+        for invalidation in [Invalidation::Item(BookId(1)), Invalidation::AllItems] {
+            let cache = leased();
+            store(&cache);
+            cache.invalidate(&Invalidation::Item(BookId(2)));
+            cache.invalidate(&Invalidation::AllTopics);
+            assert!(cache.get(&BOOK).is_some());
+            cache.invalidate(&invalidation);
+            assert_eq!(cache.get(&BOOK), None, "{invalidation:?}");
         }
     }
 }

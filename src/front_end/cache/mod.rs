@@ -1,6 +1,28 @@
-//! The front-end's caches: an LRU, requests that share one fetch, and the lease that guards both.
+//! The front-end's caches, from the inside out. Read the files in this order:
+//!
+//! 1. [`lru`]: the dictionary and the list. It evicts the least recently used entry.
+//! 2. [`single_flight`]: one cache. Beside an LRU it has the fetches under way, so that equal
+//!    requests share one fetch, and it refuses an answer that an invalidation has overtaken.
+//! 3. [`leased_cache`]: the cache of look-ups and the cache of searches, under one lock with the
+//!    membership. They are used only while every catalog's lease holds.
 
-pub mod flight;
-pub mod leased_cache;
-pub mod lru;
-pub mod single_flight;
+pub(crate) mod leased_cache;
+mod lru;
+pub(crate) mod single_flight;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// A longer answer is not cached: a few of them would be all the memory.
+pub(crate) const ANSWER_BYTES_MAX: usize = 1 << 20;
+
+/// What a catalog answered to a look-up or a search.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct CachedAnswer {
+    /// The JSON, encoded once for everybody who gets it.
+    pub(crate) body: Arc<[u8]>,
+    /// The topics of the books that a search found; a look-up has none.
+    pub(crate) topics: Arc<BTreeSet<Arc<str>>>,
+    /// False when it is longer than [`ANSWER_BYTES_MAX`], or the catalog said `no-store`.
+    pub(crate) cacheable: bool,
+}

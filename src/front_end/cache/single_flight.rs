@@ -1,164 +1,183 @@
-//! One cache: what is kept, what is being fetched, and what may no longer be put in.
+//! One cache, whose equal requests share one fetch.
 //!
-//! **The guard.** An invalidation says that what was read before it is old. So it concerns what is
-//! kept *and* what is being fetched: a fetch that it concerns is taken off the list of flights. Its
-//! answer still goes to those who waited before the invalidation came, but it is not kept, and who
-//! comes after the invalidation fetches anew. Which topics a search under way will find nobody
-//! knows, so that an invalidation of any topic takes all searches off the list.
+//! A request that finds no answer begins a *flight*: it fetches the answer. Equal requests that come
+//! meanwhile join the flight and get the same answer, or the same failure. The name is that of Go's
+//! `singleflight`.
+//!
+//! **An invalidation ends flights too.** It says that everything read before it is old, so it
+//! concerns the answers in the cache *and* those being fetched. A flight that it concerns is taken
+//! off the list: its answer still goes to the requests that joined before, but it is not stored, and
+//! later requests fetch again. An invalidation of a topic ends all flights, because nobody knows
+//! which topics a search under way will find.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::hash::Hash;
-use std::sync::Arc;
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
 
-use crate::front_end::cache::flight::Flight;
+use crate::front_end::cache::CachedAnswer;
 use crate::front_end::cache::lru::Lru;
+use crate::model::error::{Error, Result};
+use crate::runtime::sync;
 
-/// Longer answers are not kept: a few of them would be all the memory.
-pub const KEPT_BYTES_MAX: usize = 1 << 20;
-
-/// What a lookup or a search found: the answer's bytes, made once, and the topics in it (none in a
-/// lookup's).
-#[derive(Clone, Debug, PartialEq)]
-pub struct CachedAnswer {
-    pub body: Arc<[u8]>,
-    pub topics: Arc<BTreeSet<Arc<str>>>,
-    /// Not when it is too long, or when the catalog said `no-store`.
-    pub may_be_kept: bool,
-}
-
-/// Where a customer's answer comes from.
+/// What a request finds in the cache.
 #[derive(Debug)]
-pub enum CacheResult {
-    Inner(CachedAnswer),
-    /// Somebody fetches it already: wait for that.
-    Shared(Arc<Flight>),
-    /// Nobody does: fetch it, and report to [`Cache::land`] and [`Flight::land`].
-    Fetch(Arc<Flight>),
+pub(crate) enum CacheResult {
+    Hit(CachedAnswer),
+    /// Another request fetches the answer: wait for it with [`Flight::wait`].
+    InFlight(Arc<Flight>),
+    /// Fetch the answer, give it to [`Cache::insert`], and end the flight with [`Flight::land`].
+    Miss(Arc<Flight>),
 }
 
-/// What became of an answer that was to be kept.
+/// What became of a fetched answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Inserted {
-    Inner,
-    /// Refused by the guard: it was fetched before an invalidation that concerns it.
-    Refused,
+pub(crate) enum Inserted {
+    Stored,
+    /// Not stored: an invalidation that concerns it came after the fetch began.
+    Stale,
 }
 
-/// Lookups by book id, or searches by text.
+/// A fetch under way, and its outcome.
+#[derive(Debug, Default)]
+pub(crate) struct Flight {
+    /// Held for moments only, never while fetching.
+    outcome: Mutex<Option<Result<CachedAnswer>>>,
+    landed: Condvar,
+}
+
+impl Flight {
+    /// Ends the fetch: every request that waits gets this outcome.
+    pub(crate) fn land(&self, outcome: Result<CachedAnswer>) {
+        *sync::lock(&self.outcome) = Some(outcome);
+        self.landed.notify_all();
+    }
+
+    /// Waits for the outcome. Fails with [`Error::TimedOut`] after `timeout`.
+    pub(crate) fn wait(&self, timeout: Duration) -> Result<CachedAnswer> {
+        let outcome = sync::lock(&self.outcome);
+        let outcome = sync::wait_timeout_while(&self.landed, outcome, timeout, |o| o.is_none());
+        let late = || Error::TimedOut("The answer took too long".into());
+        outcome.clone().unwrap_or_else(|| Err(late()))
+    }
+}
+
+/// Answers by key: look-ups by book id, or searches by text.
 #[derive(Debug)]
-pub struct Cache<K> {
-    kept: Lru<K, CachedAnswer>,
-    /// The fetches under way that no invalidation has concerned yet. As many as customers wait, at
-    /// most.
+pub(crate) struct Cache<K> {
+    answers: Lru<K, CachedAnswer>,
+    /// The flights that no invalidation has concerned yet. At most one for each waiting request.
     flights: HashMap<K, Arc<Flight>>,
 }
 
 impl<K: Clone + Eq + Hash> Cache<K> {
-    pub fn new(entries_max: usize) -> Cache<K> {
+    /// Empty, for up to `entries_max` answers.
+    pub(super) fn new(entries_max: usize) -> Cache<K> {
         Cache {
-            kept: Lru::new(entries_max),
+            answers: Lru::new(entries_max),
             flights: HashMap::new(),
         }
     }
 
-    /// The answer, if it is kept.
-    pub fn get(&mut self, key: &K) -> Option<CachedAnswer> {
-        self.kept.get(key).cloned()
+    /// The answer, if it is in the cache.
+    pub(super) fn get(&mut self, key: &K) -> Option<CachedAnswer> {
+        self.answers.get(key).cloned()
     }
 
-    /// Where to get the answer.
-    pub fn source(&mut self, key: &K) -> CacheResult {
-        if let Some(finding) = self.get(key) {
-            return CacheResult::Inner(finding);
+    /// The answer, or the flight that fetches it, or a new flight for the caller.
+    pub(super) fn get_or_join(&mut self, key: &K) -> CacheResult {
+        if let Some(answer) = self.get(key) {
+            return CacheResult::Hit(answer);
         }
         if let Some(flight) = self.flights.get(key) {
-            return CacheResult::Shared(flight.clone());
+            return CacheResult::InFlight(flight.clone());
         }
         let flight = Arc::new(Flight::default());
         self.flights.insert(key.clone(), flight.clone());
-        CacheResult::Fetch(flight)
+        CacheResult::Miss(flight)
     }
 
-    /// A fetch is over. What it found, if it is to be kept, is kept unless an invalidation came
-    /// meanwhile.
-    pub fn land(
+    /// Takes `flight` off the list, and stores what it fetched, unless that must not be cached
+    /// (`None` then) or an invalidation came meanwhile.
+    pub(super) fn insert(
         &mut self,
         key: &K,
         flight: &Arc<Flight>,
-        found: Option<&CachedAnswer>,
+        answer: Option<&CachedAnswer>,
     ) -> Option<Inserted> {
-        let listed = self
-            .flights
-            .get(key)
-            .is_some_and(|listed| Arc::ptr_eq(listed, flight));
-        if listed {
+        let listed = self.flights.get(key);
+        let fresh = listed.is_some_and(|listed| Arc::ptr_eq(listed, flight));
+        if fresh {
             self.flights.remove(key);
         }
-        let found = found.filter(|finding| finding.may_be_kept)?;
-        if !listed {
-            return Some(Inserted::Refused);
+        let answer = answer.filter(|answer| answer.cacheable)?;
+        if !fresh {
+            return Some(Inserted::Stale);
         }
-        self.kept.insert(key.clone(), found.clone());
-        Some(Inserted::Inner)
+        self.answers.insert(key.clone(), answer.clone());
+        Some(Inserted::Stored)
     }
 
     /// Forgets one answer.
-    pub fn void(&mut self, key: &K) {
-        self.kept.remove(key);
+    pub(super) fn invalidate(&mut self, key: &K) {
+        self.answers.remove(key);
         self.flights.remove(key);
     }
 
     /// Forgets every answer.
-    pub fn void_all(&mut self) {
-        self.kept.clear();
+    pub(super) fn invalidate_all(&mut self) {
+        self.answers.clear();
         self.flights.clear();
     }
 
-    /// Forgets every answer that has a book of exactly that topic. Looks through all that is kept:
-    /// a book changes its title, which is what this is for, once in a long while.
-    pub fn void_topic(&mut self, topic: &str) {
+    /// Forgets every answer with a book of exactly that topic. Goes through the whole cache: only a
+    /// changed title causes this, which is rare.
+    pub(super) fn invalidate_topic(&mut self, topic: &str) {
         self.flights.clear();
-        let has = |finding: &CachedAnswer| finding.topics.contains(topic);
-        let old: Vec<K> = self
-            .entries()
-            .filter(|(_, finding)| has(finding))
-            .map(|(key, _)| key.clone())
-            .collect();
-        for key in old {
-            self.kept.remove(&key);
+        let entries = self.entries();
+        let stale = entries.filter(|(_, answer)| answer.topics.contains(topic));
+        let stale: Vec<K> = stale.map(|(key, _)| key.clone()).collect();
+        for key in stale {
+            self.answers.remove(&key);
         }
     }
 
-    /// What is kept, least recently used first.
-    pub fn entries(&self) -> impl Iterator<Item = (&K, &CachedAnswer)> {
-        self.kept.entries()
+    pub(super) fn len(&self) -> usize {
+        self.answers.keys().len()
+    }
+
+    /// Keys and answers, least recently used first.
+    pub(super) fn entries(&self) -> impl Iterator<Item = (&K, &CachedAnswer)> {
+        self.answers.entries()
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::thread;
+
     use super::*;
 
-    fn finding(body: &str, topics: &[&str]) -> CachedAnswer {
+    fn answer(body: &str, topics: &[&str]) -> CachedAnswer {
         CachedAnswer {
             body: body.as_bytes().into(),
             topics: Arc::new(topics.iter().map(|topic| Arc::from(*topic)).collect()),
-            may_be_kept: true,
+            cacheable: true,
         }
     }
 
     #[track_caller]
-    fn fetch(cache: &mut Cache<&'static str>, key: &'static str) -> Arc<Flight> {
-        match cache.source(&key) {
-            CacheResult::Fetch(flight) => flight,
+    fn miss(cache: &mut Cache<&'static str>, key: &'static str) -> Arc<Flight> {
+        match cache.get_or_join(&key) {
+            CacheResult::Miss(flight) => flight,
             other => panic!("{key}: {other:?}"),
         }
     }
 
-    fn keep(cache: &mut Cache<&'static str>, key: &'static str, topics: &[&str]) {
-        let flight = fetch(cache, key);
-        let filled = cache.land(&key, &flight, Some(&finding(key, topics)));
-        assert_eq!(filled, Some(Inserted::Inner));
+    fn store(cache: &mut Cache<&'static str>, key: &'static str, topics: &[&str]) {
+        let flight = miss(cache, key);
+        let inserted = cache.insert(&key, &flight, Some(&answer(key, topics)));
+        assert_eq!(inserted, Some(Inserted::Stored));
     }
 
     #[track_caller]
@@ -167,75 +186,96 @@ mod tests {
         assert_eq!(keys, expected);
     }
 
-    /// A fetch begins, `void` happens, the fetch ends.
-    fn fetched_across(void: fn(&mut Cache<&'static str>)) -> Option<Inserted> {
+    /// A fetch begins, `invalidate` runs, the fetch ends.
+    fn fetched_across(invalidate: fn(&mut Cache<&'static str>)) -> Option<Inserted> {
         let mut cache = Cache::new(10);
-        let flight = fetch(&mut cache, "a");
-        void(&mut cache);
-        cache.land(&"a", &flight, Some(&finding("a", &["t"])))
+        let flight = miss(&mut cache, "a");
+        invalidate(&mut cache);
+        cache.insert(&"a", &flight, Some(&answer("a", &["t"])))
     }
 
     #[test]
-    fn what_was_fetched_before_an_invalidation_is_not_kept_after_it() {
+    fn an_answer_fetched_before_an_invalidation_is_not_stored_after_it() {
         assert_eq!(
-            fetched_across(|cache| cache.void(&"a")),
-            Some(Inserted::Refused)
+            fetched_across(|cache| cache.invalidate(&"a")),
+            Some(Inserted::Stale)
         );
         assert_eq!(
-            fetched_across(|cache| cache.void_all()),
-            Some(Inserted::Refused)
+            fetched_across(|cache| cache.invalidate_all()),
+            Some(Inserted::Stale)
         );
         assert_eq!(
-            fetched_across(|cache| cache.void_topic("t")),
-            Some(Inserted::Refused)
+            fetched_across(|cache| cache.invalidate_topic("t")),
+            Some(Inserted::Stale)
         );
         assert_eq!(
-            fetched_across(|cache| cache.void(&"b")),
-            Some(Inserted::Inner)
+            fetched_across(|cache| cache.invalidate(&"b")),
+            Some(Inserted::Stored)
         );
     }
 
     #[test]
-    fn who_comes_after_an_invalidation_does_not_wait_for_an_older_fetch() {
+    fn a_request_after_an_invalidation_does_not_join_an_older_flight() {
         let mut cache = Cache::new(10);
-        let older = fetch(&mut cache, "a");
+        let older = miss(&mut cache, "a");
         assert!(
-            matches!(cache.source(&"a"), CacheResult::Shared(flight) if Arc::ptr_eq(&flight, &older))
+            matches!(cache.get_or_join(&"a"), CacheResult::InFlight(flight) if Arc::ptr_eq(&flight, &older))
         );
-        cache.void(&"a");
-        let newer = fetch(&mut cache, "a");
+        cache.invalidate(&"a");
+        let newer = miss(&mut cache, "a");
         assert_eq!(
-            cache.land(&"a", &older, Some(&finding("old", &[]))),
-            Some(Inserted::Refused)
+            cache.insert(&"a", &older, Some(&answer("old", &[]))),
+            Some(Inserted::Stale)
         );
         assert!(
-            matches!(cache.source(&"a"), CacheResult::Shared(flight) if Arc::ptr_eq(&flight, &newer))
+            matches!(cache.get_or_join(&"a"), CacheResult::InFlight(flight) if Arc::ptr_eq(&flight, &newer))
         );
         assert_eq!(
-            cache.land(&"a", &newer, Some(&finding("new", &[]))),
-            Some(Inserted::Inner)
+            cache.insert(&"a", &newer, Some(&answer("new", &[]))),
+            Some(Inserted::Stored)
         );
-        assert_eq!(cache.get(&"a"), Some(finding("new", &[])));
+        assert_eq!(cache.get(&"a"), Some(answer("new", &[])));
     }
 
     #[test]
     fn a_fetch_that_failed_leaves_nothing() {
         let mut cache = Cache::new(10);
-        let flight = fetch(&mut cache, "a");
-        assert_eq!(cache.land(&"a", &flight, None), None);
+        let flight = miss(&mut cache, "a");
+        assert_eq!(cache.insert(&"a", &flight, None), None);
         check(&cache, &[]);
-        fetch(&mut cache, "a");
+        miss(&mut cache, "a");
     }
 
     #[test]
-    fn a_topic_takes_just_the_searches_that_show_exactly_it() {
+    fn invalidating_a_topic_removes_only_the_searches_that_show_exactly_it() {
         let mut cache = Cache::new(10);
-        keep(&mut cache, "s", &["Sports", "School"]);
-        keep(&mut cache, "o", &["Sports"]);
-        keep(&mut cache, "x", &[]);
-        cache.void_topic("sports");
+        store(&mut cache, "s", &["Sports", "School"]);
+        store(&mut cache, "o", &["Sports"]);
+        store(&mut cache, "x", &[]);
+        cache.invalidate_topic("sports");
         check(&cache, &["s", "o", "x"]);
-        cache.void_topic("School");
+        cache.invalidate_topic("School");
         check(&cache, &["o", "x"]);
+    }
+
+    #[test]
+    fn a_failure_is_everybodys() {
+        let flight = Arc::new(Flight::default());
+        let waiting: Vec<_> = (0..4)
+            .map(|_| {
+                let flight = flight.clone();
+                thread::spawn(move || flight.wait(Duration::from_secs(20)))
+            })
+            .collect();
+        flight.land(Err(Error::NoSuchBook));
+        for request in waiting {
+            assert_eq!(request.join().unwrap(), Err(Error::NoSuchBook));
+        }
+    }
+
+    #[test]
+    fn nobody_waits_for_ever() {
+        let late = Flight::default().wait(Duration::from_millis(1));
+        assert!(matches!(late, Err(Error::TimedOut(_))));
     }
 }

@@ -1,0 +1,133 @@
+//! What an order server replied to a buy, and what that means for the buyer.
+
+use crate::front_end::FrontEnd;
+use crate::http::Response;
+use crate::http::client::Failure;
+use crate::membership::health_check::HealthCheck;
+use crate::model::error::Error;
+use crate::runtime::log;
+
+/// The headers that the buyer gets too.
+const PASSED_ON: [&str; 3] = ["Idempotent-Replayed", "Retry-After", "Bazar-Outcome"];
+
+/// What came of asking one order server.
+pub(super) enum BuyAttempt {
+    /// Its reply is the buyer's answer.
+    Answered(Response),
+    /// It sold nothing, and another order server may do better.
+    NotSold,
+    /// It may have sold a copy, and another order server may know.
+    Unknown,
+}
+
+impl BuyAttempt {
+    pub(super) fn failed(may_have_sold: bool) -> BuyAttempt {
+        if may_have_sold {
+            BuyAttempt::Unknown
+        } else {
+            BuyAttempt::NotSold
+        }
+    }
+}
+
+/// An order server's reply to one buy.
+pub(super) struct OrderReply {
+    pub(super) status: u16,
+    pub(super) body: Vec<u8>,
+    /// Those of [`PASSED_ON`] that it has.
+    headers: Vec<(&'static str, String)>,
+}
+
+impl OrderReply {
+    /// `header` returns the value of the header of that name.
+    pub(super) fn new<'a>(
+        status: u16,
+        body: Vec<u8>,
+        header: impl Fn(&str) -> Option<&'a str>,
+    ) -> OrderReply {
+        let passed_on = |name: &&'static str| Some((*name, header(name)?.to_string()));
+        let headers = PASSED_ON.iter().filter_map(passed_on).collect();
+        OrderReply {
+            status,
+            body,
+            headers,
+        }
+    }
+
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        let header = self.headers.iter().find(|(known, _)| *known == name);
+        header.map(|(_, value)| value.as_str())
+    }
+
+    fn into_response(self) -> Response {
+        let response = Response::bytes(self.status, self.body);
+        let headers = self.headers.into_iter();
+        headers.fold(response, |response, (name, value)| {
+            response.with(name, value)
+        })
+    }
+}
+
+impl FrontEnd {
+    /// What a reply means for the buyer.
+    ///
+    /// A 504 says that this order server cannot reach its catalog, a 401 that the tokens differ, a
+    /// 500 that it has a bug: another one may do better. Any other status is the buyer's answer.
+    pub(super) fn classify(&self, reply: OrderReply) -> BuyAttempt {
+        if !matches!(reply.status, 401 | 500 | 504) {
+            self.metrics.buy_answered(&reply);
+            return BuyAttempt::Answered(reply.into_response());
+        }
+        let unknown = reply.header("Bazar-Outcome") == Some("unknown");
+        BuyAttempt::failed(reply.status == 500 || unknown)
+    }
+}
+
+/// Counts an order server as down that did not answer. Returns whether it may have sold a copy.
+pub(super) fn not_reached(server: &HealthCheck, failure: Failure) -> bool {
+    let may_have_sold = !failure.definite();
+    let fields: [log::Field; 1] = [("why", &Error::from(failure))];
+    log::debug("an order server is not reached", &fields);
+    server.found(false);
+    may_have_sold
+}
+
+/// Sets `Bazar-Outcome` of a 5xx: `unknown` if this order server, or one that was asked before
+/// (`may_have_sold`), may have sold a copy, or else `none`.
+pub(super) fn with_outcome(mut response: Response, may_have_sold: bool) -> Response {
+    if response.status < 500 {
+        return response;
+    }
+    let headers = &mut response.headers;
+    let outcome = headers
+        .iter()
+        .position(|(name, _)| *name == "Bazar-Outcome");
+    let outcome = outcome.map(|at| headers.remove(at).1);
+    let unknown = may_have_sold || outcome.as_deref() == Some("unknown");
+    response.with("Bazar-Outcome", if unknown { "unknown" } else { "none" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(status: u16, outcome: Option<&'static str>, before: bool, expected: Option<&str>) {
+        let mut response = Response::empty(status);
+        if let Some(outcome) = outcome {
+            response = response.with("Bazar-Outcome", outcome);
+        }
+        let headers = with_outcome(response, before).headers;
+        let outcomes: Vec<_> = headers.iter().map(|(_, value)| value.as_ref()).collect();
+        assert_eq!(outcomes, Vec::from_iter(expected));
+    }
+
+    #[test]
+    fn a_5xx_says_none_only_if_nobody_may_have_sold() {
+        check(504, None, false, Some("none"));
+        check(504, None, true, Some("unknown"));
+        check(503, Some("none"), true, Some("unknown"));
+        check(507, Some("unknown"), false, Some("unknown"));
+        check(200, None, true, None);
+    }
+}
