@@ -84,6 +84,20 @@ fn a_front_end_knows_all_servers_behind_it() {
 }
 
 #[test]
+fn a_cache_has_a_maximum_that_the_help_states() {
+    let Ok(Command::Help(help)) = run("front-end --help") else {
+        panic!("no help");
+    };
+    for (name, max) in [("LOOKUP_CACHE_SIZE", 10_000), ("SEARCH_CACHE_SIZE", 1_000)] {
+        let line =
+            format!("front-end CATALOG_ADDRESSES=http://c1 ORDER_ADDRESSES=http://o1 {name}=");
+        assert!(run(&format!("{line}{max}")).is_ok());
+        refused(&format!("{line}{}", max + 1), &[name, &format!("to {max}")]);
+        assert!(help.contains(&format!("at most {max}")), "{help}");
+    }
+}
+
+#[test]
 fn an_import_has_a_catalog_and_a_file() {
     let line = "import --skip-bad --catalog http://c books.json SERVICE_TOKEN=t";
     let expected = ImportSettings {

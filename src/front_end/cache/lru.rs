@@ -1,88 +1,88 @@
-//! The cache's dictionary and list.
+//! The cache's dictionary and its list: an entry is evicted when it is the least recently used.
+//!
+//! These two hold everything; there is no index from a key to its place in the list. A hit looks
+//! for its key from the recent end, so it costs the distance since the key's last use: little for a
+//! popular key, and for any key while the list is short. An eviction shifts the whole list by one.
+//! Therefore `LOOKUP_CACHE_SIZE` and `SEARCH_CACHE_SIZE` have a maximum.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::hash::Hash;
 
-/// What was used most recently, up to a number of entries.
-///
-/// The dictionary maps a key to its entry. The list holds the keys, least recently used first; a
-/// key's place in it is a number that grows with each use, so that no operation has to search it.
+/// The most recently used entries, up to a number of them.
 #[derive(Debug)]
-pub struct Lru<K, V> {
+pub(super) struct Lru<K, V> {
     entries_max: usize,
-    dictionary: HashMap<K, (u64, V)>,
-    list: BTreeMap<u64, K>,
-    next_place: u64,
+    dictionary: HashMap<K, V>,
+    /// The keys of the dictionary, least recently used first.
+    list: Vec<K>,
 }
 
 impl<K: Clone + Eq + Hash, V> Lru<K, V> {
     /// Empty. With `entries_max` 0 it stays so.
-    pub fn new(entries_max: usize) -> Lru<K, V> {
+    pub(super) fn new(entries_max: usize) -> Lru<K, V> {
         Lru {
             entries_max,
             dictionary: HashMap::new(),
-            list: BTreeMap::new(),
-            next_place: 0,
+            list: Vec::new(),
         }
     }
 
     /// Puts an entry in, as the most recently used. If there is no room, the least recently used
-    /// goes.
-    pub fn insert(&mut self, key: K, value: V) {
+    /// entry is evicted.
+    pub(super) fn insert(&mut self, key: K, value: V) {
         self.remove(&key);
         if self.entries_max == 0 {
             return;
         }
         if self.dictionary.len() == self.entries_max {
-            let (_, oldest) = self.list.pop_first().expect("a full cache has a first key");
-            self.dictionary.remove(&oldest);
+            let evicted = self.list.remove(0);
+            self.dictionary.remove(&evicted);
         }
-        let place = self.place();
-        self.list.insert(place, key.clone());
-        self.dictionary.insert(key, (place, value));
+        self.list.push(key.clone());
+        self.dictionary.insert(key, value);
         assert_eq!(self.list.len(), self.dictionary.len());
     }
 
     /// The entry of that key, which thereby becomes the most recently used.
-    pub fn get(&mut self, key: &K) -> Option<&V> {
-        let last = self.place();
-        let (place, value) = self.dictionary.get_mut(key)?;
-        let key = self.list.remove(place).expect("the list has every key");
-        self.list.insert(last, key);
-        *place = last;
+    pub(super) fn get(&mut self, key: &K) -> Option<&V> {
+        let value = self.dictionary.get(key)?;
+        let place = place(&self.list, key);
+        let key = self.list.remove(place);
+        self.list.push(key);
         Some(value)
     }
 
-    pub fn remove(&mut self, key: &K) -> Option<V> {
-        let (place, value) = self.dictionary.remove(key)?;
-        self.list.remove(&place);
+    pub(super) fn remove(&mut self, key: &K) -> Option<V> {
+        let value = self.dictionary.remove(key)?;
+        self.list.remove(place(&self.list, key));
         Some(value)
     }
 
-    pub fn clear(&mut self) {
+    pub(super) fn clear(&mut self) {
         self.dictionary.clear();
         self.list.clear();
     }
 
-    pub fn contains(&self, key: &K) -> bool {
+    #[cfg(test)]
+    fn contains(&self, key: &K) -> bool {
         self.dictionary.contains_key(key)
     }
 
     /// The keys, least recently used first.
-    pub fn keys(&self) -> impl Iterator<Item = &K> {
-        self.list.values()
+    pub(super) fn keys(&self) -> impl ExactSizeIterator<Item = &K> {
+        self.list.iter()
     }
 
-    /// Keys and entries, least recently used first; nothing is used by it.
-    pub fn entries(&self) -> impl Iterator<Item = (&K, &V)> {
-        self.keys().map(|key| (key, &self.dictionary[key].1))
+    /// Keys and entries, least recently used first. This counts as no use.
+    pub(super) fn entries(&self) -> impl Iterator<Item = (&K, &V)> {
+        self.keys().map(|key| (key, &self.dictionary[key]))
     }
+}
 
-    /// The list's end.
-    fn place(&mut self) -> u64 {
-        self.next_place += 1;
-        self.next_place
-    }
+/// Where the list has this key, looked for from the recent end.
+fn place<K: Eq>(list: &[K], key: &K) -> usize {
+    let place = list.iter().rposition(|listed| listed == key);
+    place.expect("the list has every key of the dictionary")
 }
 
 #[cfg(test)]
