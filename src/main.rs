@@ -45,7 +45,7 @@ fn run(command: Command) -> ExitCode {
         },
         Command::Bench(settings) => ended(bench::run(&settings)),
         Command::Scale(settings) => ended(scale::run(&settings)),
-        Command::BenchBare(kind, host) => {
+        Command::BaselineServer(kind, host) => {
             ended(baseline_server::serve(kind, &host).map_err(Exit::from))
         }
     }

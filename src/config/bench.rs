@@ -14,7 +14,7 @@ use crate::model::address::Address;
 /// What `bazar bench` measures.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BenchSettings {
-    /// A running shop; `None`: shops of its own.
+    /// Of a running shop; `None`: local shops are started.
     pub front_end: Option<Address>,
     /// Of the running shop; empty: nothing is sold.
     pub catalogs: Vec<Address>,
@@ -50,7 +50,7 @@ impl Section {
         Section::Yardsticks,
     ];
 
-    /// As it is called in options and tables.
+    /// In options and tables.
     pub const fn name(self) -> &'static str {
         match self {
             Section::Lookups => "lookups",
@@ -67,12 +67,12 @@ impl Section {
     }
 }
 
-/// A server that does the least that can answer, for `bench` to measure a shop's servers against.
+/// A minimal server with which `bench` compares the shop's servers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BaselineKind {
     /// tiny_http, with our servers' number of threads, NODELAY and one write for each answer.
     TinyHttp,
-    /// A thread for each connection that answers whatever it reads, without looking at it.
+    /// A thread for each connection, which answers whatever it reads without parsing it.
     Std,
 }
 
@@ -82,24 +82,29 @@ pub(super) fn settings() -> Vec<Setting> {
         Setting::new(
             "LOCAL",
             "",
-            Words("measure the shop at --front-end"),
-            "open shops of real processes in a temporary folder, and stop them again; only these have outages",
+            Words("on, unless --front-end is given"),
+            "start shops of real processes in a temporary folder and stop them again; only these have outages",
         ),
         Setting::new(
             "FRONT_END",
             "ADDRESS",
-            Words("--local"),
-            "the running shop to measure; without --catalogs it is only read",
+            Words("local shops"),
+            "the running shop to measure instead; without --catalogs it is only read",
         ),
         Setting::new(
             "CATALOGS",
             "ADDRESSES",
             Words("sell nothing"),
-            "all catalogs of the running shop, separated by |: up to a million copies of each of its first 1,000 books are put in stock, some are sold, and what is left of them is taken out again",
+            "all catalogs of the running shop, separated by |: a million copies of each of its first 1,000 books are added to the stock, some are sold, and the rest is removed again",
         ),
         setting::token(),
-        Setting::new("SEED", "NUMBER", Value("1"), "decides what is asked for"),
-        Setting::new("JSON", "FILE", Words("none"), "where to write all figures"),
+        Setting::new(
+            "SEED",
+            "NUMBER",
+            Value("1"),
+            "chooses the books of the requests",
+        ),
+        Setting::new("JSON", "FILE", Words("none"), "where to write all numbers"),
         Setting::new("SVG", "FILE", Words("none"), "where to draw the picture"),
         Setting::new(
             "ONLY",
@@ -118,15 +123,17 @@ pub(super) fn settings() -> Vec<Setting> {
 
 /// Reads the settings. Fails as [`super::parse`] does.
 pub(super) fn read(values: &Values) -> Result<BenchSettings, String> {
-    let is_local = values.flag("LOCAL");
-    let front_end = match (values.optional("FRONT_END"), is_local) {
-        (Some(_), false) => Some(values.address("FRONT_END")?),
-        (None, true) => None,
-        _ => return Err("which shop? It must be either --local or --front-end ADDRESS".into()),
-    };
+    let front_end = values.optional("FRONT_END");
+    let front_end = front_end.map(|_| values.address("FRONT_END"));
+    let front_end = front_end.transpose()?;
+    if front_end.is_some() && values.flag("LOCAL") {
+        return Err("FRONT_END is set but must not be with --local: that starts its own".into());
+    }
     let catalogs = values.addresses("CATALOGS")?;
-    if is_local && !catalogs.is_empty() {
-        return Err("CATALOGS is set but must not be with --local: such a shop has its own".into());
+    if front_end.is_none() && !catalogs.is_empty() {
+        return Err(
+            "CATALOGS is set but must not be without FRONT_END: a local shop has its own".into(),
+        );
     }
     let section = || values.read("ONLY", "a section; see bazar bench --help", Section::parse);
     let only = values.optional("ONLY").map(|_| section());
@@ -142,13 +149,13 @@ pub(super) fn read(values: &Values) -> Result<BenchSettings, String> {
     })
 }
 
-/// What `bench` starts to measure against. Not in any help: nobody else needs it.
-pub fn bare(args: &[String]) -> Option<Command> {
+/// The command that starts a baseline server. No help lists it: only `bench` uses it.
+pub(super) fn baseline_server(args: &[String]) -> Option<Command> {
     let words: Vec<&str> = args.iter().map(String::as_str).collect();
     let (kind, host) = match words.as_slice() {
-        ["bench-bare", "tiny_http", host] => (BaselineKind::TinyHttp, host),
-        ["bench-bare", "std", host] => (BaselineKind::Std, host),
+        ["baseline-server", "tiny_http", host] => (BaselineKind::TinyHttp, host),
+        ["baseline-server", "std", host] => (BaselineKind::Std, host),
         _ => return None,
     };
-    Some(Command::BenchBare(kind, host.to_string()))
+    Some(Command::BaselineServer(kind, host.to_string()))
 }

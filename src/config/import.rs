@@ -17,11 +17,11 @@ pub struct ImportSettings {
     pub catalog: Address,
     /// `-`: standard input.
     pub file: PathBuf,
-    /// Whether bad lines are reported and skipped, rather than the end.
+    /// Whether the import continues after a bad book.
     pub skip_bad: bool,
     /// How many books go in one request.
     pub batch: usize,
-    /// The line to begin at, from 1.
+    /// Books that begin on an earlier line are skipped. The first line is 1.
     pub from_line: u64,
     pub token: Option<String>,
 }
@@ -51,7 +51,7 @@ pub(super) fn settings() -> Vec<Setting> {
             "FROM_LINE",
             "NUMBER",
             Value("1"),
-            "begin at this line: for books without ids, after a break. Books with ids need it not: run the same import again, and nothing is added twice",
+            "begin at this line, after an interruption; only for books without ids: those with ids are not added twice when the same import is run again",
         ),
         setting::token(),
     ]

@@ -39,8 +39,8 @@ pub enum Command {
     Import(ImportSettings),
     Bench(BenchSettings),
     Scale(ScaleSettings),
-    /// What `bench` measures against, and where that listens.
-    BenchBare(BaselineKind, String),
+    /// A server with which `bench` compares the shop's, and the host where it listens.
+    BaselineServer(BaselineKind, String),
     /// The text to print.
     Help(String),
     Version,
@@ -105,7 +105,7 @@ pub struct FrontEndSettings {
 ///
 /// Fails with one line that names the setting, what it held, and what it should hold.
 pub fn parse(args: &[String], env: &dyn Fn(&str) -> Option<String>) -> Result<Command, String> {
-    if let Some(command) = bench::bare(args) {
+    if let Some(command) = bench::baseline_server(args) {
         return Ok(command);
     }
     let program = args.first().and_then(|word| Program::parse(word));

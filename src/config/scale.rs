@@ -6,7 +6,7 @@ use crate::config::setting::Fallback::{Value, Words};
 use crate::config::setting::Setting;
 use crate::config::values::Values;
 
-/// Fewer books than this have less than one for each topic.
+/// With fewer books, some topics have none.
 const BOOKS_MIN: u64 = 1000;
 
 const BOOKS_MAX: u64 = 10_000_000;
@@ -14,9 +14,9 @@ const BOOKS_MAX: u64 = 10_000_000;
 /// What `bazar scale` measures.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ScaleSettings {
-    /// In the large shop.
+    /// The number of books of the large shop.
     pub books: u64,
-    /// Where the shops' temporary folder is made; `None`: where the system puts such.
+    /// Where the temporary folder is created; `None`: the system's folder for such.
     pub folder: Option<PathBuf>,
     pub quick: bool,
 }

@@ -119,19 +119,25 @@ fn an_import_has_a_catalog_and_a_file() {
 }
 
 #[test]
-fn a_bench_has_a_shop_of_its_own_or_another_ones() {
+fn a_bench_measures_local_shops_or_a_running_one() {
     let Ok(Command::Bench(settings)) = run("bench --local --quick --only buys --svg p.svg") else {
         panic!("refused");
     };
     assert_eq!((settings.front_end, settings.seed), (None, 1));
     assert_eq!(settings.only, Some(bench::Section::Buys));
     assert!(settings.quick);
-    refused("bench", &["--local", "--front-end"]);
+    assert_eq!(run("bench"), run("bench --local"));
+    let Ok(Command::Bench(settings)) = run("bench --front-end http://f --catalogs http://c") else {
+        panic!("refused");
+    };
+    assert_eq!(settings.front_end, Some(address("http://f")));
+    assert_eq!(settings.catalogs, [address("http://c")]);
     refused(
         "bench --local --front-end http://f",
-        &["--local", "--front-end"],
+        &["--local", "FRONT_END"],
     );
     refused("bench --local --catalogs http://c", &["CATALOGS"]);
+    refused("bench --catalogs http://c", &["CATALOGS"]);
     refused(
         "bench --local --only sales",
         &["ONLY", "\"sales\"", "a section"],

@@ -40,7 +40,7 @@ impl BaselineServer {
             BaselineKind::TinyHttp => "tiny_http",
             BaselineKind::Std => "std",
         };
-        let args = ["bench-bare", kind, &unique_host(bench.shops)];
+        let args = ["baseline-server", kind, &unique_host(bench.shops)];
         let process = Process::new("baseline".into(), &args, Vec::new(), &bench.scratch);
         let address = process.start()?;
         let parsed = address.trim_start_matches("http://").parse();
