@@ -26,7 +26,7 @@ pub enum Action {
 /// goes on. A rule may block: other requests go on meanwhile.
 type Rule = Arc<dyn Fn(&str) -> Action + Send + Sync>;
 
-/// One request that a proxy received.
+/// One message between servers, however often it was sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
     /// The name of the server that it was sent to.
@@ -37,9 +37,18 @@ pub struct Message {
     pub status: u16,
 }
 
-/// All messages through a shop's proxies, in the order in which they were sent.
+/// All requests through a shop's proxies, in the order in which they were received.
 #[derive(Debug, Default)]
-pub struct Trace(Mutex<Vec<Message>>);
+pub struct Trace(Mutex<Vec<Request>>);
+
+/// One request that a proxy received.
+#[derive(Debug)]
+struct Request {
+    message: Message,
+    body: Vec<u8>,
+    /// Whether the sender waited for the response until it came.
+    delivered: bool,
+}
 
 pub struct Proxy {
     /// Where it listens.
@@ -192,52 +201,99 @@ impl Inner {
 
     /// Carries one request and its response.
     fn exchange(&self, client: &mut Reader, server: &mut Reader) -> io::Result<Next> {
-        let (first, request) = read(client)?;
-        let line = first.rsplit_once(' ').map_or("", |(line, _)| line);
-        let number = self.trace.sent(&self.name, line);
+        let request = read(client)?;
+        let line = request.first_line.rsplit_once(' ');
+        let line = line.map_or("", |(method_and_path, _)| method_and_path);
+        let number = self.trace.record(&self.name, line, request.body());
         let rule = self.rule.lock().unwrap().clone();
         let action = rule(line);
         match action {
             Action::BlackHole => return Ok(Next::Hold),
             Action::CloseBeforeRequest => return Ok(Next::End),
             Action::Forward | Action::HoldResponse | Action::CloseBeforeResponse => {
-                server.get_mut().write_all(&request)?
+                server.get_mut().write_all(&request.bytes)?
             }
         }
-        let (first, response) = read(server)?;
-        let status = first.split(' ').nth(1).and_then(|code| code.parse().ok());
-        self.trace.answered(number, status.unwrap_or(0));
+        let response = read(server)?;
+        let status = response.first_line.split(' ').nth(1);
+        let status = status.and_then(|code| code.parse().ok()).unwrap_or(0);
+        let delivered = action == Action::Forward && !has_closed(client.get_ref())?;
+        self.trace.record_response(number, status, delivered);
         match action {
             Action::HoldResponse => return Ok(Next::Hold),
             Action::CloseBeforeResponse => return Ok(Next::End),
-            _ => client.get_mut().write_all(&response)?,
+            _ => client.get_mut().write_all(&response.bytes)?,
         }
         Ok(Next::More)
     }
 }
 
+/// Whether the other side has given up on its response.
+fn has_closed(stream: &TcpStream) -> io::Result<bool> {
+    stream.set_nonblocking(true)?;
+    let peeked = stream.peek(&mut [0]);
+    stream.set_nonblocking(false)?;
+    Ok(match peeked {
+        Ok(read) => read == 0,
+        Err(error) => error.kind() != io::ErrorKind::WouldBlock,
+    })
+}
+
 impl Trace {
-    /// What was sent so far, contact and watching left out: they go on for ever.
+    /// The messages so far, but for heartbeats and health checks, which never end.
+    ///
+    /// A request whose response its sender did not wait for, or never got, may be sent again. The
+    /// next request of the same content to the same server is then the same message, and no second
+    /// one; its status is that of the last response.
     pub fn messages(&self) -> Vec<Message> {
-        let all = self.0.lock().unwrap();
-        let shown = all.iter().filter(|message| {
-            !message.line.ends_with("/rep/heartbeat") && !message.line.ends_with("/readyz")
-        });
-        shown.cloned().collect()
+        let requests = self.0.lock().unwrap();
+        let mut messages: Vec<(Message, &Request)> = Vec::new();
+        for request in requests.iter().filter(|request| !request.is_periodic()) {
+            let sent_before = messages
+                .iter_mut()
+                .rfind(|(_, last)| last.has_content_of(request) && !last.delivered);
+            match sent_before {
+                Some((message, last)) => {
+                    message.status = request.message.status;
+                    *last = request;
+                }
+                None => messages.push((request.message.clone(), request)),
+            }
+        }
+        messages.into_iter().map(|(message, _)| message).collect()
     }
 
-    fn sent(&self, to: &str, line: &str) -> usize {
-        let mut all = self.0.lock().unwrap();
-        all.push(Message {
-            to: to.to_string(),
-            line: line.to_string(),
-            status: 0,
+    /// Returns the request's number.
+    fn record(&self, to: &str, line: &str, body: &[u8]) -> usize {
+        let mut requests = self.0.lock().unwrap();
+        requests.push(Request {
+            message: Message {
+                to: to.to_string(),
+                line: line.to_string(),
+                status: 0,
+            },
+            body: body.to_vec(),
+            delivered: false,
         });
-        all.len() - 1
+        requests.len() - 1
     }
 
-    fn answered(&self, number: usize, status: u16) {
-        self.0.lock().unwrap()[number].status = status;
+    fn record_response(&self, number: usize, status: u16, delivered: bool) {
+        let mut requests = self.0.lock().unwrap();
+        requests[number].message.status = status;
+        requests[number].delivered = delivered;
+    }
+}
+
+impl Request {
+    fn is_periodic(&self) -> bool {
+        let line = &self.message.line;
+        line.ends_with("/rep/heartbeat") || line.ends_with("/readyz")
+    }
+
+    fn has_content_of(&self, other: &Request) -> bool {
+        let (one, two) = (&self.message, &other.message);
+        one.to == two.to && one.line == two.line && self.body == other.body
     }
 }
 
@@ -251,9 +307,22 @@ enum Next {
     Hold,
 }
 
-/// One message as it came, and its first line. Fails when the connection ends. Servers send each
-/// other nothing chunked.
-fn read(from: &mut Reader) -> io::Result<(String, Vec<u8>)> {
+/// A request or a response as it came.
+struct Raw {
+    first_line: String,
+    bytes: Vec<u8>,
+    head_length: usize,
+}
+
+impl Raw {
+    fn body(&self) -> &[u8] {
+        &self.bytes[self.head_length..]
+    }
+}
+
+/// Reads one request or response. Fails when the connection ends. Servers send each other nothing
+/// chunked.
+fn read(from: &mut Reader) -> io::Result<Raw> {
     let mut bytes = Vec::new();
     let mut length = 0;
     let mut line_start = 0;
@@ -268,13 +337,14 @@ fn read(from: &mut Reader) -> io::Result<(String, Vec<u8>)> {
         }
         assert!(!line.starts_with("transfer-encoding:"), "{line}");
     }
-    let first = bytes
-        .split(|byte| *byte == b'\r')
-        .next()
-        .unwrap_or_default();
-    let first = String::from_utf8_lossy(first).into_owned();
-    let head = bytes.len();
-    bytes.resize(head + length, 0);
-    from.read_exact(&mut bytes[head..])?;
-    Ok((first, bytes))
+    let first_line = bytes.split(|byte| *byte == b'\r').next();
+    let first_line = String::from_utf8_lossy(first_line.unwrap_or_default()).into_owned();
+    let head_length = bytes.len();
+    bytes.resize(head_length + length, 0);
+    from.read_exact(&mut bytes[head_length..])?;
+    Ok(Raw {
+        first_line,
+        bytes,
+        head_length,
+    })
 }
