@@ -6,7 +6,6 @@ use serde::Serialize;
 
 use crate::config::Command;
 use crate::config::servers;
-use crate::config::setting::Fallback::{Value, Words};
 use crate::config::setting::{self, Setting};
 use crate::config::values::Values;
 use crate::model::address::Address;
@@ -76,49 +75,22 @@ pub enum BaselineKind {
     Std,
 }
 
-/// All settings.
+const SETTINGS: &str = "\
+LOCAL | on, unless --front-end is given | start shops of real processes in a temporary \
+    folder and stop them again; only these have outages
+FRONT_END ADDRESS | local shops | the running shop to measure instead; without --catalogs \
+    it is only read
+CATALOGS ADDRESSES | sell nothing | all catalogs of the running shop, separated by |: a \
+    million copies of each of its first 1,000 books are added to the stock, some are sold, and \
+    the rest is removed again
+SEED NUMBER | =1 | chooses the books of the requests
+JSON FILE | none | where to write all numbers
+SVG FILE | none | where to draw the picture
+ONLY SECTION | all | lookups, invalidations, buys, outages, throughput or yardsticks
+QUICK | at full length | a few requests of everything: shows that it works, not how fast";
+
 pub(super) fn settings() -> Vec<Setting> {
-    vec![
-        Setting::new(
-            "LOCAL",
-            "",
-            Words("on, unless --front-end is given"),
-            "start shops of real processes in a temporary folder and stop them again; only these have outages",
-        ),
-        Setting::new(
-            "FRONT_END",
-            "ADDRESS",
-            Words("local shops"),
-            "the running shop to measure instead; without --catalogs it is only read",
-        ),
-        Setting::new(
-            "CATALOGS",
-            "ADDRESSES",
-            Words("sell nothing"),
-            "all catalogs of the running shop, separated by |: a million copies of each of its first 1,000 books are added to the stock, some are sold, and the rest is removed again",
-        ),
-        setting::token(),
-        Setting::new(
-            "SEED",
-            "NUMBER",
-            Value("1"),
-            "chooses the books of the requests",
-        ),
-        Setting::new("JSON", "FILE", Words("none"), "where to write all numbers"),
-        Setting::new("SVG", "FILE", Words("none"), "where to draw the picture"),
-        Setting::new(
-            "ONLY",
-            "SECTION",
-            Words("all"),
-            "lookups, invalidations, buys, outages, throughput or yardsticks",
-        ),
-        Setting::new(
-            "QUICK",
-            "",
-            Words("at full length"),
-            "a few requests of everything: shows that it works, not how fast",
-        ),
-    ]
+    [setting::table(SETTINGS), setting::table(setting::TOKEN)].concat()
 }
 
 /// Reads the settings. Fails as [`super::parse`] does.

@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 
 use crate::config::servers;
-use crate::config::setting::Fallback::{Needed, Value, Words};
 use crate::config::setting::{self, Setting};
 use crate::config::values::Values;
 use crate::model::address::Address;
@@ -26,35 +25,15 @@ pub struct ImportSettings {
     pub token: Option<String>,
 }
 
-/// All settings.
+const SETTINGS: &str = "\
+CATALOG ADDRESS | needed | the catalog that takes the books and replicates them
+SKIP_BAD | stop at the first | report bad books and go on
+BATCH NUMBER | =1000 | how many books go in one request, at most 1000
+FROM_LINE NUMBER | =1 | begin at this line: for books without ids, after a break. Books with \
+    ids do not need it: run the same import again, and nothing is added twice";
+
 pub(super) fn settings() -> Vec<Setting> {
-    vec![
-        Setting::new(
-            "CATALOG",
-            "ADDRESS",
-            Needed,
-            "the catalog that takes the books and replicates them",
-        ),
-        Setting::new(
-            "SKIP_BAD",
-            "",
-            Words("stop at the first"),
-            "report bad books and go on",
-        ),
-        Setting::new(
-            "BATCH",
-            "NUMBER",
-            Value("1000"),
-            "how many books go in one request, at most 1000",
-        ),
-        Setting::new(
-            "FROM_LINE",
-            "NUMBER",
-            Value("1"),
-            "begin at this line, after an interruption; only for books without ids: those with ids are not added twice when the same import is run again",
-        ),
-        setting::token(),
-    ]
+    [setting::table(SETTINGS), setting::table(setting::TOKEN)].concat()
 }
 
 /// Reads the settings. Fails as [`super::parse`] does.

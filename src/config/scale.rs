@@ -2,8 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::config::setting::Fallback::{Value, Words};
-use crate::config::setting::Setting;
+use crate::config::setting::{self, Setting};
 use crate::config::values::Values;
 
 /// With fewer books, some topics have none.
@@ -21,28 +20,14 @@ pub struct ScaleSettings {
     pub quick: bool,
 }
 
-/// All settings.
+const SETTINGS: &str = "\
+BOOKS NUMBER | =1000000 | how many books the large shop has, 1000 to 10000000
+FOLDER FOLDER | the system's folder for temporary files | on the disk that is to be \
+    measured; nothing stays there
+QUICK | at full length | a few requests of everything: shows that it works, not how fast";
+
 pub(super) fn settings() -> Vec<Setting> {
-    vec![
-        Setting::new(
-            "BOOKS",
-            "NUMBER",
-            Value("1000000"),
-            "how many books the large shop has, 1000 to 10000000",
-        ),
-        Setting::new(
-            "FOLDER",
-            "FOLDER",
-            Words("the system's folder for temporary files"),
-            "on the disk that is to be measured; nothing stays there",
-        ),
-        Setting::new(
-            "QUICK",
-            "",
-            Words("at full length"),
-            "a few requests of everything: shows that it works, not how fast",
-        ),
-    ]
+    setting::table(SETTINGS)
 }
 
 /// Reads the settings. Fails as [`super::parse`] does.

@@ -4,8 +4,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::config::setting::Fallback::{Needed, Value, Words};
-use crate::config::setting::{self, Setting};
+use crate::config::setting::{self, Fallback, Setting};
 use crate::config::timing::Timing;
 use crate::config::values::Values;
 use crate::config::{CatalogSettings, Common, FrontEndSettings, Limits, OrderSettings};
@@ -21,161 +20,75 @@ const MS_MAX: u64 = 3_600_000;
 const LOOKUP_CACHE_SIZE_MAX: u64 = 10_000;
 const SEARCH_CACHE_SIZE_MAX: u64 = 1_000;
 
+const CATALOG: &str = "\
+DATA_DIR FOLDER | needed | its data folder, for it alone
+BOOKS FILE | the seven books that are built in | the first stock, used once, while DATA_DIR is \
+    empty
+CATALOG_ADDRESSES ADDRESSES | alone | the other catalogs, separated by |
+FRONT_END_ADDRESS ADDRESSES | none | the front-ends whose caches it invalidates, separated by |";
+
+const ORDER: &str = "CATALOG_ADDRESS ADDRESS | needed | its one catalog";
+
+const FRONT_END: &str = "\
+CATALOG_ADDRESSES ADDRESSES | needed | all catalogs, separated by |
+ORDER_ADDRESSES ADDRESSES | needed | all order servers, separated by |
+LOOKUP_CACHE_SIZE NUMBER | =3 | lookups that are kept, at most 10000; 0: none
+SEARCH_CACHE_SIZE NUMBER | =10 | searches that are kept, at most 1000; 0: none";
+
+const COMMON: &str = "\
+HOST NAME | =127.0.0.1 | where to listen; anything but loopback needs SERVICE_TOKEN
+PORT NUMBER | =PORT_DEFAULT | where to listen; 0: the system chooses
+ADDRESS ADDRESS | http://HOST:PORT | how the others reach this server; needed when HOST is a \
+    wildcard
+LOG LEVEL | =info | what is logged to stderr: debug, info or warn, and above";
+
+const RARE: &str = "\
+IDLE_MS MS | =10000 | a connection that is silent for this long is closed
+CONNECT_TIMEOUT_MS MS | =CONNECT_DEFAULT | how long connecting to another server may take
+TIMEOUT_MS MS | =WHOLE_DEFAULT | how long a whole exchange with another server may take";
+
+const TIMING: &str = "\
+HEARTBEAT_EVERY_MS MS | =100 | how often servers send a heartbeat; this and the next three are \
+    the same for all servers of a shop
+HEARTBEAT_TIMEOUT_MS MS | =300 | a server that leaves a heartbeat unanswered for this long \
+    counts as down; so does a front-end that leaves an invalidation unanswered for a third longer
+LEASE_MS MS | =500 | how long after an answered heartbeat copies are trusted
+STALL_MS MS | =250 | a server that sends no heartbeat for this long was itself stopped";
+
 pub(super) fn catalog_settings() -> Vec<Setting> {
-    let own = vec![
-        Setting::new(
-            "DATA_DIR",
-            "FOLDER",
-            Needed,
-            "its data folder, for it alone",
-        ),
-        Setting::new(
-            "BOOKS",
-            "FILE",
-            Words("the seven books that are built in"),
-            "the first stock, used once, while DATA_DIR is empty",
-        ),
-        Setting::new(
-            "CATALOG_ADDRESSES",
-            "ADDRESSES",
-            Words("alone"),
-            "the other catalogs, separated by |",
-        ),
-        Setting::new(
-            "FRONT_END_ADDRESS",
-            "ADDRESSES",
-            Words("none"),
-            "the front-ends whose caches it invalidates, separated by |",
-        ),
-    ];
-    [own, common("5000"), limits("100", "1000"), timing()].concat()
+    let common = common(["5000", "100", "1000"]);
+    [setting::table(CATALOG), common, rare(TIMING)].concat()
 }
 
 pub(super) fn order_settings() -> Vec<Setting> {
-    let own = vec![Setting::new(
-        "CATALOG_ADDRESS",
-        "ADDRESS",
-        Needed,
-        "its one catalog",
-    )];
-    [own, common("5001"), limits("150", "1500")].concat()
+    [setting::table(ORDER), common(["5001", "150", "1500"])].concat()
 }
 
 pub(super) fn front_end_settings() -> Vec<Setting> {
-    let own = vec![
-        Setting::new(
-            "CATALOG_ADDRESSES",
-            "ADDRESSES",
-            Needed,
-            "all catalogs, separated by |",
-        ),
-        Setting::new(
-            "ORDER_ADDRESSES",
-            "ADDRESSES",
-            Needed,
-            "all order servers, separated by |",
-        ),
-        Setting::new(
-            "LOOKUP_CACHE_SIZE",
-            "NUMBER",
-            Value("3"),
-            "lookups that are kept, at most 10000; 0: none",
-        ),
-        Setting::new(
-            "SEARCH_CACHE_SIZE",
-            "NUMBER",
-            Value("10"),
-            "searches that are kept, at most 1000; 0: none",
-        ),
-    ];
-    [own, common("5002"), limits("200", "2000"), timing()].concat()
+    let common = common(["5002", "200", "2000"]);
+    [setting::table(FRONT_END), common, rare(TIMING)].concat()
 }
 
-fn common(port: &'static str) -> Vec<Setting> {
-    vec![
-        Setting::new(
-            "HOST",
-            "NAME",
-            Value("127.0.0.1"),
-            "where to listen; anything but loopback needs SERVICE_TOKEN",
-        ),
-        Setting::new(
-            "PORT",
-            "NUMBER",
-            Value(port),
-            "where to listen; 0: the system chooses",
-        ),
-        Setting::new(
-            "ADDRESS",
-            "ADDRESS",
-            Words("http://HOST:PORT"),
-            "how the others reach this server; needed when HOST is a wildcard",
-        ),
-        setting::token(),
-        Setting::new(
-            "LOG",
-            "LEVEL",
-            Value("info"),
-            "what is logged to stderr: debug, info or warn, and above",
-        ),
-        Setting::new(
-            "IDLE_MS",
-            "MS",
-            Value("10000"),
-            "a connection that is silent for this long is closed",
-        )
-        .rare(),
-    ]
+/// What all servers have; their defaults of `PORT`, `CONNECT_TIMEOUT_MS` and `TIMEOUT_MS` differ.
+fn common([port, connect, whole]: [&'static str; 3]) -> Vec<Setting> {
+    let usual = setting::table(COMMON);
+    let mut settings = [usual, setting::table(setting::TOKEN), rare(RARE)].concat();
+    for setting in &mut settings {
+        match setting.default {
+            Fallback::Value("PORT_DEFAULT") => setting.default = Fallback::Value(port),
+            Fallback::Value("CONNECT_DEFAULT") => setting.default = Fallback::Value(connect),
+            Fallback::Value("WHOLE_DEFAULT") => setting.default = Fallback::Value(whole),
+            _ => {}
+        }
+    }
+    settings
 }
 
-fn limits(connect: &'static str, whole: &'static str) -> Vec<Setting> {
-    let rows = [
-        Setting::new(
-            "CONNECT_TIMEOUT_MS",
-            "MS",
-            Value(connect),
-            "how long connecting to another server may take",
-        ),
-        Setting::new(
-            "TIMEOUT_MS",
-            "MS",
-            Value(whole),
-            "how long a whole exchange with another server may take",
-        ),
-    ];
-    rows.map(Setting::rare).into()
-}
-
-fn timing() -> Vec<Setting> {
-    let rows = [
-        Setting::new(
-            "HEARTBEAT_EVERY_MS",
-            "MS",
-            Value("100"),
-            "how often servers send a heartbeat; this and the next three are the same for all \
-             servers of a shop",
-        ),
-        Setting::new(
-            "HEARTBEAT_TIMEOUT_MS",
-            "MS",
-            Value("300"),
-            "a server that leaves a heartbeat unanswered for this long counts as down; so does a \
-             front-end that leaves an invalidation unanswered for a third longer",
-        ),
-        Setting::new(
-            "LEASE_MS",
-            "MS",
-            Value("500"),
-            "how long after an answered heartbeat copies are trusted",
-        ),
-        Setting::new(
-            "STALL_MS",
-            "MS",
-            Value("250"),
-            "a server that sends no heartbeat for this long was itself stopped",
-        ),
-    ];
-    rows.map(Setting::rare).into()
+fn rare(table: &'static str) -> Vec<Setting> {
+    setting::table(table)
+        .into_iter()
+        .map(Setting::rare)
+        .collect()
 }
 
 pub(super) fn catalog(values: &Values) -> Result<CatalogSettings, String> {

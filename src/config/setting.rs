@@ -25,21 +25,6 @@ pub(crate) enum Fallback {
 }
 
 impl Setting {
-    pub(crate) const fn new(
-        name: &'static str,
-        hint: &'static str,
-        default: Fallback,
-        meaning: &'static str,
-    ) -> Setting {
-        Setting {
-            name,
-            hint,
-            default,
-            meaning,
-            is_rare: false,
-        }
-    }
-
     /// The help lists it at the end.
     pub(crate) fn rare(self) -> Setting {
         Setting {
@@ -59,12 +44,30 @@ impl Setting {
 }
 
 /// The token of every program that calls a server.
-pub(crate) fn token() -> Setting {
-    Setting::new(
-        "SERVICE_TOKEN",
-        "TOKEN",
-        Fallback::Words("none"),
-        "what the servers show each other, the same for all; as an option, other users of this \
-         machine can see it",
-    )
+pub(crate) const TOKEN: &str = "\
+SERVICE_TOKEN TOKEN | none | what the servers show each other, the same for all; as an option, \
+    other users of this machine can see it";
+
+/// Reads a table of settings: a line each, `NAME HINT | default | meaning`. A default is `needed`,
+/// `=value`, or words. A flag has no hint. Panics at a malformed line: the tables are constants.
+pub(crate) fn table(text: &'static str) -> Vec<Setting> {
+    text.lines().map(|line| parse(line).expect(line)).collect()
+}
+
+fn parse(line: &'static str) -> Option<Setting> {
+    let mut parts = line.splitn(3, " | ");
+    let (name, default, meaning) = (parts.next()?, parts.next()?, parts.next()?);
+    let (name, hint) = name.split_once(' ').unwrap_or((name, ""));
+    let default = match default.strip_prefix('=') {
+        Some(value) => Fallback::Value(value),
+        None if default == "needed" => Fallback::Needed,
+        None => Fallback::Words(default),
+    };
+    Some(Setting {
+        name,
+        hint,
+        default,
+        meaning,
+        is_rare: false,
+    })
 }
