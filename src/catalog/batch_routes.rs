@@ -17,7 +17,7 @@ use crate::http::{Request, Response};
 use crate::model::book::{BookId, Change, Offer};
 use crate::model::error::{Error, Result};
 use crate::model::order::OrderId;
-use crate::model::validation::{self, Sale};
+use crate::model::validation::{self, BatchUpdate};
 
 /// The answer to one entry.
 #[derive(Serialize)]
@@ -42,7 +42,7 @@ enum Line<'a> {
 
 /// The books as they are, for customers who want copies.
 pub fn query(catalog: &Catalog, request: &Request) -> Result<Response> {
-    let queries = validation::queries(&request.body)?;
+    let queries = validation::parse_batch_queries(&request.body)?;
     let reads: Vec<_> = queries
         .iter()
         .map(|query| {
@@ -65,7 +65,7 @@ pub fn query(catalog: &Catalog, request: &Request) -> Result<Response> {
 
 /// Sells copies of several books.
 pub fn update(catalog: &Catalog, request: &Request) -> Result<Response> {
-    let judged: Vec<Result<(BookId, Update)>> = validation::sales(&request.body)?
+    let judged: Vec<Result<(BookId, Update)>> = validation::parse_batch_updates(&request.body)?
         .into_iter()
         .map(sale)
         .collect();
@@ -93,7 +93,7 @@ pub fn update(catalog: &Catalog, request: &Request) -> Result<Response> {
     Ok(Response::json(200, &lines))
 }
 
-fn sale(sale: Sale) -> Result<(BookId, Update)> {
+fn sale(sale: BatchUpdate) -> Result<(BookId, Update)> {
     let change = Change {
         quantity: Some(sale.quantity),
         ..Change::default()

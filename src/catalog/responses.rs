@@ -128,7 +128,8 @@ pub fn dump(catalog: &Catalog) -> Response {
 pub fn search(catalog: &Catalog, text: &str, request: &Request) -> Result<Response> {
     let after = number(request, "after")?.map(BookId);
     let limit = number(request, "limit")?.map_or(usize::MAX, |n| n as usize);
-    let line = |book: &Arc<Book>| serde_json::to_vec(&book.found()).expect("a book is JSON");
+    let line =
+        |book: &Arc<Book>| serde_json::to_vec(&book.search_result()).expect("a book is JSON");
     let mut books = Vec::new();
     let mut keep = true;
     let mut last = after;

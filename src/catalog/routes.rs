@@ -70,7 +70,7 @@ impl Catalog {
     fn update(&self, id: &str, request: &Request) -> Result<Response> {
         let id = BookId::parse(id).ok_or(Error::NotFound)?;
         let if_match = request.header("If-Match").map(IfMatch::parse).transpose()?;
-        let (change, together) = validation::change(&request.body)?;
+        let (change, together) = validation::parse_change(&request.body)?;
         let all_or_none = together.is_some();
         if all_or_none && (if_match.is_none() || change.quantity.is_none()) {
             let message = "orders go with quantity and with the header If-Match";
@@ -93,7 +93,7 @@ impl Catalog {
 
     /// One book, or a list of them, each judged and added by itself.
     fn add(&self, request: &Request) -> Result<Response> {
-        let list = match validation::new_books(&request.body)? {
+        let list = match validation::parse_new_books(&request.body)? {
             NewBooks::One(book) => {
                 let added = self
                     .replica

@@ -16,7 +16,7 @@ use crate::front_end::FrontEnd;
 use crate::front_end::order_reply::{BuyAttempt, OrderReply, not_reached};
 use crate::model::book::{BOOK_ID_MAX, BookId};
 use crate::model::order::Order;
-use crate::model::validation::TOGETHER_MAX;
+use crate::model::validation::BATCH_ENTRIES_MAX;
 use crate::runtime::batcher::Batcher;
 use crate::runtime::semaphore::Semaphore;
 
@@ -60,7 +60,7 @@ struct ReplyEntry {
 
 pub(super) fn batcher() -> BuyBatcher {
     let permits = Semaphore::with_soft_limit(BATCHES_MAX, BATCHES_SOFT_MAX);
-    Batcher::new(permits, TOGETHER_MAX, WAIT_MAX)
+    Batcher::new(permits, BATCH_ENTRIES_MAX, WAIT_MAX)
 }
 
 /// Whether an order server takes this buy in a batch: it refuses a whole batch for a number that no

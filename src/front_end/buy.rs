@@ -71,7 +71,7 @@ impl FrontEnd {
         if !matches!(attempt, BuyAttempt::Answered(_)) {
             let fields: [log::Field; 2] = [("peer", &server.address), ("status", &status)];
             log::debug("an order server could not sell", &fields);
-            server.found(false);
+            server.report(false);
         }
         attempt
     }

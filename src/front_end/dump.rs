@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::front_end::cache::leased_cache::LeasedCache;
 use crate::front_end::query::{Lookup, Search};
-use crate::model::book::{BookId, Found, Offer};
+use crate::model::book::{BookId, Offer, SearchResult};
 
 /// The answer, in the documented form.
 #[derive(Serialize)]
@@ -29,7 +29,7 @@ struct SearchEntry {
     /// The text.
     id: String,
     topics: Arc<BTreeSet<Arc<str>>>,
-    search_result: Vec<Found>,
+    search_result: Vec<SearchResult>,
 }
 
 const READABLE: &str = "only an answer that could be read is cached";

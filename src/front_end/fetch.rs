@@ -93,14 +93,16 @@ impl FrontEnd {
             match self.reads.get(&url, &headers) {
                 Ok(reply) => match query.understand(&reply) {
                     Some(answer) => return answer.map(|answer| (i, answer)),
-                    None if 500 <= reply.status => failure = Error::of(reply.status, &reply.body),
+                    None if 500 <= reply.status => {
+                        failure = Error::from_response(reply.status, &reply.body)
+                    }
                     None => log::warn(
                         "a catalog's answer makes no sense",
                         &[("peer", &catalog.address), ("status", &reply.status)],
                     ),
                 },
                 Err(error) => {
-                    catalog.found(false);
+                    catalog.report(false);
                     log::debug("a catalog is not reached", &[("why", &Error::from(error))]);
                 }
             }

@@ -101,7 +101,7 @@ impl HeartbeatSender {
         if changes.regained {
             let message = "contact with a catalog is made: the caches are emptied";
             log::always(message, &fields);
-        } else if changes.missed {
+        } else if changes.missed_invalidations {
             let message = "invalidations may have been missed: the caches are emptied";
             log::warn(message, &fields);
         }

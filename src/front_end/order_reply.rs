@@ -88,7 +88,7 @@ pub(super) fn not_reached(server: &HealthCheck, failure: Failure) -> bool {
     let may_have_sold = !failure.definite();
     let fields: [log::Field; 1] = [("why", &Error::from(failure))];
     log::debug("an order server is not reached", &fields);
-    server.found(false);
+    server.report(false);
     may_have_sold
 }
 

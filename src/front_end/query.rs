@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::front_end::cache::{ANSWER_BYTES_MAX, CachedAnswer};
 use crate::http::client::Answer;
 use crate::http::{Request, encode};
-use crate::model::book::{BookId, Found, Offer};
+use crate::model::book::{BookId, Offer, SearchResult};
 use crate::model::error::{Error, Result};
 
 /// A query to the catalogs. It is also the key of its answer in the cache.
@@ -87,7 +87,7 @@ impl Query for Search {
             // It is not cached, so its topics are not needed.
             return Some(Ok(cached_answer(reply, BTreeSet::new())));
         }
-        let found: Vec<Found> = serde_json::from_slice(body).ok()?;
+        let found: Vec<SearchResult> = serde_json::from_slice(body).ok()?;
         let topics = found.into_iter().map(|book| book.topic).collect();
         Some(Ok(cached_answer(reply, topics)))
     }

@@ -79,7 +79,7 @@ mod tests {
     fn servers(up: &[bool]) -> RoundRobin {
         let health_check = |up: &bool| {
             let health_check = HealthCheck::new(Address::parse("http://a:1").unwrap());
-            health_check.found(*up);
+            health_check.report(*up);
             Arc::new(health_check)
         };
         RoundRobin::new(up.iter().map(health_check).collect())
@@ -112,7 +112,7 @@ mod tests {
     fn a_server_that_is_back_takes_its_turn() {
         let servers = servers(&[true, false]);
         assert_eq!(firsts(&servers, 2), [0, 0]);
-        servers.servers[1].found(true);
+        servers.servers[1].report(true);
         assert_eq!(firsts(&servers, 2), [1, 0]);
     }
 

@@ -42,7 +42,7 @@ fn server(behind: Behind) -> Arc<HealthCheck> {
         thread::spawn(move || serve(&listener, behind));
     }
     let health_check = HealthCheck::new(address);
-    health_check.found(true);
+    health_check.report(true);
     Arc::new(health_check)
 }
 

@@ -73,7 +73,7 @@ impl HealthCheck {
     }
 
     /// It was found up, or down. Returns whether that is news.
-    pub fn found(&self, up: bool) -> bool {
+    pub fn report(&self, up: bool) -> bool {
         let news = self.up.swap(up, Relaxed) != up;
         if news {
             let message = if up {
@@ -90,16 +90,16 @@ impl HealthCheck {
     fn ask(&self, client: &Client, silent: u32) -> u32 {
         match client.get(&format!("{}/readyz", self.address), &[]) {
             Ok(answer) => {
-                self.found(answer.status == 200);
+                self.report(answer.status == 200);
                 0
             }
             Err(Failure::Refused(_)) => {
-                self.found(false);
+                self.report(false);
                 0
             }
             Err(_) => {
                 if SILENT_MAX <= silent + 1 {
-                    self.found(false);
+                    self.report(false);
                 }
                 silent.saturating_add(1)
             }

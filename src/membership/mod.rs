@@ -51,7 +51,7 @@ pub enum HeartbeatOutcome {
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Changes {
     /// Something may have been missed: what is kept must be emptied.
-    pub missed: bool,
+    pub missed_invalidations: bool,
     pub lost: bool,
     pub regained: bool,
     pub unknown_peer: bool,
@@ -120,21 +120,21 @@ impl Membership {
         if slept {
             self.begin_round(now);
             for peer in &mut self.peers {
-                peer.heard = now;
+                peer.last_contact = now;
                 peer.unanswered_since = None;
             }
         }
         slept
     }
 
-    /// From now on a full round of heartbeat is wanted: see [`Membership::whole`].
+    /// From now on a full round of heartbeat is wanted: see [`Membership::round_complete`].
     pub fn begin_round(&mut self, now: Time) {
         self.round_since = now;
     }
 
     /// Whether every peer's heartbeat, sent since the round was wanted, has come to an end. False
     /// until the first round after the start is done.
-    pub fn whole(&self) -> bool {
+    pub fn round_complete(&self) -> bool {
         self.peers.iter().all(|peer| self.ended_in_round(peer))
     }
 
@@ -145,8 +145,8 @@ impl Membership {
 
     /// The peers to send a heartbeat to now: all, when it is time (`periodic`), else those that the
     /// wanted round still lacks; never one whose heartbeat is still under way. The caller sends
-    /// them and reports each to [`Membership::ended`].
-    pub fn due(&mut self, now: Time, periodic: bool) -> Vec<usize> {
+    /// them and reports each to [`Membership::on_outcome`].
+    pub fn due_heartbeats(&mut self, now: Time, periodic: bool) -> Vec<usize> {
         let round_since = self.round_since.monotonic;
         let mut due = Vec::new();
         for (i, peer) in self.peers.iter_mut().enumerate() {
@@ -161,7 +161,13 @@ impl Membership {
     }
 
     /// A heartbeat that was sent to peer `i` at `sent` has come to an end.
-    pub fn ended(&mut self, i: usize, sent: Time, now: Time, outcome: HeartbeatOutcome) -> Changes {
+    pub fn on_outcome(
+        &mut self,
+        i: usize,
+        sent: Time,
+        now: Time,
+        outcome: HeartbeatOutcome,
+    ) -> Changes {
         let stalled = self.timing.stall < now.since(self.ticked);
         let before_round = sent.monotonic < self.round_since.monotonic;
         let silent_max = self.timing.silent;
@@ -170,13 +176,13 @@ impl Membership {
         let mut news = Changes::default();
         match outcome {
             HeartbeatOutcome::Answered(heartbeat_reply) => {
-                news.missed = peer.seen != Some(heartbeat_reply);
+                news.missed_invalidations = peer.seen != Some(heartbeat_reply);
                 news.regained = !peer.live;
                 peer.seen = Some(heartbeat_reply);
                 peer.live = true;
-                peer.met = true;
+                peer.ever_seen = true;
                 peer.unknown_peer = false;
-                peer.heard = now;
+                peer.last_contact = now;
                 peer.answered = Some(sent);
                 peer.unanswered_since = None;
                 peer.ended = Some(sent);
@@ -185,21 +191,21 @@ impl Membership {
                 peer.refused = Some(sent);
                 peer.unknown_peer = false;
                 peer.ended = Some(sent);
-                news.lost = peer.count_down();
+                news.lost = peer.mark_down();
             }
             HeartbeatOutcome::UnknownPeer => {
                 news.unknown_peer = !peer.unknown_peer;
                 peer.unknown_peer = true;
-                peer.heard = now;
+                peer.last_contact = now;
                 peer.ended = Some(sent);
-                news.lost = peer.count_down();
+                news.lost = peer.mark_down();
             }
             HeartbeatOutcome::Silent => {
                 // Who was asleep itself cannot tell who was silent.
                 let since = peer.unanswered_since.unwrap_or(sent);
                 if !stalled && !before_round && silent_max <= now.surely_since(since) {
                     peer.ended = Some(sent);
-                    news.lost = peer.count_down();
+                    news.lost = peer.mark_down();
                 }
             }
         }
@@ -208,13 +214,13 @@ impl Membership {
 
     /// Some other call to peer `i` was refused: that is as good as a refused heartbeat. Returns
     /// whether it was live.
-    pub fn refused_call(&mut self, i: usize) -> bool {
-        self.peers[i].count_down()
+    pub fn on_refused_call(&mut self, i: usize) -> bool {
+        self.peers[i].mark_down()
     }
 
     /// Some other call to peer `i` broke: whether a heartbeat should be said to it at once, now
     /// marked as under way.
-    pub fn due_to(&mut self, i: usize, now: Time) -> bool {
+    pub fn start_heartbeat(&mut self, i: usize, now: Time) -> bool {
         let peer = &mut self.peers[i];
         peer.unanswered_since.get_or_insert(now);
         !std::mem::replace(&mut peer.under_way, true)
@@ -234,8 +240,8 @@ impl Membership {
             .chain(&mut self.holders)
             .find(|p| p.address == *from)?;
         party.lent = Some(now);
-        party.heard = now;
-        party.met = true;
+        party.last_contact = now;
+        party.ever_seen = true;
         let regained = !std::mem::replace(&mut party.live, true);
         Some((
             HeartbeatReply {
@@ -249,7 +255,7 @@ impl Membership {
     /// Whether this process has not sent a heartbeat for so long that it must have been asleep, or
     /// has not done a full round since. Whoever is so trusts nothing and leaves nobody out.
     pub fn stalled(&self, now: Time) -> bool {
-        self.timing.stall < now.since(self.ticked) || !self.whole()
+        self.timing.stall < now.since(self.ticked) || !self.round_complete()
     }
 
     /// Whether what is kept may be answered from.
@@ -267,22 +273,22 @@ impl Membership {
     }
 
     /// How long until the lease that this server lent to `party` is surely over.
-    pub fn lapse(&self, party: &Peer, now: Time) -> Duration {
+    pub fn lease_left(&self, party: &Peer, now: Time) -> Duration {
         let left = |lent| self.timing.lease.saturating_sub(now.surely_since(lent));
         party.lent.map_or(Duration::ZERO, left)
     }
 
     /// A holder refused what was sent to it at `sent`: it keeps nothing, unless it was started
     /// again and has sent a heartbeat.
-    pub fn holder_refused(&mut self, i: usize, sent: Time) {
+    pub fn on_holder_refused(&mut self, i: usize, sent: Time) {
         let lent = &mut self.holders[i].lent;
         lent.take_if(|lent| lent.monotonic <= sent.monotonic);
     }
 
     /// A holder did not answer an invalidation in time, or refused it: counted as down. Returns
     /// whether it was live.
-    pub fn count_holder_down(&mut self, i: usize) -> bool {
-        self.holders[i].count_down()
+    pub fn mark_holder_down(&mut self, i: usize) -> bool {
+        self.holders[i].mark_down()
     }
 
     pub fn live_peers(&self) -> impl Iterator<Item = usize> {

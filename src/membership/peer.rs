@@ -10,11 +10,11 @@ pub struct Peer {
     pub address: Address,
     pub live: bool,
     /// Whether it ever sent a heartbeat, or answered one.
-    pub met: bool,
+    pub ever_seen: bool,
     /// How often this one was counted as down.
     pub down_count: u64,
     /// When anything was last heard of it.
-    pub heard: Time,
+    pub last_contact: Time,
     /// What its last heartbeat_reply said.
     pub(super) seen: Option<HeartbeatReply>,
     pub(super) unknown_peer: bool,
@@ -36,9 +36,9 @@ impl Peer {
         Peer {
             address,
             live,
-            met: false,
+            ever_seen: false,
             down_count: 0,
-            heard: now,
+            last_contact: now,
             seen: None,
             unknown_peer: false,
             answered: None,
@@ -52,7 +52,7 @@ impl Peer {
     }
 
     /// Counts it as down, once for each time that it was live. Returns whether it was.
-    pub(super) fn count_down(&mut self) -> bool {
+    pub(super) fn mark_down(&mut self) -> bool {
         let was = std::mem::replace(&mut self.live, false);
         self.down_count += u64::from(was);
         was

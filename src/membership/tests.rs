@@ -25,8 +25,8 @@ fn answer(down_count: u64) -> HeartbeatOutcome {
 
 fn heartbeat(contact: &mut Membership, ms: u64, outcome: HeartbeatOutcome) -> Changes {
     let _ = contact.tick(at(ms));
-    contact.due(at(ms), true);
-    contact.ended(0, at(ms), at(ms), outcome)
+    contact.due_heartbeats(at(ms), true);
+    contact.on_outcome(0, at(ms), at(ms), outcome)
 }
 
 #[test]
@@ -76,11 +76,11 @@ fn silence_counts_after_300_ms_and_a_refusal_at_once() {
 fn who_slept_counts_nobodys_silence() {
     let mut contact = pair(LeaseOf::LivePeers);
     heartbeat(&mut contact, 10, answer(0));
-    contact.due(at(50), true);
+    contact.due_heartbeats(at(50), true);
     assert!(contact.tick(at(2000)));
     assert!(
         !contact
-            .ended(0, at(50), at(2001), HeartbeatOutcome::Silent)
+            .on_outcome(0, at(50), at(2001), HeartbeatOutcome::Silent)
             .lost
     );
     assert!(contact.stalled(at(2001)));
@@ -91,9 +91,9 @@ fn who_slept_counts_nobodys_silence() {
 #[test]
 fn who_was_counted_as_down_learns_it() {
     let mut contact = pair(LeaseOf::LivePeers);
-    assert!(heartbeat(&mut contact, 10, answer(0)).missed);
-    assert!(!heartbeat(&mut contact, 100, answer(0)).missed);
-    assert!(heartbeat(&mut contact, 200, answer(1)).missed);
+    assert!(heartbeat(&mut contact, 10, answer(0)).missed_invalidations);
+    assert!(!heartbeat(&mut contact, 100, answer(0)).missed_invalidations);
+    assert!(heartbeat(&mut contact, 200, answer(1)).missed_invalidations);
 }
 
 #[test]
@@ -126,10 +126,10 @@ fn a_lent_lease_is_waited_out() {
         .receive_heartbeat(&Address::parse("http://f:1").unwrap(), at(100))
         .unwrap();
     assert_eq!(
-        contact.lapse(&contact.holders[0], at(200)),
+        contact.lease_left(&contact.holders[0], at(200)),
         Duration::from_millis(400)
     );
-    assert!(contact.count_holder_down(0) && !contact.count_holder_down(0));
+    assert!(contact.mark_holder_down(0) && !contact.mark_holder_down(0));
 }
 
 #[test]
@@ -137,10 +137,19 @@ fn a_holder_that_refuses_has_no_lease_unless_it_says_hello_again() {
     let mut contact = pair(LeaseOf::LivePeers);
     let holder = Address::parse("http://f:1").unwrap();
     contact.receive_heartbeat(&holder, at(100)).unwrap();
-    contact.holder_refused(0, at(99));
-    assert_ne!(contact.lapse(&contact.holders[0], at(200)), Duration::ZERO);
-    contact.holder_refused(0, at(101));
-    assert_eq!(contact.lapse(&contact.holders[0], at(200)), Duration::ZERO);
+    contact.on_holder_refused(0, at(99));
+    assert_ne!(
+        contact.lease_left(&contact.holders[0], at(200)),
+        Duration::ZERO
+    );
+    contact.on_holder_refused(0, at(101));
+    assert_eq!(
+        contact.lease_left(&contact.holders[0], at(200)),
+        Duration::ZERO
+    );
     contact.receive_heartbeat(&holder, at(200)).unwrap();
-    assert_ne!(contact.lapse(&contact.holders[0], at(200)), Duration::ZERO);
+    assert_ne!(
+        contact.lease_left(&contact.holders[0], at(200)),
+        Duration::ZERO
+    );
 }

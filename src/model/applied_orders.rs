@@ -49,19 +49,21 @@ impl AppliedOrders {
     }
 
     /// Whether this order, by its id or by its customer's key, has taken its copy already.
-    pub fn applied(&self, order: &Order) -> bool {
-        self.0.as_ref().is_some_and(|memory| memory.applied(order))
+    pub fn contains(&self, order: &Order) -> bool {
+        self.0.as_ref().is_some_and(|memory| memory.contains(order))
     }
 
     /// Whether this very order has taken its copy, rather than another one of its customer's with
     /// the same key.
-    pub fn took(&self, order: &Order) -> bool {
-        self.0.as_ref().is_some_and(|memory| memory.took(order))
+    pub fn contains_id(&self, order: &Order) -> bool {
+        self.0
+            .as_ref()
+            .is_some_and(|memory| memory.contains_id(order))
     }
 
     /// Whether this order's id is below what its giver still waits for, so that nobody can tell any
     /// more.
-    pub fn closed(&self, order: &Order) -> bool {
+    pub fn is_closed(&self, order: &Order) -> bool {
         let start = self
             .0
             .as_ref()
@@ -86,13 +88,13 @@ impl Memory {
         self.starts.iter().find(|known| known.start == start)
     }
 
-    fn took(&self, order: &Order) -> bool {
+    fn contains_id(&self, order: &Order) -> bool {
         let start = self.start(order.id.start);
         start.is_some_and(|start| start.applied.contains(&order.id.count))
     }
 
-    fn applied(&self, order: &Order) -> bool {
-        self.took(order)
+    fn contains(&self, order: &Order) -> bool {
+        self.contains_id(order)
             || order
                 .key
                 .as_ref()
@@ -167,21 +169,21 @@ mod tests {
             key: Some("k".into()),
             ..order(1, 1)
         }]);
-        assert!(orders.applied(&order(1, 1)));
-        assert!(!orders.applied(&order(2, 1)));
+        assert!(orders.contains(&order(1, 1)));
+        assert!(!orders.contains(&order(2, 1)));
         let again = Order {
             key: Some("k".into()),
             ..order(3, 1)
         };
-        assert!(orders.applied(&again) && !orders.took(&again));
+        assert!(orders.contains(&again) && !orders.contains_id(&again));
     }
 
     #[test]
     fn what_nobody_waits_for_is_forgotten_and_closed() {
         let mut orders = AppliedOrders::default();
         orders.apply(&[order(1, 1), order(2, 2)]);
-        assert!(!orders.applied(&order(1, 1)) && orders.closed(&order(1, 1)));
-        assert!(orders.applied(&order(2, 2)) && !orders.closed(&order(2, 2)));
+        assert!(!orders.contains(&order(1, 1)) && orders.is_closed(&order(1, 1)));
+        assert!(orders.contains(&order(2, 2)) && !orders.is_closed(&order(2, 2)));
     }
 
     #[test]

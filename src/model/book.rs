@@ -155,7 +155,7 @@ pub struct Offer {
 
 /// One line of a search's answer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Found {
+pub struct SearchResult {
     pub id: BookId,
     pub title: Arc<str>,
     pub topic: Arc<str>,
@@ -176,7 +176,7 @@ impl Book {
     }
 
     /// What cannot be true of any book, if anything: for what comes from a file or another server.
-    pub fn flaw(&self) -> Option<&'static str> {
+    pub fn defect(&self) -> Option<&'static str> {
         let fits = |text: &str| (1..=TEXT_CHARS_MAX).contains(&text.chars().count());
         match self {
             _ if BOOK_ID_MAX < self.id.0 => Some("an id that is too large"),
@@ -196,8 +196,8 @@ impl Book {
         }
     }
 
-    pub fn found(&self) -> Found {
-        Found {
+    pub fn search_result(&self) -> SearchResult {
+        SearchResult {
             id: self.id,
             title: self.title.clone(),
             topic: self.topic.clone(),

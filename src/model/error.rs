@@ -82,13 +82,13 @@ impl Error {
     }
 
     /// Reads what another server said with a 5xx, to pass it on.
-    pub fn of(status: u16, body: &[u8]) -> Error {
+    pub fn from_response(status: u16, body: &[u8]) -> Error {
         let body: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
-        Error::saying(status, body["message"].as_str())
+        Error::from_status(status, body["message"].as_str())
     }
 
     /// As [`Error::of`], when the message was read already.
-    pub fn saying(status: u16, message: Option<&str>) -> Error {
+    pub fn from_status(status: u16, message: Option<&str>) -> Error {
         let message = message.unwrap_or("A server behind failed").to_string();
         match status {
             503 => Error::Busy(message),

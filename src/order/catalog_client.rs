@@ -95,7 +95,7 @@ pub struct Words {
 
 impl Words {
     fn error(&self, status: u16) -> Error {
-        Error::saying(status, self.message.as_deref())
+        Error::from_status(status, self.message.as_deref())
     }
 }
 

@@ -66,12 +66,12 @@ impl Orders {
     }
 
     fn buy_together(&self, request: &Request) -> Result<Response> {
-        let buyer = |wanted: validation::Wanted| Buyer {
+        let buyer = |wanted: validation::BatchBuy| Buyer {
             id: wanted.id,
             order: wanted.order,
             request: wanted.request,
         };
-        let buyers: Vec<Buyer> = validation::wanted(&request.body)?
+        let buyers: Vec<Buyer> = validation::parse_batch_buys(&request.body)?
             .into_iter()
             .map(buyer)
             .collect();

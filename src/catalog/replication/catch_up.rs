@@ -234,7 +234,7 @@ impl<E: Environment> Replica<E> {
         let mut inner = self.lock();
         let mut unsaved = Vec::new();
         for (book, state) in &books {
-            if book.flaw().is_some() {
+            if book.defect().is_some() {
                 return Err(Error::Invalid(format!("book {} cannot be", book.id)));
             }
             super::persist::note_other_content(inner.shelf.book(book.id), book);

@@ -23,7 +23,7 @@ impl<E: Environment> Replica<E> {
         if slept && self.holds(Rule::Stall) {
             inner.clear();
         }
-        inner.greeted |= inner.contact.whole();
+        inner.greeted |= inner.contact.round_complete();
         drop(inner);
         if slept {
             log::warn(
@@ -44,7 +44,7 @@ impl<E: Environment> Replica<E> {
                 return;
             }
             let now = self.now();
-            (inner.contact.due(now, periodic), now)
+            (inner.contact.due_heartbeats(now, periodic), now)
         };
         for peer in due {
             self.send_hello(peer, sent);
@@ -71,9 +71,11 @@ impl<E: Environment> Replica<E> {
         let mut news = Changes::default();
         let mut heartbeat = false;
         match outcome {
-            Outcome::Reply(_) => inner.contact.peers[peer].heard = now,
-            Outcome::Refused => news.lost = inner.contact.refused_call(peer),
-            Outcome::Silent => heartbeat = !inner.disk_refuses && inner.contact.due_to(peer, now),
+            Outcome::Reply(_) => inner.contact.peers[peer].last_contact = now,
+            Outcome::Refused => news.lost = inner.contact.on_refused_call(peer),
+            Outcome::Silent => {
+                heartbeat = !inner.disk_refuses && inner.contact.start_heartbeat(peer, now)
+            }
         }
         if news.lost {
             inner.shelf.note_peer_lost();
@@ -95,14 +97,14 @@ impl<E: Environment> Replica<E> {
             _ => HeartbeatOutcome::Silent,
         };
         let mut inner = self.lock();
-        let news = inner.contact.ended(peer, sent, self.now(), outcome);
-        if news.missed && self.holds(Rule::Clear) {
+        let news = inner.contact.on_outcome(peer, sent, self.now(), outcome);
+        if news.missed_invalidations && self.holds(Rule::Clear) {
             inner.clear();
         }
         if news.lost {
             inner.shelf.note_peer_lost();
         }
-        let whole = inner.contact.whole();
+        let whole = inner.contact.round_complete();
         inner.greeted |= whole;
         drop(inner);
         self.tell(peer, news);
@@ -127,7 +129,7 @@ impl<E: Environment> Replica<E> {
                 &[("peer", address)],
             );
         }
-        if news.lost || news.regained || news.missed {
+        if news.lost || news.regained || news.missed_invalidations {
             self.env.wake_all();
         }
     }

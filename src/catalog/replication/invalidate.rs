@@ -40,7 +40,7 @@ impl<E: Environment> Replica<E> {
             for (front_end, outcome) in self.void_at(&live, voids) {
                 match outcome {
                     Outcome::Reply(_) => done[front_end] = true,
-                    Outcome::Refused => self.lock().contact.holder_refused(front_end, sent),
+                    Outcome::Refused => self.lock().contact.on_holder_refused(front_end, sent),
                     Outcome::Silent => {}
                 }
             }
@@ -82,7 +82,7 @@ impl<E: Environment> Replica<E> {
         let mut inner = self.lock();
         for i in asked.iter().filter(|i| !done[**i]) {
             // One that was never there is not lost.
-            let lost = inner.contact.count_holder_down(*i) && inner.contact.holders[*i].met;
+            let lost = inner.contact.mark_holder_down(*i) && inner.contact.holders[*i].ever_seen;
             if lost {
                 let address = &inner.contact.holders[*i].address;
                 crate::runtime::log::warn("front-end lost", &[("front_end", address)]);
@@ -92,7 +92,7 @@ impl<E: Environment> Replica<E> {
         let holders = inner.contact.holders.iter().enumerate();
         let lasting = holders.filter(|(i, _)| !done[*i] && self.holds(Rule::Lease));
         let lapse = lasting
-            .map(|(_, holder)| inner.contact.lapse(holder, now))
+            .map(|(_, holder)| inner.contact.lease_left(holder, now))
             .max();
         let until = now.monotonic + lapse.unwrap_or_default();
         while self.now().monotonic < until {

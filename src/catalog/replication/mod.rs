@@ -169,7 +169,7 @@ impl<E: Environment> Replica<E> {
 
     fn show(&self, book: Arc<Book>, orders: &[Order]) -> Read {
         let applied =
-            |order: &&Order| self.holds(Rule::Idempotency) && book.applied_orders.applied(order);
+            |order: &&Order| self.holds(Rule::Idempotency) && book.applied_orders.contains(order);
         let applied = orders
             .iter()
             .filter(applied)

@@ -217,7 +217,7 @@ fn without_truth(rank: Option<Rank>) -> Option<(u64, u64)> {
 
 /// Whether such a book can be: nothing of a batch is taken otherwise.
 fn judge(ours: Option<&Arc<Book>>, book: &Book) -> Result<()> {
-    if let Some(flaw) = book.flaw() {
+    if let Some(flaw) = book.defect() {
         return Err(Error::Invalid(format!("Book {} has {flaw}", book.id)));
     }
     let same_version = ours.filter(|ours| ours.version == book.version);

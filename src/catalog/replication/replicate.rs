@@ -213,9 +213,9 @@ impl<E: Environment> Replica<E> {
                 continue;
             }
             if self.holds(Rule::Lease) {
-                settled_at = settled_at.max(now.monotonic + inner.contact.lapse(party, now));
+                settled_at = settled_at.max(now.monotonic + inner.contact.lease_left(party, now));
             }
-            let lately = now.since(party.heard) < SUSPECT_FORGOTTEN;
+            let lately = now.since(party.last_contact) < SUSPECT_FORGOTTEN;
             if let (Ask::Sent(first) | Ask::Silent(first, _), true) = (ask, lately) {
                 settled_at = settled_at.max(*first + SUSPECT_WAIT);
             }

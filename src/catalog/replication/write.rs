@@ -151,7 +151,7 @@ impl<E: Environment> Replica<E> {
             .expect("only a copy that is here is judged")
             .clone();
         let valid = inner.shelf.state(id) == CopyState::Valid && self.trusts(inner);
-        let applied = |order: &&Order| old.applied_orders.applied(order);
+        let applied = |order: &&Order| old.applied_orders.contains(order);
         let applied: Vec<_> = update
             .orders
             .iter()
@@ -168,7 +168,7 @@ impl<E: Environment> Replica<E> {
                 })),
             };
         }
-        let closed = |order: &&Order| old.applied_orders.closed(order);
+        let closed = |order: &&Order| old.applied_orders.is_closed(order);
         let closed: Vec<_> = update
             .orders
             .iter()
@@ -292,10 +292,10 @@ impl<E: Environment> Replica<E> {
             .ok_or(Error::OutOfDate)?;
         let every = |has: &dyn Fn(&Order) -> bool| update.orders.iter().all(has);
         let by_orders =
-            !update.orders.is_empty() && every(&|order| book.applied_orders.applied(order));
+            !update.orders.is_empty() && every(&|order| book.applied_orders.contains(order));
         let committed = book.version == new.version;
         // A customer's other order with the same key may have been faster.
-        let replayed = !committed && !every(&|order| book.applied_orders.took(order));
+        let replayed = !committed && !every(&|order| book.applied_orders.contains_id(order));
         match committed || by_orders && self.holds(Rule::Idempotency) {
             true => Ok(Updated { book, replayed }),
             false => Err(Error::OutOfDate),

@@ -53,7 +53,12 @@ impl FrontEnd {
 
     fn say_hello(self: &Arc<Self>, world: &Arc<Cluster>, life: Life, periodic: bool) {
         let sent = world.time();
-        let due = self.inside.lock().unwrap().contact().due(sent, periodic);
+        let due = self
+            .inside
+            .lock()
+            .unwrap()
+            .contact()
+            .due_heartbeats(sent, periodic);
         for to in due {
             let call = Call {
                 heartbeat: true,
@@ -83,11 +88,12 @@ impl FrontEnd {
                         _ => HeartbeatOutcome::Silent,
                     };
                     let mut inside = front_end.inside.lock().unwrap();
-                    let news = inside.contact().ended(to, sent, world.time(), outcome);
-                    if news.missed {
+                    let news = inside.contact().on_outcome(to, sent, world.time(), outcome);
+                    if news.missed_invalidations {
                         inside.forget();
                     }
-                    let again = !inside.contact().whole() && outcome != HeartbeatOutcome::Silent;
+                    let again =
+                        !inside.contact().round_complete() && outcome != HeartbeatOutcome::Silent;
                     drop(inside);
                     if again {
                         front_end.say_hello(&world, life, false);

@@ -56,7 +56,7 @@ pub(super) fn decode_books<T: DeserializeOwned + Into<Book>>(
         } else if !seen.insert(book.id) {
             Some("is there already".to_string())
         } else {
-            book.flaw().map(|flaw| format!("has {flaw}"))
+            book.defect().map(|flaw| format!("has {flaw}"))
         };
         if let Some(flaw) = flaw {
             let (line, column) = line_and_column(text, element_start(text, index));

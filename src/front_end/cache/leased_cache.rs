@@ -144,7 +144,7 @@ impl LeasedCache {
         if slept {
             inner.invalidate_all();
         }
-        (inner.membership.due(now, true), slept)
+        (inner.membership.due_heartbeats(now, true), slept)
     }
 
     /// The heartbeat that was sent to that catalog at `sent` has ended.
@@ -155,8 +155,10 @@ impl LeasedCache {
         outcome: HeartbeatOutcome,
     ) -> Changes {
         let mut inner = sync::lock(&self.inner);
-        let changes = inner.membership.ended(catalog, sent, self.now(), outcome);
-        if changes.missed {
+        let changes = inner
+            .membership
+            .on_outcome(catalog, sent, self.now(), outcome);
+        if changes.missed_invalidations {
             inner.invalidate_all();
         }
         self.heartbeat_ended.notify_all();
@@ -167,9 +169,9 @@ impl LeasedCache {
     /// `timeout`.
     pub(crate) fn wait_for_round(&self, timeout: Duration) -> bool {
         let inner = sync::lock(&self.inner);
-        let running = |inner: &mut Inner| !inner.membership.whole();
+        let running = |inner: &mut Inner| !inner.membership.round_complete();
         let inner = sync::wait_timeout_while(&self.heartbeat_ended, inner, timeout, running);
-        inner.membership.whole()
+        inner.membership.round_complete()
     }
 
     pub(crate) fn stats(&self) -> Stats {
@@ -269,7 +271,7 @@ mod tests {
         let Some(CacheResult::Miss(flight)) = cache.get_or_join(&other) else {
             panic!("it was never fetched");
         };
-        assert!(heartbeat(&cache, 1, 1).missed);
+        assert!(heartbeat(&cache, 1, 1).missed_invalidations);
         assert_eq!(cache.get(&BOOK), None);
         let inserted = cache.insert(&other, &flight, Some((0, &answer())));
         assert_eq!(inserted, Some(Inserted::Stale));

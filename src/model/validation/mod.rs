@@ -26,7 +26,7 @@ pub const NEW_BOOKS_MAX: usize = 1000;
 pub const ORDERS_MAX: usize = 256;
 
 /// More entries in one `PUT /batch/…` are refused.
-pub const TOGETHER_MAX: usize = 256;
+pub const BATCH_ENTRIES_MAX: usize = 256;
 
 /// A book that is to be added.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -53,7 +53,7 @@ pub enum NewBooks {
 ///
 /// Fails with `BadRequest` or `Invalid`. Whether `orders` fit to the quantity and to `If-Match` is
 /// not judged here.
-pub fn change(body: &[u8]) -> Result<(Change, Option<Vec<Order>>)> {
+pub fn parse_change(body: &[u8]) -> Result<(Change, Option<Vec<Order>>)> {
     if body.is_empty() {
         return Ok((Change::default(), None));
     }
@@ -71,7 +71,7 @@ pub fn change(body: &[u8]) -> Result<(Change, Option<Vec<Order>>)> {
 
 /// One entry of `PUT /batch/query`: a book, and the orders that are shown with it.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Query {
+pub struct BatchQuery {
     pub id: BookId,
     pub orders: Vec<Order>,
 }
@@ -79,7 +79,7 @@ pub struct Query {
 /// One entry of `PUT /batch/update`: what stands in path, `If-Match` and body of a `PUT
 /// /update/<id>` that sells.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Sale {
+pub struct BatchUpdate {
     pub id: BookId,
     pub if_match: String,
     pub quantity: u32,
@@ -88,20 +88,20 @@ pub struct Sale {
 
 /// One entry of `PUT /batch/buy`: a customer who wants a copy.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Wanted {
+pub struct BatchBuy {
     pub id: BookId,
     pub order: Order,
     /// The id of the customer's request.
     pub request: Arc<str>,
 }
 
-/// Reads the body of `PUT /batch/buy`: a list of up to [`TOGETHER_MAX`] customers.
+/// Reads the body of `PUT /batch/buy`: a list of up to [`BATCH_ENTRIES_MAX`] customers.
 ///
 /// Fails with `BadRequest` or `Invalid`.
-pub fn wanted(body: &[u8]) -> Result<Vec<Wanted>> {
+pub fn parse_batch_buys(body: &[u8]) -> Result<Vec<BatchBuy>> {
     let wanted = |value| {
         let mut fields = Fields::new(value, &["id", "order", "request"])?;
-        Ok(Wanted {
+        Ok(BatchBuy {
             id: id(fields.need("id"))?,
             order: order("order", &fields.need("order"))?,
             request: text("request")(fields.need("request"))?,
@@ -110,13 +110,13 @@ pub fn wanted(body: &[u8]) -> Result<Vec<Wanted>> {
     entries(body)?.into_iter().map(wanted).collect()
 }
 
-/// Reads the body of `PUT /batch/query`: a list of up to [`TOGETHER_MAX`] books with their orders.
+/// Reads the body of `PUT /batch/query`: a list of up to [`BATCH_ENTRIES_MAX`] books with their orders.
 ///
 /// Fails with `BadRequest` or `Invalid`.
-pub fn queries(body: &[u8]) -> Result<Vec<Query>> {
+pub fn parse_batch_queries(body: &[u8]) -> Result<Vec<BatchQuery>> {
     let query = |value| {
         let mut fields = Fields::new(value, &["id", "orders"])?;
-        Ok(Query {
+        Ok(BatchQuery {
             id: id(fields.need("id"))?,
             orders: listed(fields.need("orders"))?,
         })
@@ -124,13 +124,13 @@ pub fn queries(body: &[u8]) -> Result<Vec<Query>> {
     entries(body)?.into_iter().map(query).collect()
 }
 
-/// Reads the body of `PUT /batch/update`: a list of up to [`TOGETHER_MAX`] sales.
+/// Reads the body of `PUT /batch/update`: a list of up to [`BATCH_ENTRIES_MAX`] sales.
 ///
 /// Fails with `BadRequest` or `Invalid`. Whether `if_match` names a version is not judged here.
-pub fn sales(body: &[u8]) -> Result<Vec<Sale>> {
+pub fn parse_batch_updates(body: &[u8]) -> Result<Vec<BatchUpdate>> {
     let sale = |value| {
         let mut fields = Fields::new(value, &["id", "if_match", "quantity", "orders"])?;
-        Ok(Sale {
+        Ok(BatchUpdate {
             id: id(fields.need("id"))?,
             if_match: if_match(fields.need("if_match"))?,
             quantity: quantity(fields.need("quantity"))?,
@@ -142,9 +142,9 @@ pub fn sales(body: &[u8]) -> Result<Vec<Sale>> {
 
 fn entries(body: &[u8]) -> Result<Vec<Json>> {
     match json::read(body)? {
-        Json::List(list) if (1..=TOGETHER_MAX).contains(&list.len()) => Ok(list),
+        Json::List(list) if (1..=BATCH_ENTRIES_MAX).contains(&list.len()) => Ok(list),
         other => {
-            let may = format!("a list of 1 to {TOGETHER_MAX} entries");
+            let may = format!("a list of 1 to {BATCH_ENTRIES_MAX} entries");
             Err(wrong("The body", &other, &may))
         }
     }
@@ -153,7 +153,7 @@ fn entries(body: &[u8]) -> Result<Vec<Json>> {
 /// Reads the body of `POST /add`: one book, or a list of up to [`NEW_BOOKS_MAX`].
 ///
 /// Fails with `BadRequest` or `Invalid`; in a list, only those books fail that are wrong.
-pub fn new_books(body: &[u8]) -> Result<NewBooks> {
+pub fn parse_new_books(body: &[u8]) -> Result<NewBooks> {
     match json::read(body)? {
         Json::List(list) if NEW_BOOKS_MAX < list.len() => {
             let may = format!("a list of up to {NEW_BOOKS_MAX} books");
@@ -165,7 +165,7 @@ pub fn new_books(body: &[u8]) -> Result<NewBooks> {
 }
 
 /// Reads one book, as it stands in a line of an import.
-pub fn new_book(text: &[u8]) -> Result<NewBook> {
+pub fn parse_new_book(text: &[u8]) -> Result<NewBook> {
     judge(json::read(text)?)
 }
 

@@ -5,7 +5,11 @@ use super::*;
 /// Checks what a body changes; the other fields stay.
 #[track_caller]
 fn check(body: &str, expected: Change) {
-    assert_eq!(change(body.as_bytes()), Ok((expected, None)), "{body}");
+    assert_eq!(
+        parse_change(body.as_bytes()),
+        Ok((expected, None)),
+        "{body}"
+    );
 }
 
 /// Checks the status of a refusal, and that its message has all of `parts`.
@@ -20,12 +24,12 @@ fn check_refused<T: std::fmt::Debug>(got: Result<T>, status: u16, parts: &[&str]
 
 #[track_caller]
 fn check_400(body: &str, parts: &[&str]) {
-    check_refused(change(body.as_bytes()), 400, parts);
+    check_refused(parse_change(body.as_bytes()), 400, parts);
 }
 
 #[track_caller]
 fn check_422(body: &str, parts: &[&str]) {
-    check_refused(change(body.as_bytes()), 422, parts);
+    check_refused(parse_change(body.as_bytes()), 422, parts);
 }
 
 #[test]
@@ -85,7 +89,7 @@ fn only_what_is_given_changes() {
 #[test]
 fn zero_has_one_sign() {
     for body in [r#"{"price":-0.0}"#, r#"{"price":-0}"#, r#"{"price":0}"#] {
-        let price = change(body.as_bytes()).unwrap().0.price.unwrap();
+        let price = parse_change(body.as_bytes()).unwrap().0.price.unwrap();
         assert_eq!(price.to_bits(), 0, "{body}");
     }
 }
@@ -104,7 +108,7 @@ fn what_is_not_json_is_refused_with_its_place() {
     check_400(" ", &["line 1"]);
     check_400(&"[".repeat(100_000), &["recursion"]);
     check_400(&r#"{"a":"#.repeat(100_000), &["recursion"]);
-    check_refused(change(b"{\"title\":\"\xff\"}"), 400, &["line 1"]);
+    check_refused(parse_change(b"{\"title\":\"\xff\"}"), 400, &["line 1"]);
 }
 
 #[test]
@@ -171,14 +175,15 @@ fn a_refusal_is_short_whatever_was_sent() {
         format!(r#"{{"title":"{long}"}}"#),
         format!(r#"{{"{long}":1}}"#),
     ] {
-        let error = change(body.as_bytes()).unwrap_err();
+        let error = parse_change(body.as_bytes()).unwrap_err();
         assert!(error.message().len() < 200, "{error}");
     }
 }
 
 #[test]
 fn orders_are_1_to_256_and_each_once() {
-    let orders = |orders: &str| change(format!(r#"{{"quantity":1,"orders":{orders}}}"#).as_bytes());
+    let orders =
+        |orders: &str| parse_change(format!(r#"{{"quantity":1,"orders":{orders}}}"#).as_bytes());
     let (_, read) = orders(r#"["7.5; open=3; key=a","7.6; open=3"]"#).unwrap();
     let texts: Vec<_> = read.unwrap().iter().map(Order::to_string).collect();
     assert_eq!(texts, ["7.5; open=3; key=a", "7.6; open=3"]);
@@ -217,13 +222,13 @@ fn xen() -> NewBook {
 #[test]
 fn a_new_book_is_read_as_it_is_written() {
     let text = serde_json::to_vec(&xen()).unwrap();
-    assert_eq!(new_book(&text), Ok(xen()));
-    assert_eq!(new_books(&text), Ok(NewBooks::One(xen())));
+    assert_eq!(parse_new_book(&text), Ok(xen()));
+    assert_eq!(parse_new_books(&text), Ok(NewBooks::One(xen())));
     let unnumbered = NewBook { id: None, ..xen() };
     let text = serde_json::to_string(&unnumbered).unwrap();
-    assert_eq!(new_book(text.as_bytes()), Ok(unnumbered.clone()));
+    assert_eq!(parse_new_book(text.as_bytes()), Ok(unnumbered.clone()));
     let null = text.replacen('{', r#"{"id":null,"#, 1);
-    assert_eq!(new_book(null.as_bytes()), Ok(unnumbered));
+    assert_eq!(parse_new_book(null.as_bytes()), Ok(unnumbered));
 }
 
 #[test]
@@ -232,8 +237,8 @@ fn a_new_book_lacks_nothing_and_has_nothing_else() {
     let check = |from: &str, to: &str, parts: &[&str]| {
         let changed = text.replace(from, to);
         assert_ne!(text, changed);
-        check_refused(new_book(changed.as_bytes()), 422, parts);
-        check_refused(new_books(changed.as_bytes()), 422, parts);
+        check_refused(parse_new_book(changed.as_bytes()), 422, parts);
+        check_refused(parse_new_books(changed.as_bytes()), 422, parts);
     };
     check(r#","price":1.5"#, "", &["price was missing", "from 0 on"]);
     check("\"Xen\"", "null", &["title was missing"]);
@@ -250,14 +255,15 @@ fn a_new_book_lacks_nothing_and_has_nothing_else() {
     check("9007199254740991", "\"7\"", &["id was \"7\""]);
     check("\"id\"", "\"isbn\"", &["\"isbn\" is not a field"]);
     check("\"id\"", "\"orders\"", &["\"orders\" is not a field"]);
-    check_refused(new_book(b""), 400, &["line 1"]);
-    check_refused(new_book(b"[]"), 422, &["object"]);
+    check_refused(parse_new_book(b""), 400, &["line 1"]);
+    check_refused(parse_new_book(b"[]"), 422, &["object"]);
 }
 
 #[test]
 fn in_a_list_each_book_is_judged_by_itself() {
     let book = serde_json::to_string(&xen()).unwrap();
-    let NewBooks::Many(books) = new_books(format!("[{book},5,{book}]").as_bytes()).unwrap() else {
+    let NewBooks::Many(books) = parse_new_books(format!("[{book},5,{book}]").as_bytes()).unwrap()
+    else {
         panic!("a list is answered by a list");
     };
     assert_eq!(
@@ -265,13 +271,17 @@ fn in_a_list_each_book_is_judged_by_itself() {
         (&Ok(xen()), &Ok(xen()), 3)
     );
     assert!(matches!(books[1], Err(Error::Invalid(_))));
-    assert_eq!(new_books(b"[]"), Ok(NewBooks::Many(Vec::new())));
+    assert_eq!(parse_new_books(b"[]"), Ok(NewBooks::Many(Vec::new())));
     let list = |count: usize| format!("[{}]", vec!["0"; count].join(","));
-    assert!(new_books(list(NEW_BOOKS_MAX).as_bytes()).is_ok());
+    assert!(parse_new_books(list(NEW_BOOKS_MAX).as_bytes()).is_ok());
     check_refused(
-        new_books(list(NEW_BOOKS_MAX + 1).as_bytes()),
+        parse_new_books(list(NEW_BOOKS_MAX + 1).as_bytes()),
         422,
         &["a list of 1001", "1000"],
     );
-    check_refused(new_books(format!("[{book},").as_bytes()), 400, &["line 1"]);
+    check_refused(
+        parse_new_books(format!("[{book},").as_bytes()),
+        400,
+        &["line 1"],
+    );
 }

@@ -158,7 +158,7 @@ fn a_folder_with_the_former_field_names_opens() {
     assert_eq!(first.diverged_at, Version::parse("5-66"));
     let (id, key) = (OrderId { start: 8, count: 3 }, None);
     let order = Order { id, open: 2, key };
-    assert!(first.applied_orders.took(&order));
+    assert!(first.applied_orders.contains_id(&order));
     assert!(!second.committed && second.applied_orders.is_empty());
 }
 

@@ -231,7 +231,7 @@ fn reply(message: &Message, answer: &Answer) -> Option<Reply> {
             let sent = |id| books.iter().any(|book| book.id == id);
             let fine = conflicts
                 .iter()
-                .all(|(book, _)| sent(book.id) && book.flaw().is_none());
+                .all(|(book, _)| sent(book.id) && book.defect().is_none());
             told(fine && !conflicts.is_empty(), Reply::Updated { conflicts })?
         }
         (Message::Confirm { .. }, 200) => Reply::Confirmed,
@@ -242,7 +242,7 @@ fn reply(message: &Message, answer: &Answer) -> Option<Reply> {
             let Books { books } = sane(body)?;
             let fine = books
                 .iter()
-                .all(|(book, _)| ids.contains(&book.id) && book.flaw().is_none());
+                .all(|(book, _)| ids.contains(&book.id) && book.defect().is_none());
             told(fine, Reply::Books { books })?
         }
         (Message::Claim { .. }, 200) => Reply::Claimed {
@@ -256,7 +256,7 @@ fn reply(message: &Message, answer: &Answer) -> Option<Reply> {
 }
 
 fn is_fine(book: &Book, asked: BookId) -> bool {
-    book.id == asked && book.flaw().is_none()
+    book.id == asked && book.defect().is_none()
 }
 
 fn told(fine: bool, reply: Reply) -> Option<Reply> {
