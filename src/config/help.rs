@@ -28,7 +28,7 @@ Tools:
   bazar --version        which version this is
 
 ./run.sh starts a whole shop on this machine. README.md tells how to run, test
-and operate one; src/API.md is its interface; src/lib.rs is where the code begins.
+and operate one; src/API.md is its interface; the code begins in src/lib.rs.
 "
     )
 }
