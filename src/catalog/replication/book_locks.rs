@@ -1,5 +1,6 @@
-//! Writes of one book queue up, and one settling of a book goes on at a time: REPLICATION.md, steps
-//! and "Read".
+//! The locks of single books: writes of one book take turns, and one read repair of a book runs at
+//! a time. Messages from peers never wait for these locks, or two catalogs could wait for each
+//! other.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -9,98 +10,103 @@ use crate::catalog::replication::{Inner, Replica};
 use crate::model::book::BookId;
 use crate::model::error::{Error, Result};
 
-/// What is under way for one book.
+/// Who holds the locks of one book. It exists only while somebody holds one or waits for one.
 #[derive(Debug, Default)]
-pub struct Desk {
-    /// The writers in order of arrival; the first one writes.
+pub(super) struct BookLocks {
+    /// The writers in order of arrival. The first one holds the lock.
     writers: VecDeque<u64>,
     next: u64,
-    settling: bool,
+    in_repair: bool,
 }
 
-/// One writer's turn at a book. Ends when dropped.
-pub struct Turn<'a, E: Environment> {
+/// The right to write a book, or a place in the queue for it. Released when dropped.
+pub(super) struct WriteLock<'a, E: Environment> {
     replica: &'a Replica<E>,
     id: BookId,
     number: u64,
 }
 
+/// The right to repair a book. Released when dropped.
+pub(super) struct RepairLock<'a, E: Environment> {
+    replica: &'a Replica<E>,
+    id: BookId,
+}
+
 impl<E: Environment> Replica<E> {
-    /// Waits for one's turn to write this book. Messages from peers never do.
-    pub(super) fn turn(&self, id: BookId, until: Duration) -> Result<Turn<'_, E>> {
+    /// Waits for the write lock of a book. Fails with [`Error::Busy`] when it is not free by
+    /// `until`.
+    pub(super) fn lock_for_write(&self, id: BookId, until: Duration) -> Result<WriteLock<'_, E>> {
         let mut inner = self.lock();
-        let turn = self.stand_in_line(&mut inner, id);
-        while inner.desks[&id].writers.front() != Some(&turn.number) {
-            if until <= self.now().monotonic {
-                drop(inner);
-                return Err(Error::Busy("Too many writes of this book at once".into()));
-            }
-            inner = self.wait(inner, WaitKey::Book(id), until);
+        let lock = self.enqueue_writer(&mut inner, id);
+        let taken = |inner: &Inner| inner.book_locks[&id].writers.front() != Some(&lock.number);
+        let inner = self.wait_while(inner, WaitKey::Book(id), until, taken);
+        let taken = taken(&inner);
+        // Dropping `lock` takes the mutex.
+        drop(inner);
+        if taken {
+            return Err(Error::Busy("Too many writes of this book at once".into()));
         }
-        Ok(turn)
+        Ok(lock)
     }
 
-    /// The turn to write this book, if nobody is at it.
-    pub(super) fn turn_at_once(&self, inner: &mut Inner, id: BookId) -> Option<Turn<'_, E>> {
-        let free = inner
-            .desks
-            .get(&id)
-            .is_none_or(|desk| desk.writers.is_empty());
-        free.then(|| self.stand_in_line(inner, id))
+    /// The write lock of a book, if it is free.
+    pub(super) fn try_lock_for_write(
+        &self,
+        inner: &mut Inner,
+        id: BookId,
+    ) -> Option<WriteLock<'_, E>> {
+        let locks = inner.book_locks.get(&id);
+        let free = locks.is_none_or(|locks| locks.writers.is_empty());
+        free.then(|| self.enqueue_writer(inner, id))
     }
 
-    fn stand_in_line(&self, inner: &mut Inner, id: BookId) -> Turn<'_, E> {
-        let desk = inner.desks.entry(id).or_default();
-        let number = desk.next;
-        desk.next += 1;
-        desk.writers.push_back(number);
-        Turn {
+    fn enqueue_writer(&self, inner: &mut Inner, id: BookId) -> WriteLock<'_, E> {
+        let locks = inner.book_locks.entry(id).or_default();
+        let number = locks.next;
+        locks.next += 1;
+        locks.writers.push_back(number);
+        WriteLock {
             replica: self,
             id,
             number,
         }
     }
 
-    /// Starts to settle a book; `None` while somebody does.
-    pub(super) fn settling<'a>(&'a self, inner: &mut Inner, id: BookId) -> Option<Settling<'a, E>> {
-        let desk = inner.desks.entry(id).or_default();
-        let free = !std::mem::replace(&mut desk.settling, true);
-        free.then(|| Settling { replica: self, id })
+    /// The repair lock of a book, if it is free.
+    pub(super) fn try_lock_for_repair<'a>(
+        &'a self,
+        inner: &mut Inner,
+        id: BookId,
+    ) -> Option<RepairLock<'a, E>> {
+        let locks = inner.book_locks.entry(id).or_default();
+        let free = !std::mem::replace(&mut locks.in_repair, true);
+        free.then(|| RepairLock { replica: self, id })
     }
 
-    /// Changes a desk, takes it away when nothing is left on it, and wakes who waits there.
-    fn at_desk(&self, id: BookId, change: impl FnOnce(&mut Desk)) {
+    /// Changes the locks of a book, removes them when nobody needs them, and wakes those who wait.
+    fn release(&self, id: BookId, change: impl FnOnce(&mut BookLocks)) {
         let mut inner = self.lock();
-        let desk = inner
-            .desks
-            .get_mut(&id)
-            .expect("whoever is at a desk keeps it");
-        change(desk);
-        if desk.writers.is_empty() && !desk.settling {
-            inner.desks.remove(&id);
+        let locks = inner.book_locks.get_mut(&id);
+        let locks = locks.expect("a book's locks exist while one of them is held");
+        change(locks);
+        if locks.writers.is_empty() && !locks.in_repair {
+            inner.book_locks.remove(&id);
         }
         drop(inner);
         self.env.wake(WaitKey::Book(id));
     }
 }
 
-impl<E: Environment> Drop for Turn<'_, E> {
+impl<E: Environment> Drop for WriteLock<'_, E> {
     fn drop(&mut self) {
-        let number = self.number;
-        self.replica.at_desk(self.id, |desk| {
-            desk.writers.retain(|writer| *writer != number)
-        });
+        let leave = |locks: &mut BookLocks| locks.writers.retain(|writer| *writer != self.number);
+        self.replica.release(self.id, leave);
     }
 }
 
-/// The right to settle a book. Ends when dropped.
-pub struct Settling<'a, E: Environment> {
-    replica: &'a Replica<E>,
-    id: BookId,
-}
-
-impl<E: Environment> Drop for Settling<'_, E> {
+impl<E: Environment> Drop for RepairLock<'_, E> {
     fn drop(&mut self) {
-        self.replica.at_desk(self.id, |desk| desk.settling = false);
+        self.replica
+            .release(self.id, |locks| locks.in_repair = false);
     }
 }

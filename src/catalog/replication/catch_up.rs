@@ -1,75 +1,68 @@
-//! Catching up: after a start and after regained contact all unknown copies are settled in bulk, so
-//! that the time in which this catalog depends on others is short. REPLICATION.md, "Read", last
-//! part.
-//!
-//! A page of (id, version, state) is asked of every live peer. What is better elsewhere is fetched,
-//! many at once; what is valid elsewhere in the same version is valid here; what is the same
-//! everywhere is claimed as a page; what others lack is brought to them. Later, copies that stay
-//! unsettled one by one (their writer died) are settled one by one.
+//! Catch-up and background repair: all copies that are not known to be the newest are brought up to
+//! date in bulk. `PROTOCOL.md`, "Catch-up".
 
+use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Replica;
-use crate::catalog::replication::diff::{Plan, plan};
+use crate::catalog::replication::diff::{Diff, diff};
 use crate::catalog::replication::env::{Environment, WaitKey};
-use crate::catalog::replication::messages::{Message, Outcome, Reply};
-use crate::catalog::replication::replicate::Load;
+use crate::catalog::replication::messages::{Message, Outcome, Reply, Versions};
+use crate::catalog::replication::replicate::Payload;
 use crate::catalog::replication::rules::Rule;
-use crate::catalog::shelf::copy_state::CopyState;
-use crate::model::book::{Book, BookId, Version};
+use crate::catalog::replication::{Inner, Replica};
+use crate::model::book::BookId;
 use crate::model::error::{Error, Result};
 use crate::model::invalidation::Invalidation;
 use crate::runtime::log;
 
-/// Lines in a page.
+/// Entries in a page.
 pub(super) const PAGE_MAX: usize = 10_000;
 
-/// Books in one message.
+/// Books in one message, and copies that one pass of background repair looks at.
 pub(super) const FETCH_MAX: usize = 500;
 
-/// One catch-up.
-struct Pass {
+/// A catch-up in progress.
+struct CatchUp {
+    /// The valid list's epoch when it began.
     epoch: u32,
-    /// The front-ends have forgotten everything, which stands for the invalidation of each claim.
-    voided: bool,
-    /// Whether what others lack is brought to them now. First all pages are compared without:
-    /// whoever was away fetches it meanwhile, and each file there would be replaced twice.
-    brings: bool,
-    /// Somebody lacked something.
+    /// The front-ends have emptied their caches, which stands for the invalidation of each claim.
+    invalidated: bool,
+    /// Whether copies that peers lack are pushed to them now. At first all pages are compared
+    /// without pushing: a peer that was away fetches those copies itself meanwhile, and each of its
+    /// files would be replaced twice.
+    pushes: bool,
+    /// Some peer lacked a copy.
     lacking: bool,
 }
 
 impl<E: Environment> Replica<E> {
-    /// One pass in the background: tries the disk again if it refused, catches up if something may
-    /// have been missed, else settles copies that have been unsettled since the last pass. May
-    /// wait. Call it a few times a second while [`Replica::needs_repair`].
-    pub fn repair(self: &Arc<Self>) {
+    /// One pass of background repair. It tries the disk again if that refused; catches up if
+    /// something may have been missed; else repairs copies that have needed repair since the last
+    /// pass. It may wait. The owner calls it a few times a second while [`Replica::needs_repair`].
+    pub(crate) fn repair(self: &Arc<Self>) {
         if self.lock().disk_refuses && self.try_disk().is_err() {
             return;
         }
         if self.lock().caught_up {
-            self.sweep();
+            self.repair_stuck();
         } else if let Err(error) = self.catch_up() {
             log::debug("catch-up begins again", &[("reason", &error)]);
         }
     }
 
-    /// A trial write of what is not on disk, or of any one book.
-    fn try_disk(self: &Arc<Self>) -> Result<()> {
-        let ids = self.lock().shelf.unsaved(FETCH_MAX);
-        self.save(&ids)
-    }
-
-    /// Settles copies that nobody has settled since the last pass: their writer is gone.
-    fn sweep(self: &Arc<Self>) {
-        let unsettled: Vec<(BookId, Version)> = self.lock().shelf.needing_repair();
-        let before = std::mem::replace(&mut self.lock().swept, unsettled.clone());
-        let stuck = unsettled.into_iter().filter(|copy| before.contains(copy));
-        for (id, _) in stuck.filter(|_| self.holds(Rule::Repair)).take(FETCH_MAX) {
-            if let Err(error) = self.settled(id) {
+    /// Repairs copies that have needed repair since the last pass: their writer is gone.
+    fn repair_stuck(self: &Arc<Self>) {
+        let needing = self.lock().shelf.needing_repair();
+        let before = std::mem::replace(&mut self.lock().needed_repair_before, needing.clone());
+        let stuck = needing.into_iter().filter(|copy| before.contains(copy));
+        for (id, _) in stuck
+            .filter(|_| self.enforces(Rule::Repair))
+            .take(FETCH_MAX)
+        {
+            if let Err(error) = self.newest(id) {
                 log::debug(
-                    "a copy stays unsettled",
+                    "a copy still needs repair",
                     &[("book", &id), ("reason", &error)],
                 );
             }
@@ -78,69 +71,61 @@ impl<E: Environment> Replica<E> {
 
     fn catch_up(self: &Arc<Self>) -> Result<()> {
         let started = self.now();
-        let mut pass = Pass {
+        let mut run = CatchUp {
             epoch: self.lock().shelf.epoch(),
-            voided: false,
-            brings: false,
+            invalidated: false,
+            pushes: false,
             lacking: false,
         };
-        let mut fetched = self.go_through(&mut pass)?;
-        if pass.lacking {
-            pass.brings = true;
-            fetched += self.go_through(&mut pass)?;
+        let mut fetched = self.compare_all(&mut run)?;
+        if run.lacking {
+            run.pushes = true;
+            fetched += self.compare_all(&mut run)?;
         }
         let mut inner = self.lock();
-        // What was missed meanwhile is for the next pass.
-        inner.caught_up = inner.shelf.epoch() == pass.epoch && self.trusts(&inner);
+        // If something was missed meanwhile, the next pass catches up again.
+        inner.caught_up = inner.shelf.epoch() == run.epoch && self.lease_holds(&inner);
         let (caught_up, books) = (inner.caught_up, inner.shelf.len());
         drop(inner);
         if caught_up {
             let seconds = self.now().since(started).as_secs_f64();
-            log::info(
-                "caught up",
-                &[
-                    ("books", &books),
-                    ("fetched", &fetched),
-                    ("seconds", &seconds),
-                ],
-            );
+            let fields: [(&str, &dyn Display); 3] = [
+                ("books", &books),
+                ("fetched", &fetched),
+                ("seconds", &seconds),
+            ];
+            log::info("caught up", &fields);
             self.env.wake_all();
         }
         Ok(())
     }
 
-    /// Compares all pages. Returns how many books were fetched.
-    fn go_through(self: &Arc<Self>, pass: &mut Pass) -> Result<usize> {
+    /// Compares all pages and acts on the differences. Returns how many books were fetched.
+    fn compare_all(self: &Arc<Self>, run: &mut CatchUp) -> Result<usize> {
         let mut after = None;
         let mut fetched = 0;
         loop {
-            let (plan, bound) = self.compare(after)?;
-            fetched += plan.fetch.values().map(Vec::len).sum::<usize>();
-            self.carry_out(plan, pass)?;
-            after = bound;
-            if after.is_none() {
+            let (diff, bound) = self.compare_page(after)?;
+            fetched += diff.fetch.values().map(Vec::len).sum::<usize>();
+            self.apply(diff, run)?;
+            if bound.is_none() {
                 return Ok(fetched);
             }
+            after = bound;
         }
     }
 
-    /// Compares the next page here and at every live peer. Also the last id that it covers; `None`:
-    /// all.
-    fn compare(self: &Arc<Self>, after: Option<BookId>) -> Result<(Plan, Option<BookId>)> {
-        let live: Vec<usize> = {
-            let inner = self.lock();
-            inner.contact.live_peers().collect()
-        };
-        let message = Message::Page {
-            after,
-            limit: PAGE_MAX,
-        };
+    /// Compares the next page here and at every live peer. Also returns the last id that it covers;
+    /// `None`: it covers all.
+    fn compare_page(self: &Arc<Self>, after: Option<BookId>) -> Result<(Diff, Option<BookId>)> {
+        let live = self.live_peers();
+        let limit = PAGE_MAX;
         let mut pages = Vec::new();
-        for (peer, outcome) in self.ask_all(&live, &message) {
-            match outcome {
-                Outcome::Reply(Reply::Page { entries }) => pages.push((peer, entries)),
-                _ => return Err(no_answer()),
-            }
+        for (peer, outcome) in self.ask_all(&live, &Message::Page { after, limit }) {
+            let Outcome::Reply(Reply::Page { entries }) = outcome else {
+                return Err(no_answer());
+            };
+            pages.push((peer, entries));
         }
         if pages.len() < live.len() {
             return Err(no_answer());
@@ -148,133 +133,74 @@ impl<E: Environment> Replica<E> {
         let ours = self.lock().shelf.page(after, PAGE_MAX);
         let all = pages.iter().map(|(_, entries)| entries).chain([&ours]);
         let full = all.filter(|entries| entries.len() == PAGE_MAX);
-        let bound = full
-            .filter_map(|entries| entries.last().map(|entry| entry.0))
-            .min();
-        Ok((plan(&ours, &pages, bound), bound))
+        let last_ids = full.filter_map(|entries| entries.last().map(|entry| entry.0));
+        let bound = last_ids.min();
+        Ok((diff(&ours, &pages, bound), bound))
     }
 
-    fn carry_out(self: &Arc<Self>, mut plan: Plan, pass: &mut Pass) -> Result<()> {
-        if !pass.brings {
-            pass.lacking |= !std::mem::take(&mut plan.bring).is_empty();
+    fn apply(self: &Arc<Self>, mut diff: Diff, run: &mut CatchUp) -> Result<()> {
+        if !run.pushes {
+            run.lacking |= !std::mem::take(&mut diff.push).is_empty();
         }
-        self.save_missing(&plan.valid)?;
-        self.make_valid(&plan.valid, pass.epoch);
-        for (peer, ids) in plan.fetch {
+        self.save_missing(&diff.valid)?;
+        self.make_valid(diff.valid, run.epoch);
+        for (peer, ids) in diff.fetch {
             for ids in ids.chunks(FETCH_MAX) {
-                let Outcome::Reply(Reply::Books { books }) =
-                    self.ask(peer, Message::Fetch { ids: ids.to_vec() })
-                else {
+                let message = Message::Fetch { ids: ids.to_vec() };
+                let Outcome::Reply(Reply::Books { books }) = self.ask(peer, message) else {
                     return Err(no_answer());
                 };
-                self.adopt_many(books, pass.epoch)?;
+                self.adopt_many(books, run.epoch)?;
             }
         }
-        if plan.claim.is_empty() && plan.bring.is_empty() {
+        if diff.claim.is_empty() && diff.push.is_empty() {
             return Ok(());
         }
-        if !std::mem::replace(&mut pass.voided, true) {
-            self.void(&[Invalidation::AllItems, Invalidation::AllTopics])?;
+        if !std::mem::replace(&mut run.invalidated, true) {
+            self.invalidate(&[Invalidation::AllItems, Invalidation::AllTopics])?;
         }
-        if !plan.claim.is_empty() {
-            self.claim_many(&Load::Versions(plan.claim), pass.epoch)?;
+        if !diff.claim.is_empty() {
+            self.claim_many(&Payload::Versions(diff.claim), run.epoch)?;
         }
-        for ids in plan.bring.chunks(FETCH_MAX) {
+        for ids in diff.push.chunks(FETCH_MAX) {
             let books = {
                 let inner = self.lock();
-                ids.iter()
-                    .filter_map(|id| inner.shelf.book(*id).cloned())
-                    .collect()
+                let book = |id: &BookId| inner.shelf.book(*id).cloned();
+                ids.iter().filter_map(book).collect()
             };
-            self.claim_many(&Load::Books(books), pass.epoch)?;
+            self.claim_many(&Payload::Books(books), run.epoch)?;
         }
         Ok(())
     }
 
-    /// Steps 4 to 7 for many copies at once. What some peer has another copy of is left for
-    /// settling.
-    fn claim_many(self: &Arc<Self>, load: &Load, epoch: u32) -> Result<()> {
-        let versions: Vec<(BookId, Version)> = match load {
-            Load::Versions(versions) => versions.clone(),
-            Load::Books(books) => books.iter().map(|book| (book.id, book.version)).collect(),
+    /// `PROTOCOL.md`, "Claim", for many copies at once. Where a peer has another version, read
+    /// repair decides.
+    fn claim_many(self: &Arc<Self>, payload: &Payload, epoch: u32) -> Result<()> {
+        let versions: Versions = match payload {
+            Payload::Versions(versions) => versions.clone(),
+            Payload::Books(books) => books.iter().map(|book| (book.id, book.version)).collect(),
         };
-        let spread = self.spread(load)?;
-        let mut conflicts: Vec<BookId> = spread.conflicts.iter().map(|(book, _)| book.id).collect();
-        conflicts.extend(&spread.differing);
-        conflicts.sort_unstable();
-        self.adopt_many(spread.conflicts, epoch)?;
-        let agreed: Vec<_> = versions
+        let replicated = self.replicate(payload)?;
+        let conflicts = replicated.conflicts.iter().map(|(book, _)| book.id);
+        let mut disputed: Vec<BookId> = conflicts.chain(replicated.differing).collect();
+        disputed.sort_unstable();
+        self.adopt_many(replicated.conflicts, epoch)?;
+        let agreed = versions
             .into_iter()
-            .filter(|(id, _)| conflicts.binary_search(id).is_err())
-            .collect();
-        let agreed = self.make_valid(&agreed, epoch);
+            .filter(|(id, _)| disputed.binary_search(id).is_err());
+        let agreed = self.make_valid(agreed, epoch);
         self.confirm(agreed);
-        for id in conflicts {
-            self.settled(id)?;
+        for id in disputed {
+            self.newest(id)?;
         }
         Ok(())
     }
 
-    /// These copies are the newest, if they are still the ones and contact was not lost. Returns
-    /// those that are.
-    fn make_valid(&self, versions: &[(BookId, Version)], epoch: u32) -> Vec<(BookId, Version)> {
-        let mut inner = self.lock();
-        let mut made = Vec::with_capacity(versions.len());
-        for (id, version) in versions {
-            if inner.shelf.epoch() == epoch && inner.shelf.has(*id, *version, CopyState::Unknown) {
-                inner.shelf.set_state(*id, CopyState::Valid);
-                made.push((*id, *version));
-            }
-        }
-        made
-    }
-
-    /// As `adopt`, for many.
-    fn adopt_many(self: &Arc<Self>, books: Vec<(Arc<Book>, CopyState)>, epoch: u32) -> Result<()> {
-        let mut inner = self.lock();
-        let mut unsaved = Vec::new();
-        for (book, state) in &books {
-            if book.defect().is_some() {
-                return Err(Error::Invalid(format!("book {} cannot be", book.id)));
-            }
-            super::persist::note_other_content(inner.shelf.book(book.id), book);
-            if self.rank_here(&inner, book.id) < Some(self.rank(book)) {
-                super::persist::note_dropped(inner.shelf.book(book.id), book);
-                let state = if *state == CopyState::Tentative {
-                    *state
-                } else {
-                    CopyState::Unknown
-                };
-                inner.shelf.put(book.clone(), state);
-            } else if inner.shelf.state(book.id) == CopyState::Unknown {
-                // Its page had the higher stamp, but ours came true: the sweep settles that.
-                inner.shelf.set_state(book.id, CopyState::Unknown);
-            }
-            if !inner.shelf.on_disk(book.id, book.version) {
-                unsaved.push(book.id);
-            }
-        }
-        drop(inner);
-        if !unsaved.is_empty() {
-            self.save(&unsaved)?;
-        }
-        let valid = books.iter().filter(|(_, state)| *state == CopyState::Valid);
-        let valid: Vec<_> = valid.map(|(book, _)| (book.id, book.version)).collect();
-        self.make_valid(&valid, epoch);
-        books
-            .iter()
-            .for_each(|(book, _)| self.env.wake(WaitKey::Book(book.id)));
-        Ok(())
-    }
-
-    /// Waits until this catalog has caught up, so that a book that is not here is nowhere.
-    pub(super) fn caught_up(self: &Arc<Self>, until: Duration) -> Result<()> {
-        let mut inner = self.lock();
-        while !(inner.caught_up && self.trusts(&inner)) {
-            if until <= self.now().monotonic {
-                return Err(Error::Busy("This catalog has not caught up yet".into()));
-            }
-            inner = self.wait(inner, WaitKey::Membership, until);
+    /// Waits until this catalog has caught up, so that a book that is not here does not exist.
+    pub(super) fn await_caught_up(&self, until: Duration) -> Result<()> {
+        let behind = |inner: &Inner| !(inner.caught_up && self.lease_holds(inner));
+        if behind(&self.wait_while(self.lock(), WaitKey::Membership, until, behind)) {
+            return Err(Error::Busy("This catalog has not caught up yet".into()));
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! New books: like any write, many at once, on top of nothing.
+//! New books: written like any change, many at once, on top of nothing.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -12,30 +12,30 @@ use crate::model::error::{Error, Result};
 use crate::model::invalidation::Invalidation;
 use crate::model::validation::NewBook;
 
-/// How long an addition waits for this catalog to have caught up.
-const CAUGHT_UP_MAX: Duration = Duration::from_secs(1);
+/// How long new books wait for this catalog to catch up.
+const CATCH_UP_MAX: Duration = Duration::from_secs(1);
 
-/// How often another id is tried when two catalogs give one at the same moment.
-const TRIES_MAX: usize = 8;
+/// How many ids are tried for a book when several catalogs give the same one at the same moment.
+const ATTEMPTS_MAX: usize = 8;
 
 impl<E: Environment> Replica<E> {
-    /// Adds these books, each by itself. A book without an id gets the next one. Once it returns,
-    /// those that are `Ok` are on disk at every live catalog, and every search is void.
+    /// Creates these books, each by itself. A book without an id gets the next free one. Once it
+    /// returns, those that are `Ok` are on disk at every live catalog, and no front-end has any
+    /// search in its cache.
     ///
-    /// Fails with [`Error::IdInUse`], [`Error::Busy`] before this catalog has caught up,
-    /// [`Error::TimedOut`] or [`Error::DiskRefuses`] as an update does.
-    pub fn create(self: &Arc<Self>, news: &[NewBook]) -> Vec<Result<Arc<Book>>> {
-        if let Err(error) = self.caught_up(self.in_time(CAUGHT_UP_MAX)) {
-            return news.iter().map(|_| Err(error.clone())).collect();
+    /// Fails with [`Error::IdInUse`], with [`Error::Busy`] before this catalog has caught up, and
+    /// with [`Error::TimedOut`] or [`Error::DiskRefuses`] as an update does.
+    pub(crate) fn create(self: &Arc<Self>, books: &[NewBook]) -> Vec<Result<Arc<Book>>> {
+        if let Err(error) = self.await_caught_up(self.deadline(CATCH_UP_MAX)) {
+            return vec![Err(error); books.len()];
         }
-        let mut outcomes: Vec<Result<Arc<Book>>> = vec![Err(Error::IdInUse); news.len()];
-        let mut left: Vec<usize> = (0..news.len()).collect();
-        for _ in 0..TRIES_MAX {
-            for (i, outcome) in self.create_once(news, &left) {
-                outcomes[i] = outcome;
+        let mut outcomes: Vec<Result<Arc<Book>>> = vec![Err(Error::IdInUse); books.len()];
+        let mut left: Vec<usize> = (0..books.len()).collect();
+        for _ in 0..ATTEMPTS_MAX {
+            for (index, outcome) in self.create_once(books, &left) {
+                outcomes[index] = outcome;
             }
-            let again = |i: &usize| news[*i].id.is_none() && outcomes[*i] == Err(Error::IdInUse);
-            left.retain(again);
+            left.retain(|i| books[*i].id.is_none() && outcomes[*i] == Err(Error::IdInUse));
             if left.is_empty() {
                 break;
             }
@@ -43,35 +43,36 @@ impl<E: Environment> Replica<E> {
         outcomes
     }
 
+    /// Creates those at these indexes. A book whose id is in use here has no outcome.
     fn create_once(
         self: &Arc<Self>,
-        news: &[NewBook],
-        which: &[usize],
+        books: &[NewBook],
+        indexes: &[usize],
     ) -> Vec<(usize, Result<Arc<Book>>)> {
-        let (begun, epoch) = self.begin_create(news, which);
-        let books: Vec<Arc<Book>> = begun.iter().map(|(_, book)| book.clone()).collect();
-        let added = match books.is_empty() {
-            true => Ok(HashSet::new()),
-            false => self.finish_create(books, epoch),
-        };
-        let outcome = |book: &Arc<Book>| match &added {
-            Ok(ids) if ids.contains(&book.id) => Ok(book.clone()),
+        let (begun, epoch) = self.begin_create(books, indexes);
+        let copies: Vec<Arc<Book>> = begun.iter().map(|(_, copy)| copy.clone()).collect();
+        let created = self.finish_create(&copies, epoch);
+        let outcome = |copy: Arc<Book>| match &created {
+            Ok(ids) if ids.contains(&copy.id) => Ok(copy),
             Ok(_) => Err(Error::IdInUse),
             Err(error) => Err(error.clone()),
         };
-        begun.iter().map(|(i, book)| (*i, outcome(book))).collect()
+        let outcomes = begun
+            .into_iter()
+            .map(|(index, copy)| (index, outcome(copy)));
+        outcomes.collect()
     }
 
-    /// Puts the new books here, tentatively; those whose id is free.
-    fn begin_create(&self, news: &[NewBook], which: &[usize]) -> (Vec<(usize, Arc<Book>)>, u32) {
+    /// Makes tentative copies of those whose id is free here.
+    fn begin_create(&self, books: &[NewBook], indexes: &[usize]) -> (Vec<(usize, Arc<Book>)>, u32) {
         let mut inner = self.lock();
-        let mut begun = Vec::with_capacity(which.len());
-        for i in which {
-            let id = news[*i].id.unwrap_or_else(|| inner.shelf.next_id());
+        let mut begun = Vec::with_capacity(indexes.len());
+        for index in indexes {
+            let id = books[*index].id.unwrap_or_else(|| inner.shelf.next_id());
             if inner.shelf.book(id).is_none() {
-                let book = Arc::new(self.first_copy(&inner, id, &news[*i]));
-                inner.shelf.put(book.clone(), CopyState::Tentative);
-                begun.push((*i, book));
+                let copy = Arc::new(self.first_copy(&inner, id, &books[*index]));
+                inner.shelf.put(copy.clone(), CopyState::Tentative);
+                begun.push((*index, copy));
             }
         }
         (begun, inner.shelf.epoch())
@@ -82,7 +83,7 @@ impl<E: Environment> Replica<E> {
             number: 1,
             stamp: self.env.random() & STAMP_MAX,
         };
-        let all_live = inner.contact.peers.iter().all(|peer| peer.live);
+        let all_live = inner.membership.peers.iter().all(|peer| peer.live);
         Book {
             id,
             title: new.title.clone(),
@@ -96,22 +97,27 @@ impl<E: Environment> Replica<E> {
         }
     }
 
-    /// Steps 4 to 7. Returns the ids of the books that are now in the shop as they were given.
+    /// Steps 4 to 7. Returns the ids of the books that now exist as they were given.
     fn finish_create(
         self: &Arc<Self>,
-        books: Vec<Arc<Book>>,
+        copies: &[Arc<Book>],
         epoch: u32,
     ) -> Result<HashSet<BookId>> {
-        let outdone = self.bring_about(&books, epoch, &[Invalidation::AllTopics])?;
-        let brought = books.iter().filter(|book| !outdone.contains(&book.id));
-        let mut added: HashSet<BookId> = brought.map(|book| book.id).collect();
-        for book in books.iter().filter(|book| outdone.contains(&book.id)) {
-            // Step 5: it may have come true all the same.
-            let settled = self.settled(book.id)?;
-            if settled.is_some_and(|settled| settled.version == book.version) {
-                added.insert(book.id);
+        if copies.is_empty() {
+            return Ok(HashSet::new());
+        }
+        let superseded = self.commit(copies, epoch, &[Invalidation::AllTopics])?;
+        let (lost, won): (Vec<_>, Vec<_>) = copies
+            .iter()
+            .partition(|copy| superseded.contains(&copy.id));
+        let mut created: HashSet<BookId> = won.iter().map(|copy| copy.id).collect();
+        for copy in lost {
+            // Step 5: it may have been committed all the same.
+            let newest = self.newest(copy.id)?;
+            if newest.is_some_and(|newest| newest.version == copy.version) {
+                created.insert(copy.id);
             }
         }
-        Ok(added)
+        Ok(created)
     }
 }

@@ -1,65 +1,65 @@
-//! What a page of versions, here and at every live peer, tells one to do.
+//! What a page of versions, here and at every live peer, asks a catch-up to do.
 
 use std::collections::BTreeMap;
 
+use crate::catalog::replication::messages::Versions;
 use crate::catalog::shelf::copy_state::{CopyState, PageEntry};
 use crate::model::book::{BookId, Version};
 
-/// What a page tells one to do. Each id stands in one list at most.
+/// What there is to do. Each id stands in one list at most.
 #[derive(Debug, Default)]
-pub(super) struct Plan {
+pub(super) struct Diff {
     /// Better elsewhere, by the peer to fetch them from.
-    pub fetch: BTreeMap<usize, Vec<BookId>>,
-    /// Valid elsewhere in our version.
-    pub valid: Vec<(BookId, Version)>,
+    pub(super) fetch: BTreeMap<usize, Vec<BookId>>,
+    /// Valid elsewhere in the version that is here.
+    pub(super) valid: Versions,
     /// The same everywhere, valid nowhere.
-    pub claim: Vec<(BookId, Version)>,
-    /// Some peer lacks our version.
-    pub bring: Vec<BookId>,
+    pub(super) claim: Versions,
+    /// Some peer lacks the version that is here.
+    pub(super) push: Vec<BookId>,
 }
 
-/// Compares our page with the peers', up to the last id that all of them cover.
-pub(super) fn plan(
+/// Compares the page here with the peers', up to `bound`, the last id that all of them cover.
+pub(super) fn diff(
     ours: &[PageEntry],
     pages: &[(usize, Vec<PageEntry>)],
     bound: Option<BookId>,
-) -> Plan {
-    let covered = |id: BookId| bound.is_none_or(|bound| id <= bound);
+) -> Diff {
     let mut theirs: Vec<_> = pages
         .iter()
         .map(|(peer, page)| (*peer, page.iter().peekable()))
         .collect();
     let mut ours = ours.iter().peekable();
-    let mut plan = Plan::default();
+    let mut diff = Diff::default();
     loop {
-        let heads = theirs
-            .iter_mut()
-            .filter_map(|(_, page)| page.peek().map(|entry| entry.0));
-        let id = heads.chain(ours.peek().map(|entry| entry.0)).min();
-        let Some(id) = id.filter(|id| covered(*id)) else {
-            return plan;
+        let theirs_next = theirs.iter_mut().filter_map(|(_, page)| page.peek());
+        let next = theirs_next.chain(ours.peek());
+        let id = next.map(|entry| entry.0).min();
+        let Some(id) = id.filter(|id| bound.is_none_or(|bound| *id <= bound)) else {
+            return diff;
         };
         let our_entry = ours.next_if(|entry| entry.0 == id);
+        let our_version = our_entry.map(|entry| entry.1);
         let mut lacking = false;
         let mut valid = false;
         let mut best: Option<(Version, usize)> = None;
         for (peer, page) in &mut theirs {
             let entry = page.next_if(|entry| entry.0 == id);
             let version = entry.map(|entry| entry.1);
-            lacking |= version != our_entry.map(|entry| entry.1);
+            lacking |= version != our_version;
             valid |= entry.is_some_and(|entry| entry.2 == CopyState::Valid && !lacking);
             best = best.max(version.map(|version| (version, *peer)));
         }
-        match (our_entry, best) {
-            (ours, Some((version, peer))) if ours.map(|entry| entry.1) < Some(version) => {
-                plan.fetch.entry(peer).or_default().push(id);
+        if let Some((_, peer)) = best.filter(|(version, _)| our_version < Some(*version)) {
+            diff.fetch.entry(peer).or_default().push(id);
+        } else if let Some(PageEntry(_, version, CopyState::Unknown)) = our_entry {
+            if valid {
+                diff.valid.push((id, *version));
+            } else if lacking {
+                diff.push.push(id);
+            } else {
+                diff.claim.push((id, *version));
             }
-            (Some(PageEntry(_, version, CopyState::Unknown)), _) if valid => {
-                plan.valid.push((id, *version))
-            }
-            (Some(PageEntry(_, _, CopyState::Unknown)), _) if lacking => plan.bring.push(id),
-            (Some(PageEntry(_, version, CopyState::Unknown)), _) => plan.claim.push((id, *version)),
-            _ => {}
         }
     }
 }
@@ -79,7 +79,7 @@ mod tests {
     use CopyState::{Tentative, Unknown, Valid};
 
     #[test]
-    fn each_book_is_fetched_believed_claimed_or_brought() {
+    fn each_book_is_fetched_made_valid_claimed_or_pushed() {
         let ours = [
             entry(1, 1, Unknown),
             entry(2, 1, Unknown),
@@ -96,14 +96,14 @@ mod tests {
             entry(6, 1, Valid),
             entry(7, 1, Unknown),
         ];
-        let plan = plan(&ours, &[(0, theirs)], None);
+        let diff = diff(&ours, &[(0, theirs)], None);
         assert_eq!(
-            plan.fetch,
+            diff.fetch,
             BTreeMap::from([(0, vec![BookId(1), BookId(6)])])
         );
-        assert_eq!(plan.valid, [(BookId(2), version(1))]);
-        assert_eq!(plan.claim, [(BookId(3), version(1))]);
-        assert_eq!(plan.bring, [BookId(4)]);
+        assert_eq!(diff.valid, [(BookId(2), version(1))]);
+        assert_eq!(diff.claim, [(BookId(3), version(1))]);
+        assert_eq!(diff.push, [BookId(4)]);
     }
 
     #[test]
@@ -113,15 +113,15 @@ mod tests {
             (1, vec![entry(1, 3, Unknown)]),
         ];
         assert_eq!(
-            plan(&[], &pages, None).fetch,
+            diff(&[], &pages, None).fetch,
             BTreeMap::from([(1, vec![BookId(1)])])
         );
     }
 
     #[test]
-    fn a_page_says_nothing_beyond_what_all_cover() {
+    fn a_diff_ends_where_the_shortest_full_page_ends() {
         let theirs = vec![entry(1, 1, Valid), entry(2, 1, Valid)];
-        let plan = plan(&[], &[(0, theirs)], Some(BookId(1)));
-        assert_eq!(plan.fetch, BTreeMap::from([(0, vec![BookId(1)])]));
+        let diff = diff(&[], &[(0, theirs)], Some(BookId(1)));
+        assert_eq!(diff.fetch, BTreeMap::from([(0, vec![BookId(1)])]));
     }
 }

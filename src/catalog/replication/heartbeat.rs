@@ -1,5 +1,6 @@
-//! Membership with peers and front-ends: who sends a heartbeat, what came of it, and what must be
-//! forgotten then.
+//! Heartbeats to peers and from peers and front-ends, and what follows from their outcomes:
+//! `PROTOCOL.md`, "Membership and leases". [`Membership`](crate::membership::Membership) decides;
+//! this file sends, reports, and empties the valid list.
 
 use std::fmt::Display;
 use std::sync::Arc;
@@ -8,171 +9,161 @@ use std::time::Duration;
 use crate::catalog::replication::env::{Environment, WaitKey};
 use crate::catalog::replication::messages::{Message, Outcome, Reply};
 use crate::catalog::replication::rules::Rule;
-use crate::catalog::replication::{Hold, Replica};
+use crate::catalog::replication::{Guard, Inner, Replica};
 use crate::membership::{Changes, HeartbeatOutcome, Time};
 use crate::model::address::Address;
 use crate::model::error::{Error, Result};
 use crate::runtime::log;
 
 impl<E: Environment> Replica<E> {
-    /// The heartbeat loop's step: sends a heartbeat to every peer. Call it every
-    /// [`Timing::every`](crate::config::timing::Timing). Never waits.
-    pub fn tick(self: &Arc<Self>) {
+    /// One step of the heartbeat loop: sends a heartbeat to every peer. The owner calls it every
+    /// [`Timing::every`](crate::config::timing::Timing). It never waits.
+    pub(crate) fn tick(self: &Arc<Self>) {
         let mut inner = self.lock();
-        let slept = inner.contact.tick(self.now());
-        if slept && self.holds(Rule::Stall) {
-            inner.clear();
+        let stalled = inner.membership.tick(self.now());
+        if stalled && self.enforces(Rule::Stall) {
+            inner.empty_valid_list();
         }
-        inner.greeted |= inner.contact.round_complete();
+        inner.first_round_done |= inner.membership.round_complete();
         drop(inner);
-        if slept {
-            log::warn(
-                "this process was asleep: nothing is trusted until heartbeat is answered",
-                &[],
-            );
+        if stalled {
+            let event = "this process was asleep: nothing is trusted until heartbeats are answered";
+            log::warn(event, &[]);
             self.env.wake_all();
         }
-        self.say_hello(true);
+        self.send_heartbeats(true);
         self.env.wake(WaitKey::Membership);
     }
 
-    fn say_hello(self: &Arc<Self>, periodic: bool) {
+    /// Sends a heartbeat to all peers if it is time (`periodic`), else to those that the current
+    /// round still lacks.
+    fn send_heartbeats(self: &Arc<Self>, periodic: bool) {
         let (due, sent) = {
             let mut inner = self.lock();
-            // Whose disk refuses is of no use to the others: silence makes them go on without it.
+            // While its disk refuses, a catalog acknowledges no update. Its silence makes the
+            // peers drop it from the write set.
             if inner.disk_refuses {
                 return;
             }
             let now = self.now();
-            (inner.contact.due_heartbeats(now, periodic), now)
+            (inner.membership.due_heartbeats(now, periodic), now)
         };
         for peer in due {
-            self.send_hello(peer, sent);
+            self.send_heartbeat(peer, sent);
         }
     }
 
-    fn send_hello(self: &Arc<Self>, peer: usize, sent: Time) {
+    fn send_heartbeat(self: &Arc<Self>, peer: usize, sent: Time) {
         let replica = self.clone();
-        let done = Box::new(move |outcome| replica.hello_ended(peer, sent, outcome));
-        self.env.send(
-            peer,
-            Message::Heartbeat {
-                from: self.config.address.clone(),
-            },
-            done,
-        );
+        let on_outcome = move |outcome| replica.on_heartbeat_outcome(peer, sent, outcome);
+        let from = self.config.address.clone();
+        let message = Message::Heartbeat { from };
+        self.env.send(peer, message, Box::new(on_outcome));
     }
 
-    /// What came of any other message to a peer. One that broke is followed by a heartbeat at once,
-    /// which decides.
-    pub(super) fn hear(self: &Arc<Self>, peer: usize, outcome: &Outcome) {
+    /// Notes what came of any message but a heartbeat. If it broke, a heartbeat follows at once and
+    /// decides whether the peer is live.
+    pub(super) fn on_outcome(self: &Arc<Self>, peer: usize, outcome: &Outcome) {
         let now = self.now();
         let mut inner = self.lock();
-        let mut news = Changes::default();
-        let mut heartbeat = false;
+        let mut changes = Changes::default();
+        let mut doubtful = false;
         match outcome {
-            Outcome::Reply(_) => inner.contact.peers[peer].last_contact = now,
-            Outcome::Refused => news.lost = inner.contact.on_refused_call(peer),
+            Outcome::Reply(_) => inner.membership.peers[peer].last_contact = now,
+            Outcome::Refused => changes.lost = inner.membership.on_refused_call(peer),
             Outcome::Silent => {
-                heartbeat = !inner.disk_refuses && inner.contact.start_heartbeat(peer, now)
+                doubtful = !inner.disk_refuses && inner.membership.start_heartbeat(peer, now)
             }
         }
-        if news.lost {
+        if changes.lost {
             inner.shelf.note_peer_lost();
         }
         drop(inner);
-        self.tell(peer, news);
-        if heartbeat {
-            self.send_hello(peer, now);
+        self.report(peer, changes);
+        if doubtful {
+            self.send_heartbeat(peer, now);
         }
     }
 
-    fn hello_ended(self: &Arc<Self>, peer: usize, sent: Time, outcome: Outcome) {
+    fn on_heartbeat_outcome(self: &Arc<Self>, peer: usize, sent: Time, outcome: Outcome) {
         let outcome = match outcome {
-            Outcome::Reply(Reply::HeartbeatReply(heartbeat_reply)) => {
-                HeartbeatOutcome::Answered(heartbeat_reply)
-            }
+            Outcome::Reply(Reply::HeartbeatReply(reply)) => HeartbeatOutcome::Answered(reply),
             Outcome::Reply(Reply::UnknownPeer) => HeartbeatOutcome::UnknownPeer,
             Outcome::Refused => HeartbeatOutcome::Refused,
             _ => HeartbeatOutcome::Silent,
         };
         let mut inner = self.lock();
-        let news = inner.contact.on_outcome(peer, sent, self.now(), outcome);
-        if news.missed_invalidations && self.holds(Rule::Clear) {
-            inner.clear();
+        let changes = inner.membership.on_outcome(peer, sent, self.now(), outcome);
+        if changes.missed_invalidations && self.enforces(Rule::Clear) {
+            inner.empty_valid_list();
         }
-        if news.lost {
+        if changes.lost {
             inner.shelf.note_peer_lost();
         }
-        let whole = inner.contact.round_complete();
-        inner.greeted |= whole;
+        let whole = inner.membership.round_complete();
+        inner.first_round_done |= whole;
         drop(inner);
-        self.tell(peer, news);
+        self.report(peer, changes);
         self.env.wake(WaitKey::Membership);
-        // A wanted round goes on at once, but silence is not answered with haste.
+        // A round that somebody waits for goes on at once, but silence is not answered with haste.
         if !whole && outcome != HeartbeatOutcome::Silent {
-            self.say_hello(false);
+            self.send_heartbeats(false);
         }
     }
 
-    fn tell(&self, peer: usize, news: Changes) {
-        let address: &dyn Display = &self.config.peers[peer];
-        if news.lost {
-            log::warn("peer lost", &[("peer", address)]);
+    /// Logs changes, and wakes the threads whose waiting they may end.
+    fn report(&self, peer: usize, changes: Changes) {
+        let peer: [(&str, &dyn Display); 1] = [("peer", &self.config.peers[peer])];
+        if changes.lost {
+            log::warn("peer lost", &peer);
         }
-        if news.regained {
-            log::always("peer regained", &[("peer", address)]);
+        if changes.regained {
+            log::always("peer regained", &peer);
         }
-        if news.unknown_peer {
-            log::error(
-                "a peer does not have this catalog in its CATALOG_ADDRESSES: no copy is trusted",
-                &[("peer", address)],
-            );
+        if changes.unknown_peer {
+            let event =
+                "a peer does not have this catalog in its CATALOG_ADDRESSES: no copy is trusted";
+            log::error(event, &peer);
         }
-        if news.lost || news.regained || news.missed_invalidations {
+        if changes.lost || changes.regained || changes.missed_invalidations {
             self.env.wake_all();
         }
     }
 
-    /// Somebody sends a heartbeat.
-    pub(super) fn receive_heartbeat(&self, from: &Address) -> Result<Reply> {
+    /// Answers a heartbeat of a peer or a front-end. Fails with [`Error::Busy`] while the disk
+    /// refuses.
+    pub(super) fn answer_heartbeat(&self, from: &Address) -> Result<Reply> {
         let mut inner = self.lock();
         if inner.disk_refuses {
             return Err(Error::Busy("The disk refuses".into()));
         }
-        let Some((heartbeat_reply, regained)) = inner.contact.receive_heartbeat(from, self.now())
-        else {
-            drop(inner);
-            log::warn(
-                "heartbeat from a server that is not in the settings",
-                &[("from", from)],
-            );
+        let answer = inner.membership.receive_heartbeat(from, self.now());
+        drop(inner);
+        let Some((reply, regained)) = answer else {
+            let event = "heartbeat from a server that is not in the settings";
+            log::warn(event, &[("from", from)]);
             return Ok(Reply::UnknownPeer);
         };
-        drop(inner);
         if regained {
             log::always("peer regained", &[("peer", from)]);
             self.env.wake_all();
         }
-        Ok(Reply::HeartbeatReply(heartbeat_reply))
+        Ok(Reply::HeartbeatReply(reply))
     }
 
-    /// Says heartbeat to all and waits until every one has come to an end, at most until `until`.
-    pub(super) fn full_round(self: &Arc<Self>, until: Duration) {
+    /// Sends a heartbeat to every peer and waits until each has been answered, refused, or left
+    /// unanswered; at most until `until`.
+    pub(super) fn heartbeat_round(self: &Arc<Self>, until: Duration) {
         let now = self.now();
-        self.lock().contact.begin_round(now);
-        self.say_hello(false);
-        let mut inner = self.lock();
-        while inner.contact.stalled(self.now()) && self.now().monotonic < until {
-            inner = self.wait(inner, WaitKey::Membership, until);
-        }
+        self.lock().membership.begin_round(now);
+        self.send_heartbeats(false);
+        let incomplete = |inner: &Inner| inner.membership.stalled(self.now());
+        drop(self.wait_while(self.lock(), WaitKey::Membership, until, incomplete));
     }
 
-    /// Waits for the first round of heartbeat after the start: nothing is answered before.
-    pub(super) fn greeted<'a>(&'a self, mut inner: Hold<'a>, until: Duration) -> Hold<'a> {
-        while !inner.greeted && self.now().monotonic < until {
-            inner = self.wait(inner, WaitKey::Membership, until);
-        }
-        inner
+    /// Waits for the first round of heartbeats after the start, at most until `until`.
+    pub(super) fn await_first_round<'a>(&'a self, inner: Guard<'a>, until: Duration) -> Guard<'a> {
+        let key = WaitKey::Membership;
+        self.wait_while(inner, key, until, |inner| !inner.first_round_done)
     }
 }

@@ -1,129 +1,121 @@
-//! Step 6 of a write: the front-ends forget what is old.
+//! `PROTOCOL.md`, "Write 6: invalidate": the front-ends drop what a change makes stale.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Replica;
+use crate::catalog::replication::Replica;
 use crate::catalog::replication::env::{Environment, WaitKey};
 use crate::catalog::replication::messages::{Outcome, Reply};
+use crate::catalog::replication::rpc_round::Outcomes;
 use crate::catalog::replication::rules::Rule;
 use crate::model::book::Book;
 use crate::model::error::{Error, Result};
 use crate::model::invalidation::Invalidation;
+use crate::runtime::log;
 
-/// So much longer than a front-end has to forget, its answer is waited for. Then it is counted as
-/// down.
-const VOID_GRACE: Duration = Duration::from_millis(50);
+/// How much longer than a front-end may take to invalidate its answer is waited for. Then it is
+/// counted as down.
+const ANSWER_GRACE: Duration = Duration::from_millis(50);
 
-/// A front-end that is counted as down and comes back meanwhile is asked again, for at most so
-/// long.
-const VOIDING_MAX: Duration = Duration::from_secs(3);
+/// A front-end that is counted as down and returns meanwhile is asked again, for at most this long.
+const RETRYING_MAX: Duration = Duration::from_secs(3);
 
 impl<E: Environment> Replica<E> {
-    /// Step 6: every front-end forgets this, or its lease is over, before this returns.
+    /// Before this returns, every front-end has obeyed these invalidations, or its lease is over.
     ///
-    /// Fails with [`Error::TimedOut`] when a front-end sends a heartbeat again and again but does
-    /// not forget.
-    pub(super) fn void(self: &Arc<Self>, voids: &[Invalidation]) -> Result<()> {
-        if !self.holds(Rule::Invalidate) || voids.is_empty() || self.config.front_ends.is_empty() {
+    /// Fails with [`Error::TimedOut`] when a front-end keeps sending heartbeats but does not obey.
+    pub(super) fn invalidate(self: &Arc<Self>, invalidations: &[Invalidation]) -> Result<()> {
+        let front_ends = self.config.front_ends.len();
+        if !self.enforces(Rule::Invalidate) || invalidations.is_empty() || front_ends == 0 {
             return Ok(());
         }
-        let until = self.in_time(VOIDING_MAX);
-        let mut done = vec![false; self.config.front_ends.len()];
+        let until = self.deadline(RETRYING_MAX);
+        let mut done = vec![false; front_ends];
         loop {
-            let live: Vec<usize> = {
+            let asked: Vec<usize> = {
                 let inner = self.lock();
-                let lacks = |i: &usize| inner.contact.holders[*i].live && !done[*i];
-                (0..done.len()).filter(lacks).collect()
+                let lacks = |i: &usize| inner.membership.holders[*i].live && !done[*i];
+                (0..front_ends).filter(lacks).collect()
             };
             let sent = self.now();
-            for (front_end, outcome) in self.void_at(&live, voids) {
+            for (front_end, outcome) in self.invalidate_at(&asked, invalidations) {
                 match outcome {
                     Outcome::Reply(_) => done[front_end] = true,
-                    Outcome::Refused => self.lock().contact.on_holder_refused(front_end, sent),
+                    Outcome::Refused => self.lock().membership.on_holder_refused(front_end, sent),
                     Outcome::Silent => {}
                 }
             }
-            if self.front_ends_lapse(&live, &done) {
+            if self.await_front_end_leases(&asked, &done) {
                 return Ok(());
             }
-            if until <= self.now().monotonic {
-                let why = "A front-end does not forget; the change may come true yet";
+            if self.is_over(until) {
+                let why = "A front-end does not invalidate; the change may come true yet";
                 return Err(Error::TimedOut(why.into()));
             }
         }
     }
 
-    /// Sends the voids to these front-ends. The outcome of each is the worst of its voids'.
-    fn void_at(
+    /// Sends the invalidations to these front-ends. The outcome of each is its worst one.
+    fn invalidate_at(
         self: &Arc<Self>,
         front_ends: &[usize],
-        voids: &[Invalidation],
-    ) -> Vec<(usize, Outcome)> {
-        let round = self.round();
+        invalidations: &[Invalidation],
+    ) -> Outcomes {
+        let round = self.rpc_round();
         for front_end in front_ends {
-            for void in voids {
-                let (replica, number, i) = (self.clone(), round.number, *front_end);
-                let done = Box::new(move |outcome| replica.came_in(number, i, outcome));
-                self.env.invalidate(*front_end, void.clone(), done);
+            for invalidation in invalidations {
+                round.invalidate(*front_end, invalidation);
             }
         }
-        let patience = self.config.timing.invalidation_timeout() + VOID_GRACE;
-        let arrived = self.gather(round.number, front_ends.len() * voids.len(), patience);
-        front_ends
-            .iter()
-            .map(|i| (*i, worst(*i, &arrived, voids.len())))
-            .collect()
+        let timeout = self.config.timing.invalidation_timeout() + ANSWER_GRACE;
+        let arrived = round.collect(front_ends.len() * invalidations.len(), timeout);
+        let outcome = |i: &usize| (*i, worst(*i, &arrived, invalidations.len()));
+        front_ends.iter().map(outcome).collect()
     }
 
-    /// Counts as down who was asked and has not forgotten, and waits until their leases are over.
-    /// Returns whether nobody is left: a front-end that came back meanwhile must be asked.
-    fn front_ends_lapse(&self, asked: &[usize], done: &[bool]) -> bool {
+    /// Counts as down those that were asked and have not obeyed, and waits until the leases of all
+    /// that have not obeyed are over. Returns false when one of them is live again and must be
+    /// asked.
+    fn await_front_end_leases(&self, asked: &[usize], done: &[bool]) -> bool {
         let mut inner = self.lock();
         for i in asked.iter().filter(|i| !done[**i]) {
-            // One that was never there is not lost.
-            let lost = inner.contact.mark_holder_down(*i) && inner.contact.holders[*i].ever_seen;
-            if lost {
-                let address = &inner.contact.holders[*i].address;
-                crate::runtime::log::warn("front-end lost", &[("front_end", address)]);
+            // A front-end that was never there is not lost.
+            if inner.membership.mark_holder_down(*i) && inner.membership.holders[*i].ever_seen {
+                let address = &inner.membership.holders[*i].address;
+                log::warn("front-end lost", &[("front_end", address)]);
             }
         }
         let now = self.now();
-        let holders = inner.contact.holders.iter().enumerate();
-        let lasting = holders.filter(|(i, _)| !done[*i] && self.holds(Rule::Lease));
-        let lapse = lasting
-            .map(|(_, holder)| inner.contact.lease_left(holder, now))
+        let holders = inner.membership.holders.iter().zip(done);
+        let lapse = holders
+            .filter(|(_, done)| !**done && self.enforces(Rule::Lease))
+            .map(|(holder, _)| inner.membership.lease_left(holder, now))
             .max();
         let until = now.monotonic + lapse.unwrap_or_default();
-        while self.now().monotonic < until {
-            inner = self.wait(inner, WaitKey::Membership, until);
-        }
-        let came_back = |i: usize| inner.contact.holders[i].live && !done[i];
-        !(0..done.len()).any(came_back)
+        let inner = self.wait_while(inner, WaitKey::Membership, until, |_| true);
+        let mut holders = inner.membership.holders.iter().zip(done);
+        holders.all(|(holder, done)| *done || !holder.live)
     }
 }
 
-/// The worst outcome of one front-end's voids: one that is missing counts as silence.
-fn worst(front_end: usize, arrived: &[(usize, Outcome)], voids: usize) -> Outcome {
-    let mut outcomes = arrived
-        .iter()
-        .filter(|(i, _)| *i == front_end)
-        .map(|(_, outcome)| outcome);
-    let count = outcomes.clone().count();
-    match outcomes.find(|outcome| !matches!(outcome, Outcome::Reply(_))) {
-        Some(bad) => bad.clone(),
-        None if count < voids => Outcome::Silent,
+/// The worst outcome of one front-end's invalidations. A missing one counts as silence.
+fn worst(front_end: usize, arrived: &[(usize, Outcome)], sent: usize) -> Outcome {
+    let outcomes = arrived.iter().filter(|(i, _)| *i == front_end);
+    let bad = |(_, outcome): &&(usize, Outcome)| !matches!(outcome, Outcome::Reply(_));
+    match outcomes.clone().find(bad) {
+        Some((_, bad)) => bad.clone(),
+        None if outcomes.count() < sent => Outcome::Silent,
         None => Outcome::Reply(Reply::Confirmed),
     }
 }
 
-/// What the front-ends must forget of a change.
-pub(super) fn voids(old: &Book, new: &Book) -> Vec<Invalidation> {
-    let mut voids = vec![Invalidation::Item(new.id)];
+/// What a change of a book makes stale.
+pub(super) fn invalidations(old: &Book, new: &Book) -> Vec<Invalidation> {
+    let mut invalidations = vec![Invalidation::Item(new.id)];
     if old.topic != new.topic {
-        voids.push(Invalidation::AllTopics);
+        invalidations.push(Invalidation::AllTopics);
     } else if old.title != new.title {
-        voids.push(Invalidation::Topic(new.topic.clone()));
+        invalidations.push(Invalidation::Topic(new.topic.clone()));
     }
-    voids
+    invalidations
 }

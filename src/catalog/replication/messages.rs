@@ -29,7 +29,7 @@ pub enum Message {
     /// "These are the books now, tentatively." The receiver waits for its disk.
     Update { books: Vec<Arc<Book>> },
     /// "Every live catalog has these." The receiver never waits.
-    Confirm { versions: Vec<(BookId, Version)> },
+    Confirm { versions: Versions },
     /// "Which versions have you, of the books after `after`?" At most `limit`. The receiver never
     /// waits.
     Page { after: Option<BookId>, limit: usize },
@@ -37,7 +37,7 @@ pub enum Message {
     Fetch { ids: Vec<BookId> },
     /// As [`Message::Update`], for books that the receiver has already, named by version only. The
     /// receiver waits for its disk.
-    Claim { versions: Vec<(BookId, Version)> },
+    Claim { versions: Versions },
 }
 
 /// The answer to a [`Message`]. As with those, the fields are the body.
@@ -58,18 +58,22 @@ pub enum Reply {
     CheckFailed { book: Arc<Book>, state: CopyState },
     /// To update: the receiver's copies that conflict with books of the update. All other books of
     /// it are on disk there now, in just this version.
-    Updated {
-        conflicts: Vec<(Arc<Book>, CopyState)>,
-    },
+    Updated { conflicts: Copies },
     /// To confirm.
     Confirmed,
     /// To page. A page that is shorter than the limit is the last one.
     Page { entries: Vec<PageEntry> },
     /// To fetch: the books that the receiver has.
-    Books { books: Vec<(Arc<Book>, CopyState)> },
+    Books { books: Copies },
     /// To claim: the ids of which the receiver has another version. The others are on disk there.
     Claimed { differing: Vec<BookId> },
 }
+
+/// Copies of books, each with its state at the catalog that sent it.
+pub(crate) type Copies = Vec<(Arc<Book>, CopyState)>;
+
+/// Books by id and version.
+pub(crate) type Versions = Vec<(BookId, Version)>;
 
 /// What came of a message.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,139 +1,152 @@
-//! One catalog's part in the agreement: REPLICATION.md as code, without HTTP, files or clock.
+//! Replication: how the catalogs agree on every book. Here is no HTTP, no file and no clock: a
+//! [`Replica`] is one catalog's part in the protocol, and asks its [`Environment`] for those.
 //!
-//! A [`Replica`] is asked by customers ([`Replica::read`], [`Replica::update`], [`Replica::add`]),
-//! by other catalogs ([`Replica::receive`]), and by its owner's two loops ([`Replica::tick`],
-//! [`Replica::repair`]). What it needs of the env it asks of its [`Environment`].
+//! Routes call [`Replica::read`], [`Replica::update`], [`Replica::create`] and others for clients,
+//! and [`Replica::receive`] for other catalogs. The owner runs two loops, [`Replica::tick`] and
+//! [`Replica::repair`]. One mutex guards all state. It is never held across a message, the disk, or
+//! a wait.
 //!
-//! - `heartbeat.rs`: contact.
-//! - `write.rs`: an update, steps 1 to 7; of these `spread.rs` is step 4, `void.rs` step 6.
-//!   `together.rs`: several books at once; `adding.rs`: new ones.
-//! - `settle.rs`: reading a copy of which too little is known. `catch_up.rs`: settling all, in
-//!   bulk.
-//! - `receive.rs`: what other catalogs say.
-//! - `round.rs`, `queue.rs`, `copies.rs`: what these have in common.
+//! Read the protocol below first; then the files in this order:
 //!
-//! One mutex guards all state. It is never held across a message, the disk, or a wait.
+//! | file | what |
+//! |---|---|
+//! | `messages.rs`, `env.rs` | what catalogs send to each other; what a replica needs around it |
+//! | `heartbeat.rs` | "Membership and leases" |
+//! | `write.rs` | "Write", steps 1 to 3 and 5 |
+//! | `commit.rs`, `replicate.rs`, `invalidate.rs` | "Write", steps 4 to 7 |
+//! | `batch_write.rs`, `create.rs` | several books at once; new books |
+//! | `read_repair.rs` | "Read" |
+//! | `catch_up.rs`, `diff.rs` | "Catch-up" |
+//! | `receive.rs` | the answers to other catalogs' messages |
+//! | `adopt.rs`, `persist.rs`, `book_locks.rs`, `rpc_round.rs` | what these share |
+//! | `rules.rs` | rules that tests leave out |
+//!
+#![doc = include_str!("PROTOCOL.md")]
 
-pub mod batch_write;
-pub mod book_locks;
-pub mod catch_up;
-pub mod create;
-pub mod diff;
-pub mod env;
-pub mod heartbeat;
-pub mod invalidate;
-pub mod messages;
-pub mod persist;
-pub mod read_repair;
-pub mod receive;
-pub mod replicate;
-pub mod rpc_round;
-pub mod rules;
-pub mod write;
+mod adopt;
+mod batch_write;
+mod book_locks;
+mod catch_up;
+mod commit;
+mod create;
+mod diff;
+pub(crate) mod env;
+mod heartbeat;
+mod invalidate;
+pub(crate) mod messages;
+mod persist;
+mod read_repair;
+mod receive;
+mod replicate;
+mod rpc_round;
+pub(crate) mod rules;
+pub(crate) mod write;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use crate::catalog::replication::book_locks::BookLocks;
 use crate::catalog::replication::env::{Environment, WaitKey};
-use crate::catalog::replication::messages::Outcome;
+use crate::catalog::replication::messages::Versions;
+use crate::catalog::replication::rpc_round::Outcomes;
+use crate::catalog::replication::rules::{Rule, Rules};
+use crate::catalog::replication::write::ids_where;
 use crate::catalog::shelf::Shelf;
 use crate::catalog::shelf::copy_state::{CopyState, StateCounts};
 use crate::config::timing::Timing;
-use crate::membership::{LeaseOf, Membership, Time};
+use crate::membership::{LeaseOf, Membership, Peer, Time};
 use crate::model::address::Address;
-use crate::model::book::{Book, BookId, Rank, Version};
+use crate::model::book::{Book, BookId, Rank};
 use crate::model::error::{Error, Result};
 use crate::model::order::{Order, OrderId};
-use book_locks::Desk;
-use rules::{Rule, Rules};
+use crate::runtime::sync;
 
-/// How a replica stands among the others.
+/// One catalog's place among the others.
 #[derive(Clone, Debug)]
-pub struct Config {
-    pub address: Address,
-    pub peers: Vec<Address>,
-    pub front_ends: Vec<Address>,
-    pub timing: Timing,
+pub(crate) struct Config {
+    /// This catalog's address, as the others know it.
+    pub(crate) address: Address,
+    pub(crate) peers: Vec<Address>,
+    pub(crate) front_ends: Vec<Address>,
+    pub(crate) timing: Timing,
     /// How long one message, and one write's round of messages, may take.
-    pub timeout: Duration,
-    pub rules: Rules,
+    pub(crate) timeout: Duration,
+    pub(crate) rules: Rules,
 }
 
 /// One catalog among its peers.
-pub struct Replica<E: Environment> {
+pub(crate) struct Replica<E: Environment> {
     config: Config,
-    pub env: E,
+    pub(crate) env: E,
     inner: Mutex<Inner>,
 }
 
-/// All that a replica knows. Guarded by its one mutex, which is held for moments only.
+/// All that a replica knows. Its mutex is held for moments only.
 struct Inner {
     shelf: Shelf,
-    contact: Membership,
-    /// The first round of heartbeat after the start is done.
-    greeted: bool,
-    /// Nothing was missed since the last catch-up: a book that is not here is nowhere.
+    membership: Membership,
+    /// The first round of heartbeats after the start is complete.
+    first_round_done: bool,
+    /// Nothing was missed since the last catch-up: a book that is not here does not exist.
     caught_up: bool,
-    /// The disk refused the last write, and every trial since.
+    /// The disk refused the last write, and every trial write since.
     disk_refuses: bool,
-    /// What the last sweep found unsettled.
-    swept: Vec<(BookId, Version)>,
-    /// What is under way for single books.
-    desks: HashMap<BookId, Desk>,
-    /// Rounds of messages under way, by number: the answers that came and were not yet looked at.
-    rounds: HashMap<u64, Vec<(usize, Outcome)>>,
+    /// What needed repair when the last pass of background repair began.
+    needed_repair_before: Versions,
+    /// The locks that are held or waited for.
+    book_locks: HashMap<BookId, BookLocks>,
+    /// The rounds of messages in progress, by number: outcomes that nobody has taken yet.
+    rounds: HashMap<u64, Outcomes>,
     next_round: u64,
 }
 
 /// The answer to [`Replica::read`].
 #[derive(Clone, Debug, PartialEq)]
-pub struct Read {
-    pub book: Arc<Book>,
-    /// Of the orders that were shown, those that have their copies already.
-    pub applied: Vec<OrderId>,
+pub(crate) struct Read {
+    pub(crate) book: Arc<Book>,
+    /// Of the orders that the request named, those that are applied already.
+    pub(crate) applied: Vec<OrderId>,
 }
 
-/// How a replica is doing, for `/readyz` and `/metrics`.
+/// The state of a replica, for `/readyz` and `/metrics`.
 #[derive(Clone, Debug)]
-pub struct Health {
-    pub state_counts: StateCounts,
-    pub lease: bool,
-    pub caught_up: bool,
-    pub disk_refuses: bool,
+pub(crate) struct Health {
+    pub(crate) state_counts: StateCounts,
+    pub(crate) lease: bool,
+    pub(crate) caught_up: bool,
+    pub(crate) disk_refuses: bool,
     /// How often the valid list was emptied since the start.
-    pub epoch: u32,
+    pub(crate) epoch: u32,
     /// Every other catalog, and whether it is live.
-    pub peers: Vec<(Address, bool)>,
+    pub(crate) peers: Vec<(Address, bool)>,
 }
 
-type Hold<'a> = MutexGuard<'a, Inner>;
+type Guard<'a> = MutexGuard<'a, Inner>;
 
 impl<E: Environment> Replica<E> {
-    /// A replica that has just started with these books, of which it knows nothing more. `start`
+    /// A replica that has just started with these books from its disk, all of them unknown. `start`
     /// tells this start from every other.
-    pub fn new(config: Config, start: u64, books: Vec<Book>, env: E) -> Arc<Replica<E>> {
-        // First: a million books take longer than a stall, which would look as if this process had
-        // been asleep.
+    pub(crate) fn new(config: Config, start: u64, books: Vec<Book>, env: E) -> Arc<Replica<E>> {
+        // The shelf comes first: a million books take longer than a stall, which would look as if
+        // this process had been asleep.
         let shelf = Shelf::new(books);
-        let (timing, now) = (config.timing, env.now());
-        let lease_of = LeaseOf::LivePeers;
-        let contact = Membership::new(
+        let membership = Membership::new(
             start,
-            lease_of,
-            timing,
+            LeaseOf::LivePeers,
+            config.timing,
             &config.peers,
             &config.front_ends,
-            now,
+            env.now(),
         );
         let inner = Inner {
             shelf,
-            contact,
-            greeted: false,
+            membership,
+            first_round_done: false,
             caught_up: false,
             disk_refuses: false,
-            swept: Vec::new(),
-            desks: HashMap::new(),
+            needed_repair_before: Vec::new(),
+            book_locks: HashMap::new(),
             rounds: HashMap::new(),
             next_round: 0,
         };
@@ -144,48 +157,42 @@ impl<E: Environment> Replica<E> {
         })
     }
 
-    /// The book, newest version, settled first if need be; and which of these orders have their
-    /// copies already.
+    /// The newest copy of a book, after read repair if need be, and which of these orders are
+    /// applied already.
     ///
-    /// Fails with [`Error::NotFound`], or with [`Error::TimedOut`] when it could not be settled in
-    /// time.
-    pub fn read(self: &Arc<Self>, id: BookId, orders: &[Order]) -> Result<Read> {
-        let book = self.settled(id)?.ok_or(Error::NotFound)?;
+    /// Fails with [`Error::NotFound`], or with [`Error::TimedOut`] when read repair did not succeed
+    /// in time.
+    pub(crate) fn read(self: &Arc<Self>, id: BookId, orders: &[Order]) -> Result<Read> {
+        let book = self.newest(id)?.ok_or(Error::NotFound)?;
         Ok(self.show(book, orders))
     }
 
-    /// As [`Replica::read`] if that needs no waiting.
-    pub fn try_read(&self, id: BookId, orders: &[Order]) -> Option<Result<Read>> {
+    /// As [`Replica::read`]. `None`: that would have to wait.
+    pub(crate) fn try_read(&self, id: BookId, orders: &[Order]) -> Option<Result<Read>> {
         let inner = self.lock();
-        if !self.trusts(&inner) {
+        if !self.lease_holds(&inner) || !self.knows(&inner, id) {
             return None;
         }
-        match inner.shelf.book(id) {
-            None => inner.caught_up.then_some(Err(Error::NotFound)),
-            Some(_) if inner.shelf.state(id) != CopyState::Valid => None,
-            Some(book) => Some(Ok(self.show(book.clone(), orders))),
-        }
+        let book = inner.shelf.book(id).cloned().ok_or(Error::NotFound);
+        Some(book.map(|book| self.show(book, orders)))
     }
 
     fn show(&self, book: Arc<Book>, orders: &[Order]) -> Read {
-        let applied =
-            |order: &&Order| self.holds(Rule::Idempotency) && book.applied_orders.contains(order);
-        let applied = orders
-            .iter()
-            .filter(applied)
-            .map(|order| order.id)
-            .collect();
+        let idempotent = self.enforces(Rule::Idempotency);
+        let applied = ids_where(orders, |order| {
+            idempotent && book.applied_orders.contains(order)
+        });
         Read { book, applied }
     }
 
-    /// The books after `after` as they are here, whatever is known of them.
-    pub fn books_after(&self, after: Option<BookId>, limit: usize) -> Vec<Arc<Book>> {
+    /// The books after `after` as they are here, in whatever state.
+    pub(crate) fn books_after(&self, after: Option<BookId>, limit: usize) -> Vec<Arc<Book>> {
         self.lock().shelf.books_after(after, limit)
     }
 
-    /// The books of the topics that contain the text, by id, and whether the answer may be kept:
-    /// not before this catalog has caught up, nor while one of the books is tentative.
-    pub fn search(
+    /// The books of the topics that contain the text, by id, and whether the answer may be cached:
+    /// not before this catalog has caught up, nor while one of the books is not valid.
+    pub(crate) fn search(
         &self,
         text: &str,
         after: Option<BookId>,
@@ -194,92 +201,122 @@ impl<E: Environment> Replica<E> {
         let inner = self.lock();
         let books = inner.shelf.search(text, after, limit);
         let valid = |book: &Arc<Book>| inner.shelf.state(book.id) == CopyState::Valid;
-        let keep = inner.caught_up && self.trusts(&inner) && books.iter().all(valid);
-        (books, keep)
+        let cacheable = inner.caught_up && self.lease_holds(&inner) && books.iter().all(valid);
+        (books, cacheable)
     }
 
-    pub fn health(&self) -> Health {
+    pub(crate) fn health(&self) -> Health {
         let inner = self.lock();
-        let party = |p: &crate::membership::Peer| (p.address.clone(), p.live);
+        let peer = |peer: &Peer| (peer.address.clone(), peer.live);
         Health {
             state_counts: inner.shelf.state_counts(),
-            lease: self.trusts(&inner),
+            lease: self.lease_holds(&inner),
             caught_up: inner.caught_up,
             disk_refuses: inner.disk_refuses,
             epoch: inner.shelf.epoch(),
-            peers: inner.contact.peers.iter().map(party).collect(),
+            peers: inner.membership.peers.iter().map(peer).collect(),
         }
     }
 
-    /// Whether anything is left to [`Replica::repair`].
-    pub fn needs_repair(&self) -> bool {
+    /// Whether [`Replica::repair`] has work.
+    pub(crate) fn needs_repair(&self) -> bool {
         self.lock().needs_repair()
     }
 
-    /// Waits until there is something to tend, at most for `time`.
-    pub fn await_repair(&self, time: Duration) {
-        let until = self.in_time(time);
+    /// Waits until [`Replica::repair`] has work, at most for `timeout`.
+    pub(crate) fn await_repair(&self, timeout: Duration) {
+        let until = self.deadline(timeout);
         let inner = self.lock();
         if !inner.needs_repair() {
             drop(self.wait(inner, WaitKey::Membership, until));
         }
     }
 
-    fn holds(&self, rule: Rule) -> bool {
-        self.config.rules.hold(rule)
+    fn enforces(&self, rule: Rule) -> bool {
+        self.config.rules.enforce(rule)
     }
 
-    fn lock(&self) -> Hold<'_> {
-        self.inner
-            .lock()
-            .expect("whoever panicked with this lock has ended the process")
+    fn lock(&self) -> Guard<'_> {
+        sync::lock(&self.inner)
     }
 
-    /// Waits for `key`, at most until `until`.
-    fn wait<'a>(&'a self, hold: Hold<'a>, key: WaitKey, until: Duration) -> Hold<'a> {
-        self.env.wait(&self.inner, hold, key, until)
+    /// Waits until `key` is woken, at most until `until`. It may return early.
+    fn wait<'a>(&'a self, inner: Guard<'a>, key: WaitKey, until: Duration) -> Guard<'a> {
+        self.env.wait(&self.inner, inner, key, until)
+    }
+
+    /// Waits while `condition` holds, at most until `until`.
+    fn wait_while<'a>(
+        &'a self,
+        mut inner: Guard<'a>,
+        key: WaitKey,
+        until: Duration,
+        condition: impl Fn(&Inner) -> bool,
+    ) -> Guard<'a> {
+        while condition(&inner) && self.now().monotonic < until {
+            inner = self.wait(inner, key, until);
+        }
+        inner
+    }
+
+    fn wake_for(&self, ids: impl Iterator<Item = BookId>) {
+        ids.for_each(|id| self.env.wake(WaitKey::Book(id)));
     }
 
     fn now(&self) -> Time {
         self.env.now()
     }
 
-    fn in_time(&self, time: Duration) -> Duration {
-        self.now().monotonic + time
+    /// The moment when this much time has passed, by the monotonic clock.
+    fn deadline(&self, timeout: Duration) -> Duration {
+        self.now().monotonic + timeout
+    }
+
+    fn is_over(&self, deadline: Duration) -> bool {
+        deadline <= self.now().monotonic
     }
 
     /// Whether copies on the valid list may be answered from.
-    fn trusts(&self, inner: &Inner) -> bool {
-        match self.holds(Rule::Lease) {
-            true => inner.greeted && inner.contact.lease_holds(self.now()),
-            false => inner.greeted,
+    fn lease_holds(&self, inner: &Inner) -> bool {
+        let lease = || inner.membership.lease_holds(self.now());
+        inner.first_round_done && (!self.enforces(Rule::Lease) || lease())
+    }
+
+    /// Whether the newest copy of a book, or that there is none, is known while the lease holds.
+    fn knows(&self, inner: &Inner, id: BookId) -> bool {
+        match inner.shelf.book(id) {
+            Some(_) => inner.shelf.state(id) == CopyState::Valid,
+            None => inner.caught_up,
         }
     }
 
     fn stalled(&self, inner: &Inner) -> bool {
-        self.holds(Rule::Stall) && inner.contact.stalled(self.now())
+        self.enforces(Rule::Stall) && inner.membership.stalled(self.now())
     }
 
-    /// How good a copy is; see [`Book::rank`].
+    /// The rank of a copy; see [`Book::rank`].
     fn rank(&self, book: &Book) -> Rank {
         let (number, committed, stamp) = book.rank();
-        (number, committed && self.holds(Rule::Committed), stamp)
+        (number, committed && self.enforces(Rule::Committed), stamp)
     }
 
     fn rank_here(&self, inner: &Inner, id: BookId) -> Option<Rank> {
         inner.shelf.book(id).map(|book| self.rank(book))
     }
 
-    /// Puts the copy on the valid list, as if it had come true here: for tests that begin there.
+    fn live_peers(&self) -> Vec<usize> {
+        self.lock().membership.live_peers().collect()
+    }
+
+    /// Puts the copy on the valid list, for tests that begin with a valid copy.
     #[cfg(test)]
-    pub fn assume_valid(&self, id: BookId) {
+    pub(crate) fn assume_valid(&self, id: BookId) {
         self.lock().shelf.set_state(id, CopyState::Valid);
     }
 
-    /// The copy, what is known of it, and whether it is on disk: for tests of what no customer
-    /// sees.
+    /// The copy, its state, and whether it is on disk, for tests of what no client sees.
     #[cfg(test)]
-    pub fn peek(&self, id: BookId) -> Option<(Arc<Book>, CopyState, bool)> {
+    pub(crate) fn peek(&self, id: BookId) -> Option<(Arc<Book>, CopyState, bool)> {
         let inner = self.lock();
         let book = inner.shelf.book(id)?.clone();
         let on_disk = inner.shelf.on_disk(id, book.version);
@@ -289,11 +326,12 @@ impl<E: Environment> Replica<E> {
 
 impl Inner {
     fn needs_repair(&self) -> bool {
-        self.greeted && (self.disk_refuses || !self.caught_up || self.shelf.any_needs_repair())
+        let work = self.disk_refuses || !self.caught_up || self.shelf.any_needs_repair();
+        self.first_round_done && work
     }
 
-    /// Something may have been missed: nothing that is here is known to be the newest any more.
-    fn clear(&mut self) {
+    /// Something may have been missed: no copy here is known to be the newest any more.
+    fn empty_valid_list(&mut self) {
         self.shelf.clear();
         self.caught_up = false;
     }

@@ -1,202 +1,209 @@
-//! Settling a copy of which too little is known: REPLICATION.md, "Read".
+//! Read repair: finding the newest copy of a book whose copy here is not known to be the newest.
+//! `PROTOCOL.md`, "Read".
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::catalog::replication::env::{Environment, WaitKey};
 use crate::catalog::replication::messages::{Message, Outcome, Reply};
-use crate::catalog::replication::replicate::Load;
-use crate::catalog::replication::{Hold, Inner, Replica};
+use crate::catalog::replication::replicate::Payload;
+use crate::catalog::replication::{Guard, Inner, Replica};
 use crate::catalog::shelf::copy_state::CopyState;
 use crate::model::address::Address;
 use crate::model::book::{Book, BookId, Rank, Version};
 use crate::model::error::{Error, Result};
 use crate::model::invalidation::Invalidation;
 
-/// A tentative copy is given this long to be confirmed; then its writer's work is finished for it.
+/// How long a tentative copy waits for its confirmation, before its write is finished for it.
 pub(super) const CONFIRM_WAIT: Duration = Duration::from_millis(150);
 
-/// Settling one book takes at most this long …
-const SETTLE_MAX: Duration = Duration::from_secs(2);
+/// How long one read repair may take.
+const REPAIR_MAX: Duration = Duration::from_secs(2);
 
-/// … and this many rounds.
+/// How many rounds one read repair may take.
 const ROUNDS_MAX: usize = 12;
 
-/// What settling a book came to.
+/// What a read repair found.
 #[derive(Debug)]
-pub(super) enum Settled {
+pub(super) enum Repaired {
     /// The newest copy; `None`: there is no such book.
     Newest(Option<Arc<Book>>),
-    /// Whoever asked knows of a better copy than any from here on.
+    /// The requesters know of a better copy than any from here on.
     Older,
 }
 
+/// A hop's request: the requesters, who know of a copy of rank `best`. For a client of this catalog
+/// there are none.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Requesters<'a> {
+    pub(super) addresses: &'a [Address],
+    pub(super) best: Option<Rank>,
+}
+
 impl<E: Environment> Replica<E> {
-    /// The newest copy of a book, settled if need be. `None`: there is no such book.
-    pub(super) fn settled(self: &Arc<Self>, id: BookId) -> Result<Option<Arc<Book>>> {
-        match self.settle(id, &[], None) {
-            Ok(Settled::Newest(book)) => Ok(book),
-            Ok(Settled::Older) => unreachable!("nobody asked who knows of a better copy"),
+    /// The newest copy of a book, for a client of this catalog. `None`: there is no such book.
+    pub(super) fn newest(self: &Arc<Self>, id: BookId) -> Result<Option<Arc<Book>>> {
+        match self.read_repair(id, Requesters::default()) {
+            Ok(Repaired::Newest(book)) => Ok(book),
+            Ok(Repaired::Older) => unreachable!("nobody knows of a better copy"),
             Err(Error::DiskRefuses(why)) => Err(Error::TimedOut(why)),
             Err(error) => Err(error),
         }
     }
 
-    /// Settles a book for the requesters, who know of a copy as good as `best`, or for this
-    /// catalog's own customers.
-    pub(super) fn settle(
+    /// Finds the newest copy of a book. The number of rounds and the time are bounded; then it
+    /// fails with [`Error::TimedOut`].
+    pub(super) fn read_repair(
         self: &Arc<Self>,
         id: BookId,
-        requesters: &[Address],
-        best: Option<Rank>,
-    ) -> Result<Settled> {
-        let until = self.in_time(SETTLE_MAX);
-        let mut right = None;
+        requesters: Requesters<'_>,
+    ) -> Result<Repaired> {
+        let until = self.deadline(REPAIR_MAX);
+        let mut lock = None;
         let mut rounds = 0;
         while rounds < ROUNDS_MAX {
-            let mut inner = self.greeted(self.lock(), until);
-            if until <= self.now().monotonic {
+            let mut inner = self.await_first_round(self.lock(), until);
+            if self.is_over(until) {
                 break;
             }
-            if self.known(&inner, id) {
-                if self.rank_here(&inner, id) < best {
-                    return Ok(Settled::Older);
+            if self.knows(&inner, id) {
+                if self.rank_here(&inner, id) < requesters.best {
+                    return Ok(Repaired::Older);
                 }
-                if self.trusts(&inner) {
-                    return Ok(Settled::Newest(inner.shelf.book(id).cloned()));
+                if self.lease_holds(&inner) {
+                    return Ok(Repaired::Newest(inner.shelf.book(id).cloned()));
                 }
                 drop(inner);
-                self.full_round(until);
-            } else if requesters.is_empty() && right.is_none() {
-                // One settling of a book at a time: others wait for it. A peer's question never
-                // waits for it, since that may wait for the peer.
-                right = self.settling(&mut inner, id);
-                if right.is_none() {
+                self.heartbeat_round(until);
+            } else if requesters.addresses.is_empty() && lock.is_none() {
+                // One read repair of a book at a time. A peer's request never waits for that lock,
+                // since its holder may wait for the peer.
+                lock = self.try_lock_for_repair(&mut inner, id);
+                if lock.is_none() {
                     drop(self.wait(inner, WaitKey::Book(id), until));
                 }
                 continue;
             } else if inner.shelf.state(id) == CopyState::Tentative {
                 self.await_confirmation(inner, id)?;
-            } else if let Some(settled) = self.hop(inner, id, requesters, best)? {
-                return Ok(settled);
+            } else if let Some(repaired) = self.hop(inner, id, requesters)? {
+                return Ok(repaired);
             }
             rounds += 1;
         }
-        Err(Error::TimedOut(
-            "The book could not be settled with the other catalogs in time".into(),
-        ))
+        Err(not_repaired())
     }
 
-    fn known(&self, inner: &Inner, id: BookId) -> bool {
-        match inner.shelf.book(id) {
-            Some(_) => inner.shelf.state(id) == CopyState::Valid,
-            None => inner.caught_up,
-        }
-    }
-
-    /// Waits a moment for a tentative copy to be confirmed, then finishes its writer's work.
-    fn await_confirmation<'a>(self: &'a Arc<Self>, mut inner: Hold<'a>, id: BookId) -> Result<()> {
+    /// Waits a moment for a tentative copy to be confirmed. If it is not, the writer is gone, and
+    /// this catalog finishes the write.
+    fn await_confirmation<'a>(self: &'a Arc<Self>, inner: Guard<'a>, id: BookId) -> Result<()> {
         let version = inner.shelf.version(id).expect("a tentative copy is here");
-        let until = self.in_time(CONFIRM_WAIT);
-        while inner.shelf.has(id, version, CopyState::Tentative) {
-            if until <= self.now().monotonic {
-                drop(inner);
-                return self.claim(id, version);
-            }
-            inner = self.wait(inner, WaitKey::Book(id), until);
+        let until = self.deadline(CONFIRM_WAIT);
+        let tentative = |inner: &Inner| inner.shelf.has(id, version, CopyState::Tentative);
+        let inner = self.wait_while(inner, WaitKey::Book(id), until, tentative);
+        let tentative = tentative(&inner);
+        drop(inner);
+        if tentative {
+            self.claim(id, version)?;
         }
         Ok(())
     }
 
-    /// The documented hop: asks one live peer that was not asked yet. `None`: look again.
+    /// `PROTOCOL.md`, "Hop": asks one live peer that was not asked yet. `None`: the copy here
+    /// changed, look again.
     fn hop(
         self: &Arc<Self>,
-        inner: Hold<'_>,
+        inner: Guard<'_>,
         id: BookId,
-        requesters: &[Address],
-        best: Option<Rank>,
-    ) -> Result<Option<Settled>> {
+        requesters: Requesters<'_>,
+    ) -> Result<Option<Repaired>> {
         let epoch = inner.shelf.epoch();
-        let best_so_far = best.max(self.rank_here(&inner, id));
-        let peer = self.whom_to_ask(&inner, requesters);
+        let best = requesters.best.max(self.rank_here(&inner, id));
+        let peer = self.next_to_ask(&inner, requesters.addresses);
         drop(inner);
-        if let Some(peer) = peer {
-            let mut requesters = requesters.to_vec();
-            requesters.push(self.config.address.clone());
-            match self.ask(
-                peer,
-                Message::Get {
-                    id,
-                    requesters,
-                    best: best_so_far,
-                },
-            ) {
-                Outcome::Reply(Reply::Known { book, state }) => {
-                    let tentative = state != CopyState::Valid;
-                    self.adopt(book, state, epoch)?;
-                    if !tentative {
-                        return Ok(None);
-                    }
-                    // If ours is still unknown, it is the better one.
-                    return self.claim_unknown(id, epoch).map(|()| None);
+        let Some(peer) = peer else {
+            return self.end_of_hops(id, requesters.best, epoch);
+        };
+        let mut addresses = requesters.addresses.to_vec();
+        addresses.push(self.config.address.clone());
+        let message = Message::Get {
+            id,
+            requesters: addresses,
+            best,
+        };
+        match self.ask(peer, message) {
+            Outcome::Reply(Reply::Known { book, state }) => {
+                self.adopt(book, state, epoch)?;
+                // If the copy here is still unknown after it adopted a tentative one, it was the
+                // better of the two.
+                if state != CopyState::Valid {
+                    self.claim_unknown(id, epoch)?;
                 }
-                Outcome::Reply(Reply::NothingNewer) => {}
-                _ => return Ok(None),
+                Ok(None)
             }
+            Outcome::Reply(Reply::NothingNewer) => self.end_of_hops(id, requesters.best, epoch),
+            _ => Ok(None),
         }
-        let inner = self.lock();
-        if self.rank_here(&inner, id) < best {
-            return Ok(Some(Settled::Older));
-        }
-        if inner.shelf.book(id).is_none() {
-            let sure = self.trusts(&inner) && inner.shelf.epoch() == epoch;
-            drop(inner);
-            if !sure {
-                self.full_round(self.in_time(self.config.timeout));
-            }
-            return Ok(sure.then_some(Settled::Newest(None)));
-        }
-        drop(inner);
-        self.claim_unknown(id, epoch).map(|()| None)
     }
 
-    fn whom_to_ask(&self, inner: &Inner, requesters: &[Address]) -> Option<usize> {
-        let asked = |i: &usize| requesters.contains(&inner.contact.peers[*i].address);
-        let left: Vec<usize> = inner.contact.live_peers().filter(|i| !asked(i)).collect();
+    /// Nobody from here on has a better copy: this one is the newest, unless the requesters have a
+    /// better one.
+    fn end_of_hops(
+        self: &Arc<Self>,
+        id: BookId,
+        best: Option<Rank>,
+        epoch: u32,
+    ) -> Result<Option<Repaired>> {
+        let inner = self.lock();
+        if self.rank_here(&inner, id) < best {
+            return Ok(Some(Repaired::Older));
+        }
+        if inner.shelf.book(id).is_some() {
+            drop(inner);
+            self.claim_unknown(id, epoch)?;
+            return Ok(None);
+        }
+        let certain = self.lease_holds(&inner) && inner.shelf.epoch() == epoch;
+        drop(inner);
+        if certain {
+            return Ok(Some(Repaired::Newest(None)));
+        }
+        self.heartbeat_round(self.deadline(self.config.timeout));
+        Ok(None)
+    }
+
+    fn next_to_ask(&self, inner: &Inner, requesters: &[Address]) -> Option<usize> {
+        let asked = |i: &usize| requesters.contains(&inner.membership.peers[*i].address);
+        let left = inner.membership.live_peers().filter(|i| !asked(i));
+        let left: Vec<usize> = left.collect();
         let turn = self.env.random() as usize;
         (!left.is_empty()).then(|| left[turn % left.len()])
     }
 
+    /// Claims the copy here if it is still unknown and the valid list was not emptied since
+    /// `epoch`.
     fn claim_unknown(self: &Arc<Self>, id: BookId, epoch: u32) -> Result<()> {
         let inner = self.lock();
-        let version = inner.shelf.version(id);
         let unknown = inner.shelf.state(id) == CopyState::Unknown && inner.shelf.epoch() == epoch;
+        let version = inner.shelf.version(id).filter(|_| unknown);
         drop(inner);
-        match version.filter(|_| unknown) {
-            Some(version) => self.claim(id, version),
-            None => Ok(()),
-        }
+        version.map_or(Ok(()), |version| self.claim(id, version))
     }
 
-    /// Steps 4 to 7 with the very copy that is here: it is the book.
-    pub(super) fn claim(self: &Arc<Self>, id: BookId, version: Version) -> Result<()> {
+    /// `PROTOCOL.md`, "Claim": steps 4 to 7 of a write with the very copy that is here.
+    fn claim(self: &Arc<Self>, id: BookId, version: Version) -> Result<()> {
         let mut inner = self.lock();
-        if inner.shelf.version(id) != Some(version) {
+        let Some(book) = inner.shelf.book(id).filter(|book| book.version == version) else {
             return Ok(());
-        }
+        };
+        let (book, epoch) = (book.clone(), inner.shelf.epoch());
         if inner.shelf.state(id) == CopyState::Unknown {
             inner.shelf.set_state(id, CopyState::Tentative);
         }
-        let epoch = inner.shelf.epoch();
-        let book = inner
-            .shelf
-            .book(id)
-            .expect("its version was just seen")
-            .clone();
         drop(inner);
-        let spread = self.spread(&Load::Books(vec![book.clone()]))?;
-        if !spread.conflicts.is_empty() {
-            return self.adopt_best(spread.conflicts, epoch);
+        let committed = book.committed;
+        let replicated = self.replicate(&Payload::Books(vec![book]))?;
+        if !replicated.conflicts.is_empty() {
+            return self.adopt_best(replicated.conflicts, epoch);
         }
         let mine = |inner: &Inner| {
             inner.shelf.has(id, version, CopyState::Tentative) && inner.shelf.epoch() == epoch
@@ -204,9 +211,9 @@ impl<E: Environment> Replica<E> {
         if !mine(&self.lock()) {
             return Ok(());
         }
-        // Whoever began this write may have died before the searches were voided.
-        let voids = [Invalidation::Item(id), Invalidation::AllTopics];
-        self.void(if book.committed { &voids[..1] } else { &voids })?;
+        // The writer may have crashed before the front-ends dropped their searches.
+        let stale = [Invalidation::Item(id), Invalidation::AllTopics];
+        self.invalidate(if committed { &stale[..1] } else { &stale })?;
         let mut inner = self.lock();
         let mine = mine(&inner);
         if mine {
@@ -219,4 +226,8 @@ impl<E: Environment> Replica<E> {
         }
         Ok(())
     }
+}
+
+pub(super) fn not_repaired() -> Error {
+    Error::TimedOut("The catalogs could not agree on this book in time".into())
 }

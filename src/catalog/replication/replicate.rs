@@ -1,230 +1,263 @@
-//! Step 4 of a write: a load of books goes to every peer that has not refused, and to this
-//! catalog's own disk meanwhile.
+//! `PROTOCOL.md`, "Write 4: replicate": books go to every peer that has not refused, and to this
+//! catalog's own disk meanwhile. "Which peers must acknowledge a write" is decided here.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::catalog::replication::env::{Environment, WaitKey};
-use crate::catalog::replication::messages::{Message, Outcome, Reply};
+use crate::catalog::replication::messages::{Copies, Message, Outcome, Reply, Versions};
+use crate::catalog::replication::rpc_round::RpcRound;
 use crate::catalog::replication::rules::Rule;
-use crate::catalog::replication::{Hold, Inner, Replica};
-use crate::catalog::shelf::copy_state::CopyState;
+use crate::catalog::replication::{Inner, Replica};
 use crate::membership::Time;
-use crate::model::book::{Book, BookId, Version};
+use crate::model::book::{Book, BookId};
 use crate::model::error::{Error, Result};
 
-/// A peer that may be alive is waited for this long before a write goes on without it …
+/// How long a peer that may be alive is waited for before a write goes on without it, unless
+/// nothing was heard of it for [`SUSPECT_FORGOTTEN`].
 const SUSPECT_WAIT: Duration = Duration::from_millis(30);
 
-/// … unless nothing was heard of it for this long.
 const SUSPECT_FORGOTTEN: Duration = Duration::from_secs(2);
 
-/// A message that broke is sent again after this pause.
-const AGAIN_PAUSE: Duration = Duration::from_millis(20);
+/// The pause before a message that broke is sent again.
+const RETRY_PAUSE: Duration = Duration::from_millis(20);
 
-/// What a round brings to the peers.
+/// What is replicated.
 #[derive(Clone, Debug)]
-pub(super) enum Load {
+pub(super) enum Payload {
     Books(Vec<Arc<Book>>),
-    /// Books that the peers have already, as far as one knows.
-    Versions(Vec<(BookId, Version)>),
+    /// Books that the peers are believed to have already.
+    Versions(Versions),
 }
 
-/// How a round with a load ended.
-#[derive(Debug)]
-pub(super) struct Spread {
-    /// The books that conflict with some of the load. All the rest is on disk at every live peer.
-    pub conflicts: Vec<(Arc<Book>, CopyState)>,
-    /// Of a load of versions: the ids of which some peer has another version.
-    pub differing: Vec<BookId>,
+/// How a replication ended.
+#[derive(Debug, Default)]
+pub(super) struct Replicated {
+    /// Peers' copies that conflict with some of the books. All other books are on disk at every
+    /// live peer.
+    pub(super) conflicts: Copies,
+    /// The ids of which some peer has another version than the payload names.
+    pub(super) differing: Vec<BookId>,
     /// Every peer in the settings has it.
-    pub everywhere: bool,
+    pub(super) everywhere: bool,
 }
 
-/// Where one peer stands in a round.
+/// How far one peer is.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Ask {
-    Not,
-    /// Sent at this time (first), no answer yet.
+enum Progress {
+    NotSent,
+    /// First sent at that time. No answer has arrived yet.
     Sent(Duration),
-    /// No answer came; sent first, failed last.
-    Silent(Duration, Duration),
+    /// First sent at that time, last failed at that time.
+    Failed(Duration, Duration),
     Refused,
     Done,
 }
 
-impl Load {
+impl Payload {
     fn message(&self) -> Message {
-        match self {
-            Load::Books(books) => Message::Update {
-                books: books.clone(),
-            },
-            Load::Versions(versions) => Message::Claim {
-                versions: versions.clone(),
-            },
+        match self.clone() {
+            Payload::Books(books) => Message::Update { books },
+            Payload::Versions(versions) => Message::Claim { versions },
         }
     }
 
-    pub(super) fn ids(&self) -> Vec<BookId> {
+    fn ids(&self) -> Vec<BookId> {
         match self {
-            Load::Books(books) => books.iter().map(|book| book.id).collect(),
-            Load::Versions(versions) => versions.iter().map(|(id, _)| *id).collect(),
+            Payload::Books(books) => books.iter().map(|book| book.id).collect(),
+            Payload::Versions(versions) => versions.iter().map(|(id, _)| *id).collect(),
         }
     }
 
-    fn single(&self) -> bool {
-        matches!(self, Load::Books(books) if books.len() == 1)
+    fn is_single_book(&self) -> bool {
+        matches!(self, Payload::Books(books) if books.len() == 1)
     }
+}
+
+/// A replication in progress.
+struct Replication<'a, E: Environment> {
+    replica: &'a Arc<Replica<E>>,
+    round: RpcRound<'a, E>,
+    /// By peer.
+    progress: Vec<Progress>,
+    result: Replicated,
+    /// The valid list's epoch when the present suspicions began.
+    epoch: u32,
+    /// After this, no live peer is waited for.
+    until: Duration,
 }
 
 impl<E: Environment> Replica<E> {
-    /// Step 4: brings the load to every peer that has not refused, and to this catalog's own disk
-    /// meanwhile, until every peer that is live *now* has it. A single book comes back as soon as
-    /// anything conflicts with it.
+    /// Brings the payload to every peer that has not refused, and to this catalog's own disk
+    /// meanwhile, until every peer that is live *now* has acknowledged it. With a single book it
+    /// returns as soon as any copy conflicts.
     ///
     /// Fails with [`Error::TimedOut`] when live peers do not answer in time, or with
-    /// [`Error::DiskRefuses`]; nothing is undone then.
-    pub(super) fn spread(self: &Arc<Self>, load: &Load) -> Result<Spread> {
-        let round = self.round();
-        let until = self.in_time(self.config.timeout);
-        let mut asks = vec![Ask::Not; self.config.peers.len()];
-        let mut spread = Spread {
-            conflicts: Vec::new(),
-            differing: Vec::new(),
-            everywhere: false,
+    /// [`Error::DiskRefuses`]. Nothing is undone then.
+    pub(super) fn replicate(self: &Arc<Self>, payload: &Payload) -> Result<Replicated> {
+        let mut replication = Replication {
+            replica: self,
+            round: self.rpc_round(),
+            progress: vec![Progress::NotSent; self.config.peers.len()],
+            result: Replicated::default(),
+            epoch: self.lock().shelf.epoch(),
+            until: self.deadline(self.config.timeout),
         };
-        let mut epoch = self.lock().shelf.epoch();
         let mut saved = false;
         loop {
             let mut inner = self.lock();
-            if self.stalled(&inner) || self.holds(Rule::Stall) && inner.shelf.epoch() != epoch {
-                epoch = inner.shelf.epoch();
+            if replication.stalled(&inner) {
                 drop(inner);
-                self.full_round(until);
-                asks.iter_mut()
-                    .filter(|ask| matches!(ask, Ask::Silent(..)))
-                    .for_each(|ask| *ask = Ask::Not);
-                if until <= self.now().monotonic {
-                    return Err(out_of_time());
-                }
+                replication.begin_again()?;
                 continue;
             }
-            self.take_in(&mut inner, round.number, &mut asks, &mut spread);
-            if load.single() && !spread.conflicts.is_empty() {
-                return Ok(spread);
+            replication.take_outcomes(&mut inner);
+            if payload.is_single_book() && !replication.result.conflicts.is_empty() {
+                return Ok(replication.result);
             }
-            let wanted = self.to_ask(&inner, &mut asks);
-            if !wanted.is_empty() || !saved {
-                let missing = self.not_on_disk(&inner, load);
+            let due = replication.due(&inner);
+            if !due.is_empty() || !saved {
+                let unsaved = unsaved(&inner, payload);
                 drop(inner);
-                for peer in wanted {
-                    self.post(round.number, peer, load.message());
+                for peer in due {
+                    replication.round.send(peer, payload.message());
                 }
-                if !std::mem::replace(&mut saved, true) && !missing.is_empty() {
-                    self.save(&missing)?;
+                if !std::mem::replace(&mut saved, true) && !unsaved.is_empty() {
+                    self.save(&unsaved)?;
                 }
                 continue;
             }
-            let time = self.now();
-            let now = time.monotonic;
-            let (waits_for_live, settled_at) = self.left(&inner, &asks, time);
-            if !waits_for_live && settled_at <= now {
-                spread.everywhere = asks.iter().all(|ask| *ask == Ask::Done);
-                return Ok(spread);
-            }
-            if waits_for_live && until <= now {
-                return Err(out_of_time());
-            }
-            let next = if waits_for_live {
-                until.min(now + AGAIN_PAUSE)
-            } else {
-                settled_at
+            let Some(wake_at) = replication.wait_until(&inner)? else {
+                let done = |progress: &Progress| *progress == Progress::Done;
+                replication.result.everywhere = replication.progress.iter().all(done);
+                return Ok(replication.result);
             };
-            drop(self.wait(inner, WaitKey::Round(round.number), next));
+            drop(self.wait(inner, WaitKey::Round(replication.round.number), wake_at));
         }
-    }
-
-    fn not_on_disk(&self, inner: &Inner, load: &Load) -> Vec<BookId> {
-        let missing = |id: &BookId| {
-            let version = inner.shelf.version(*id);
-            version.is_some_and(|version| !inner.shelf.on_disk(*id, version))
-        };
-        load.ids().into_iter().filter(missing).collect()
-    }
-
-    /// Looks at the answers that came in.
-    fn take_in(&self, inner: &mut Hold<'_>, round: u64, asks: &mut [Ask], spread: &mut Spread) {
-        let now = self.now().monotonic;
-        let arrived = inner
-            .rounds
-            .get_mut(&round)
-            .map(std::mem::take)
-            .unwrap_or_default();
-        for (peer, outcome) in arrived {
-            let sent = match asks[peer] {
-                Ask::Sent(sent) => sent,
-                _ => now,
-            };
-            asks[peer] = match outcome {
-                Outcome::Reply(Reply::Updated { conflicts }) => {
-                    spread.conflicts.extend(conflicts);
-                    Ask::Done
-                }
-                Outcome::Reply(Reply::Claimed { differing }) => {
-                    spread.differing.extend(differing);
-                    Ask::Done
-                }
-                Outcome::Refused => Ask::Refused,
-                _ => Ask::Silent(sent, now),
-            };
-        }
-    }
-
-    /// The peers to send to now, marked so: who was not asked yet, and live ones that were asked in
-    /// vain.
-    fn to_ask(&self, inner: &Inner, asks: &mut [Ask]) -> Vec<usize> {
-        let now = self.now().monotonic;
-        let mut wanted = Vec::new();
-        for (peer, ask) in asks.iter_mut().enumerate() {
-            let live = inner.contact.peers[peer].live;
-            let first = match *ask {
-                Ask::Not if live || self.holds(Rule::UpdateAll) => now,
-                Ask::Refused if live => now,
-                Ask::Silent(first, last) if live && last + AGAIN_PAUSE <= now => first,
-                _ => continue,
-            };
-            *ask = Ask::Sent(first);
-            wanted.push(peer);
-        }
-        wanted
-    }
-
-    /// Whether a live peer still lacks the load; and when those that are counted as down, but may
-    /// be alive, can neither answer from an old copy nor are worth waiting for.
-    fn left(&self, inner: &Inner, asks: &[Ask], now: Time) -> (bool, Duration) {
-        let mut waits_for_live = false;
-        let mut settled_at = Duration::ZERO;
-        for (party, ask) in inner.contact.peers.iter().zip(asks) {
-            if matches!(ask, Ask::Done) {
-                continue;
-            }
-            waits_for_live |= party.live;
-            if matches!(ask, Ask::Refused) {
-                continue;
-            }
-            if self.holds(Rule::Lease) {
-                settled_at = settled_at.max(now.monotonic + inner.contact.lease_left(party, now));
-            }
-            let lately = now.since(party.last_contact) < SUSPECT_FORGOTTEN;
-            if let (Ask::Sent(first) | Ask::Silent(first, _), true) = (ask, lately) {
-                settled_at = settled_at.max(*first + SUSPECT_WAIT);
-            }
-        }
-        (waits_for_live, settled_at)
     }
 }
 
-fn out_of_time() -> Error {
+impl<E: Environment> Replication<'_, E> {
+    /// Whether this process stalled, or may have missed something, since the present suspicions
+    /// began.
+    fn stalled(&mut self, inner: &Inner) -> bool {
+        let before = std::mem::replace(&mut self.epoch, inner.shelf.epoch());
+        let missed = self.replica.enforces(Rule::Stall) && before != self.epoch;
+        self.replica.stalled(inner) || missed
+    }
+
+    /// A process that stalled cannot tell which peers were silent: it completes a round of
+    /// heartbeats and sends again to those that seemed to be.
+    ///
+    /// Fails with [`Error::TimedOut`].
+    fn begin_again(&mut self) -> Result<()> {
+        self.replica.heartbeat_round(self.until);
+        for progress in &mut self.progress {
+            if matches!(progress, Progress::Failed(..)) {
+                *progress = Progress::NotSent;
+            }
+        }
+        if self.replica.is_over(self.until) {
+            return Err(timed_out());
+        }
+        Ok(())
+    }
+
+    fn take_outcomes(&mut self, inner: &mut Inner) {
+        let now = self.replica.now().monotonic;
+        for (peer, outcome) in self.round.take(inner) {
+            let first_sent = match self.progress[peer] {
+                Progress::Sent(first_sent) => first_sent,
+                _ => now,
+            };
+            self.progress[peer] = match outcome {
+                Outcome::Reply(Reply::Updated { conflicts }) => {
+                    self.result.conflicts.extend(conflicts);
+                    Progress::Done
+                }
+                Outcome::Reply(Reply::Claimed { differing }) => {
+                    self.result.differing.extend(differing);
+                    Progress::Done
+                }
+                Outcome::Refused => Progress::Refused,
+                _ => Progress::Failed(first_sent, now),
+            };
+        }
+    }
+
+    /// The peers to send to now, marked as sent: those that nothing was sent to yet, and live ones
+    /// where it failed.
+    fn due(&mut self, inner: &Inner) -> Vec<usize> {
+        let now = self.replica.now().monotonic;
+        let update_all = self.replica.enforces(Rule::UpdateAll);
+        let mut due = Vec::new();
+        for (peer, progress) in self.progress.iter_mut().enumerate() {
+            let live = inner.membership.peers[peer].live;
+            let first_sent = match *progress {
+                Progress::NotSent if live || update_all => now,
+                Progress::Refused if live => now,
+                Progress::Failed(first, last) if live && last + RETRY_PAUSE <= now => first,
+                _ => continue,
+            };
+            *progress = Progress::Sent(first_sent);
+            due.push(peer);
+        }
+        due
+    }
+
+    /// Until when to wait before looking again. `None`: every peer has acknowledged that must.
+    ///
+    /// Fails with [`Error::TimedOut`] when a live peer has not acknowledged in time.
+    fn wait_until(&self, inner: &Inner) -> Result<Option<Duration>> {
+        let time = self.replica.now();
+        let now = time.monotonic;
+        let (live_lacks, suspects_over) = self.lacking(inner, time);
+        if live_lacks && self.until <= now {
+            return Err(timed_out());
+        }
+        if live_lacks {
+            return Ok(Some(self.until.min(now + RETRY_PAUSE)));
+        }
+        Ok(Some(suspects_over).filter(|over| now < *over))
+    }
+
+    /// Whether a live peer has not acknowledged; and until when to wait for peers that are counted
+    /// as down but may be alive: until they can no longer answer from an old copy, and have had
+    /// their chance to acknowledge.
+    fn lacking(&self, inner: &Inner, now: Time) -> (bool, Duration) {
+        let mut live_lacks = false;
+        let mut suspects_over = Duration::ZERO;
+        for (peer, progress) in inner.membership.peers.iter().zip(&self.progress) {
+            if matches!(progress, Progress::Done) {
+                continue;
+            }
+            live_lacks |= peer.live;
+            if matches!(progress, Progress::Refused) {
+                continue;
+            }
+            if self.replica.enforces(Rule::Lease) {
+                let lease_over = now.monotonic + inner.membership.lease_left(peer, now);
+                suspects_over = suspects_over.max(lease_over);
+            }
+            let lately = now.since(peer.last_contact) < SUSPECT_FORGOTTEN;
+            if let (Progress::Sent(first) | Progress::Failed(first, _), true) = (progress, lately) {
+                suspects_over = suspects_over.max(*first + SUSPECT_WAIT);
+            }
+        }
+        (live_lacks, suspects_over)
+    }
+}
+
+/// The books of the payload whose version here is not on disk.
+fn unsaved(inner: &Inner, payload: &Payload) -> Vec<BookId> {
+    let unsaved = |id: &BookId| {
+        let version = inner.shelf.version(*id);
+        version.is_some_and(|version| !inner.shelf.on_disk(*id, version))
+    };
+    payload.ids().into_iter().filter(unsaved).collect()
+}
+
+fn timed_out() -> Error {
     Error::TimedOut(
         "The other catalogs did not answer in time; the change may come true yet".into(),
     )

@@ -1,101 +1,96 @@
-//! Rounds: messages sent at once, and the answers gathered as they come.
+//! Rounds: messages sent together, whose outcomes are collected as they arrive.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Replica;
 use crate::catalog::replication::env::{Environment, WaitKey};
 use crate::catalog::replication::messages::{Message, Outcome};
-use crate::model::book::{BookId, Version};
+use crate::catalog::replication::{Inner, Replica};
+use crate::model::invalidation::Invalidation;
 
-/// A round's number; what came in late for it is dropped with it.
-pub(super) struct Round<'a, E: Environment> {
+/// What came of messages, by peer or front-end.
+pub(super) type Outcomes = Vec<(usize, Outcome)>;
+
+/// A round of messages. Outcomes that arrive after it was dropped are dropped too.
+pub(super) struct RpcRound<'a, E: Environment> {
     replica: &'a Arc<Replica<E>>,
-    pub number: u64,
+    pub(super) number: u64,
 }
 
-impl<E: Environment> Drop for Round<'_, E> {
+impl<E: Environment> Drop for RpcRound<'_, E> {
     fn drop(&mut self) {
         self.replica.lock().rounds.remove(&self.number);
     }
 }
 
+impl<E: Environment> RpcRound<'_, E> {
+    /// Sends a message to a peer. What came of it also tells something about the peer.
+    pub(super) fn send(&self, peer: usize, message: Message) {
+        let (replica, number) = (self.replica.clone(), self.number);
+        let on_outcome = move |outcome| {
+            replica.on_outcome(peer, &outcome);
+            replica.add_outcome(number, peer, outcome);
+        };
+        self.replica.env.send(peer, message, Box::new(on_outcome));
+    }
+
+    /// Sends an invalidation to a front-end.
+    pub(super) fn invalidate(&self, front_end: usize, invalidation: &Invalidation) {
+        let (replica, number) = (self.replica.clone(), self.number);
+        let on_outcome = Box::new(move |outcome| replica.add_outcome(number, front_end, outcome));
+        let env = &self.replica.env;
+        env.invalidate(front_end, invalidation.clone(), on_outcome);
+    }
+
+    /// Takes the outcomes that have arrived, by peer or front-end.
+    pub(super) fn take(&self, inner: &mut Inner) -> Outcomes {
+        let arrived = inner.rounds.get_mut(&self.number);
+        std::mem::take(arrived.expect("a round lasts until it is dropped"))
+    }
+
+    /// Waits until `wanted` outcomes have arrived, at most for `timeout`, and takes them.
+    pub(super) fn collect(&self, wanted: usize, timeout: Duration) -> Outcomes {
+        let replica = self.replica;
+        let until = replica.deadline(timeout);
+        let more = |inner: &Inner| inner.rounds[&self.number].len() < wanted;
+        let key = WaitKey::Round(self.number);
+        self.take(&mut replica.wait_while(replica.lock(), key, until, more))
+    }
+}
+
 impl<E: Environment> Replica<E> {
-    pub(super) fn round(self: &Arc<Self>) -> Round<'_, E> {
+    pub(super) fn rpc_round(self: &Arc<Self>) -> RpcRound<'_, E> {
         let mut inner = self.lock();
         let number = inner.next_round;
         inner.next_round += 1;
         inner.rounds.insert(number, Vec::new());
-        Round {
+        RpcRound {
             replica: self,
             number,
         }
     }
 
-    /// Sends within a round; the outcome is put with the round's answers.
-    pub(super) fn post(self: &Arc<Self>, round: u64, peer: usize, message: Message) {
-        let replica = self.clone();
-        let done = Box::new(move |outcome| replica.arrived(round, peer, outcome));
-        self.env.send(peer, message, done);
-    }
-
-    fn arrived(self: &Arc<Self>, round: u64, peer: usize, outcome: Outcome) {
-        self.hear(peer, &outcome);
-        self.came_in(round, peer, outcome);
-    }
-
-    /// Puts an answer with its round's, unless that is over.
-    pub(super) fn came_in(&self, round: u64, from: usize, outcome: Outcome) {
+    /// Adds an outcome to its round, unless that is over.
+    fn add_outcome(&self, round: u64, from: usize, outcome: Outcome) {
         if let Some(arrived) = self.lock().rounds.get_mut(&round) {
             arrived.push((from, outcome));
         }
         self.env.wake(WaitKey::Round(round));
     }
 
-    /// Takes the answers of a round, once so many have come in or the time is over.
-    pub(super) fn gather(
-        &self,
-        round: u64,
-        wanted: usize,
-        time: Duration,
-    ) -> Vec<(usize, Outcome)> {
-        let until = self.in_time(time);
-        let mut inner = self.lock();
-        while inner.rounds[&round].len() < wanted && self.now().monotonic < until {
-            inner = self.wait(inner, WaitKey::Round(round), until);
-        }
-        let arrived = inner.rounds.get_mut(&round).map(std::mem::take);
-        arrived.unwrap_or_default()
-    }
-
-    /// Sends one message to these peers and waits for every outcome.
-    pub(super) fn ask_all(
-        self: &Arc<Self>,
-        peers: &[usize],
-        message: &Message,
-    ) -> Vec<(usize, Outcome)> {
-        let round = self.round();
+    /// Sends one message to these peers and waits for every outcome. A peer whose outcome does not
+    /// arrive in time is missing in the result.
+    pub(super) fn ask_all(self: &Arc<Self>, peers: &[usize], message: &Message) -> Outcomes {
+        let round = self.rpc_round();
         for peer in peers {
-            self.post(round.number, *peer, message.clone());
+            round.send(*peer, message.clone());
         }
-        self.gather(round.number, peers.len(), self.config.timeout)
+        round.collect(peers.len(), self.config.timeout)
     }
 
     /// Sends one message to one peer.
     pub(super) fn ask(self: &Arc<Self>, peer: usize, message: Message) -> Outcome {
-        self.ask_all(&[peer], &message)
-            .pop()
-            .map_or(Outcome::Silent, |(_, outcome)| outcome)
-    }
-
-    /// Step 7: tells the live peers that these have come true; need not wait for their answers.
-    pub(super) fn confirm(self: &Arc<Self>, versions: Vec<(BookId, Version)>) {
-        let live: Vec<usize> = self.lock().contact.live_peers().collect();
-        for peer in live {
-            let message = Message::Confirm {
-                versions: versions.clone(),
-            };
-            self.env.send(peer, message, Box::new(|_| ()));
-        }
+        let outcome = self.ask_all(&[peer], &message).pop();
+        outcome.map_or(Outcome::Silent, |(_, outcome)| outcome)
     }
 }

@@ -1,68 +1,57 @@
-//! The rules of the protocol that a test may leave out, to see that it is missed. Outside tests all
-//! hold, always.
+//! The rules of the protocol that a test may leave out, to see that they are missed. Outside tests
+//! every rule is enforced.
 
-/// One rule of REPLICATION.md; `replication_model.py` has the same names.
+/// One rule of `PROTOCOL.md`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Rule {
+pub(crate) enum Rule {
     /// A copy is tentative until its writer confirms it.
     Confirm,
-    /// A copy is trusted only while every live peer has lately answered heartbeat.
+    /// A copy is trusted only while every live peer has recently answered a heartbeat.
     Lease,
-    /// Of two copies of one number the higher stamp wins.
+    /// Of two copies of one sequence number the higher stamp wins.
     Tie,
-    /// A version that came true stays better than one that did not.
+    /// A committed version stays better than one that is not committed.
     Committed,
-    /// An update is applied only to the version that `If-Match` names.
+    /// An update is applied only to a version that `If-Match` names.
     IfMatch,
     /// An order is applied once.
     Idempotency,
-    /// Front-ends forget before a copy becomes valid.
+    /// Front-ends invalidate before a copy becomes valid.
     Invalidate,
-    /// An update goes to all who have not refused, live or not.
+    /// An update is sent to all peers that have not refused, live or not.
     UpdateAll,
-    /// An update that came before is acknowledged only once it is on disk.
+    /// An update that arrives twice is acknowledged only once it is on disk.
     AckOnceOnDisk,
-    /// Whoever may have missed something empties its valid list.
+    /// A catalog that may have missed something empties its valid list.
     Clear,
-    /// A process that stalled trusts nothing and leaves nobody out.
+    /// A process that stalled trusts nothing and leaves no peer out.
     Stall,
-    /// A writer whose copy was replaced looks whether its own write came true.
+    /// A writer whose copy was superseded looks whether its own write was committed.
     OwnWrite,
-    /// Check compares by "better".
+    /// Check compares ranks, not versions.
     CheckRank,
-    /// Tentative copies that nobody confirms are settled in the background.
+    /// Tentative copies that no writer confirms are repaired in the background.
     Repair,
 }
 
-/// Which rules hold.
+/// Which rules are enforced.
 #[derive(Clone, Copy, Debug)]
-pub struct Rules {
-    #[cfg(test)]
+pub(crate) struct Rules {
     left_out: u32,
 }
 
 impl Rules {
-    pub fn all() -> Rules {
-        Rules {
-            #[cfg(test)]
-            left_out: 0,
-        }
+    pub(crate) fn all() -> Rules {
+        Rules { left_out: 0 }
     }
 
     #[cfg(test)]
-    pub fn without(self, rule: Rule) -> Rules {
-        Rules {
-            left_out: self.left_out | 1 << rule as u32,
-        }
+    pub(crate) fn without(self, rule: Rule) -> Rules {
+        let left_out = self.left_out | 1 << rule as u32;
+        Rules { left_out }
     }
 
-    #[cfg(test)]
-    pub fn hold(&self, rule: Rule) -> bool {
-        self.left_out & 1 << rule as u32 == 0
-    }
-
-    #[cfg(not(test))]
-    pub fn hold(&self, _: Rule) -> bool {
-        true
+    pub(super) fn enforce(self, rule: Rule) -> bool {
+        !cfg!(test) || self.left_out & 1 << rule as u32 == 0
     }
 }

@@ -1,125 +1,126 @@
-//! An update: REPLICATION.md, "Write", steps 1 to 7.
+//! A write of one book: `PROTOCOL.md`, "Write". Steps 1 to 3 and 5 stand here, the others in
+//! `commit.rs`.
 
-use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::catalog::if_match::IfMatch;
-use crate::catalog::replication::env::{Environment, WaitKey};
-use crate::catalog::replication::invalidate::voids;
+use crate::catalog::replication::env::Environment;
+use crate::catalog::replication::invalidate::invalidations;
 use crate::catalog::replication::messages::{Message, Outcome, Reply};
-use crate::catalog::replication::replicate::Load;
+use crate::catalog::replication::read_repair::not_repaired;
 use crate::catalog::replication::rules::Rule;
-use crate::catalog::replication::{Hold, Inner, Replica};
+use crate::catalog::replication::{Inner, Replica};
 use crate::catalog::shelf::copy_state::CopyState;
 use crate::model::book::{Book, BookId, Change, Version};
 use crate::model::error::{Error, Result};
-use crate::model::invalidation::Invalidation;
-use crate::model::order::Order;
+use crate::model::order::{Order, OrderId};
 
-/// How long a write may wait for those before it, and look for a settled copy to write on.
+/// How long a write may wait for the writes before it, and for a copy to write on.
 const PREPARE_MAX: Duration = Duration::from_secs(2);
 
-/// How often a write looks again at a copy that changes under its eyes.
-const LOOKS_MAX: usize = 12;
+/// How often a write begins again because the copy changed meanwhile.
+const ATTEMPTS_MAX: usize = 12;
 
 /// What is asked of [`Replica::update`].
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Update {
-    pub change: Change,
-    pub if_match: Option<IfMatch>,
+pub(crate) struct Update {
+    pub(crate) change: Change,
+    pub(crate) if_match: Option<IfMatch>,
     /// The orders that this change serves.
-    pub orders: Vec<Order>,
-    /// All orders or none: one that is applied already is an error. Otherwise it makes the whole
-    /// update a replay.
-    pub all_or_none: bool,
+    pub(crate) orders: Vec<Order>,
+    /// All orders or none: an order that is applied already is an error. Otherwise it makes the
+    /// whole update a replay.
+    pub(crate) all_or_none: bool,
 }
 
 /// What came of [`Replica::update`].
 #[derive(Clone, Debug, PartialEq)]
-pub struct Updated {
-    pub book: Arc<Book>,
-    /// The order was applied before; nothing was changed now.
-    pub replayed: bool,
+pub(crate) struct Updated {
+    pub(crate) book: Arc<Book>,
+    /// The order was applied before. Nothing was changed now.
+    pub(crate) replayed: bool,
 }
 
-/// A write that has begun: the new copy is here, tentatively.
-pub(super) struct Begun {
-    pub old: Arc<Book>,
-    pub new: Arc<Book>,
-    pub epoch: u32,
+/// A write whose new copy is here, tentatively.
+pub(super) struct PendingWrite {
+    pub(super) old: Arc<Book>,
+    pub(super) new: Arc<Book>,
+    /// The valid list's epoch when the write began.
+    pub(super) epoch: u32,
 }
 
-/// What step 2 says.
+/// What came of steps 2 and 3.
 pub(super) enum Prepared {
-    Begun(Begun),
-    Nothing(Updated),
-    /// The copy must be settled before this can be said.
-    Settle,
+    Pending(PendingWrite),
+    /// There is nothing to write.
+    Unchanged(Updated),
+    /// The preconditions can be checked only after read repair.
+    NeedsRepair,
 }
 
 impl<E: Environment> Replica<E> {
-    /// Changes a book. Once it returns `Ok`, the change is on disk at every live catalog and void
-    /// in every cache.
+    /// Changes a book. Once it returns `Ok`, the change is on disk at every live catalog, and no
+    /// cache offers the old copy.
     ///
-    /// Fails with [`Error::NotFound`]; [`Error::OutOfDate`] when this copy was not the newest (it
-    /// has caught up by then); [`Error::Applied`] or [`Error::Closed`] for orders;
-    /// [`Error::Changed`] when `if_match` names another version. After [`Error::TimedOut`] or
-    /// [`Error::DiskRefuses`] the change may come true yet. [`Error::Busy`]: too many wait.
-    pub fn update(self: &Arc<Self>, id: BookId, update: &Update) -> Result<Updated> {
-        let until = self.in_time(PREPARE_MAX);
-        let _turn = self.turn(id, until)?;
+    /// Fails with [`Error::NotFound`]; [`Error::OutOfDate`] when the copy here was not the newest
+    /// (a newer one was adopted); [`Error::Applied`] or [`Error::Closed`] for orders;
+    /// [`Error::Changed`] when `if_match` names another version; [`Error::Busy`] when too many
+    /// writes wait. After [`Error::TimedOut`] or [`Error::DiskRefuses`] the change may still be
+    /// committed.
+    pub(crate) fn update(self: &Arc<Self>, id: BookId, update: &Update) -> Result<Updated> {
+        let until = self.deadline(PREPARE_MAX);
+        let _lock = self.lock_for_write(id, until)?;
         match self.begin(id, update, until)? {
-            Prepared::Begun(begun) => self.finish(&begun, update),
-            Prepared::Nothing(updated) => Ok(updated),
-            Prepared::Settle => Err(unsettled()),
+            Prepared::Pending(pending) => self.finish(&pending, update),
+            Prepared::Unchanged(updated) => Ok(updated),
+            Prepared::NeedsRepair => Err(not_repaired()),
         }
     }
 
-    /// Steps 1 to 3: looks until the copy is one to write on, and puts the new one in its place.
+    /// Steps 1 to 3, repeated until the copy here is one to write on.
     fn begin(self: &Arc<Self>, id: BookId, update: &Update, until: Duration) -> Result<Prepared> {
-        for _ in 0..LOOKS_MAX {
-            let mut inner = self.greeted(self.lock(), until);
-            if until <= self.now().monotonic {
+        for _ in 0..ATTEMPTS_MAX {
+            let mut inner = self.await_first_round(self.lock(), until);
+            if self.is_over(until) {
                 break;
             }
-            let trusted = self.trusts(&inner);
+            let lease = self.lease_holds(&inner);
             let state = inner.shelf.state(id);
             let here = inner.shelf.book(id).is_some();
-            if trusted && !here && inner.caught_up {
+            if lease && !here && inner.caught_up {
                 return Err(Error::NotFound);
             }
-            let judged = if trusted && state == CopyState::Valid {
-                self.judge(&mut inner, id, update)?
+            let prepared = if lease && state == CopyState::Valid {
+                self.prepare(&mut inner, id, update)?
             } else if here && state == CopyState::Unknown && !update.is_empty() {
                 let rank = self.rank_here(&inner, id);
                 drop(inner);
                 self.check(id)?;
                 inner = self.lock();
-                if self.rank_here(&inner, id) != rank || inner.shelf.state(id) != CopyState::Unknown
-                {
+                let state = inner.shelf.state(id);
+                if self.rank_here(&inner, id) != rank || state != CopyState::Unknown {
                     continue;
                 }
-                self.judge(&mut inner, id, update)?
+                self.prepare(&mut inner, id, update)?
             } else {
-                Prepared::Settle
+                Prepared::NeedsRepair
             };
             drop(inner);
-            match judged {
-                Prepared::Settle => {
-                    self.settled(id)?.ok_or(Error::NotFound)?;
-                }
-                judged => return Ok(judged),
+            if !matches!(prepared, Prepared::NeedsRepair) {
+                return Ok(prepared);
             }
+            self.newest(id)?.ok_or(Error::NotFound)?;
         }
-        Err(unsettled())
+        Err(not_repaired())
     }
 
-    /// Step 1 for an unknown copy: asks all live peers whether theirs is better.
+    /// `PROTOCOL.md`, "Write 1: check", for an unknown copy: asks all live peers whether theirs is
+    /// better.
     fn check(self: &Arc<Self>, id: BookId) -> Result<()> {
         let (live, rank, epoch) = {
             let inner = self.lock();
-            let live: Vec<usize> = inner.contact.live_peers().collect();
+            let live: Vec<usize> = inner.membership.live_peers().collect();
             (live, self.rank_here(&inner, id), inner.shelf.epoch())
         };
         let mut better = Vec::new();
@@ -135,205 +136,109 @@ impl<E: Environment> Replica<E> {
             self.adopt_best(better, epoch)?;
             return Err(Error::OutOfDate);
         }
-        if silent { Err(unsettled()) } else { Ok(()) }
+        if silent { Err(not_repaired()) } else { Ok(()) }
     }
 
-    /// Steps 2 and 3, in one moment.
-    pub(super) fn judge(
+    /// `PROTOCOL.md`, "Write 2: preconditions" and "Write 3: make a tentative copy", in one moment.
+    /// The book must be here.
+    pub(super) fn prepare(
         &self,
-        inner: &mut Hold<'_>,
+        inner: &mut Inner,
         id: BookId,
         update: &Update,
     ) -> Result<Prepared> {
-        let old = inner
-            .shelf
-            .book(id)
-            .expect("only a copy that is here is judged")
-            .clone();
-        let valid = inner.shelf.state(id) == CopyState::Valid && self.trusts(inner);
-        let applied = |order: &&Order| old.applied_orders.contains(order);
-        let applied: Vec<_> = update
-            .orders
-            .iter()
-            .filter(applied)
-            .map(|order| order.id)
-            .collect();
-        if !applied.is_empty() && self.holds(Rule::Idempotency) {
-            return match (valid, update.all_or_none) {
-                (false, _) => Ok(Prepared::Settle),
-                (true, true) => Err(Error::Applied(applied)),
-                (true, false) => Ok(Prepared::Nothing(Updated {
-                    book: old,
-                    replayed: true,
-                })),
-            };
-        }
-        let closed = |order: &&Order| old.applied_orders.is_closed(order);
-        let closed: Vec<_> = update
-            .orders
-            .iter()
-            .filter(closed)
-            .map(|order| order.id)
-            .collect();
-        if !closed.is_empty() {
-            return Err(Error::Closed(closed));
-        }
-        let if_match = update
-            .if_match
-            .as_ref()
-            .filter(|_| self.holds(Rule::IfMatch));
-        if if_match.is_some_and(|if_match| !if_match.allows(old.version)) {
-            return Err(Error::Changed);
-        }
-        if update.is_empty() {
-            return Ok(Prepared::Nothing(Updated {
-                book: old,
-                replayed: false,
-            }));
+        let old = inner.shelf.book(id).expect("the book is here").clone();
+        let valid = inner.shelf.state(id) == CopyState::Valid && self.lease_holds(inner);
+        if let Some(prepared) = self.check_preconditions(&old, valid, update)? {
+            return Ok(prepared);
         }
         let mut new = changed(&old, update, self.env.random());
         new.diverged_at = self.diverged_at(inner, &old, new.version, valid);
         let new = Arc::new(new);
         inner.shelf.put(new.clone(), CopyState::Tentative);
-        Ok(Prepared::Begun(Begun {
-            old,
-            new,
-            epoch: inner.shelf.epoch(),
-        }))
+        let epoch = inner.shelf.epoch();
+        Ok(Prepared::Pending(PendingWrite { old, new, epoch }))
     }
 
-    /// Since which version the new copy is not at all catalogs; see [`Book::apart`].
+    /// `PROTOCOL.md`, "Write 2: preconditions". `None`: they are met, and there is something to
+    /// write.
+    fn check_preconditions(
+        &self,
+        old: &Arc<Book>,
+        valid: bool,
+        update: &Update,
+    ) -> Result<Option<Prepared>> {
+        let unchanged = |replayed| {
+            let book = old.clone();
+            Ok(Some(Prepared::Unchanged(Updated { book, replayed })))
+        };
+        let applied = ids_where(&update.orders, |order| old.applied_orders.contains(order));
+        if !applied.is_empty() && self.enforces(Rule::Idempotency) {
+            if !valid {
+                return Ok(Some(Prepared::NeedsRepair));
+            }
+            if update.all_or_none {
+                return Err(Error::Applied(applied));
+            }
+            return unchanged(true);
+        }
+        let closed = ids_where(&update.orders, |order| old.applied_orders.is_closed(order));
+        if !closed.is_empty() {
+            return Err(Error::Closed(closed));
+        }
+        let if_match = update.if_match.as_ref();
+        let allowed = if_match.is_none_or(|if_match| if_match.allows(old.version));
+        if !allowed && self.enforces(Rule::IfMatch) {
+            return Err(Error::Changed);
+        }
+        if update.is_empty() {
+            return unchanged(false);
+        }
+        Ok(None)
+    }
+
+    /// Since which version the new copy is not at all catalogs; see [`Book::diverged_at`].
     fn diverged_at(&self, inner: &Inner, old: &Book, new: Version, valid: bool) -> Option<Version> {
-        let all_live = inner.contact.peers.iter().all(|peer| peer.live);
+        if inner.membership.peers.iter().all(|peer| peer.live) {
+            return old.diverged_at.filter(|_| !valid);
+        }
         let here_since = old
             .diverged_at
             .filter(|_| inner.shelf.came_after_last_loss(old.id));
-        match all_live {
-            true if valid => None,
-            true => old.diverged_at,
-            false => here_since.or(Some(new)),
-        }
+        here_since.or(Some(new))
     }
 
-    fn finish(self: &Arc<Self>, begun: &Begun, update: &Update) -> Result<Updated> {
-        let Begun { old, new, epoch } = begun;
-        let outdone = self.bring_about(std::slice::from_ref(new), *epoch, &voids(old, new))?;
-        match outdone.contains(&new.id) {
-            true => self.outdone(new, update),
-            false => Ok(Updated {
-                book: new.clone(),
-                replayed: false,
-            }),
+    fn finish(self: &Arc<Self>, pending: &PendingWrite, update: &Update) -> Result<Updated> {
+        let PendingWrite { old, new, epoch } = pending;
+        let books = std::slice::from_ref(new);
+        let superseded = self.commit(books, *epoch, &invalidations(old, new))?;
+        if superseded.contains(&new.id) {
+            return self.superseded(new, update);
         }
+        Ok(Updated {
+            book: new.clone(),
+            replayed: false,
+        })
     }
 
-    /// Steps 4 to 7 for copies that have been here, tentatively, since `epoch`. Gives those that
-    /// were outdone: another copy took their place. All others are valid now.
-    ///
-    /// Fails as [`Replica::spread`] and [`Replica::void`] do.
-    pub(super) fn bring_about(
-        self: &Arc<Self>,
-        books: &[Arc<Book>],
-        epoch: u32,
-        voids: &[Invalidation],
-    ) -> Result<HashSet<BookId>> {
-        self.wake_for(books);
-        let spread = self.spread(&Load::Books(books.to_vec()))?;
-        let mut outdone = self.adopt_all(spread.conflicts, epoch)?;
-        let replaced =
-            |inner: &Inner, book: &Book| inner.shelf.version(book.id) != Some(book.version);
-        {
-            let inner = self.lock();
-            let replaced = books.iter().filter(|book| replaced(&inner, book));
-            outdone.extend(replaced.map(|book| book.id));
-        }
-        if books.iter().all(|book| outdone.contains(&book.id)) {
-            return Ok(outdone);
-        }
-        self.void(voids)?;
-        let mut brought = Vec::with_capacity(books.len());
-        let mut inner = self.lock();
-        for book in books {
-            let (id, version) = (book.id, book.version);
-            if replaced(&inner, book) {
-                outdone.insert(id);
-            }
-            if outdone.contains(&id) {
-                continue;
-            }
-            if !spread.everywhere {
-                inner.shelf.mark_diverged(id, version);
-            }
-            if inner.shelf.state(id) == CopyState::Tentative && inner.shelf.epoch() == epoch {
-                inner.shelf.set_state(id, CopyState::Valid);
-            }
-            brought.push((id, version));
-        }
-        drop(inner);
-        self.wake_for(books);
-        self.confirm(brought);
-        Ok(outdone)
-    }
-
-    fn wake_for(&self, books: &[Arc<Book>]) {
-        books
-            .iter()
-            .for_each(|book| self.env.wake(WaitKey::Book(book.id)));
-    }
-
-    /// Step 5: another copy took the place of this write's. It may have come true all the same.
-    fn outdone(self: &Arc<Self>, new: &Arc<Book>, update: &Update) -> Result<Updated> {
-        if !self.holds(Rule::OwnWrite) {
+    /// `PROTOCOL.md`, "Write 5: superseded": this write's own copy may have been committed all the
+    /// same.
+    fn superseded(self: &Arc<Self>, new: &Book, update: &Update) -> Result<Updated> {
+        if !self.enforces(Rule::OwnWrite) {
             return Err(Error::OutOfDate);
         }
-        let book = self
-            .settled(new.id)
-            .map_err(|_| unsettled())?
-            .ok_or(Error::OutOfDate)?;
-        let every = |has: &dyn Fn(&Order) -> bool| update.orders.iter().all(has);
-        let by_orders =
-            !update.orders.is_empty() && every(&|order| book.applied_orders.contains(order));
+        let newest = self.newest(new.id).map_err(|_| not_repaired())?;
+        let book = newest.ok_or(Error::OutOfDate)?;
         let committed = book.version == new.version;
-        // A customer's other order with the same key may have been faster.
+        let every = |has: &dyn Fn(&Order) -> bool| update.orders.iter().all(has);
+        let applied =
+            !update.orders.is_empty() && every(&|order| book.applied_orders.contains(order));
+        // Another order of the customer, with the same key, may have been faster.
         let replayed = !committed && !every(&|order| book.applied_orders.contains_id(order));
-        match committed || by_orders && self.holds(Rule::Idempotency) {
-            true => Ok(Updated { book, replayed }),
-            false => Err(Error::OutOfDate),
+        if committed || applied && self.enforces(Rule::Idempotency) {
+            return Ok(Updated { book, replayed });
         }
-    }
-
-    /// Takes over the best of each book that conflicts with ours; gives their ids.
-    fn adopt_all(
-        self: &Arc<Self>,
-        conflicts: Vec<(Arc<Book>, CopyState)>,
-        epoch: u32,
-    ) -> Result<HashSet<BookId>> {
-        let mut by_book: BTreeMap<BookId, Vec<_>> = BTreeMap::new();
-        for (book, state) in conflicts {
-            by_book.entry(book.id).or_default().push((book, state));
-        }
-        let ids = by_book.keys().copied().collect();
-        for conflicts in by_book.into_values() {
-            self.adopt_best(conflicts, epoch)?;
-        }
-        Ok(ids)
-    }
-
-    /// Takes over the best of the books that conflict with ours.
-    pub(super) fn adopt_best(
-        self: &Arc<Self>,
-        conflicts: Vec<(Arc<Book>, CopyState)>,
-        epoch: u32,
-    ) -> Result<()> {
-        let best = conflicts
-            .into_iter()
-            .max_by_key(|(book, _)| self.rank(book));
-        let (book, state) = best.expect("something conflicts with ours");
-        let state = match state {
-            CopyState::Unknown if !book.committed => CopyState::Tentative,
-            state => state,
-        };
-        self.adopt(book, state, epoch)
+        Err(Error::OutOfDate)
     }
 }
 
@@ -343,26 +248,24 @@ impl Update {
     }
 }
 
-fn changed(old: &Book, update: &Update, stamp: u64) -> Book {
-    let change = update.change.clone();
-    let mut orders = old.applied_orders.clone();
-    orders.apply(&update.orders);
-    Book {
-        id: old.id,
-        title: change.title.unwrap_or_else(|| old.title.clone()),
-        topic: change.topic.unwrap_or_else(|| old.topic.clone()),
-        quantity: change.quantity.unwrap_or(old.quantity),
-        price: change.price.unwrap_or(old.price),
-        version: Version {
-            number: old.version.number + 1,
-            stamp,
-        },
-        committed: false,
-        diverged_at: None,
-        applied_orders: orders,
-    }
+/// The ids of those orders of which this is true.
+pub(super) fn ids_where(orders: &[Order], is_true: impl Fn(&Order) -> bool) -> Vec<OrderId> {
+    let chosen = orders.iter().filter(|order| is_true(order));
+    chosen.map(|order| order.id).collect()
 }
 
-fn unsettled() -> Error {
-    Error::TimedOut("The book could not be settled with the other catalogs in time".into())
+fn changed(old: &Book, update: &Update, stamp: u64) -> Book {
+    let change = update.change.clone();
+    let mut new = old.clone();
+    new.title = change.title.unwrap_or(new.title);
+    new.topic = change.topic.unwrap_or(new.topic);
+    new.quantity = change.quantity.unwrap_or(new.quantity);
+    new.price = change.price.unwrap_or(new.price);
+    new.applied_orders.apply(&update.orders);
+    new.version = Version {
+        number: old.version.number + 1,
+        stamp,
+    };
+    new.committed = false;
+    new
 }
