@@ -36,8 +36,10 @@ and operate one; src/API.md is its interface; the code begins in src/lib.rs.
 /// `bazar catalog --help`.
 pub(super) fn command(program: Program) -> String {
     let word = program.word();
-    let argument = program.argument().map(|name| format!(" {name}"));
-    let argument = argument.unwrap_or_default();
+    let (argument, about) = match program.argument() {
+        Some((name, meaning)) => (format!(" {name}"), format!("{name} is {meaning}.\n\n")),
+        None => Default::default(),
+    };
     let purpose = program.purpose();
     let settings = program.settings();
     let (rare, usual): (Vec<_>, Vec<_>) = settings.iter().partition(|setting| setting.is_rare);
@@ -47,7 +49,7 @@ pub(super) fn command(program: Program) -> String {
 
 usage: bazar {word} [--option value]...{argument}
 
-{}",
+{about}{}",
         list(usual)
     );
     if !rare.is_empty() {

@@ -130,7 +130,7 @@ pub fn parse(args: &[String], env: &dyn Fn(&str) -> Option<String>) -> Result<Co
     })?;
     let values = Values::collect(
         program.word(),
-        program.argument(),
+        program.argument().is_some(),
         program.settings(),
         &args[1..],
         env,

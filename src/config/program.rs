@@ -44,9 +44,10 @@ impl Program {
         }
     }
 
-    /// The one argument that it takes, if any.
-    pub(crate) fn argument(self) -> Option<&'static str> {
-        (self == Program::Import).then_some("FILE")
+    /// The one argument that it takes, if any, and what that is.
+    pub(crate) fn argument(self) -> Option<(&'static str, &'static str)> {
+        let file = ("FILE", "a JSON array or JSON lines; - is standard input");
+        (self == Program::Import).then_some(file)
     }
 
     /// What it is for, in a few words.

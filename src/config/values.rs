@@ -23,14 +23,14 @@ impl<'a> Values<'a> {
     /// value, and on an argument that the program does not take. The last of equal options wins.
     pub fn collect(
         word: &'static str,
-        argument: Option<&str>,
+        takes_argument: bool,
         settings: Vec<Setting>,
         args: &[String],
         env: &'a dyn Fn(&str) -> Option<String>,
     ) -> Result<Values<'a>, String> {
         let mut values = Values {
             word,
-            takes_argument: argument.is_some(),
+            takes_argument,
             settings,
             options: HashMap::new(),
             argument: None,
