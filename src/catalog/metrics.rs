@@ -79,10 +79,10 @@ pub fn show(catalog: &Catalog, page: &mut Exposition) {
         &[],
         u64::from(health.epoch),
     );
-    let times = &catalog.replica.env.times;
+    let env = &catalog.replica.env;
     let help = "How long a write waited for this catalog's disk.";
-    page.histogram("bazar_disk_seconds", help, &[], &times.disk);
-    let files = catalog.replica.env.store.metrics();
+    page.histogram("bazar_disk_seconds", help, &[], &env.save_seconds);
+    let files = catalog.replica.env.storage.metrics();
     let help = "Commits: files of books that were put on disk together.";
     page.counter("bazar_commits_total", help, &[], files.commits.get());
     let help = "Files of books that were replaced.";
@@ -93,5 +93,10 @@ pub fn show(catalog: &Catalog, page: &mut Exposition) {
         files.files_replaced.get(),
     );
     let help = "How long another catalog took to answer an update.";
-    page.histogram("bazar_peer_update_seconds", help, &[], &times.peers);
+    page.histogram(
+        "bazar_peer_update_seconds",
+        help,
+        &[],
+        &env.peer_update_seconds,
+    );
 }

@@ -53,7 +53,9 @@ impl Catalog {
             (_, ["batch", "query" | "update"]) => Err(Error::MethodNotAllowed("PUT")),
             (Put, ["rep", kind]) => self.receive(kind, None, request),
             (Put, ["rep", kind, id]) => self.receive(kind, Some(id), request),
-            (_, ["rep", kind] | ["rep", kind, _]) if codec::KINDS.contains(kind) => {
+            (_, ["rep", kind] | ["rep", kind, _])
+                if codec::request::path_of_kind(kind).is_some() =>
+            {
                 Err(Error::MethodNotAllowed("PUT"))
             }
             _ => Err(Error::NoSuchPath),
@@ -123,8 +125,8 @@ impl Catalog {
     }
 
     fn receive(&self, kind: &str, id: Option<&str>, request: &Request) -> Result<Response> {
-        let message = codec::message(kind, id, &request.body)?;
-        Ok(codec::response(&self.replica.receive(message)?))
+        let message = codec::request::decode(kind, id, &request.body)?;
+        Ok(codec::reply::encode(&self.replica.receive(message)?))
     }
 }
 

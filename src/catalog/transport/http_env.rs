@@ -1,85 +1,53 @@
-//! [`Environment`] as it really is: other catalogs and front-ends over HTTP, files, the clocks.
+//! The real [`Environment`] of a replica: other catalogs and front-ends over HTTP, the data folder,
+//! the clocks of this machine.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use crate::catalog::replication::env::{Environment, WaitKey};
-use crate::catalog::replication::messages::{Message, Outcome};
+use crate::catalog::replication::env::{Environment, OnOutcome, WaitKey};
+use crate::catalog::replication::messages::Message;
 use crate::catalog::storage::{Reader, Storage};
-use crate::catalog::transport::outbound::{InvalidationSender, PeerSender};
+use crate::catalog::transport::outbound::front_end::InvalidationSender;
+use crate::catalog::transport::outbound::peer::PeerSender;
+use crate::catalog::transport::wait_queues::WaitQueues;
 use crate::config::CatalogSettings;
 use crate::membership::Time;
 use crate::model::book::{BookId, STAMP_MAX};
 use crate::model::invalidation::Invalidation;
 use crate::runtime::metrics::Histogram;
 
-/// Who waits for different keys seldom shares a bell; whoever is woken for nothing looks and waits
-/// again.
-const BELLS: usize = 256;
-
-/// The world around a catalog's replica.
-pub struct HttpEnvironment {
+pub(crate) struct HttpEnvironment {
+    /// The monotonic clock counts from here.
     origin: Instant,
-    pub store: Storage,
+    pub(crate) storage: Storage,
     peers: Vec<PeerSender>,
     front_ends: Vec<InvalidationSender>,
-    bells: Vec<WaitQueue>,
-    pub times: Arc<Times>,
-}
-
-/// Who waits for some of the keys.
-#[derive(Default)]
-struct WaitQueue {
-    rung: Condvar,
-    /// Grows under the lock of whoever waits. Who rings has changed something under that lock
-    /// before, so that either it sees that somebody waits, or the other one saw the change and does
-    /// not wait.
-    waiting: AtomicUsize,
-}
-
-impl WaitQueue {
-    /// Costs nothing while nobody waits.
-    fn ring(&self) {
-        if self.waiting.load(Relaxed) != 0 {
-            self.rung.notify_all();
-        }
-    }
-}
-
-/// How long things take, for `/metrics`.
-#[derive(Debug, Default)]
-pub struct Times {
-    pub disk: Histogram,
-    pub peers: Histogram,
+    wait_queues: WaitQueues,
+    /// How long each save took.
+    pub(crate) save_seconds: Histogram,
+    /// How long peers took to answer an update.
+    pub(crate) peer_update_seconds: Arc<Histogram>,
 }
 
 impl HttpEnvironment {
-    pub fn new(settings: &CatalogSettings, store: Storage) -> HttpEnvironment {
-        let (silent, forgetting) = (
-            settings.timing.silent,
-            settings.timing.invalidation_timeout(),
-        );
+    pub(crate) fn new(settings: &CatalogSettings, storage: Storage) -> HttpEnvironment {
+        let peer_update_seconds: Arc<Histogram> = Arc::default();
+        let (limits, timing) = (settings.limits, settings.timing);
         let token = settings.common.token.as_deref();
-        let times: Arc<Times> = Arc::default();
-        let peer = |address| PeerSender::new(address, settings.limits, silent, token, &times);
-        let front_end =
-            |address| InvalidationSender::new(address, settings.limits, forgetting, token);
+        let peer =
+            |address| PeerSender::new(address, limits, timing.silent, token, &peer_update_seconds);
+        let front_end = |address| {
+            InvalidationSender::new(address, limits, timing.invalidation_timeout(), token)
+        };
         HttpEnvironment {
             origin: Instant::now(),
-            store,
+            storage,
             peers: settings.peers.iter().map(peer).collect(),
             front_ends: settings.front_ends.iter().map(front_end).collect(),
-            bells: (0..BELLS).map(|_| WaitQueue::default()).collect(),
-            times,
+            wait_queues: WaitQueues::new(),
+            save_seconds: Histogram::new(),
+            peer_update_seconds,
         }
-    }
-
-    fn bell(&self, key: WaitKey) -> &WaitQueue {
-        let mut hasher = DefaultHasher::new();
-        key.hash(&mut hasher);
-        &self.bells[hasher.finish() as usize % BELLS]
     }
 }
 
@@ -92,23 +60,18 @@ impl Environment for HttpEnvironment {
         fastrand::u64(1..=STAMP_MAX)
     }
 
-    fn send(&self, peer: usize, message: Message, done: Box<dyn FnOnce(Outcome) + Send>) {
-        self.peers[peer].send(message, done);
+    fn send(&self, peer: usize, message: Message, on_outcome: OnOutcome) {
+        self.peers[peer].send(message, on_outcome);
     }
 
-    fn invalidate(
-        &self,
-        front_end: usize,
-        void: Invalidation,
-        done: Box<dyn FnOnce(Outcome) + Send>,
-    ) {
-        self.front_ends[front_end].send(void, done);
+    fn invalidate(&self, front_end: usize, invalidation: Invalidation, on_outcome: OnOutcome) {
+        self.front_ends[front_end].send(invalidation, on_outcome);
     }
 
     fn save(&self, ids: &[BookId], read: &Reader) -> Result<(), String> {
         let began = Instant::now();
-        let saved = self.store.save(ids, read);
-        self.times.disk.observe(began.elapsed());
+        let saved = self.storage.save(ids, read);
+        self.save_seconds.observe(began.elapsed());
         saved
     }
 
@@ -120,20 +83,14 @@ impl Environment for HttpEnvironment {
         until: Duration,
     ) -> MutexGuard<'a, T> {
         let left = until.saturating_sub(self.origin.elapsed());
-        let bell = self.bell(key);
-        bell.waiting.fetch_add(1, Relaxed);
-        let waited = bell.rung.wait_timeout(guard, left);
-        bell.waiting.fetch_sub(1, Relaxed);
-        waited
-            .expect("whoever panicked with this lock has ended the process")
-            .0
+        self.wait_queues.wait(guard, key, left)
     }
 
     fn wake(&self, key: WaitKey) {
-        self.bell(key).ring();
+        self.wait_queues.wake(key);
     }
 
     fn wake_all(&self) {
-        self.bells.iter().for_each(WaitQueue::ring);
+        self.wait_queues.wake_all();
     }
 }

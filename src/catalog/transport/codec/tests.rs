@@ -1,7 +1,17 @@
-//! What travels between catalogs.
+//! Requests and replies are decoded to what was encoded.
 
-use super::*;
-use crate::model::book::Version;
+use std::sync::Arc;
+
+use serde_json::json;
+
+use super::reply::{encode, outcome};
+use super::request::{body, decode, path};
+use crate::catalog::replication::messages::{Message, Outcome, Reply};
+use crate::catalog::shelf::copy_state::{CopyState, PageEntry};
+use crate::http::Body;
+use crate::http::client::{Answer, Headers};
+use crate::model::address::Address;
+use crate::model::book::{Book, BookId, Version};
 
 fn book(id: u64) -> Arc<Book> {
     Arc::new(Book {
@@ -21,50 +31,55 @@ fn book(id: u64) -> Arc<Book> {
 }
 
 #[track_caller]
-fn travels(sent: Message) {
+fn check(sent: Message) {
     let path = path(&sent);
     let parts: Vec<&str> = path.split('/').skip(2).collect();
-    let body = serde_json::to_vec(&sent).unwrap();
-    let got = message(parts[0], parts.get(1).copied(), &body);
-    assert_eq!(got, Ok(sent), "{path} {}", String::from_utf8_lossy(&body));
+    let body = body(&sent);
+    let received = decode(parts[0], parts.get(1).copied(), &body);
+    assert_eq!(
+        received,
+        Ok(sent),
+        "{path} {}",
+        String::from_utf8_lossy(&body)
+    );
 }
 
 #[test]
 fn a_message_arrives_as_it_was_sent() {
     let versions = vec![(BookId(7), book(7).version)];
-    travels(Message::Heartbeat {
+    check(Message::Heartbeat {
         from: Address::parse("http://a:1").unwrap(),
     });
-    travels(Message::Get {
+    check(Message::Get {
         id: BookId(7),
         requesters: vec![],
         best: Some((1, true, 2)),
     });
-    travels(Message::Check {
+    check(Message::Check {
         id: BookId(7),
         rank: None,
     });
-    travels(Message::Update {
+    check(Message::Update {
         books: vec![book(7)],
     });
-    travels(Message::Update {
+    check(Message::Update {
         books: vec![book(7), book(8)],
     });
-    travels(Message::Confirm {
+    check(Message::Confirm {
         versions: versions.clone(),
     });
-    travels(Message::Page {
+    check(Message::Page {
         after: Some(BookId(7)),
         limit: 10,
     });
-    travels(Message::Fetch {
+    check(Message::Fetch {
         ids: vec![BookId(7)],
     });
-    travels(Message::Claim { versions });
+    check(Message::Claim { versions });
 }
 
 #[test]
-fn an_answer_arrives_as_it_was_given() {
+fn a_reply_arrives_as_it_was_sent() {
     let get = Message::Get {
         id: BookId(7),
         requesters: vec![],
@@ -91,13 +106,13 @@ fn an_answer_arrives_as_it_was_given() {
         (&update, conflicts),
         (&page, Reply::Page { entries }),
     ] {
-        let response = response(&reply);
-        let crate::http::Body::Bytes(body) = response.body else {
+        let response = encode(&reply);
+        let Body::Bytes(body) = response.body else {
             panic!("no body")
         };
         let answer = Answer {
             status: response.status,
-            headers: crate::http::client::Headers::new(),
+            headers: Headers::new(),
             body,
         };
         assert_eq!(outcome(message, Ok(answer)), Outcome::Reply(reply));
@@ -105,7 +120,7 @@ fn an_answer_arrives_as_it_was_given() {
 }
 
 #[test]
-fn what_cannot_be_is_no_answer() {
+fn a_reply_that_no_catalog_sends_is_silence() {
     let get = Message::Get {
         id: BookId(7),
         requesters: vec![],
@@ -116,7 +131,7 @@ fn what_cannot_be_is_no_answer() {
     for body in ["", "{}", "[1,2", &wrong_book, huge] {
         let answer = Answer {
             status: 200,
-            headers: crate::http::client::Headers::new(),
+            headers: Headers::new(),
             body: body.into(),
         };
         assert_eq!(outcome(&get, Ok(answer)), Outcome::Silent, "{body}");

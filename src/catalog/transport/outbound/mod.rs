@@ -1,275 +1,121 @@
-//! Letters to other catalogs and to front-ends: a few threads for each addressee carry them, none
-//! is made for a message, and a server that does not answer holds up nobody but those who write to
-//! it.
+//! Outgoing requests: one queue and a few threads for each kind of request to each server, so that
+//! no request costs a new thread, and a server that does not answer delays only the requests of one
+//! kind that go to it.
 //!
-//! Under load letters of one kind travel together: while one is under way, what comes next waits
-//! for its return, at most 5 ms. So a catalog that hears of sixty changes at once hears of them in
-//! a few messages, and its disk too.
+//! Under load, requests of one kind travel in batches: while one request is in progress, further
+//! ones wait for its answer, at most 5 ms, and are then sent as one. So a catalog that is sent
+//! sixty changes at once receives a few requests, and its disk a few commits. The pool batches
+//! here, not a [`Batcher`](crate::runtime::batcher::Batcher): the threads of a replica that send
+//! do not wait.
+//!
+//! In which order to read: this file (queues and batches), `peer` (what is sent to catalogs),
+//! `front_end` (what is sent to front-ends).
 
+pub(super) mod front_end;
+pub(super) mod peer;
 #[cfg(test)]
 mod tests;
 
 use std::iter::once;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use crate::catalog::replication::messages::{Message, Outcome, Reply};
-use crate::catalog::transport::codec;
-use crate::catalog::transport::http_env::Times;
-use crate::config::Limits;
-use crate::http::Method::{Delete, Put};
+use crate::catalog::replication::env::OnOutcome;
+use crate::catalog::replication::messages::Outcome;
+use crate::http::Method;
 use crate::http::client::{Answer, Client, Failure};
-use crate::http::encode;
 use crate::model::address::Address;
-use crate::model::book::BookId;
-use crate::model::invalidation::{self, Invalidation};
+use crate::runtime::metrics::Histogram;
 use crate::runtime::worker_pool::{Work, WorkerPool};
 
-/// How many threads carry letters of one kind to one addressee at most: so many may hang there.
+/// How many requests of one kind to one server may be in progress: each may hang until its time
+/// limit.
 const THREADS_MAX: usize = 64;
 
-/// Letters of one kind wait for company while so many are under way.
-const ENOUGH: usize = 1;
-
-/// More that waits for one addressee is refused: its sender takes it for no answer.
+/// Beyond this many requests that wait for one server, the outcome is [`Outcome::Silent`].
 const WAITING_MAX: usize = 4096;
 
-/// More letters do not travel together.
-const TOGETHER_MAX: usize = 64;
+/// While this many batches are in progress, further requests wait.
+const BATCHES_ENOUGH: usize = 1;
 
-/// Who is told what came of a letter.
-type Done = Box<dyn FnOnce(Outcome) + Send>;
+/// A batch does not grow beyond this many requests.
+const BATCH_MAX: usize = 64;
 
-/// The letters to another catalog.
-pub struct PeerSender {
-    line: Arc<Line>,
-    updates: WorkerPool<Outgoing>,
-    confirms: WorkerPool<Outgoing>,
-    others: WorkerPool<Outgoing>,
-    /// Heartbeat has a thread and a connection that nothing else can occupy.
-    hello_line: Arc<Line>,
-    heartbeats: WorkerPool<Outgoing>,
+/// What a server is sent.
+trait Payload: Send + Sized + 'static {
+    /// Whether one request may carry both.
+    fn joins(&self, other: &Self) -> bool;
+
+    /// Sends a batch as one request. `None` if the server refused a batch of several, which may be
+    /// because of one of them.
+    fn send(batch: &[&Self], to: &Destination) -> Option<Outcome>;
+
+    /// The outcome of this one, from the outcome of a batch that it was part of.
+    fn part_of(&self, outcome: &Outcome) -> Outcome;
 }
 
-/// How to reach another catalog.
-struct Line {
+/// The requests of one kind to one server.
+struct Sender<P> {
+    to: Arc<Destination>,
+    pool: WorkerPool<Outgoing<P>>,
+}
+
+struct Destination {
     address: Address,
     client: Client,
-    times: Arc<Times>,
+    /// Observes how long each request takes.
+    seconds: Option<Arc<Histogram>>,
 }
 
-struct Outgoing {
-    line: Arc<Line>,
-    message: Message,
-    done: Done,
+struct Outgoing<P> {
+    to: Arc<Destination>,
+    payload: P,
+    on_outcome: OnOutcome,
 }
 
-impl PeerSender {
-    /// `silent`: the limit for heartbeat.
-    pub fn new(
-        address: &Address,
-        limits: Limits,
-        silent: Duration,
-        token: Option<&str>,
-        times: &Arc<Times>,
-    ) -> PeerSender {
-        let hello_limits = Limits {
-            connect: limits.connect.min(silent),
-            whole: silent,
-        };
-        let line = |limits| {
-            Arc::new(Line {
-                address: address.clone(),
-                // Whatever catalogs tell each other may be told twice.
-                client: Client::new(limits, token).repeating(),
-                times: times.clone(),
-            })
-        };
-        let batching = |what: &str| {
-            let name = format!("{what} to {address}");
-            WorkerPool::batching(&name, THREADS_MAX, WAITING_MAX, ENOUGH)
-        };
-        PeerSender {
-            line: line(limits),
-            updates: batching("update"),
-            confirms: batching("confirm"),
-            others: WorkerPool::new(&format!("to {address}"), THREADS_MAX, WAITING_MAX),
-            hello_line: line(hello_limits),
-            heartbeats: WorkerPool::new(&format!("heartbeat {address}"), 1, WAITING_MAX),
-        }
-    }
-
-    pub fn send(&self, message: Message, done: Done) {
-        let (line, pool) = match message {
-            Message::Heartbeat { .. } => (&self.hello_line, &self.heartbeats),
-            Message::Update { .. } => (&self.line, &self.updates),
-            Message::Confirm { .. } => (&self.line, &self.confirms),
-            _ => (&self.line, &self.others),
-        };
-        let line = line.clone();
+impl<P: Payload> Sender<P> {
+    /// Queues a request and does not wait.
+    fn send(&self, payload: P, on_outcome: OnOutcome) {
         let outgoing = Outgoing {
-            line,
-            message,
-            done,
+            to: self.to.clone(),
+            payload,
+            on_outcome,
         };
-        if let Err(refused) = pool.try_submit(outgoing) {
-            (refused.done)(Outcome::Silent);
+        if let Err(refused) = self.pool.try_submit(outgoing) {
+            (refused.on_outcome)(Outcome::Silent);
         }
     }
 }
 
-impl Line {
-    /// What came of the message, and whether that was an answer at all.
-    fn ask(&self, message: &Message) -> (Outcome, bool) {
-        let url = format!("{}{}", self.address, codec::path(message));
-        let body = serde_json::to_vec(message).expect("our own messages are JSON");
+impl Destination {
+    fn call(&self, method: Method, path: &str, body: Option<&[u8]>) -> Result<Answer, Failure> {
+        let url = format!("{}{path}", self.address);
         let began = Instant::now();
-        let answer = self.client.call(Put, &url, &[], Some(&body));
-        if matches!(message, Message::Update { .. }) {
-            self.times.peers.observe(began.elapsed());
+        let answer = self.client.call(method, &url, &[], body);
+        if let Some(seconds) = &self.seconds {
+            seconds.observe(began.elapsed());
         }
-        let answered = answer.is_ok();
-        (codec::outcome(message, answer), answered)
+        answer
     }
 }
 
-impl Work for Outgoing {
-    /// Changes of single books, each of another one.
-    fn joins(&self, first: &Outgoing, others: &[Outgoing]) -> bool {
-        let same_kind = matches!(
-            (&self.message, &first.message),
-            (Message::Update { .. }, Message::Update { .. })
-                | (Message::Confirm { .. }, Message::Confirm { .. })
-        );
-        let id = codec::about(&self.message);
-        let other_books = || {
-            let mut ids = once(first)
-                .chain(others)
-                .map(|letter| codec::about(&letter.message));
-            id.is_some() && ids.all(|other| other.is_some() && other != id)
-        };
-        same_kind && others.len() + 1 < TOGETHER_MAX && other_books()
+impl<P: Payload> Work for Outgoing<P> {
+    fn joins(&self, first: &Self, others: &[Self]) -> bool {
+        let mut batch = once(first).chain(others);
+        others.len() + 1 < BATCH_MAX && batch.all(|other| self.payload.joins(&other.payload))
     }
 
-    fn run(self, others: Vec<Outgoing>) {
-        let line = self.line.clone();
-        let batch: Vec<Outgoing> = once(self).chain(others).collect();
-        let (outcome, answered) = line.ask(&together(&batch));
-        if answered && outcome == Outcome::Silent && 1 < batch.len() {
-            // It cannot do it for one of them, who knows which: the others must not suffer.
-            return batch.into_iter().for_each(|letter| letter.run(Vec::new()));
+    fn run(self, others: Vec<Self>) {
+        let to = self.to.clone();
+        let batch: Vec<Self> = once(self).chain(others).collect();
+        let payloads: Vec<&P> = batch.iter().map(|outgoing| &outgoing.payload).collect();
+        let outcome = P::send(&payloads, &to);
+        for outgoing in batch {
+            match &outcome {
+                Some(outcome) => (outgoing.on_outcome)(outgoing.payload.part_of(outcome)),
+                // The others of the batch must not fail with the one that cannot be done.
+                None => outgoing.run(Vec::new()),
+            }
         }
-        for letter in batch {
-            let part = part(&outcome, codec::about(&letter.message));
-            (letter.done)(part);
-        }
-    }
-}
-
-/// All of a batch as one message.
-fn together(batch: &[Outgoing]) -> Message {
-    let mut messages = batch.iter().map(|letter| letter.message.clone());
-    let first = messages.next().expect("a batch has a letter");
-    messages.fold(first, |whole, message| match (whole, message) {
-        (Message::Update { books: mut all }, Message::Update { books }) => {
-            all.extend(books);
-            Message::Update { books: all }
-        }
-        (Message::Confirm { versions: mut all }, Message::Confirm { versions }) => {
-            all.extend(versions);
-            Message::Confirm { versions: all }
-        }
-        _ => unreachable!("only these go together"),
-    })
-}
-
-/// What came of a batch for the letter about this book.
-fn part(outcome: &Outcome, about: Option<BookId>) -> Outcome {
-    match (outcome, about) {
-        (Outcome::Reply(Reply::Updated { conflicts }), Some(id)) => {
-            let mine = conflicts.iter().filter(|(book, _)| book.id == id);
-            let conflicts = mine.cloned().collect();
-            Outcome::Reply(Reply::Updated { conflicts })
-        }
-        _ => outcome.clone(),
-    }
-}
-
-/// The letters to a front-end.
-pub struct InvalidationSender {
-    address: Address,
-    client: Client,
-    notes: WorkerPool<Note>,
-}
-
-/// What a front-end must forget.
-struct Note {
-    address: Address,
-    client: Client,
-    void: Invalidation,
-    done: Done,
-}
-
-impl InvalidationSender {
-    /// `forgetting`: how long a front-end has to forget.
-    pub fn new(
-        address: &Address,
-        limits: Limits,
-        forgetting: Duration,
-        token: Option<&str>,
-    ) -> InvalidationSender {
-        let limits = Limits {
-            whole: forgetting,
-            ..limits
-        };
-        InvalidationSender {
-            address: address.clone(),
-            client: Client::new(limits, token).repeating(),
-            notes: WorkerPool::batching(&format!("to {address}"), THREADS_MAX, WAITING_MAX, ENOUGH),
-        }
-    }
-
-    pub fn send(&self, void: Invalidation, done: Done) {
-        let note = Note {
-            address: self.address.clone(),
-            client: self.client.clone(),
-            void,
-            done,
-        };
-        if let Err(refused) = self.notes.try_submit(note) {
-            (refused.done)(Outcome::Silent);
-        }
-    }
-}
-
-impl Work for Note {
-    fn joins(&self, first: &Note, others: &[Note]) -> bool {
-        let items = matches!(
-            (&self.void, &first.void),
-            (Invalidation::Item(_), Invalidation::Item(_))
-        );
-        items && others.len() + 1 < TOGETHER_MAX
-    }
-
-    fn run(self, others: Vec<Note>) {
-        let batch: Vec<Note> = once(self).chain(others).collect();
-        let url = format!(
-            "{}{}",
-            batch[0].address,
-            invalidation::path(batch.iter().map(|note| &note.void), encode)
-        );
-        let answer = batch[0].client.call(Delete, &url, &[], None);
-        let outcome = forgotten(answer);
-        batch
-            .into_iter()
-            .for_each(|note| (note.done)(outcome.clone()));
-    }
-}
-
-fn forgotten(answer: Result<Answer, Failure>) -> Outcome {
-    match answer {
-        Ok(answer) if answer.status == 204 => Outcome::Reply(Reply::Confirmed),
-        Err(Failure::Refused(_)) => Outcome::Refused,
-        _ => Outcome::Silent,
     }
 }

@@ -1,32 +1,40 @@
-//! Letters to a small server that writes down what it gets.
+//! Requests to a small server that records what it receives.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::Mutex;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{self, Receiver, channel};
 use std::thread;
+use std::time::Duration;
 
+use super::front_end::InvalidationSender;
+use super::peer::PeerSender;
 use super::*;
+use crate::catalog::replication::messages::{Message, Reply};
 use crate::catalog::shelf::copy_state::CopyState;
 use crate::catalog::storage::first_stock::FirstStock;
+use crate::config::Limits;
 use crate::config::timing::Timing;
-use crate::model::book::Book;
+use crate::http::encode;
+use crate::model::book::{Book, BookId};
+use crate::model::invalidation::{self, Invalidation};
 
-/// A server's status and body for a path.
-type Behind = fn(&str) -> (u16, String);
+/// The status and the body for a path.
+type Answers = fn(&str) -> (u16, String);
 
-/// Its address, the paths that it was asked for, and the way to let it give its first answer.
-fn server(answer: Behind) -> (Address, Receiver<String>, Sender<()>) {
+/// Starts a server. Returns its address, the paths that it is sent, and the sender that lets it
+/// answer the request whose path ends in `/0`.
+fn server(answer: Answers) -> (Address, Receiver<String>, mpsc::Sender<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = Address::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
-    let (heard, paths) = channel();
+    let (received, paths) = channel();
     let (go, may_go) = channel::<()>();
     let may_go = Arc::new(Mutex::new(may_go));
     thread::spawn(move || {
         for connection in listener.incoming() {
             let connection = BufReader::new(connection.unwrap());
-            let (heard, may_go) = (heard.clone(), may_go.clone());
-            thread::spawn(move || serve(connection, answer, &heard, &may_go));
+            let (received, may_go) = (received.clone(), may_go.clone());
+            thread::spawn(move || serve(connection, answer, &received, &may_go));
         }
     });
     (address, paths, go)
@@ -34,13 +42,13 @@ fn server(answer: Behind) -> (Address, Receiver<String>, Sender<()>) {
 
 fn serve(
     mut connection: BufReader<TcpStream>,
-    answer: Behind,
-    heard: &Sender<String>,
+    answer: Answers,
+    received: &mpsc::Sender<String>,
     may_go: &Mutex<Receiver<()>>,
 ) {
     while let Some(path) = request(&mut connection) {
-        // Nobody may listen any more.
-        let _ = heard.send(path.clone());
+        // The test may have ended.
+        let _ = received.send(path.clone());
         if path.ends_with("/0") {
             may_go.lock().unwrap().recv().unwrap();
         }
@@ -51,7 +59,7 @@ fn serve(
     }
 }
 
-/// Reads a request and gives its path. `None`: the client has gone.
+/// Reads a request and returns its path; `None` if the client has closed the connection.
 fn request(connection: &mut BufReader<TcpStream>) -> Option<String> {
     let mut head = String::new();
     while !head.ends_with("\r\n\r\n") {
@@ -87,26 +95,26 @@ fn update(id: u64) -> Message {
     }
 }
 
-/// Sends letters about book 0 and, while that is under way, about the others. What came of each,
-/// and the paths.
-fn send(answer: Behind, ids: &[u64]) -> (Vec<(u64, Outcome)>, Vec<String>) {
+/// Sends a message about book 0 and, while that is in progress, messages about the others. Returns
+/// the outcome of each, and the paths of the requests.
+fn send(answer: Answers, ids: &[u64]) -> (Vec<(u64, Outcome)>, Vec<String>) {
     let (address, paths, go) = server(answer);
-    let silent = Duration::from_secs(1);
-    let post = PeerSender::new(&address, limits(), silent, None, &Arc::default());
+    let heartbeat_timeout = Duration::from_secs(1);
+    let sender = PeerSender::new(&address, limits(), heartbeat_timeout, None, &Arc::default());
     let (done, outcomes) = channel();
     let send = |id: u64| {
         let done = done.clone();
-        let tell = move |outcome| done.send((id, outcome)).unwrap();
-        post.send(update(id), Box::new(tell));
+        let on_outcome = move |outcome| done.send((id, outcome)).unwrap();
+        sender.send(update(id), Box::new(on_outcome));
     };
     send(0);
-    let mut asked = vec![paths.recv().unwrap()];
+    let mut requested = vec![paths.recv().unwrap()];
     ids.iter().for_each(|id| send(*id));
     go.send(()).unwrap();
-    let mut heard: Vec<_> = (0..=ids.len()).map(|_| outcomes.recv().unwrap()).collect();
-    heard.sort_by_key(|(id, _)| *id);
-    asked.extend(paths.try_iter());
-    (heard, asked)
+    let mut outcomes: Vec<_> = (0..=ids.len()).map(|_| outcomes.recv().unwrap()).collect();
+    outcomes.sort_by_key(|(id, _)| *id);
+    requested.extend(paths.try_iter());
+    (outcomes, requested)
 }
 
 fn fine() -> Outcome {
@@ -118,15 +126,15 @@ fn conflicts(conflicts: Vec<(Arc<Book>, CopyState)>) -> Outcome {
 }
 
 #[test]
-fn every_letter_is_answered_in_whatever_company_it_travels() {
-    let (heard, _) = send(|_| (200, "{}".into()), &[1, 2, 3]);
+fn every_message_of_a_batch_has_an_outcome() {
+    let (outcomes, _) = send(|_| (200, "{}".into()), &[1, 2, 3]);
     let all = [0, 1, 2, 3].map(|id| (id, fine()));
-    assert_eq!(heard, all);
+    assert_eq!(outcomes, all);
 }
 
 #[test]
-fn each_hears_of_what_stands_against_its_own_book() {
-    let answer: Behind = |path| match path {
+fn a_conflict_concerns_only_the_message_about_its_book() {
+    let answer: Answers = |path| match path {
         "/rep/update/0" | "/rep/update/1" => (200, "{}".into()),
         _ => {
             let conflicts = vec![(book(2), CopyState::Valid)];
@@ -136,58 +144,50 @@ fn each_hears_of_what_stands_against_its_own_book() {
             )
         }
     };
-    let (heard, _) = send(answer, &[1, 2]);
+    let (outcomes, _) = send(answer, &[1, 2]);
     let mine = conflicts(vec![(book(2), CopyState::Valid)]);
-    assert_eq!(heard, [(0, fine()), (1, fine()), (2, mine)]);
+    assert_eq!(outcomes, [(0, fine()), (1, fine()), (2, mine)]);
 }
 
 #[test]
-fn one_that_is_refused_does_not_spoil_the_others() {
-    let answer: Behind = |path| match path {
+fn a_refused_message_does_not_fail_the_others_of_its_batch() {
+    let answer: Answers = |path| match path {
         "/rep/update" | "/rep/update/2" => (422, "{}".into()),
         _ => (200, "{}".into()),
     };
-    let (heard, _) = send(answer, &[1, 2, 3]);
+    let (outcomes, _) = send(answer, &[1, 2, 3]);
     let all = [(0, fine()), (1, fine()), (2, Outcome::Silent), (3, fine())];
-    assert_eq!(heard, all);
+    assert_eq!(outcomes, all);
 }
 
 #[test]
-fn two_changes_of_one_book_travel_one_after_the_other() {
-    let (heard, asked) = send(|_| (200, "{}".into()), &[7, 7]);
-    assert_eq!(heard, [(0, fine()), (7, fine()), (7, fine())]);
-    assert_eq!(asked, ["/rep/update/0", "/rep/update/7", "/rep/update/7"]);
-}
-
-#[test]
-fn a_front_end_forgets_several_items_at_once() {
-    let (address, paths, go) = server(|_| (204, String::new()));
-    let post = InvalidationSender::new(
-        &address,
-        limits(),
-        Timing::default().invalidation_timeout(),
-        None,
+fn two_changes_of_one_book_are_sent_one_after_the_other() {
+    let (outcomes, requested) = send(|_| (200, "{}".into()), &[7, 7]);
+    assert_eq!(outcomes, [(0, fine()), (7, fine()), (7, fine())]);
+    assert_eq!(
+        requested,
+        ["/rep/update/0", "/rep/update/7", "/rep/update/7"]
     );
+}
+
+#[test]
+fn a_front_end_is_sent_several_items_in_one_request() {
+    let (address, paths, go) = server(|_| (204, String::new()));
+    let timeout = Timing::default().invalidation_timeout();
+    let sender = InvalidationSender::new(&address, limits(), timeout, None);
     let (done, outcomes) = channel();
-    let send = |void| {
+    let send = |invalidation| {
         let done = done.clone();
-        post.send(void, Box::new(move |outcome| done.send(outcome).unwrap()));
+        let on_outcome = move |outcome| done.send(outcome).unwrap();
+        sender.send(invalidation, Box::new(on_outcome));
     };
     send(Invalidation::Item(BookId(0)));
     let first = paths.recv().unwrap();
-    let batch: Vec<Note> = [3, 7]
-        .map(|id| Note {
-            address: address.clone(),
-            client: post.client.clone(),
-            void: Invalidation::Item(BookId(id)),
-            done: Box::new(|_| ()),
-        })
-        .into();
+    let items = [3, 7].map(|id| Invalidation::Item(BookId(id)));
     go.send(()).unwrap();
     assert_eq!(first, "/invalidate/item/0");
-    let items = batch.iter().map(|note| &note.void);
-    assert_eq!(invalidation::path(items, encode), "/invalidate/item/3,7");
-    assert!(batch[1].joins(&batch[0], &[]));
+    assert_eq!(invalidation::path(&items, encode), "/invalidate/item/3,7");
+    assert!(items[1].joins(&items[0]));
     send(Invalidation::AllItems);
     let confirmed = Outcome::Reply(Reply::Confirmed);
     assert_eq!(outcomes.recv(), Ok(confirmed.clone()));

@@ -1,0 +1,72 @@
+//! Invalidations to a front-end.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{BATCHES_ENOUGH, Destination, Payload, Sender, THREADS_MAX, WAITING_MAX};
+use crate::catalog::replication::env::OnOutcome;
+use crate::catalog::replication::messages::{Outcome, Reply};
+use crate::config::Limits;
+use crate::http::Method::Delete;
+use crate::http::client::{Client, Failure};
+use crate::http::encode;
+use crate::model::address::Address;
+use crate::model::invalidation::{self, Invalidation};
+use crate::runtime::worker_pool::WorkerPool;
+
+/// The invalidations to one front-end.
+pub(in crate::catalog::transport) struct InvalidationSender(Sender<Invalidation>);
+
+impl InvalidationSender {
+    /// `timeout` is the time that a front-end has to obey.
+    pub(in crate::catalog::transport) fn new(
+        address: &Address,
+        limits: Limits,
+        timeout: Duration,
+        token: Option<&str>,
+    ) -> InvalidationSender {
+        let limits = Limits {
+            whole: timeout,
+            ..limits
+        };
+        let name = format!("to {address}");
+        InvalidationSender(Sender {
+            to: Arc::new(Destination {
+                address: address.clone(),
+                client: Client::new(limits, token).repeating(),
+                seconds: None,
+            }),
+            pool: WorkerPool::batching(&name, THREADS_MAX, WAITING_MAX, BATCHES_ENOUGH),
+        })
+    }
+
+    pub(in crate::catalog::transport) fn send(
+        &self,
+        invalidation: Invalidation,
+        on_outcome: OnOutcome,
+    ) {
+        self.0.send(invalidation, on_outcome);
+    }
+}
+
+impl Payload for Invalidation {
+    fn joins(&self, other: &Invalidation) -> bool {
+        matches!(
+            (self, other),
+            (Invalidation::Item(_), Invalidation::Item(_))
+        )
+    }
+
+    fn send(batch: &[&Invalidation], to: &Destination) -> Option<Outcome> {
+        let path = invalidation::path(batch.iter().copied(), encode);
+        Some(match to.call(Delete, &path, None) {
+            Ok(answer) if answer.status == 204 => Outcome::Reply(Reply::Confirmed),
+            Err(Failure::Refused(_)) => Outcome::Refused,
+            _ => Outcome::Silent,
+        })
+    }
+
+    fn part_of(&self, outcome: &Outcome) -> Outcome {
+        outcome.clone()
+    }
+}

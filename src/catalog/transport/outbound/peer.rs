@@ -1,0 +1,130 @@
+//! Messages to another catalog.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{BATCHES_ENOUGH, Destination, Payload, Sender, THREADS_MAX, WAITING_MAX};
+use crate::catalog::replication::env::OnOutcome;
+use crate::catalog::replication::messages::{Message, Outcome, Reply};
+use crate::catalog::transport::codec::{reply, request};
+use crate::config::Limits;
+use crate::http::Method::Put;
+use crate::http::client::Client;
+use crate::model::address::Address;
+use crate::runtime::metrics::Histogram;
+use crate::runtime::worker_pool::WorkerPool;
+
+/// The messages to one catalog.
+pub(in crate::catalog::transport) struct PeerSender {
+    /// A thread and a connection that nothing else can occupy.
+    heartbeats: Sender<Message>,
+    updates: Sender<Message>,
+    confirms: Sender<Message>,
+    others: Sender<Message>,
+}
+
+impl PeerSender {
+    /// `heartbeat_timeout` is the time limit of a heartbeat; `update_seconds` observes how long
+    /// updates take.
+    pub(in crate::catalog::transport) fn new(
+        address: &Address,
+        limits: Limits,
+        heartbeat_timeout: Duration,
+        token: Option<&str>,
+        update_seconds: &Arc<Histogram>,
+    ) -> PeerSender {
+        let heartbeat_limits = Limits {
+            connect: limits.connect.min(heartbeat_timeout),
+            whole: heartbeat_timeout,
+        };
+        // Every message between catalogs may arrive twice.
+        let client = |limits| Client::new(limits, token).repeating();
+        let destination = |client: &Client, seconds| Destination {
+            address: address.clone(),
+            client: client.clone(),
+            seconds,
+        };
+        let batching = |to, kind: &str| {
+            let name = format!("{kind} to {address}");
+            let pool = WorkerPool::batching(&name, THREADS_MAX, WAITING_MAX, BATCHES_ENOUGH);
+            Sender { to, pool }
+        };
+        let shared_client = client(limits);
+        let others = Arc::new(destination(&shared_client, None));
+        let updates = destination(&shared_client, Some(update_seconds.clone()));
+        PeerSender {
+            heartbeats: Sender {
+                to: Arc::new(destination(&client(heartbeat_limits), None)),
+                pool: WorkerPool::new(&format!("heartbeat {address}"), 1, WAITING_MAX),
+            },
+            updates: batching(Arc::new(updates), "update"),
+            confirms: batching(others.clone(), "confirm"),
+            others: Sender {
+                to: others,
+                pool: WorkerPool::new(&format!("to {address}"), THREADS_MAX, WAITING_MAX),
+            },
+        }
+    }
+
+    pub(in crate::catalog::transport) fn send(&self, message: Message, on_outcome: OnOutcome) {
+        let sender = match message {
+            Message::Heartbeat { .. } => &self.heartbeats,
+            Message::Update { .. } => &self.updates,
+            Message::Confirm { .. } => &self.confirms,
+            _ => &self.others,
+        };
+        sender.send(message, on_outcome);
+    }
+}
+
+impl Payload for Message {
+    /// Changes of single books travel together, each of another book.
+    fn joins(&self, other: &Message) -> bool {
+        let same_kind = matches!(
+            (self, other),
+            (Message::Update { .. }, Message::Update { .. })
+                | (Message::Confirm { .. }, Message::Confirm { .. })
+        );
+        let (id, other_id) = (request::subject(self), request::subject(other));
+        same_kind && id.is_some() && other_id.is_some() && id != other_id
+    }
+
+    fn send(batch: &[&Message], to: &Destination) -> Option<Outcome> {
+        let message = combine(batch);
+        let body = request::body(&message);
+        let answer = to.call(Put, &request::path(&message), Some(&body));
+        let answered = answer.is_ok();
+        let outcome = reply::outcome(&message, answer);
+        let refused = answered && outcome == Outcome::Silent && 1 < batch.len();
+        (!refused).then_some(outcome)
+    }
+
+    /// Conflicts concern the message about their book.
+    fn part_of(&self, outcome: &Outcome) -> Outcome {
+        match (outcome, request::subject(self)) {
+            (Outcome::Reply(Reply::Updated { conflicts }), Some(id)) => {
+                let own = conflicts.iter().filter(|(book, _)| book.id == id);
+                let conflicts = own.cloned().collect();
+                Outcome::Reply(Reply::Updated { conflicts })
+            }
+            _ => outcome.clone(),
+        }
+    }
+}
+
+fn combine(batch: &[&Message]) -> Message {
+    let (first, others) = batch.split_first().expect("a batch has a message");
+    let mut combined = (*first).clone();
+    for other in others {
+        match (&mut combined, other) {
+            (Message::Update { books: all }, Message::Update { books }) => {
+                all.extend_from_slice(books);
+            }
+            (Message::Confirm { versions: all }, Message::Confirm { versions }) => {
+                all.extend_from_slice(versions);
+            }
+            _ => unreachable!("no other kinds join"),
+        }
+    }
+    combined
+}
