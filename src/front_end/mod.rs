@@ -62,7 +62,8 @@ use crate::front_end::round_robin::RoundRobin;
 use crate::http::client::Client;
 use crate::http::server::{self, ServerConfig};
 use crate::http::startup;
-use crate::membership::{LeaseOf, Membership, Time};
+use crate::membership::time::Time;
+use crate::membership::{LeaseNeeds, Membership};
 use crate::model::book::STAMP_MAX;
 use crate::model::order_ids::OrderIds;
 use crate::runtime::exit::Exit;
@@ -127,7 +128,7 @@ fn leased_cache(settings: &FrontEndSettings) -> LeasedCache {
     let origin = Instant::now();
     let membership = Membership::new(
         fastrand::u64(1..=STAMP_MAX),
-        LeaseOf::AllPeers,
+        LeaseNeeds::AllPeers,
         settings.timing,
         &settings.catalogs,
         &[],

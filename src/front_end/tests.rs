@@ -88,7 +88,7 @@ fn front_end(catalogs: &[Behind], orders: &[Behind]) -> FrontEnd {
     let silent = [Address::of("127.0.0.1", 1)];
     let membership = Membership::new(
         1,
-        LeaseOf::AllPeers,
+        LeaseNeeds::AllPeers,
         timing,
         &silent,
         &[],

@@ -1,7 +1,8 @@
-//! Whether another server can do its job, asked in the background: `GET /readyz`, again and again.
+//! Whether another server can do its job: a thread asks `GET /readyz` again and again.
 //!
-//! So that a request need not find out, and pay a time limit for it, that a server is down; nor
-//! that it is back. What a watch says is a hint: whoever is asked all the same answers for itself.
+//! So a request need not find out, at the cost of a timeout, that a server is down, nor that it is
+//! up again. The result is a hint: a request may be sent to a server that counts as down, and its
+//! answer counts.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -12,97 +13,88 @@ use std::time::Duration;
 use crate::config::Limits;
 use crate::http::client::{Client, Failure};
 use crate::model::address::Address;
-use crate::runtime::log;
+use crate::runtime::{log, sync};
 
-/// How long after an answer the next question follows.
-const EVERY: Duration = Duration::from_millis(100);
+/// The pause between an answer and the next check.
+const INTERVAL: Duration = Duration::from_millis(100);
 
-/// Who does not answer within this is silent.
+/// A server that does not answer within this is silent.
 const LIMITS: Limits = Limits {
     connect: Duration::from_millis(100),
     whole: Duration::from_millis(300),
 };
 
-/// Who is silent this often, one time after another, is taken as down; once may be the load.
+/// A server that is silent so many times in a row is down. Once may be due to load.
 const SILENT_MAX: u32 = 2;
 
-/// What is known about one server.
+/// One server and whether it is up.
 #[derive(Debug)]
-pub struct HealthCheck {
-    pub address: Address,
+pub(crate) struct HealthCheck {
+    pub(crate) address: Address,
     up: AtomicBool,
 }
 
 impl HealthCheck {
-    /// A server that is not watched, taken as down until somebody says otherwise.
-    pub fn new(address: Address) -> HealthCheck {
+    /// A server that counts as down until [`HealthCheck::report`]. Nothing checks it yet.
+    pub(crate) fn new(address: Address) -> HealthCheck {
         HealthCheck {
             address,
             up: AtomicBool::new(false),
         }
     }
 
-    /// Begins to watch, on a thread and a connection that nothing else uses. `first` is dropped
-    /// once the first answer is in, or is late: whoever waits for several watches hears a closed
-    /// channel when all of them know.
-    pub fn start(
+    /// Starts to check a server, on a thread and a connection of its own. Drops `first` after the
+    /// first check: a caller that starts several waits until the channel is closed.
+    ///
+    /// Fails when no thread can be started.
+    pub(crate) fn start(
         address: Address,
         token: Option<&str>,
         first: Sender<()>,
     ) -> Result<Arc<HealthCheck>, String> {
-        let watch = Arc::new(HealthCheck::new(address));
+        let health_check = Arc::new(HealthCheck::new(address));
         let client = Client::new(LIMITS, token);
-        let watching = watch.clone();
-        let run = move || {
-            let mut silent = watching.ask(&client, 0);
+        let checked = health_check.clone();
+        sync::spawn("health-check", move || {
+            let mut silent = checked.check(&client, 0);
             drop(first);
             loop {
-                thread::sleep(EVERY);
-                silent = watching.ask(&client, silent);
+                thread::sleep(INTERVAL);
+                silent = checked.check(&client, silent);
             }
-        };
-        let thread = thread::Builder::new().name("watch".into());
-        thread
-            .spawn(run)
-            .map_err(|error| format!("cannot start a thread: {error}"))?;
-        Ok(watch)
+        })?;
+        Ok(health_check)
     }
 
-    pub fn up(&self) -> bool {
+    pub(crate) fn up(&self) -> bool {
         self.up.load(Relaxed)
     }
 
-    /// It was found up, or down. Returns whether that is news.
-    pub fn report(&self, up: bool) -> bool {
-        let news = self.up.swap(up, Relaxed) != up;
-        if news {
+    /// Notes that the server is up, or down, as a check or a request has found.
+    pub(crate) fn report(&self, up: bool) {
+        if self.up.swap(up, Relaxed) != up {
             let message = if up {
-                "a server behind is ready"
+                "a server is ready"
             } else {
-                "a server behind is down"
+                "a server is down"
             };
             log::always(message, &[("peer", &self.address)]);
         }
-        news
     }
 
-    /// Asks once. Takes and returns how often in a row it was silent.
-    fn ask(&self, client: &Client, silent: u32) -> u32 {
+    /// Checks once. Takes and returns how many times in a row the server was silent.
+    fn check(&self, client: &Client, silent: u32) -> u32 {
         match client.get(&format!("{}/readyz", self.address), &[]) {
-            Ok(answer) => {
-                self.report(answer.status == 200);
-                0
-            }
-            Err(Failure::Refused(_)) => {
-                self.report(false);
-                0
-            }
+            Ok(answer) => self.report(answer.status == 200),
+            Err(Failure::Refused(_)) => self.report(false),
             Err(_) => {
-                if SILENT_MAX <= silent + 1 {
+                let silent = silent.saturating_add(1);
+                if SILENT_MAX <= silent {
                     self.report(false);
                 }
-                silent.saturating_add(1)
+                return silent;
             }
         }
+        0
     }
 }

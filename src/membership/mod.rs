@@ -1,121 +1,140 @@
-//! Membership: who is live, and how long a copy may be trusted. The same for catalogs and
-//! front-ends.
+//! Membership: which servers are live, and how long a copy may be trusted. Catalogs and front-ends
+//! use the same.
 //!
-//! Everybody says `heartbeat` to those who may void what it keeps (its *peers*: a catalog's are the
-//! other catalogs, a front-end's are all catalogs), every [`Timing::every`]. A catalog also
-//! remembers those who keep what it may void and send a heartbeat to it (its *holders*: the
-//! front-ends). Heartbeat alone decides who is live. Whoever answers lends the asker a *lease*: the
-//! asker may answer from what it keeps for [`Timing::lease`] after it sent the question. Everyone
-//! counts how often it has given somebody up; who hears that its own count (or the other's start
-//! number) changed may have missed something and empties what it keeps. REPLICATION.md,
-//! "Membership", is the rule; this file is that rule without threads, network or clock: the caller
-//! brings all three. Leases are those of Gray and Cheriton (SOSP 1989).
+//! A server sends heartbeats to its *peers*, the servers that may invalidate what it holds. The
+//! peers of a catalog are the other catalogs; those of a front-end are all catalogs. A catalog also
+//! knows its *holders*, the front-ends, which hold what it may invalidate and send it heartbeats.
+//!
+//! A peer that answers a heartbeat grants a *lease* (Gray and Cheriton, SOSP 1989): for `LEASE_MS`
+//! after it sent the heartbeat, the sender may answer from what it holds. Every server counts how
+//! often it has marked another one as down, and says so in its answers. A server that sees its own
+//! count change, or the other's start number, may have missed an invalidation and drops what it
+//! holds.
+//!
+//! [`Membership`] is plain state: it has no thread, no network and no clock, and the caller brings
+//! all three. `catalog/replication/PROTOCOL.md`, "Membership", says why these rules are enough.
+//!
+//! # When a server counts as down
+//!
+//! There are two detectors. The first decides what is correct, the second only what is tried first.
+//!
+//! | | heartbeats: [`Membership`] | health check: [`health_check`] |
+//! |---|---|---|
+//! | who checks whom | catalogs check catalogs and front-ends; front-ends check catalogs | front-ends check order servers and catalogs; an order server checks its catalog |
+//! | what is sent | `/heartbeat/`, every `HEARTBEAT_EVERY_MS` (100 ms) | `GET /readyz`, 100 ms after the last answer |
+//! | down at once | a refused connection, of a heartbeat or of any other call; 403, "unknown peer" | a refused connection; a status other than 200; a failed request, if its sender reports it |
+//! | down by silence | no good answer for `HEARTBEAT_TIMEOUT_MS` (300 ms) since the first unanswered heartbeat | two times in a row no answer within 300 ms (100 ms to connect) |
+//! | other causes | a front-end does not acknowledge an invalidation within 4/3 of `HEARTBEAT_TIMEOUT_MS` (400 ms) | |
+//! | does not count | silence while this process itself was asleep: its loop has not run for `STALL_MS` (250 ms) | |
+//! | up again | it answers a heartbeat, or sends one | `/readyz` answers 200 |
+//! | before the first answer | peers down, front-ends live | down |
+//! | what follows | a catalog leaves it out of the write set: at once if it refused, else once its lease is over; a front-end uses no cached answer unless every catalog has answered or refused within `LEASE_MS` | requests go to other servers first |
+//!
+//! A catalog whose disk fails sends and answers no heartbeat, so its peers mark it as down too.
+//!
+//! # Files
+//!
+//! `time.rs` and `peer.rs` are small; then this file; `health_check.rs` stands alone.
 
-pub mod health_check;
-pub mod peer;
+pub(crate) mod health_check;
+pub(crate) mod peer;
 #[cfg(test)]
 mod tests;
-pub mod time;
+pub(crate) mod time;
 
+use std::mem;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::config::timing::Timing;
+use crate::membership::peer::Peer;
+use crate::membership::time::Time;
 use crate::model::address::Address;
 
-pub use peer::Peer;
-pub use time::Time;
-
-/// The answer to heartbeat: the answerer's start number, and how often it has counted the asker as
-/// down.
+/// The answer to a heartbeat.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct HeartbeatReply {
-    pub start: u64,
-    pub down_count: u64,
+pub(crate) struct HeartbeatReply {
+    /// The start number of the server that answers.
+    pub(crate) start: u64,
+    /// How often that server has marked the sender as down.
+    pub(crate) down_count: u64,
 }
 
 /// What came of a heartbeat.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum HeartbeatOutcome {
+pub(crate) enum HeartbeatOutcome {
     Answered(HeartbeatReply),
-    /// Refused: nobody listens there, so it is dead and keeps nothing.
+    /// Nothing listens there, so the peer is dead and holds nothing.
     Refused,
-    /// It does not have us in its settings (403).
+    /// 403: the peer does not have this server in its settings.
     UnknownPeer,
-    /// No answer in time, a broken connection, or any other answer: says nothing by itself.
+    /// No answer in time, a broken connection, or any other answer. Proves nothing by itself.
     Silent,
 }
 
 /// What an outcome changed, for the caller to act on and to log.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Changes {
-    /// Something may have been missed: what is kept must be emptied.
-    pub missed_invalidations: bool,
-    pub lost: bool,
-    pub regained: bool,
-    pub unknown_peer: bool,
+pub(crate) struct Changes {
+    /// What this server holds must be dropped.
+    pub(crate) missed_invalidations: bool,
+    pub(crate) lost: bool,
+    pub(crate) regained: bool,
+    pub(crate) unknown_peer: bool,
 }
 
-/// Whose recent answers a lease needs.
+/// Which peers must have answered lately for this server's lease to hold.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum LeaseOf {
-    /// A catalog's: every live peer.
+pub(crate) enum LeaseNeeds {
+    /// For a catalog: every live peer.
     LivePeers,
-    /// A front-end's: every peer in its settings has answered, or refused.
+    /// For a front-end: every peer. One that has refused counts as well.
     AllPeers,
 }
 
-/// One server's contact with the others. Plain state: the owner keeps it under its own lock.
+/// What one server knows of the others. Its owner keeps it under a lock.
 #[derive(Debug)]
-pub struct Membership {
+pub(crate) struct Membership {
     timing: Timing,
-    lease_of: LeaseOf,
+    lease_needs: LeaseNeeds,
     /// This server's own start number.
-    pub start: u64,
-    started: Time,
+    pub(crate) start: u64,
     /// When the heartbeat loop last ran.
     ticked: Time,
-    /// Outcomes of heartbeats sent before this do not count for the round that is wanted.
+    /// Heartbeats sent before this do not count for the current round.
     round_since: Time,
-    pub peers: Vec<Peer>,
-    pub holders: Vec<Peer>,
+    pub(crate) peers: Vec<Peer>,
+    pub(crate) holders: Vec<Peer>,
 }
 
 impl Membership {
-    /// A server that has just started. Holders count as live at first: what they kept through this
-    /// server's absence must be voided too.
-    pub fn new(
+    /// The state of a server that starts now. Holders are live at first, because what they have
+    /// held since before this start must be invalidated too.
+    pub(crate) fn new(
         start: u64,
-        lease_of: LeaseOf,
+        lease_needs: LeaseNeeds,
         timing: Timing,
         peers: &[Address],
         holders: &[Address],
         now: Time,
     ) -> Membership {
-        let party = |live| move |address: &Address| Peer::new(address.clone(), live, now);
+        let peer = |live| move |address: &Address| Peer::new(address.clone(), live, now);
         Membership {
             timing,
-            lease_of,
+            lease_needs,
             start,
-            started: now,
             ticked: now,
             round_since: now,
-            peers: peers.iter().map(party(false)).collect(),
-            holders: holders.iter().map(party(true)).collect(),
+            peers: peers.iter().map(peer(false)).collect(),
+            holders: holders.iter().map(peer(true)).collect(),
         }
     }
 
-    pub fn timing(&self) -> Timing {
-        self.timing
-    }
-
-    /// The heartbeat loop runs. Returns whether this process was asleep since it last did: then
-    /// everything that it keeps must be emptied, and nobody's silence counts until a full round of
-    /// heartbeat is done.
+    /// Notes that the heartbeat loop runs. Returns whether this process was asleep before: then
+    /// what it holds must be dropped, and no silence counts until a full round is complete.
     #[must_use]
-    pub fn tick(&mut self, now: Time) -> bool {
-        let slept = self.timing.stall < now.since(self.ticked);
+    pub(crate) fn tick(&mut self, now: Time) -> bool {
+        let slept = self.is_asleep(now);
         self.ticked = now;
         if slept {
             self.begin_round(now);
@@ -127,176 +146,155 @@ impl Membership {
         slept
     }
 
-    /// From now on a full round of heartbeat is wanted: see [`Membership::round_complete`].
-    pub fn begin_round(&mut self, now: Time) {
+    /// Begins a round: each peer is to be sent one heartbeat from now on, and each of these is to
+    /// come to an end.
+    pub(crate) fn begin_round(&mut self, now: Time) {
         self.round_since = now;
     }
 
-    /// Whether every peer's heartbeat, sent since the round was wanted, has come to an end. False
-    /// until the first round after the start is done.
-    pub fn round_complete(&self) -> bool {
-        self.peers.iter().all(|peer| self.ended_in_round(peer))
+    /// Whether all heartbeats of the current round have come to an end. The first round begins with
+    /// the start.
+    pub(crate) fn round_complete(&self) -> bool {
+        self.peers
+            .iter()
+            .all(|peer| peer.ended_since(self.round_since))
     }
 
-    fn ended_in_round(&self, peer: &Peer) -> bool {
-        peer.ended
-            .is_some_and(|sent| self.round_since.monotonic <= sent.monotonic)
-    }
-
-    /// The peers to send a heartbeat to now: all, when it is time (`periodic`), else those that the
-    /// wanted round still lacks; never one whose heartbeat is still under way. The caller sends
-    /// them and reports each to [`Membership::on_outcome`].
-    pub fn due_heartbeats(&mut self, now: Time, periodic: bool) -> Vec<usize> {
-        let round_since = self.round_since.monotonic;
-        let mut due = Vec::new();
-        for (i, peer) in self.peers.iter_mut().enumerate() {
-            let lacking = peer.ended.is_none_or(|sent| sent.monotonic < round_since);
-            if !peer.under_way && (periodic || lacking) {
-                peer.under_way = true;
-                peer.unanswered_since.get_or_insert(now);
-                due.push(i);
-            }
+    /// The peers to send a heartbeat to: all, if it is time for that (`periodic`); otherwise those
+    /// that the current round lacks. A peer whose last heartbeat has not ended is left out. The
+    /// caller sends the heartbeats, and reports each to [`Membership::on_outcome`].
+    pub(crate) fn due_heartbeats(&mut self, now: Time, periodic: bool) -> Vec<usize> {
+        let is_due =
+            |peer: &Peer| !peer.in_flight && (periodic || !peer.ended_since(self.round_since));
+        let due = (0..self.peers.len()).filter(|i| is_due(&self.peers[*i]));
+        let due: Vec<usize> = due.collect();
+        for i in &due {
+            self.start_heartbeat(*i, now);
         }
         due
     }
 
-    /// A heartbeat that was sent to peer `i` at `sent` has come to an end.
-    pub fn on_outcome(
+    /// Marks a heartbeat to peer `i` as sent. Returns false if the last one has not ended: then
+    /// none is to be sent.
+    pub(crate) fn start_heartbeat(&mut self, i: usize, now: Time) -> bool {
+        let peer = &mut self.peers[i];
+        peer.unanswered_since.get_or_insert(now);
+        !mem::replace(&mut peer.in_flight, true)
+    }
+
+    /// Notes what came of a heartbeat that was sent to peer `i` at `sent`.
+    pub(crate) fn on_outcome(
         &mut self,
         i: usize,
         sent: Time,
         now: Time,
         outcome: HeartbeatOutcome,
     ) -> Changes {
-        let stalled = self.timing.stall < now.since(self.ticked);
-        let before_round = sent.monotonic < self.round_since.monotonic;
-        let silent_max = self.timing.silent;
+        let asleep = self.is_asleep(now);
         let peer = &mut self.peers[i];
-        peer.under_way = false;
-        let mut news = Changes::default();
+        peer.in_flight = false;
+        let mut changes = Changes::default();
         match outcome {
-            HeartbeatOutcome::Answered(heartbeat_reply) => {
-                news.missed_invalidations = peer.seen != Some(heartbeat_reply);
-                news.regained = !peer.live;
-                peer.seen = Some(heartbeat_reply);
-                peer.live = true;
-                peer.ever_seen = true;
+            HeartbeatOutcome::Answered(reply) => {
+                changes.missed_invalidations = peer.last_reply.replace(reply) != Some(reply);
+                changes.regained = peer.mark_up(now);
                 peer.unknown_peer = false;
-                peer.last_contact = now;
-                peer.answered = Some(sent);
+                peer.last_answered = Some(sent);
                 peer.unanswered_since = None;
-                peer.ended = Some(sent);
             }
             HeartbeatOutcome::Refused => {
-                peer.refused = Some(sent);
                 peer.unknown_peer = false;
-                peer.ended = Some(sent);
-                news.lost = peer.mark_down();
+                peer.last_refused = Some(sent);
+                changes.lost = peer.mark_down();
             }
             HeartbeatOutcome::UnknownPeer => {
-                news.unknown_peer = !peer.unknown_peer;
-                peer.unknown_peer = true;
+                changes.unknown_peer = !mem::replace(&mut peer.unknown_peer, true);
                 peer.last_contact = now;
-                peer.ended = Some(sent);
-                news.lost = peer.mark_down();
+                changes.lost = peer.mark_down();
             }
             HeartbeatOutcome::Silent => {
-                // Who was asleep itself cannot tell who was silent.
-                let since = peer.unanswered_since.unwrap_or(sent);
-                if !stalled && !before_round && silent_max <= now.surely_since(since) {
-                    peer.ended = Some(sent);
-                    news.lost = peer.mark_down();
+                // A process that was asleep itself cannot tell whether its peer was silent.
+                let before_round = sent.monotonic < self.round_since.monotonic;
+                let silence = now.since_min(peer.unanswered_since.unwrap_or(sent));
+                if asleep || before_round || silence < self.timing.silent {
+                    return changes;
                 }
+                changes.lost = peer.mark_down();
             }
         }
-        news
+        peer.last_ended = Some(sent);
+        changes
     }
 
-    /// Some other call to peer `i` was refused: that is as good as a refused heartbeat. Returns
-    /// whether it was live.
-    pub fn on_refused_call(&mut self, i: usize) -> bool {
+    /// Notes that peer `i` refused a connection for another call than a heartbeat. Returns whether
+    /// it was live.
+    pub(crate) fn on_refused_call(&mut self, i: usize) -> bool {
         self.peers[i].mark_down()
     }
 
-    /// Some other call to peer `i` broke: whether a heartbeat should be said to it at once, now
-    /// marked as under way.
-    pub fn start_heartbeat(&mut self, i: usize, now: Time) -> bool {
-        let peer = &mut self.peers[i];
-        peer.unanswered_since.get_or_insert(now);
-        !std::mem::replace(&mut peer.under_way, true)
-    }
-
-    /// Somebody sends a heartbeat. Returns the heartbeat_reply and whether it was regained; `None`
-    /// when it is not in the settings.
-    pub fn receive_heartbeat(
+    /// Answers a heartbeat, and grants its sender a lease. Returns the reply and whether the sender
+    /// was down; `None` if it is not in the settings.
+    pub(crate) fn receive_heartbeat(
         &mut self,
         from: &Address,
         now: Time,
     ) -> Option<(HeartbeatReply, bool)> {
-        let start = self.start;
-        let party = self
-            .peers
-            .iter_mut()
-            .chain(&mut self.holders)
-            .find(|p| p.address == *from)?;
-        party.lent = Some(now);
-        party.last_contact = now;
-        party.ever_seen = true;
-        let regained = !std::mem::replace(&mut party.live, true);
-        Some((
-            HeartbeatReply {
-                start,
-                down_count: party.down_count,
-            },
-            regained,
-        ))
+        let mut known = self.peers.iter_mut().chain(&mut self.holders);
+        let peer = known.find(|peer| peer.address == *from)?;
+        peer.lease_granted = Some(now);
+        let regained = peer.mark_up(now);
+        let reply = HeartbeatReply {
+            start: self.start,
+            down_count: peer.down_count,
+        };
+        Some((reply, regained))
     }
 
-    /// Whether this process has not sent a heartbeat for so long that it must have been asleep, or
-    /// has not done a full round since. Whoever is so trusts nothing and leaves nobody out.
-    pub fn stalled(&self, now: Time) -> bool {
-        self.timing.stall < now.since(self.ticked) || !self.round_complete()
+    fn is_asleep(&self, now: Time) -> bool {
+        self.timing.stall < now.since_max(self.ticked)
     }
 
-    /// Whether what is kept may be answered from.
-    pub fn lease_holds(&self, now: Time) -> bool {
-        !self.stalled(now) && self.peers.iter().all(|peer| self.trusts(peer, now))
+    /// Whether this process must have been asleep, or has not completed a round since. Then it
+    /// trusts no copy, and leaves no peer out of a write.
+    pub(crate) fn stalled(&self, now: Time) -> bool {
+        self.is_asleep(now) || !self.round_complete()
     }
 
-    fn trusts(&self, peer: &Peer, now: Time) -> bool {
-        let fresh = |sent: Option<Time>| sent.is_some_and(|t| now.since(t) < self.timing.lease);
-        match self.lease_of {
-            _ if peer.unknown_peer => false,
-            LeaseOf::LivePeers => !peer.live || fresh(peer.answered),
-            LeaseOf::AllPeers => fresh(peer.answered) || fresh(peer.refused),
-        }
+    /// Whether this server may answer from what it holds.
+    pub(crate) fn lease_holds(&self, now: Time) -> bool {
+        !self.stalled(now) && self.peers.iter().all(|peer| self.is_leased(peer, now))
     }
 
-    /// How long until the lease that this server lent to `party` is surely over.
-    pub fn lease_left(&self, party: &Peer, now: Time) -> Duration {
-        let left = |lent| self.timing.lease.saturating_sub(now.surely_since(lent));
-        party.lent.map_or(Duration::ZERO, left)
+    fn is_leased(&self, peer: &Peer, now: Time) -> bool {
+        let recent =
+            |sent: Option<Time>| sent.is_some_and(|t| now.since_max(t) < self.timing.lease);
+        let holds = match self.lease_needs {
+            LeaseNeeds::LivePeers => !peer.live || recent(peer.last_answered),
+            LeaseNeeds::AllPeers => recent(peer.last_answered) || recent(peer.last_refused),
+        };
+        holds && !peer.unknown_peer
     }
 
-    /// A holder refused what was sent to it at `sent`: it keeps nothing, unless it was started
-    /// again and has sent a heartbeat.
-    pub fn on_holder_refused(&mut self, i: usize, sent: Time) {
-        let lent = &mut self.holders[i].lent;
-        lent.take_if(|lent| lent.monotonic <= sent.monotonic);
+    /// How long the lease that this server granted to `peer` may still last.
+    pub(crate) fn lease_left(&self, peer: &Peer, now: Time) -> Duration {
+        let left = |granted| self.timing.lease.saturating_sub(now.since_min(granted));
+        peer.lease_granted.map_or(Duration::ZERO, left)
     }
 
-    /// A holder did not answer an invalidation in time, or refused it: counted as down. Returns
-    /// whether it was live.
-    pub fn mark_holder_down(&mut self, i: usize) -> bool {
+    /// Notes that holder `i` refused a connection at `sent` or later. It is dead and has no lease,
+    /// unless it has started again and sent a heartbeat since `sent`.
+    pub(crate) fn on_holder_refused(&mut self, i: usize, sent: Time) {
+        let granted = &mut self.holders[i].lease_granted;
+        granted.take_if(|granted| granted.monotonic <= sent.monotonic);
+    }
+
+    /// Marks holder `i` as down, because it did not acknowledge an invalidation. Returns whether it
+    /// was live.
+    pub(crate) fn mark_holder_down(&mut self, i: usize) -> bool {
         self.holders[i].mark_down()
     }
 
-    pub fn live_peers(&self) -> impl Iterator<Item = usize> {
+    pub(crate) fn live_peers(&self) -> impl Iterator<Item = usize> {
         (0..self.peers.len()).filter(|i| self.peers[*i].live)
-    }
-
-    /// How long this server has been up.
-    pub fn age(&self, now: Time) -> Duration {
-        now.surely_since(self.started)
     }
 }

@@ -1,34 +1,36 @@
-//! One other server, as contact knows it.
+//! What a server knows of one other server.
 
+use std::mem;
+
+use crate::membership::HeartbeatReply;
+use crate::membership::time::Time;
 use crate::model::address::Address;
 
-use crate::membership::{HeartbeatReply, Time};
-
-/// What is known of one other server.
+/// One peer or holder. The times named `last_…` are those when the heartbeat was sent.
 #[derive(Debug)]
-pub struct Peer {
-    pub address: Address,
-    pub live: bool,
+pub(crate) struct Peer {
+    pub(crate) address: Address,
+    pub(crate) live: bool,
     /// Whether it ever sent a heartbeat, or answered one.
-    pub ever_seen: bool,
-    /// How often this one was counted as down.
-    pub down_count: u64,
-    /// When anything was last heard of it.
-    pub last_contact: Time,
-    /// What its last heartbeat_reply said.
-    pub(super) seen: Option<HeartbeatReply>,
+    pub(crate) ever_seen: bool,
+    /// How often this server has marked it as down.
+    pub(crate) down_count: u64,
+    /// When anything last came from it, or when this process woke up after it was asleep.
+    pub(crate) last_contact: Time,
+    pub(super) last_reply: Option<HeartbeatReply>,
+    /// It does not have this server in its settings.
     pub(super) unknown_peer: bool,
-    /// When the last heartbeat that it answered, or refused, was sent.
-    pub(super) answered: Option<Time>,
-    pub(super) refused: Option<Time>,
-    /// When the last heartbeat that came to any end was sent.
-    pub(super) ended: Option<Time>,
-    /// When the first heartbeat since it last answered was sent.
+    pub(super) last_answered: Option<Time>,
+    pub(super) last_refused: Option<Time>,
+    /// The last heartbeat of which the outcome is known.
+    pub(super) last_ended: Option<Time>,
+    /// When the first heartbeat after its last answer was sent.
     pub(super) unanswered_since: Option<Time>,
-    pub(super) under_way: bool,
-    /// When this server last answered a heartbeat of that one: its lease counts from here. `None`:
-    /// it has refused since, so it is dead and trusts nothing.
-    pub(super) lent: Option<Time>,
+    /// Whether a heartbeat to it was sent and has not ended.
+    pub(super) in_flight: bool,
+    /// When this server last answered its heartbeat, which began its lease. `None`: it has refused
+    /// a connection since, so it is dead.
+    pub(super) lease_granted: Option<Time>,
 }
 
 impl Peer {
@@ -39,22 +41,35 @@ impl Peer {
             ever_seen: false,
             down_count: 0,
             last_contact: now,
-            seen: None,
+            last_reply: None,
             unknown_peer: false,
-            answered: None,
-            refused: None,
-            ended: None,
+            last_answered: None,
+            last_refused: None,
+            last_ended: None,
             unanswered_since: None,
-            under_way: false,
-            // Before its start this server may have answered heartbeats that it knows nothing of.
-            lent: Some(now),
+            in_flight: false,
+            // Before its start this server may have granted a lease that it does not remember.
+            lease_granted: Some(now),
         }
     }
 
-    /// Counts it as down, once for each time that it was live. Returns whether it was.
+    /// Whether a heartbeat that was sent since `round_since` has come to an end.
+    pub(super) fn ended_since(&self, round_since: Time) -> bool {
+        self.last_ended
+            .is_some_and(|sent| round_since.monotonic <= sent.monotonic)
+    }
+
+    /// Returns whether it was down.
+    pub(super) fn mark_up(&mut self, now: Time) -> bool {
+        self.ever_seen = true;
+        self.last_contact = now;
+        !mem::replace(&mut self.live, true)
+    }
+
+    /// Returns whether it was live. Only then it is counted.
     pub(super) fn mark_down(&mut self) -> bool {
-        let was = std::mem::replace(&mut self.live, false);
-        self.down_count += u64::from(was);
-        was
+        let was_live = mem::replace(&mut self.live, false);
+        self.down_count += u64::from(was_live);
+        was_live
     }
 }

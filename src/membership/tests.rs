@@ -1,4 +1,4 @@
-//! Who is live, and how long what is kept may be trusted.
+//! Which peers are live, and how long the leases last.
 
 use super::*;
 
@@ -10,10 +10,10 @@ fn at(ms: u64) -> Time {
     }
 }
 
-fn pair(lease_of: LeaseOf) -> Membership {
+fn pair(lease_needs: LeaseNeeds) -> Membership {
     let peers = [Address::parse("http://a:1").unwrap()];
     let holders = [Address::parse("http://f:1").unwrap()];
-    Membership::new(1, lease_of, Timing::default(), &peers, &holders, at(0))
+    Membership::new(1, lease_needs, Timing::default(), &peers, &holders, at(0))
 }
 
 fn answer(down_count: u64) -> HeartbeatOutcome {
@@ -23,133 +23,133 @@ fn answer(down_count: u64) -> HeartbeatOutcome {
     })
 }
 
-fn heartbeat(contact: &mut Membership, ms: u64, outcome: HeartbeatOutcome) -> Changes {
-    let _ = contact.tick(at(ms));
-    contact.due_heartbeats(at(ms), true);
-    contact.on_outcome(0, at(ms), at(ms), outcome)
+fn heartbeat(membership: &mut Membership, ms: u64, outcome: HeartbeatOutcome) -> Changes {
+    let _ = membership.tick(at(ms));
+    membership.due_heartbeats(at(ms), true);
+    membership.on_outcome(0, at(ms), at(ms), outcome)
 }
 
 #[test]
 fn nothing_is_trusted_before_the_first_round() {
-    let mut contact = pair(LeaseOf::LivePeers);
-    assert!(!contact.lease_holds(at(0)));
-    heartbeat(&mut contact, 10, answer(0));
-    assert!(contact.lease_holds(at(10)));
+    let mut membership = pair(LeaseNeeds::LivePeers);
+    assert!(!membership.lease_holds(at(0)));
+    heartbeat(&mut membership, 10, answer(0));
+    assert!(membership.lease_holds(at(10)));
 }
 
 #[test]
-fn a_lease_ends_500_ms_after_its_hello_was_sent() {
-    let mut contact = pair(LeaseOf::LivePeers);
-    heartbeat(&mut contact, 10, answer(0));
+fn a_lease_ends_500_ms_after_its_heartbeat_was_sent() {
+    let mut membership = pair(LeaseNeeds::LivePeers);
+    heartbeat(&mut membership, 10, answer(0));
     for ms in [210, 410, 505] {
-        assert!(!contact.tick(at(ms)));
+        assert!(!membership.tick(at(ms)));
     }
-    assert!(contact.lease_holds(at(509)));
-    assert!(!contact.lease_holds(at(510)));
+    assert!(membership.lease_holds(at(509)));
+    assert!(!membership.lease_holds(at(510)));
 }
 
 #[test]
 fn a_suspended_machine_trusts_nothing() {
-    let mut contact = pair(LeaseOf::LivePeers);
-    heartbeat(&mut contact, 10, answer(0));
+    let mut membership = pair(LeaseNeeds::LivePeers);
+    heartbeat(&mut membership, 10, answer(0));
     let later = Time {
         monotonic: at(11).monotonic,
         wall: at(5000).wall,
     };
-    assert!(!contact.lease_holds(later));
-    assert!(contact.tick(later));
+    assert!(!membership.lease_holds(later));
+    assert!(membership.tick(later));
 }
 
 #[test]
-fn silence_counts_after_300_ms_and_a_refusal_at_once() {
-    let mut contact = pair(LeaseOf::LivePeers);
-    heartbeat(&mut contact, 10, answer(0));
-    assert!(!heartbeat(&mut contact, 100, HeartbeatOutcome::Silent).lost);
-    assert!(!heartbeat(&mut contact, 300, HeartbeatOutcome::Silent).lost);
-    assert!(heartbeat(&mut contact, 400, HeartbeatOutcome::Silent).lost);
-    assert!(heartbeat(&mut contact, 450, answer(0)).regained);
-    assert!(heartbeat(&mut contact, 500, HeartbeatOutcome::Refused).lost);
-    assert_eq!(contact.peers[0].down_count, 2);
+fn silence_counts_after_300_ms_and_a_refusal_immediately() {
+    let mut membership = pair(LeaseNeeds::LivePeers);
+    heartbeat(&mut membership, 10, answer(0));
+    assert!(!heartbeat(&mut membership, 100, HeartbeatOutcome::Silent).lost);
+    assert!(!heartbeat(&mut membership, 300, HeartbeatOutcome::Silent).lost);
+    assert!(heartbeat(&mut membership, 400, HeartbeatOutcome::Silent).lost);
+    assert!(heartbeat(&mut membership, 450, answer(0)).regained);
+    assert!(heartbeat(&mut membership, 500, HeartbeatOutcome::Refused).lost);
+    assert_eq!(membership.peers[0].down_count, 2);
 }
 
 #[test]
-fn who_slept_counts_nobodys_silence() {
-    let mut contact = pair(LeaseOf::LivePeers);
-    heartbeat(&mut contact, 10, answer(0));
-    contact.due_heartbeats(at(50), true);
-    assert!(contact.tick(at(2000)));
+fn a_process_that_was_asleep_counts_no_silence() {
+    let mut membership = pair(LeaseNeeds::LivePeers);
+    heartbeat(&mut membership, 10, answer(0));
+    membership.due_heartbeats(at(50), true);
+    assert!(membership.tick(at(2000)));
     assert!(
-        !contact
+        !membership
             .on_outcome(0, at(50), at(2001), HeartbeatOutcome::Silent)
             .lost
     );
-    assert!(contact.stalled(at(2001)));
-    heartbeat(&mut contact, 2002, answer(0));
-    assert!(!contact.stalled(at(2002)));
+    assert!(membership.stalled(at(2001)));
+    heartbeat(&mut membership, 2002, answer(0));
+    assert!(!membership.stalled(at(2002)));
 }
 
 #[test]
-fn who_was_counted_as_down_learns_it() {
-    let mut contact = pair(LeaseOf::LivePeers);
-    assert!(heartbeat(&mut contact, 10, answer(0)).missed_invalidations);
-    assert!(!heartbeat(&mut contact, 100, answer(0)).missed_invalidations);
-    assert!(heartbeat(&mut contact, 200, answer(1)).missed_invalidations);
+fn a_server_that_was_marked_down_is_told_so() {
+    let mut membership = pair(LeaseNeeds::LivePeers);
+    assert!(heartbeat(&mut membership, 10, answer(0)).missed_invalidations);
+    assert!(!heartbeat(&mut membership, 100, answer(0)).missed_invalidations);
+    assert!(heartbeat(&mut membership, 200, answer(1)).missed_invalidations);
 }
 
 #[test]
-fn a_front_end_trusts_the_dead_but_not_the_silent() {
-    let mut contact = pair(LeaseOf::AllPeers);
-    heartbeat(&mut contact, 10, HeartbeatOutcome::Refused);
-    assert!(contact.lease_holds(at(100)));
+fn a_front_ends_lease_needs_no_answer_of_a_dead_peer_but_one_of_a_silent_peer() {
+    let mut membership = pair(LeaseNeeds::AllPeers);
+    heartbeat(&mut membership, 10, HeartbeatOutcome::Refused);
+    assert!(membership.lease_holds(at(100)));
     for ms in [200, 400, 600] {
-        heartbeat(&mut contact, ms, HeartbeatOutcome::Silent);
+        heartbeat(&mut membership, ms, HeartbeatOutcome::Silent);
     }
-    assert!(!contact.lease_holds(at(600)));
+    assert!(!membership.lease_holds(at(600)));
 }
 
 #[test]
-fn a_stranger_trusts_nothing_and_is_not_greeted() {
-    let mut contact = pair(LeaseOf::AllPeers);
-    assert!(heartbeat(&mut contact, 10, HeartbeatOutcome::UnknownPeer).unknown_peer);
-    assert!(!contact.lease_holds(at(11)));
+fn an_unknown_peer_has_no_lease_and_gets_no_reply() {
+    let mut membership = pair(LeaseNeeds::AllPeers);
+    assert!(heartbeat(&mut membership, 10, HeartbeatOutcome::UnknownPeer).unknown_peer);
+    assert!(!membership.lease_holds(at(11)));
     assert!(
-        contact
+        membership
             .receive_heartbeat(&Address::parse("http://x:1").unwrap(), at(11))
             .is_none()
     );
 }
 
 #[test]
-fn a_lent_lease_is_waited_out() {
-    let mut contact = pair(LeaseOf::LivePeers);
-    contact
+fn a_granted_lease_is_waited_for() {
+    let mut membership = pair(LeaseNeeds::LivePeers);
+    membership
         .receive_heartbeat(&Address::parse("http://f:1").unwrap(), at(100))
         .unwrap();
     assert_eq!(
-        contact.lease_left(&contact.holders[0], at(200)),
+        membership.lease_left(&membership.holders[0], at(200)),
         Duration::from_millis(400)
     );
-    assert!(contact.mark_holder_down(0) && !contact.mark_holder_down(0));
+    assert!(membership.mark_holder_down(0) && !membership.mark_holder_down(0));
 }
 
 #[test]
-fn a_holder_that_refuses_has_no_lease_unless_it_says_hello_again() {
-    let mut contact = pair(LeaseOf::LivePeers);
+fn a_holder_that_refuses_has_no_lease_until_its_next_heartbeat() {
+    let mut membership = pair(LeaseNeeds::LivePeers);
     let holder = Address::parse("http://f:1").unwrap();
-    contact.receive_heartbeat(&holder, at(100)).unwrap();
-    contact.on_holder_refused(0, at(99));
+    membership.receive_heartbeat(&holder, at(100)).unwrap();
+    membership.on_holder_refused(0, at(99));
     assert_ne!(
-        contact.lease_left(&contact.holders[0], at(200)),
+        membership.lease_left(&membership.holders[0], at(200)),
         Duration::ZERO
     );
-    contact.on_holder_refused(0, at(101));
+    membership.on_holder_refused(0, at(101));
     assert_eq!(
-        contact.lease_left(&contact.holders[0], at(200)),
+        membership.lease_left(&membership.holders[0], at(200)),
         Duration::ZERO
     );
-    contact.receive_heartbeat(&holder, at(200)).unwrap();
+    membership.receive_heartbeat(&holder, at(200)).unwrap();
     assert_ne!(
-        contact.lease_left(&contact.holders[0], at(200)),
+        membership.lease_left(&membership.holders[0], at(200)),
         Duration::ZERO
     );
 }

@@ -1,36 +1,35 @@
-//! Moments by two clocks.
+//! Moments by two clocks, so that neither a suspended machine nor a clock that is set hides that
+//! time has passed.
 
 use std::time::{Duration, Instant, SystemTime};
 
-/// A moment by both clocks, each as the time since some fixed moment. A suspended machine stops the
-/// first; somebody who sets the clock moves the second.
+/// A moment by both clocks, each counted from some fixed moment. The monotonic clock stops while
+/// the machine is suspended; the wall clock moves when it is set.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Time {
-    pub monotonic: Duration,
-    pub wall: Duration,
+pub(crate) struct Time {
+    pub(crate) monotonic: Duration,
+    pub(crate) wall: Duration,
 }
 
 impl Time {
-    /// The present moment; `origin` is where the monotonic clock counts from.
-    pub fn now(origin: Instant) -> Time {
-        let wall = SystemTime::now()
-            .duration_since(SystemTime::UNIX_EPOCH)
-            .unwrap_or_default();
+    /// The present moment. `origin` is where the monotonic clock counts from.
+    pub(crate) fn now(origin: Instant) -> Time {
+        let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
         Time {
             monotonic: origin.elapsed(),
-            wall,
+            wall: wall.unwrap_or_default(),
         }
     }
 
-    /// The longest that may have passed since `earlier`, by whichever clock says more.
-    pub fn since(self, earlier: Time) -> Duration {
+    /// The most that may have passed since `earlier`: how old a lease of one's own counts as.
+    pub(crate) fn since_max(self, earlier: Time) -> Duration {
         let monotonic = self.monotonic.saturating_sub(earlier.monotonic);
         monotonic.max(self.wall.abs_diff(earlier.wall))
     }
 
-    /// The shortest that may have passed since `earlier`: what waits for another's lease to end
-    /// counts so.
-    pub(super) fn surely_since(self, earlier: Time) -> Duration {
+    /// The least that has passed since `earlier`: how old a lease of another server, or a silence,
+    /// counts as.
+    pub(super) fn since_min(self, earlier: Time) -> Duration {
         self.monotonic.saturating_sub(earlier.monotonic)
     }
 }

@@ -88,7 +88,7 @@ impl<E: Environment> Replica<E> {
         let (caught_up, books) = (inner.caught_up, inner.shelf.len());
         drop(inner);
         if caught_up {
-            let seconds = self.now().since(started).as_secs_f64();
+            let seconds = self.now().since_max(started).as_secs_f64();
             let fields: [(&str, &dyn Display); 3] = [
                 ("books", &books),
                 ("fetched", &fetched),

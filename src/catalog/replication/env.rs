@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::catalog::replication::messages::{Message, Outcome};
 use crate::catalog::storage::Reader;
-use crate::membership::Time;
+use crate::membership::time::Time;
 use crate::model::book::BookId;
 use crate::model::invalidation::Invalidation;
 

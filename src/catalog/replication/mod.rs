@@ -55,7 +55,9 @@ use crate::catalog::replication::write::ids_where;
 use crate::catalog::shelf::Shelf;
 use crate::catalog::shelf::copy_state::{CopyState, StateCounts};
 use crate::config::timing::Timing;
-use crate::membership::{LeaseOf, Membership, Peer, Time};
+use crate::membership::peer::Peer;
+use crate::membership::time::Time;
+use crate::membership::{LeaseNeeds, Membership};
 use crate::model::address::Address;
 use crate::model::book::{Book, BookId, Rank};
 use crate::model::error::{Error, Result};
@@ -133,7 +135,7 @@ impl<E: Environment> Replica<E> {
         let shelf = Shelf::new(books);
         let membership = Membership::new(
             start,
-            LeaseOf::LivePeers,
+            LeaseNeeds::LivePeers,
             config.timing,
             &config.peers,
             &config.front_ends,

@@ -9,7 +9,7 @@ use crate::catalog::replication::messages::{Copies, Message, Outcome, Reply, Ver
 use crate::catalog::replication::rpc_round::RpcRound;
 use crate::catalog::replication::rules::Rule;
 use crate::catalog::replication::{Inner, Replica};
-use crate::membership::Time;
+use crate::membership::time::Time;
 use crate::model::book::{Book, BookId};
 use crate::model::error::{Error, Result};
 
@@ -239,7 +239,7 @@ impl<E: Environment> Replication<'_, E> {
                 let lease_over = now.monotonic + inner.membership.lease_left(peer, now);
                 suspects_over = suspects_over.max(lease_over);
             }
-            let lately = now.since(peer.last_contact) < SUSPECT_FORGOTTEN;
+            let lately = now.since_max(peer.last_contact) < SUSPECT_FORGOTTEN;
             if let (Progress::Sent(first) | Progress::Failed(first, _), true) = (progress, lately) {
                 suspects_over = suspects_over.max(*first + SUSPECT_WAIT);
             }

@@ -15,7 +15,7 @@ use crate::catalog::sim::event_queue::{Life, Micros};
 use crate::catalog::sim::parameters::Parameters;
 use crate::catalog::sim::scheduler::Scheduler;
 use crate::config::timing::Timing;
-use crate::membership::Time;
+use crate::membership::time::Time;
 use crate::model::address::Address;
 use crate::model::book::{Book, BookId, Version};
 

@@ -11,7 +11,7 @@ use crate::catalog::sim::faults;
 use crate::catalog::sim::network::{Call, Heard};
 use crate::catalog::sim::trace;
 use crate::catalog::storage::Reader;
-use crate::membership::Time;
+use crate::membership::time::Time;
 use crate::model::book::{Book, BookId};
 use crate::model::invalidation::Invalidation;
 

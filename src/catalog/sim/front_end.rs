@@ -7,7 +7,7 @@ use crate::catalog::sim::cluster::{BOOK, Cluster};
 use crate::catalog::sim::event_queue::Life;
 use crate::catalog::sim::network::{Call, Heard};
 use crate::config::timing::Timing;
-use crate::membership::{HeartbeatOutcome, LeaseOf, Membership};
+use crate::membership::{HeartbeatOutcome, LeaseNeeds, Membership};
 use crate::model::invalidation::Invalidation;
 
 /// How long a catalog may take for a front-end's lookup.
@@ -31,7 +31,7 @@ impl FrontEnd {
         let catalogs: Vec<_> = (0..world.setting.catalogs).map(Cluster::address).collect();
         let start = world.baton.draw(|rng| rng.u64(..));
         let (timing, now) = (Timing::default(), world.time());
-        let contact = Membership::new(start, LeaseOf::AllPeers, timing, &catalogs, &[], now);
+        let contact = Membership::new(start, LeaseNeeds::AllPeers, timing, &catalogs, &[], now);
         *self.inside.lock().unwrap() = Inside {
             contact: Some(contact),
             ..Inside::default()

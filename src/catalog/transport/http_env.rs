@@ -11,7 +11,7 @@ use crate::catalog::transport::outbound::front_end::InvalidationSender;
 use crate::catalog::transport::outbound::peer::PeerSender;
 use crate::catalog::transport::wait_queues::WaitQueues;
 use crate::config::CatalogSettings;
-use crate::membership::Time;
+use crate::membership::time::Time;
 use crate::model::book::{BookId, STAMP_MAX};
 use crate::model::invalidation::Invalidation;
 use crate::runtime::metrics::Histogram;

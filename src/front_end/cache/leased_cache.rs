@@ -19,7 +19,8 @@ use std::time::{Duration, Instant};
 use crate::front_end::cache::CachedAnswer;
 use crate::front_end::cache::single_flight::{Cache, CacheResult, Flight, Inserted};
 use crate::front_end::query::{Lookup, Query, Search};
-use crate::membership::{Changes, HeartbeatOutcome, Membership, Time};
+use crate::membership::time::Time;
+use crate::membership::{Changes, HeartbeatOutcome, Membership};
 use crate::model::invalidation::Invalidation;
 use crate::runtime::sync;
 
@@ -203,7 +204,7 @@ impl Inner {
 mod tests {
     use super::*;
     use crate::config::timing::Timing;
-    use crate::membership::{HeartbeatReply, LeaseOf};
+    use crate::membership::{HeartbeatReply, LeaseNeeds};
     use crate::model::address::Address;
     use crate::model::book::BookId;
 
@@ -218,7 +219,7 @@ mod tests {
             stall: Duration::from_secs(60),
             ..Timing::default()
         };
-        let membership = Membership::new(1, LeaseOf::AllPeers, timing, &catalogs, &[], now);
+        let membership = Membership::new(1, LeaseNeeds::AllPeers, timing, &catalogs, &[], now);
         LeasedCache::new(origin, membership, 3, 10)
     }
 
