@@ -61,6 +61,15 @@ pub fn show(catalog: &Catalog, page: &mut Exposition) {
             f64::from(*live),
         );
     }
+    let help = "How often another server was counted as down.";
+    page.counter("bazar_peers_lost_total", help, &[], health.peers_lost);
+    let help = "Copies that gave way to the other side's after a cut.";
+    page.counter(
+        "bazar_copies_dropped_total",
+        help,
+        &[],
+        health.copies_dropped,
+    );
     let help = "Whether copies may be answered from.";
     page.gauge("bazar_lease", help, &[], f64::from(health.lease));
     let help = "Whether nothing was missed since the last catch-up.";

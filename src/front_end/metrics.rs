@@ -114,6 +114,8 @@ impl FrontEnd {
         page.gauge("bazar_lease", help, &[], f64::from(stats.lease));
         let help = "Peers that are live.";
         page.gauge("bazar_peers_live", help, &[], stats.live_catalogs as f64);
+        let help = "How often another server was counted as down.";
+        page.counter("bazar_peers_lost_total", help, &[], stats.catalogs_lost);
         let tiers = [("catalog", &self.catalogs), ("order", &self.order_servers)];
         for (tier, servers) in tiers {
             let help = "Servers of a tier behind that are ready.";

@@ -297,4 +297,10 @@ impl Membership {
     pub(crate) fn live_peers(&self) -> impl Iterator<Item = usize> {
         (0..self.peers.len()).filter(|i| self.peers[*i].live)
     }
+
+    /// How often another server was counted as down since the start.
+    pub(crate) fn lost_count(&self) -> u64 {
+        let servers = self.peers.iter().chain(&self.holders);
+        servers.map(|server| server.down_count).sum()
+    }
 }

@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, HashSet};
 use std::fmt::Display;
 use std::sync::Arc;
 
-use crate::catalog::replication::Replica;
 use crate::catalog::replication::env::{Environment, WaitKey};
 use crate::catalog::replication::messages::Copies;
 use crate::catalog::replication::rules::Rule;
+use crate::catalog::replication::{Inner, Replica};
 use crate::catalog::shelf::copy_state::CopyState;
 use crate::model::book::{Book, BookId};
 use crate::model::error::{Error, Result};
@@ -33,7 +33,7 @@ impl<E: Environment> Replica<E> {
                 inner.shelf.set_state(id, CopyState::Tentative);
             }
         } else if self.rank_here(&inner, id) < Some(self.rank(&book)) {
-            log_dropped(inner.shelf.book(id), &book);
+            note_dropped(&mut inner, &book);
             inner.shelf.put(book, unless_valid(state));
         }
         let on_disk = inner.shelf.on_disk(id, version);
@@ -62,7 +62,7 @@ impl<E: Environment> Replica<E> {
             }
             log_other_content(inner.shelf.book(book.id), book);
             if self.rank_here(&inner, book.id) < Some(self.rank(book)) {
-                log_dropped(inner.shelf.book(book.id), book);
+                note_dropped(&mut inner, book);
                 inner.shelf.put(book.clone(), unless_valid(*state));
             } else if inner.shelf.state(book.id) == CopyState::Unknown {
                 // The peer's page had the higher stamp, but the copy here is committed. Marked
@@ -136,9 +136,10 @@ fn log_other_content(ours: Option<&Arc<Book>>, theirs: &Book) {
     }
 }
 
-/// Logs that a copy which was committed on one side of a cut gives way to the other side's, so that
-/// nothing vanishes silently.
-pub(super) fn log_dropped(ours: Option<&Arc<Book>>, theirs: &Book) {
+/// Logs and counts that a copy which was committed on one side of a cut gives way to the other
+/// side's, so that nothing vanishes silently.
+pub(super) fn note_dropped(inner: &mut Inner, theirs: &Book) {
+    let ours = inner.shelf.book(theirs.id).cloned();
     let Some(ours) = ours.filter(|ours| ours.committed && ours.diverged_at.is_some()) else {
         return;
     };
@@ -148,6 +149,7 @@ pub(super) fn log_dropped(ours: Option<&Arc<Book>>, theirs: &Book) {
         .diverged_at
         .filter(|diverged_at| diverged_at.number <= ours.version.number);
     if theirs_diverged_at.is_some() && theirs_diverged_at != ours.diverged_at {
+        inner.copies_dropped += 1;
         let fields: [(&str, &dyn Display); 5] = [
             ("book", &ours.id),
             ("dropped", &ours.version),

@@ -101,6 +101,8 @@ struct Inner {
     /// The rounds of messages in progress, by number: outcomes that nobody has taken yet.
     rounds: HashMap<u64, Outcomes>,
     next_round: u64,
+    /// Copies of this side of a cut that gave way to the other side's.
+    copies_dropped: u64,
 }
 
 /// The answer to [`Replica::read`].
@@ -122,6 +124,10 @@ pub(crate) struct Health {
     pub(crate) epoch: u32,
     /// Every other catalog, and whether it is live.
     pub(crate) peers: Vec<(Address, bool)>,
+    /// How often another server was counted as down.
+    pub(crate) peers_lost: u64,
+    /// Copies of this side of a cut that gave way to the other side's.
+    pub(crate) copies_dropped: u64,
 }
 
 type Guard<'a> = MutexGuard<'a, Inner>;
@@ -151,6 +157,7 @@ impl<E: Environment> Replica<E> {
             book_locks: HashMap::new(),
             rounds: HashMap::new(),
             next_round: 0,
+            copies_dropped: 0,
         };
         Arc::new(Replica {
             config,
@@ -217,6 +224,8 @@ impl<E: Environment> Replica<E> {
             disk_refuses: inner.disk_refuses,
             epoch: inner.shelf.epoch(),
             peers: inner.membership.peers.iter().map(peer).collect(),
+            peers_lost: inner.membership.lost_count(),
+            copies_dropped: inner.copies_dropped,
         }
     }
 

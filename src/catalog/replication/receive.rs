@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::catalog::replication::adopt::log_dropped;
+use crate::catalog::replication::adopt::note_dropped;
 use crate::catalog::replication::catch_up::{FETCH_MAX, PAGE_MAX};
 use crate::catalog::replication::env::{Environment, WaitKey};
 use crate::catalog::replication::messages::{Message, Reply};
@@ -132,7 +132,7 @@ impl<E: Environment> Replica<E> {
         if !self.gives_way(inner.shelf.book(id), book) {
             return false;
         }
-        log_dropped(inner.shelf.book(id), book);
+        note_dropped(inner, book);
         let state = if self.enforces(Rule::Confirm) {
             CopyState::Tentative
         } else {

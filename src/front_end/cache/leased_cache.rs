@@ -64,6 +64,8 @@ pub(crate) struct Stats {
     /// Whether every catalog's lease holds.
     pub(crate) lease: bool,
     pub(crate) live_catalogs: usize,
+    /// How often a catalog was counted as down.
+    pub(crate) catalogs_lost: u64,
     pub(crate) lookups: usize,
     pub(crate) searches: usize,
 }
@@ -180,6 +182,7 @@ impl LeasedCache {
         Stats {
             lease: inner.membership.lease_holds(self.now()),
             live_catalogs: inner.membership.live_peers().count(),
+            catalogs_lost: inner.membership.lost_count(),
             lookups: inner.lookups.len(),
             searches: inner.searches.len(),
         }
