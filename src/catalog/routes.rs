@@ -22,9 +22,9 @@ use crate::catalog::metrics;
 use crate::catalog::replication::write::Update;
 use crate::catalog::responses;
 use crate::catalog::transport::codec;
-use crate::http::Method::{Get, Head, Post, Put};
+use crate::http::Method::{Get, Post, Put};
 use crate::http::server::{Lane, Service};
-use crate::http::{Request, Response};
+use crate::http::{Request, RequestHead, Response, idempotency_key};
 use crate::model::book::BookId;
 use crate::model::error::{Error, Result};
 use crate::model::order::Order;
@@ -65,7 +65,10 @@ impl Catalog {
     /// The catalog, unlike the front-end, does not judge ids: what is not a number is no book's.
     fn query_item(&self, id: &str, request: &Request) -> Result<Response> {
         let id = BookId::parse(id).ok_or(Error::NotFound)?;
-        let orders = shown_orders(request)?;
+        let orders = shown_orders(
+            request.headers_of("Bazar-Order"),
+            request.headers_of("Idempotency-Key"),
+        )?;
         Ok(responses::item(&self.replica.read(id, &orders)?))
     }
 
@@ -132,13 +135,14 @@ impl Catalog {
 
 /// The orders that a read shows: one `Bazar-Order` header for each, with its customer's key in it
 /// or, for one alone, in `Idempotency-Key`.
-fn shown_orders(request: &Request) -> Result<Vec<Order>> {
-    let malformed =
-        || Error::BadRequest("Bazar-Order must be <start>.<count>; open=<count>".into());
-    let headers = request.headers_of("Bazar-Order");
-    let orders: Option<Vec<Order>> = headers.map(Order::parse_with_key).collect();
-    let mut orders = orders.ok_or_else(malformed)?;
-    if let ([order], Some(key)) = (orders.as_mut_slice(), request.key()?) {
+fn shown_orders<'a>(
+    orders: impl Iterator<Item = &'a str>,
+    keys: impl Iterator<Item = &'a str>,
+) -> Result<Vec<Order>> {
+    let orders: Option<Vec<Order>> = orders.map(Order::parse_with_key).collect();
+    let malformed = "Bazar-Order must be <start>.<count>; open=<count>";
+    let mut orders = orders.ok_or_else(|| Error::BadRequest(malformed.into()))?;
+    if let ([order], Some(key)) = (orders.as_mut_slice(), idempotency_key(keys)?) {
         order.key = Some(key);
     }
     Ok(orders)
@@ -156,16 +160,16 @@ impl Service for Catalog {
         }
     }
 
-    fn at_once(&self, request: &Request) -> Option<Response> {
-        let path = request.path();
-        let (Get | Head, ["query", "item", id]) = (request.method, path.as_slice()) else {
-            return None;
+    /// A book that can be read without a message to another catalog.
+    fn try_answer(&self, head: &RequestHead) -> Option<(&'static str, Response)> {
+        let id = BookId::parse(head.path.strip_prefix("/query/item/")?)?;
+        let headers_of = |name| (head.headers_of)(name).into_iter();
+        let orders = shown_orders(headers_of("Bazar-Order"), headers_of("Idempotency-Key"));
+        let response = match self.replica.try_read(id, &orders.ok()?)? {
+            Ok(read) => responses::item(&read),
+            Err(error) => error.into(),
         };
-        let orders = shown_orders(request).ok()?;
-        match self.replica.try_read(BookId::parse(id)?, &orders)? {
-            Ok(read) => Some(responses::item(&read)),
-            Err(error) => Some(error.into()),
-        }
+        Some(("/query/item/<id>", response))
     }
 
     fn answer(&self, request: &Request) -> Response {
@@ -196,8 +200,8 @@ impl Service for Catalog {
         }
     }
 
-    /// Customers have no business with a catalog.
-    fn is_public(&self, _: &Request) -> bool {
+    /// Clients use front-ends, never a catalog.
+    fn is_public(&self, _: &str) -> bool {
         false
     }
 

@@ -7,8 +7,7 @@ use crate::front_end::FrontEnd;
 use crate::front_end::cache::CachedAnswer;
 use crate::front_end::cache::leased_cache::CacheKey;
 use crate::front_end::cache::single_flight::{CacheResult, Flight, Inserted};
-use crate::front_end::query::{Lookup, Query};
-use crate::http::server::FastAnswer;
+use crate::front_end::query::Query;
 use crate::http::{Request, Response};
 use crate::model::error::{Error, Result};
 use crate::runtime::log;
@@ -21,24 +20,9 @@ const COLLAPSED: &str = "bazar; fwd=miss; collapsed";
 impl FrontEnd {
     /// The answer, if it is in the cache. Waits for nobody.
     pub(super) fn try_find<Q: CacheKey>(&self, query: &Q) -> Option<Response> {
-        let answer = self.hit(query)?;
-        Some(response(Ok(answer), HIT))
-    }
-
-    /// As [`FrontEnd::try_find`], but ready to be sent.
-    pub(super) fn fast_lookup(&self, lookup: &Lookup) -> Option<FastAnswer> {
-        let answer = self.hit(lookup)?;
-        Some(FastAnswer {
-            route: "/lookup/<id>",
-            header: ("Cache-Status", HIT),
-            body: answer.body,
-        })
-    }
-
-    fn hit<Q: CacheKey>(&self, query: &Q) -> Option<CachedAnswer> {
         let answer = self.cache.get(query)?;
         self.metrics.hits.inc();
-        Some(answer)
+        Some(response(Ok(answer), HIT))
     }
 
     /// The answer, from wherever it has to come.

@@ -28,10 +28,9 @@
 //!
 //! # Which thread answers a cached look-up
 //!
-//! The thread that receives it; no other thread is involved. A `GET /lookup/<id>` with an id in
-//! digits is answered before its head is parsed, by `Service::fast_path`; any other look-up or search
-//! whose answer is cached, by `Service::at_once`. Only a miss is handed to one of the threads of
-//! `Lane::Client`, which may wait for other servers.
+//! The thread that receives it; no other thread is involved. `Service::try_answer` answers a look-up
+//! or search whose answer is cached, before anything of the request is copied. Only a miss is handed
+//! to one of the threads of `Lane::Client`, which may wait for other servers.
 //!
 //! # How often and how long a buy is retried
 //!

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::front_end::cache::{ANSWER_BYTES_MAX, CachedAnswer};
 use crate::http::client::Answer;
-use crate::http::{Request, encode};
+use crate::http::{encode, query_value};
 use crate::model::book::{BookId, Offer, SearchResult};
 use crate::model::error::{Error, Result};
 
@@ -38,10 +38,10 @@ pub(crate) struct Search {
 }
 
 impl Search {
-    /// Reads a request. A `limit` or `after` that is not a number is ignored, like every unknown
+    /// A search for `text`, with the parameters of a request's query string. A `limit` or `after` that is not a number is ignored, like every unknown
     /// parameter.
-    pub(super) fn of(text: &str, request: &Request) -> Search {
-        let number = |name| Some(BookId::parse(&request.query(name)?)?.0);
+    pub(super) fn new(text: &str, query: Option<&str>) -> Search {
+        let number = |name| Some(BookId::parse(&query_value(query, name)?)?.0);
         Search {
             text: text.to_lowercase(),
             limit: number("limit"),

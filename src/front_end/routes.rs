@@ -5,8 +5,8 @@ use crate::front_end::FrontEnd;
 use crate::front_end::dump::Dump;
 use crate::front_end::query::{Lookup, Search};
 use crate::http::Method::{Delete, Get, Put};
-use crate::http::server::{FastAnswer, Lane, Service};
-use crate::http::{Request, Response};
+use crate::http::server::{Lane, Service};
+use crate::http::{Request, RequestHead, Response, decode};
 use crate::model::book::BookId;
 use crate::model::error::{Error, Result};
 use crate::model::invalidation::{self, Invalidation};
@@ -27,7 +27,10 @@ fn parse(request: &Request) -> Result<Endpoint> {
     let path = request.path();
     match (request.method, path.as_slice()) {
         (_, ["search" | "lookup" | "buy", ""]) => Err(Error::NoSuchPath),
-        (Get, ["search", text]) => Ok(Endpoint::Search(Search::of(text, request))),
+        (Get, ["search", text]) => Ok(Endpoint::Search(Search::new(
+            text,
+            request.query.as_deref(),
+        ))),
         (Get, ["lookup", id]) => Ok(Endpoint::Lookup(Lookup(book_id(id)?))),
         (Put, ["buy", id]) => Ok(Endpoint::Buy(book_id(id)?)),
         (Delete, ["invalidate", kind @ ("item" | "topic"), which]) => {
@@ -71,18 +74,18 @@ impl Service for FrontEnd {
         }
     }
 
-    fn at_once(&self, request: &Request) -> Option<Response> {
-        match parse(request) {
-            Ok(Endpoint::Search(search)) => self.try_find(&search),
-            Ok(Endpoint::Lookup(lookup)) => self.try_find(&lookup),
-            _ => None,
+    /// A look-up of an id in digits, or a search, whose answer is cached.
+    fn try_answer(&self, head: &RequestHead) -> Option<(&'static str, Response)> {
+        if let Some(id) = head.path.strip_prefix("/lookup/") {
+            let response = self.try_find(&Lookup(BookId::parse(id)?))?;
+            return Some(("/lookup/<id>", response));
         }
-    }
-
-    /// A cached look-up, of an id in digits and nothing else.
-    fn fast_path(&self, url: &str) -> Option<FastAnswer> {
-        let id = BookId::parse(url.strip_prefix("/lookup/")?)?;
-        self.fast_lookup(&Lookup(id))
+        let text = head.path.strip_prefix("/search/")?;
+        if text.contains('/') {
+            return None;
+        }
+        let search = Search::new(&decode(text).ok()?, head.query);
+        Some(("/search/<text>", self.try_find(&search)?))
     }
 
     fn answer(&self, request: &Request) -> Response {
@@ -101,9 +104,8 @@ impl Service for FrontEnd {
         }
     }
 
-    fn is_public(&self, request: &Request) -> bool {
-        let first = request.segments.first().map(String::as_str);
-        matches!(first, Some("search" | "lookup" | "buy"))
+    fn is_public(&self, first_segment: &str) -> bool {
+        matches!(first_segment, "search" | "lookup" | "buy")
     }
 
     fn ready(&self) -> std::result::Result<(), Vec<String>> {

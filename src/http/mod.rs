@@ -1,8 +1,8 @@
 //! Requests and responses as plain values; paths and percent-escapes. A route test needs no socket.
 
-pub mod client;
-pub mod server;
-pub mod startup;
+pub(crate) mod client;
+pub(crate) mod server;
+pub(crate) mod startup;
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -60,11 +60,7 @@ impl Request {
 
     /// The decoded value of `name` in the query string, if it is there.
     pub fn query(&self, name: &str) -> Option<String> {
-        let query = self.query.as_deref()?;
-        let value = query
-            .split('&')
-            .find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))?;
-        decode(value).ok()
+        query_value(self.query.as_deref(), name)
     }
 
     /// The order of a buy: `Bazar-Order` and `Idempotency-Key`. Fails with 400 when one is
@@ -85,15 +81,39 @@ impl Request {
     /// The customer's own key. Fails with 400 when it is not 1 to 64 visible ASCII characters, or
     /// is there twice.
     pub fn key(&self) -> Result<Option<Arc<str>>> {
-        let mut keys = self.headers_of("Idempotency-Key");
-        match (keys.next(), keys.next()) {
-            (None, _) => Ok(None),
-            (Some(key), None) if is_key(key) => Ok(Some(key.into())),
-            _ => Err(Error::BadRequest(
-                "Idempotency-Key must be 1 to 64 visible ASCII characters".into(),
-            )),
-        }
+        idempotency_key(self.headers_of("Idempotency-Key"))
     }
+}
+
+/// A `GET` without a body, of which nothing has been copied or decoded: for answers that are ready.
+pub(crate) struct RequestHead<'a> {
+    /// As the client sent it, percent-escapes included. Begins with `/`.
+    pub(crate) path: &'a str,
+    /// The raw text after `?`, if any.
+    pub(crate) query: Option<&'a str>,
+    /// The values of every header of a name.
+    pub(crate) headers_of: &'a dyn Fn(&'static str) -> Vec<&'a str>,
+}
+
+/// Reads the values of `Idempotency-Key`. Fails as [`Request::key`] does.
+pub(crate) fn idempotency_key<'a>(
+    mut keys: impl Iterator<Item = &'a str>,
+) -> Result<Option<Arc<str>>> {
+    match (keys.next(), keys.next()) {
+        (None, _) => Ok(None),
+        (Some(key), None) if is_key(key) => Ok(Some(key.into())),
+        _ => Err(Error::BadRequest(
+            "Idempotency-Key must be 1 to 64 visible ASCII characters".into(),
+        )),
+    }
+}
+
+/// The decoded value of `name` in a query string, if it is there.
+pub(crate) fn query_value(query: Option<&str>, name: &str) -> Option<String> {
+    let value = query?
+        .split('&')
+        .find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))?;
+    decode(value).ok()
 }
 
 /// More segments of a path are not shown: no route of ours has so many.

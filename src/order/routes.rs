@@ -161,8 +161,8 @@ impl Service for Orders {
         }
     }
 
-    fn is_public(&self, request: &Request) -> bool {
-        request.segments.first().is_some_and(|first| first == "buy")
+    fn is_public(&self, first_segment: &str) -> bool {
+        first_segment == "buy"
     }
 
     fn ready(&self) -> std::result::Result<(), Vec<String>> {

@@ -111,7 +111,7 @@ fn figures_tell_what_happened() {
         check(server, "process_threads", |n| 5.0 < n);
         check(server, "process_open_fds", |n| 5.0 < n);
         check(server, "process_resident_memory_bytes", |n| 1e6 < n);
-        check(server, "bazar_http_generations_total", |n| 1.0 <= n);
+        check(server, "bazar_http_acceptors_total", |n| 1.0 <= n);
         check(server, "bazar_http_requests_forgotten_total", |n| n == 0.0);
     }
 }

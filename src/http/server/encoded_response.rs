@@ -1,43 +1,42 @@
-//! Answers on their way out: head and body in one write (HTTP_NOTES 1), and nobody held up by a
-//! client that does not read (HTTP_NOTES 12).
+//! Responses as bytes: head and body in one write (HTTP.md, 1), and no thread that waits for a
+//! client that does not read (HTTP.md, 12).
 
 use std::io::{ErrorKind, Write};
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use crate::http::server::head::ResponseForm;
 use crate::http::{Body, Response};
 
-/// Longer bodies are sent by a crew of their own.
-const SHORT_MAX: usize = 64 * 1024;
+/// Longer bodies are sent by a pool of their own.
+const SHORT_BYTES_MAX: usize = 64 * 1024;
 
-/// What the request says about how its answer must look.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Form {
-    /// `HEAD`: the length is told, the body left out.
-    pub head_only: bool,
-    /// HTTP/1.0, which knows no chunks.
-    pub old: bool,
-    /// No further request will be answered on this connection.
-    pub close: bool,
+/// A response as bytes, before it has a connection.
+pub(super) struct EncodedResponse {
+    /// The head, with a short body behind it.
+    head: Vec<u8>,
+    /// A long body.
+    body: Option<Part>,
+    pieces: Option<Pieces>,
 }
 
-/// An answer under way.
-pub struct ResponseWrite {
-    pub peer: SocketAddr,
+/// A response that is being sent.
+pub(super) struct ResponseWrite {
+    pub(super) peer: SocketAddr,
     writer: Box<dyn Write + Send>,
-    /// What is sent now, and how much of it has been taken.
-    part: Option<Part>,
+    /// What is sent now, and how many bytes of it have been taken.
+    part: Part,
     at: usize,
-    /// What is sent next.
-    next: Option<Part>,
-    /// Bytes that have been taken. It grows as long as the client reads.
-    pub taken: u64,
-    more: Option<Pieces>,
+    /// What is sent after that.
+    body: Option<Part>,
+    pieces: Option<Pieces>,
+    /// Bytes that have been taken in all. It grows as long as the client reads.
+    pub(super) taken: u64,
 }
 
 enum Part {
-    Own(Vec<u8>),
+    Owned(Vec<u8>),
     Shared(Arc<[u8]>),
 }
 
@@ -47,9 +46,9 @@ struct Pieces {
     chunked: bool,
 }
 
-/// How far a try to send came.
+/// What came of an attempt to send.
 #[derive(Debug, PartialEq)]
-pub enum Sent {
+pub(super) enum Sent {
     Whole,
     /// The client has not read enough to take more now.
     Stuck,
@@ -57,81 +56,59 @@ pub enum Sent {
     Broken,
 }
 
-/// An answer as bytes, before it has a connection.
-pub struct EncodedResponse {
-    /// With a short body behind it.
-    head: Vec<u8>,
-    /// A long one.
-    body: Option<Part>,
-    more: Option<Pieces>,
-}
-
 impl EncodedResponse {
-    pub fn pack(mut response: Response, id: &str, form: Form) -> EncodedResponse {
+    pub(super) fn new(mut response: Response, id: &str, form: ResponseForm) -> EncodedResponse {
         // HTTP/1.0 has no way to end a body of unknown length but to close, and this connection
         // stays open.
-        if let (Body::Pieces(pieces), true, false) = (&mut response.body, form.old, form.close) {
+        if let (Body::Pieces(pieces), true, false) = (&mut response.body, form.http_1_0, form.close)
+        {
             response.body = Body::Bytes(pieces.flatten().collect());
         }
         let mut head = Vec::with_capacity(512);
         write_head(&mut head, &response, id, form);
-        let without = form.head_only || is_bodiless(response.status);
-        let (mut body, mut more) = (None, None);
+        let (mut body, mut pieces) = (None, None);
         match response.body {
-            _ if without => (),
+            _ if form.head_only || is_bodiless(response.status) => (),
             Body::None => (),
-            Body::Bytes(bytes) if bytes.len() <= SHORT_MAX => head.extend_from_slice(&bytes),
-            Body::Shared(bytes) if bytes.len() <= SHORT_MAX => head.extend_from_slice(&bytes),
-            Body::Bytes(bytes) => body = Some(Part::Own(bytes)),
+            Body::Bytes(bytes) if bytes.len() <= SHORT_BYTES_MAX => head.extend_from_slice(&bytes),
+            Body::Shared(bytes) if bytes.len() <= SHORT_BYTES_MAX => head.extend_from_slice(&bytes),
+            Body::Bytes(bytes) => body = Some(Part::Owned(bytes)),
             Body::Shared(bytes) => body = Some(Part::Shared(bytes)),
-            Body::Pieces(pieces) => {
-                let pieces = Some(pieces);
-                let chunked = !form.old;
-                more = Some(Pieces { pieces, chunked });
+            Body::Pieces(all) => {
+                pieces = Some(Pieces {
+                    pieces: Some(all),
+                    chunked: !form.http_1_0,
+                });
             }
         }
-        EncodedResponse { head, body, more }
-    }
-
-    /// An answer that is whole already, head and short body.
-    pub fn of(text: Vec<u8>) -> EncodedResponse {
-        EncodedResponse {
-            head: text,
-            body: None,
-            more: None,
-        }
+        EncodedResponse { head, body, pieces }
     }
 
     /// Whether it fits into one write that hardly ever waits.
-    pub fn is_short(&self) -> bool {
-        self.body.is_none() && self.more.is_none()
+    pub(super) fn is_short(&self) -> bool {
+        self.body.is_none() && self.pieces.is_none()
     }
 
-    pub fn address(self, peer: SocketAddr, writer: Box<dyn Write + Send>) -> ResponseWrite {
+    pub(super) fn write_to(self, peer: SocketAddr, writer: Box<dyn Write + Send>) -> ResponseWrite {
         ResponseWrite {
             peer,
             writer,
-            part: Some(Part::Own(self.head)),
+            part: Part::Owned(self.head),
             at: 0,
-            next: self.body,
+            body: self.body,
+            pieces: self.pieces,
             taken: 0,
-            more: self.more,
         }
     }
 }
 
 impl ResponseWrite {
-    /// Sends what the client takes now; a call waits no longer than the socket's write time-out.
+    /// Sends what the client takes now. Each write waits no longer than the socket's write time-out.
     /// After [`Sent::Stuck`] it may be called again and goes on where it stopped.
-    pub fn send(&mut self) -> Sent {
+    pub(super) fn send(&mut self) -> Sent {
         loop {
-            while let Some(part) = &self.part {
-                let bytes = part.bytes();
-                if self.at == bytes.len() {
-                    self.part = self.next.take();
-                    self.at = 0;
-                    continue;
-                }
+            let bytes = self.part.bytes();
+            if self.at < bytes.len() {
                 match self.writer.write(&bytes[self.at..]) {
                     Ok(0) => return Sent::Broken,
                     Ok(count) => {
@@ -141,13 +118,13 @@ impl ResponseWrite {
                     Err(error) if error.kind() == ErrorKind::Interrupted => (),
                     Err(error) => return stuck_or_broken(error.kind()),
                 }
+                continue;
             }
-            let Some(more) = &mut self.more else { break };
-            let next = catch_unwind(AssertUnwindSafe(|| more.next()));
-            match next {
-                Ok(Some(piece)) => self.part = Some(Part::Own(piece)),
-                Ok(None) => self.more = None,
-                // Half an answer must not look like a whole one: its last chunk stays away.
+            // Half a response must not look like a whole one: after a panic its last chunk is
+            // missing.
+            match catch_unwind(AssertUnwindSafe(|| self.next_part())) {
+                Ok(Some(part)) => (self.part, self.at) = (part, 0),
+                Ok(None) => break,
                 Err(_) => return Sent::Broken,
             }
         }
@@ -157,17 +134,22 @@ impl ResponseWrite {
         }
     }
 
-    /// Another answer to the same request. Nothing of this one may have been sent.
-    pub fn instead(self, parcel: EncodedResponse) -> ResponseWrite {
+    fn next_part(&mut self) -> Option<Part> {
+        let body = self.body.take();
+        body.or_else(|| Some(Part::Owned(self.pieces.as_mut()?.next()?)))
+    }
+
+    /// Another response to the same request. Nothing of this one may have been sent.
+    pub(super) fn replace_with(self, response: EncodedResponse) -> ResponseWrite {
         assert_eq!(self.taken, 0);
-        parcel.address(self.peer, self.writer)
+        response.write_to(self.peer, self.writer)
     }
 }
 
 impl Part {
     fn bytes(&self) -> &[u8] {
         match self {
-            Part::Own(bytes) => bytes,
+            Part::Owned(bytes) => bytes,
             Part::Shared(bytes) => bytes,
         }
     }
@@ -176,8 +158,8 @@ impl Part {
 impl Iterator for Pieces {
     type Item = Vec<u8>;
 
-    /// The next piece as it goes over the wire. An empty one would end a chunked body, so it is
-    /// left out.
+    /// The next piece as it goes over the wire. An empty one would end a chunked body, so it is left
+    /// out.
     fn next(&mut self) -> Option<Vec<u8>> {
         let pieces = self.pieces.as_mut()?;
         let piece = pieces.find(|piece| !piece.is_empty());
@@ -204,13 +186,14 @@ fn stuck_or_broken(kind: ErrorKind) -> Sent {
     }
 }
 
-fn write_head(head: &mut Vec<u8>, response: &Response, id: &str, form: Form) {
+fn write_head(head: &mut Vec<u8>, response: &Response, id: &str, form: ResponseForm) {
     let status = response.status;
-    match status {
-        // As most are.
-        200 => head.extend_from_slice(b"HTTP/1.1 200 OK\r\n"),
+    if status == 200 {
+        // Most are, and this takes a fraction of the time.
+        head.extend_from_slice(b"HTTP/1.1 200 OK\r\n");
+    } else {
         // Writing to a Vec cannot fail.
-        _ => drop(write!(head, "HTTP/1.1 {status} {}\r\n", reason(status))),
+        let _ = write!(head, "HTTP/1.1 {status} {}\r\n", reason(status));
     }
     let typed = |name: &str| name.eq_ignore_ascii_case("Content-Type");
     let has_body = !is_bodiless(status) && !matches!(response.body, Body::None);
@@ -222,34 +205,35 @@ fn write_head(head: &mut Vec<u8>, response: &Response, id: &str, form: Form) {
         Body::None => write_length(head, 0),
         Body::Bytes(body) => write_length(head, body.len()),
         Body::Shared(body) => write_length(head, body.len()),
-        Body::Pieces(_) if form.old => (),
+        Body::Pieces(_) if form.http_1_0 => (),
         Body::Pieces(_) => head.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
     }
     write_header(head, "X-Request-Id", id);
     for (name, value) in &response.headers {
         write_header(head, name, value);
     }
-    match (form.close, form.old) {
-        (true, _) => write_header(head, "Connection", "close"),
-        (false, true) => write_header(head, "Connection", "keep-alive"),
-        (false, false) => (),
+    if form.close {
+        write_header(head, "Connection", "close");
+    } else if form.http_1_0 {
+        write_header(head, "Connection", "keep-alive");
     }
     head.extend_from_slice(b"\r\n");
 }
 
-pub fn write_length(head: &mut Vec<u8>, length: usize) {
+fn write_length(head: &mut Vec<u8>, length: usize) {
     // Writing to a Vec cannot fail.
     let _ = write!(head, "Content-Length: {length}\r\n");
 }
 
 /// A line break in a value would let it write headers, or a body, of its own: control characters
 /// are left out.
-pub fn write_header(head: &mut Vec<u8>, name: &str, value: &str) {
+fn write_header(head: &mut Vec<u8>, name: &str, value: &str) {
     head.extend_from_slice(name.as_bytes());
     head.extend_from_slice(b": ");
-    match value.bytes().any(|byte| byte.is_ascii_control()) {
-        true => head.extend(value.bytes().filter(|byte| !byte.is_ascii_control())),
-        false => head.extend_from_slice(value.as_bytes()),
+    if value.bytes().any(|byte| byte.is_ascii_control()) {
+        head.extend(value.bytes().filter(|byte| !byte.is_ascii_control()));
+    } else {
+        head.extend_from_slice(value.as_bytes());
     }
     head.extend_from_slice(b"\r\n");
 }

@@ -1,17 +1,14 @@
-//! One request, from tiny_http's hands into ours: what its head says, what of it is refused, and
-//! its body.
+//! One request in progress: what its head says, why it is refused if it is, and its body.
 //!
 //! tiny_http reads what is left of a body when a request is answered or dropped, on the thread that
-//! does it (HTTP_NOTES 3, 4): nothing but a thread of an intake crew may read, answer or drop a
-//! request whose body [`is_unread`].
+//! does it (HTTP.md, 3 and 4). So a request whose body [`is_unread`] is read, answered and dropped
+//! only by a thread of the pools for bodies.
 
-use std::io::{ErrorKind, Write};
-use std::net::{Ipv4Addr, SocketAddr};
+use std::io::ErrorKind;
 use std::time::Instant;
 
-use super::head;
 use crate::http::Request;
-use crate::http::server::encoded_response::Form;
+use crate::http::server::head::{self, Raw, ReplyContext};
 use crate::model::error::Error;
 
 /// Bytes of a body. Beyond: 413.
@@ -21,104 +18,76 @@ const BODY_BYTES_MAX: usize = 64 * 1024;
 /// Beyond: 413.
 const PEER_BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
 
-/// How far beyond its limit a body is read, and thrown away, so that the client hears its 413.
-/// Announced beyond that: the request is forgotten without an answer.
+/// How far beyond its limit a body is read, and thrown away, so that the client gets its 413. If
+/// more than that is announced, the request is forgotten without an answer.
 const EXCESS_BYTES_MAX: usize = 1024 * 1024;
 
 /// Bodies up to this length have been read by tiny_http before it hands over a request.
 const READ_AHEAD_BYTES: usize = 1024;
 
-/// As tiny_http hands it over.
-pub type Raw = tiny_http::Request;
-
-pub struct Exchange {
+/// A request, from when tiny_http hands it over until its response is encoded.
+pub(super) struct Exchange {
     raw: Raw,
-    pub request: Request,
+    pub(super) request: Request,
     /// What is wrong with the head, or the body.
-    pub refused: Option<Error>,
-    pub form: Form,
+    pub(super) refused: Option<Error>,
+    pub(super) context: ReplyContext,
     /// It is unknown where the next request on this connection begins.
-    pub adrift: bool,
-    pub started: Instant,
-    pub peer: SocketAddr,
-    /// Named when it is decided what is to be done with it.
-    pub route: &'static str,
-}
-
-/// How the reading of a body ended.
-#[derive(Debug, PartialEq)]
-pub enum Reading {
-    /// It is there, or `refused` says why not.
-    Over,
-    /// It came too slowly to be waited for.
-    TooSlow,
+    pub(super) out_of_sync: bool,
 }
 
 impl Exchange {
-    pub fn new(raw: Raw, started: Instant) -> Exchange {
+    pub(super) fn new(raw: Raw, started: Instant) -> Exchange {
         let (path, query) = head::path_and_query(raw.url());
-        let framing = head::framing(&raw);
-        let adrift = framing.is_err();
-        let checked = head::check_size(&raw)
+        let framing = head::check_framing(&raw);
+        let out_of_sync = framing.is_err();
+        let segments = head::check_size(&raw)
             .and(framing)
             .and_then(|()| head::segments(path));
-        let (segments, refused) = match checked {
+        let (segments, refused) = match segments {
             Ok(segments) => (segments, None),
             Err(error) => (Vec::new(), Some(error)),
         };
+        let mut context = ReplyContext::of(&raw, started);
+        context.form.close |= out_of_sync;
         let request = Request {
             method: head::method(&raw),
             segments,
             query: query.map(str::to_string),
             headers: head::headers(&raw),
             body: Vec::new(),
-            id: head::request_id(&raw),
+            id: context.id.clone(),
         };
-        let mut form = head::form(&raw);
-        form.close |= adrift;
         Exchange {
-            peer: peer(&raw),
             raw,
             request,
             refused,
-            form,
-            adrift,
-            started,
-            route: "other",
+            context,
+            out_of_sync,
         }
     }
 
-    pub fn method(&self) -> &str {
-        self.raw.method().as_str()
+    pub(super) fn raw(&self) -> &Raw {
+        &self.raw
     }
 
-    /// Whether [`Exchange::read_body`] may have to wait for the client.
-    pub fn must_wait_for_body(&self) -> bool {
-        is_unread(&self.raw)
+    /// Whether it comes from another server, not from a client.
+    pub(super) fn is_from_server(&self) -> bool {
+        is_for_servers(head::path_and_query(self.raw.url()).0)
     }
 
-    /// Whether it comes from another server, not from a customer.
-    pub fn is_from_server(&self) -> bool {
-        is_of_servers(head::path_and_query(self.raw.url()).0)
-    }
-
-    /// Whether a body was announced.
-    pub fn has_body(&self) -> bool {
-        head::is_chunked(&self.raw) || self.raw.body_length().is_some_and(|length| 0 < length)
-    }
-
-    /// Reads the body to its end, or as far as it comes until `deadline`. `trusted`: the token was
-    /// shown.
-    pub fn read_body(&mut self, trusted: bool, deadline: Instant) -> Reading {
-        let limit = body_limit(self.raw.url(), self.method(), trusted);
+    /// Reads the body to its end, or returns false when the end has not come by `deadline`.
+    /// `trusted`: the request showed the token.
+    pub(super) fn read_body(&mut self, trusted: bool, deadline: Instant) -> bool {
+        let limit = body_bytes_max(&self.raw, trusted);
         let announced = self.raw.body_length();
-        let all = announced.unwrap_or(limit + EXCESS_BYTES_MAX);
-        let mut body = Vec::with_capacity(all.min(BODY_BYTES_MAX));
+        let read_max = announced.unwrap_or(limit + EXCESS_BYTES_MAX);
+        let mut body = Vec::with_capacity(read_max.min(BODY_BYTES_MAX));
         let mut buffer = [0; 8 * 1024];
         let mut count = 0;
         let reader = self.raw.as_reader();
         let failure = loop {
-            let wanted = buffer.len().min(all - count);
+            let wanted = buffer.len().min(read_max - count);
             if wanted == 0 {
                 break None;
             }
@@ -134,88 +103,90 @@ impl Exchange {
                 Err(error) => break Some(error.kind()),
             }
             if deadline <= Instant::now() {
-                return Reading::TooSlow;
+                return false;
             }
         };
         // Chunks that were not read to their end would be taken for the next request.
-        let unfinished = announced.is_none() && (failure.is_some() || count == all);
-        self.adrift |= unfinished;
-        self.form.close |= unfinished || failure.is_some();
-        let wrong = match failure {
-            Some(ErrorKind::WouldBlock | ErrorKind::TimedOut) => Some(late()),
-            Some(_) => Some(malformed()),
-            None if limit < count => Some(too_large(limit)),
-            // tiny_http does not tell a truncated body from a whole one.
-            None if announced.is_some_and(|announced| count < announced) => Some(malformed()),
-            None => None,
-        };
-        self.refused = self.refused.take().or(wrong);
+        let unfinished = announced.is_none() && (failure.is_some() || count == read_max);
+        self.out_of_sync |= unfinished;
+        self.context.form.close |= unfinished || failure.is_some();
+        let error = body_error(failure, announced, count, limit);
+        self.refused = self.refused.take().or(error);
         self.request.body = body;
-        Reading::Over
+        true
     }
 
-    /// The connection, to write an answer to. Waits for the rest of an unread body.
-    pub fn into_writer(self) -> Box<dyn Write + Send> {
-        self.raw.into_writer()
+    /// What is needed to answer.
+    pub(super) fn into_parts(self) -> (Raw, ReplyContext) {
+        (self.raw, self.context)
     }
 
-    /// Never answers: a thread of tiny_http and two descriptors are lost, but this thread is not.
-    pub fn forget(self) {
+    /// Never answers: this costs a thread of tiny_http and two descriptors, but not this thread.
+    pub(super) fn forget(self) {
         std::mem::forget(self.raw);
     }
 }
 
-/// Whether so long a body is announced that tiny_http's way with it would end the process
-/// (HTTP_NOTES 3). Such a request must be forgotten: neither answered nor dropped.
-pub fn announces_too_much(raw: &Raw, trusted: bool) -> bool {
-    let limit = body_limit(raw.url(), raw.method().as_str(), trusted);
-    let length = raw.body_length().unwrap_or(0);
-    limit + EXCESS_BYTES_MAX < length
+/// Whether so long a body is announced that tiny_http's way with it would end the process (HTTP.md,
+/// 3). Such a request must be forgotten: neither answered nor dropped. `is_trusted`: whether it shows
+/// the token.
+pub(super) fn announces_too_much(raw: &Raw, is_trusted: impl FnOnce() -> bool) -> bool {
+    let excess = raw
+        .body_length()
+        .unwrap_or(0)
+        .saturating_sub(EXCESS_BYTES_MAX);
+    BODY_BYTES_MAX < excess && body_bytes_max(raw, is_trusted()) < excess
 }
 
 /// Whether tiny_http has yet to read the body, so that answering or dropping the request may wait
 /// for the client.
-pub fn is_unread(raw: &Raw) -> bool {
+pub(super) fn is_unread(raw: &Raw) -> bool {
     match raw.body_length() {
         Some(0) => false,
         Some(length) => {
             READ_AHEAD_BYTES < length
                 || head::header(raw, "Expect").is_some()
-                || head::header(raw, "Connection")
-                    .is_some_and(|value| head::mentions(value, "upgrade"))
+                || head::connection_mentions(raw, "upgrade")
         }
         None => head::is_chunked(raw),
     }
 }
 
-pub fn peer(raw: &Raw) -> SocketAddr {
-    let unknown = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
-    raw.remote_addr().copied().unwrap_or(unknown)
-}
-
-/// Whether only servers of ours ask for this, whose bodies may be long.
-fn is_of_servers(path: &str) -> bool {
+/// Whether only our own servers ask for this path. Their bodies may be long.
+fn is_for_servers(path: &str) -> bool {
     path.starts_with("/rep/") || path.starts_with("/batch/")
 }
 
-fn body_limit(url: &str, method: &str, trusted: bool) -> usize {
-    let path = head::path_and_query(url).0;
-    let large = is_of_servers(path) || (method == "POST" && path == "/add");
-    if large && trusted {
+fn body_bytes_max(raw: &Raw, trusted: bool) -> usize {
+    let path = head::path_and_query(raw.url()).0;
+    let is_long =
+        is_for_servers(path) || (*raw.method() == tiny_http::Method::Post && path == "/add");
+    if is_long && trusted {
         PEER_BODY_BYTES_MAX
     } else {
         BODY_BYTES_MAX
     }
 }
 
-fn too_large(limit: usize) -> Error {
-    Error::BodyTooLarge(format!("The body may have {limit} bytes"))
-}
-
-fn late() -> Error {
-    Error::BadRequest("The body did not come in time".into())
-}
-
-fn malformed() -> Error {
-    Error::BadRequest("The body is shorter than announced, or badly chunked".into())
+/// Why a body is refused, if it is. tiny_http does not tell a truncated body from a whole one.
+fn body_error(
+    failure: Option<ErrorKind>,
+    announced: Option<usize>,
+    count: usize,
+    limit: usize,
+) -> Option<Error> {
+    let malformed = "The body is shorter than announced, or badly chunked";
+    match failure {
+        Some(ErrorKind::WouldBlock | ErrorKind::TimedOut) => Some(Error::BadRequest(
+            "The body did not come in time".to_string(),
+        )),
+        Some(_) => Some(Error::BadRequest(malformed.into())),
+        None if limit < count => Some(Error::BodyTooLarge(format!(
+            "The body may have {limit} bytes"
+        ))),
+        None if announced.is_some_and(|announced| count < announced) => {
+            Some(Error::BadRequest(malformed.into()))
+        }
+        None => None,
+    }
 }

@@ -1,10 +1,10 @@
 //! What the head of a request says, and what of it is refused. tiny_http has no limits and is
-//! lenient about lengths (HTTP_NOTES 7, 8, 10), so that everything is checked here.
+//! lenient about lengths (HTTP.md, 7, 8 and 10), so everything is checked here.
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::time::Instant;
 
-use crate::http::server::encoded_response::Form;
-use crate::http::server::exchange::Raw;
 use crate::http::{Method, split_path};
 use crate::model::error::{Error, Result};
 
@@ -17,14 +17,68 @@ const HEAD_BYTES_MAX: usize = 16 * 1024;
 /// Headers of a request. Beyond: 431.
 const HEADERS_MAX: usize = 100;
 
-/// The first header of that name.
-pub fn header<'a>(raw: &'a Raw, name: &'static str) -> Option<&'a str> {
-    let mut same = raw.headers().iter().filter(|h| h.field.equiv(name));
-    same.next().map(|header| header.value.as_str())
+/// Headers that announce a body, or change how the request is read.
+const BODY_HEADERS: [&str; 4] = ["Content-Length", "Transfer-Encoding", "Expect", "Upgrade"];
+
+/// A request as tiny_http hands it over.
+pub(super) type Raw = tiny_http::Request;
+
+/// What the response to a request depends on, beside what it says.
+pub(super) struct ReplyContext {
+    /// The client's end of the connection.
+    pub(super) peer: SocketAddr,
+    /// When the request was received.
+    pub(super) started: Instant,
+    /// The client's own id, if it can be repeated in headers and logs without harm; or a new one.
+    pub(super) id: Arc<str>,
+    pub(super) form: ResponseForm,
+    /// For metrics and logs. Known once it is decided what is to be done with the request.
+    pub(super) route: &'static str,
 }
 
-/// tiny_http hands over the absolute form (`http://host/path`) as it came.
-pub fn path_and_query(url: &str) -> (&str, Option<&str>) {
+/// What the request says about the form of its response.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ResponseForm {
+    /// `HEAD`: the length is given, the body left out.
+    pub(super) head_only: bool,
+    /// HTTP/1.0, which knows no chunks.
+    pub(super) http_1_0: bool,
+    /// No further request will be answered on this connection.
+    pub(super) close: bool,
+}
+
+impl ReplyContext {
+    pub(super) fn of(raw: &Raw, started: Instant) -> ReplyContext {
+        ReplyContext {
+            peer: peer(raw),
+            started,
+            id: request_id(raw),
+            form: form(raw),
+            route: "other",
+        }
+    }
+}
+
+/// The client's address and port.
+pub(super) fn peer(raw: &Raw) -> SocketAddr {
+    let unknown = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
+    raw.remote_addr().copied().unwrap_or(unknown)
+}
+
+/// The values of every header of that name.
+pub(super) fn values<'a>(raw: &'a Raw, name: &'static str) -> impl Iterator<Item = &'a str> {
+    let same = raw.headers().iter().filter(move |h| h.field.equiv(name));
+    same.map(|header| header.value.as_str())
+}
+
+/// The first header of that name.
+pub(super) fn header<'a>(raw: &'a Raw, name: &'static str) -> Option<&'a str> {
+    values(raw, name).next()
+}
+
+/// The raw path and query string. tiny_http hands over the absolute form (`http://host/path`) as it
+/// came.
+pub(super) fn path_and_query(url: &str) -> (&str, Option<&str>) {
     let url = url.split_once('#').map_or(url, |(url, _)| url);
     let path = match url.split_once("://") {
         Some((scheme, rest)) if !scheme.contains('/') => {
@@ -38,7 +92,19 @@ pub fn path_and_query(url: &str) -> (&str, Option<&str>) {
     }
 }
 
-pub fn check_size(raw: &Raw) -> Result<()> {
+/// The raw path and query string of a `GET` or `HEAD` without a body, if nothing of its head has to
+/// be refused.
+pub(super) fn target_without_body(raw: &Raw) -> Option<(&str, Option<&str>)> {
+    let (path, query) = path_and_query(raw.url());
+    let body = |h: &tiny_http::Header| BODY_HEADERS.iter().any(|name| h.field.equiv(name));
+    let plain = method(raw) == Method::Get
+        && check_path(path).is_ok()
+        && check_size(raw).is_ok()
+        && !raw.headers().iter().any(body);
+    plain.then_some((path, query))
+}
+
+pub(super) fn check_size(raw: &Raw) -> Result<()> {
     if PATH_BYTES_MAX < raw.url().len() {
         return Err(Error::PathTooLong);
     }
@@ -50,20 +116,19 @@ pub fn check_size(raw: &Raw) -> Result<()> {
     Ok(())
 }
 
-/// tiny_http takes a length that it cannot read for none, and the body for the next request
-/// (HTTP_NOTES 8).
-pub fn framing(raw: &Raw) -> Result<()> {
-    let of = |name| raw.headers().iter().filter(move |h| h.field.equiv(name));
-    let lengths = of("Content-Length").count();
-    let digits = of("Content-Length").all(|h| is_length(h.value.as_str()));
-    let encodings = of("Transfer-Encoding").count();
-    let chunked = of("Transfer-Encoding").all(|h| h.value.as_str().eq_ignore_ascii_case("chunked"));
-    let upgrade = header(raw, "Connection").is_some_and(|value| mentions(value, "upgrade"));
+/// Fails with 400 when it is not certain where the body ends: tiny_http takes a length that it
+/// cannot read for none, and the body for the next request (HTTP.md, 8).
+pub(super) fn check_framing(raw: &Raw) -> Result<()> {
+    let lengths = values(raw, "Content-Length").count();
+    let digits = values(raw, "Content-Length").all(is_length);
+    let encodings = values(raw, "Transfer-Encoding").count();
+    let chunked =
+        values(raw, "Transfer-Encoding").all(|value| value.eq_ignore_ascii_case("chunked"));
     let bad = |text: &str| Err(Error::BadRequest(text.into()));
     match (lengths, encodings) {
         (0, 0) => Ok(()),
         (1, 0) if digits => Ok(()),
-        (0, 1) if chunked && !upgrade => Ok(()),
+        (0, 1) if chunked && !connection_mentions(raw, "upgrade") => Ok(()),
         (_, 0) => bad("Content-Length must be there once, and be digits"),
         (0, _) => bad("Transfer-Encoding may only be chunked"),
         _ => bad("Content-Length and Transfer-Encoding exclude each other"),
@@ -76,14 +141,20 @@ fn is_length(text: &str) -> bool {
         && text.parse::<usize>().is_ok()
 }
 
-pub fn segments(path: &str) -> Result<Vec<String>> {
+fn check_path(path: &str) -> Result<()> {
     if !path.starts_with('/') || path.bytes().any(|byte| byte.is_ascii_control()) {
         return Err(Error::BadRequest("The path is malformed".into()));
     }
+    Ok(())
+}
+
+/// The decoded segments of a path. Fails with 400.
+pub(super) fn segments(path: &str) -> Result<Vec<String>> {
+    check_path(path)?;
     split_path(path)
 }
 
-pub fn method(raw: &Raw) -> Method {
+pub(super) fn method(raw: &Raw) -> Method {
     match raw.method() {
         tiny_http::Method::Get | tiny_http::Method::Head => Method::Get,
         tiny_http::Method::Put => Method::Put,
@@ -93,8 +164,8 @@ pub fn method(raw: &Raw) -> Method {
     }
 }
 
-/// All but `Host`, which every request has and nobody asks for.
-pub fn headers(raw: &Raw) -> Vec<(String, String)> {
+/// Names and values of all headers but `Host`, which every request has and no route needs.
+pub(super) fn headers(raw: &Raw) -> Vec<(String, String)> {
     let wanted = raw.headers().iter().filter(|h| !h.field.equiv("Host"));
     let text = |h: &tiny_http::Header| {
         let (name, value) = (h.field.as_str(), h.value.as_str());
@@ -103,46 +174,46 @@ pub fn headers(raw: &Raw) -> Vec<(String, String)> {
     wanted.map(text).collect()
 }
 
-/// The client's own, if it can be told in headers and logs without harm.
-pub fn request_id(raw: &Raw) -> Arc<str> {
-    let sane = |id: &&str| {
-        (1..=64).contains(&id.len())
-            && id
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
-    };
+/// Whether a body was announced.
+pub(super) fn has_body(raw: &Raw) -> bool {
+    is_chunked(raw) || raw.body_length().is_some_and(|length| 0 < length)
+}
+
+pub(super) fn is_chunked(raw: &Raw) -> bool {
+    header(raw, "Transfer-Encoding").is_some()
+}
+
+/// Whether the first `Connection` header contains that word. tiny_http decides by it, and in the
+/// same lenient way, whether it goes on reading.
+pub(super) fn connection_mentions(raw: &Raw, word: &str) -> bool {
+    header(raw, "Connection").is_some_and(|value| value.to_ascii_lowercase().contains(word))
+}
+
+fn request_id(raw: &Raw) -> Arc<str> {
+    let fine = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
+    let sane = |id: &&str| (1..=64).contains(&id.len()) && id.bytes().all(fine);
     match header(raw, "X-Request-Id").filter(sane) {
         Some(id) => id.into(),
         None => {
-            let id = new_id(fastrand::u64(..));
+            let id = hex_digits(fastrand::u64(..));
             str::from_utf8(&id).expect("digits are ASCII").into()
         }
     }
 }
 
-/// Sixteen hexadecimal digits, as `{:016x}` but in a sixth of the time.
-pub fn new_id(number: u64) -> [u8; 16] {
+/// As `{:016x}`, but in a sixth of the time.
+fn hex_digits(number: u64) -> [u8; 16] {
     let digit = |place: usize| b"0123456789abcdef"[(number >> (60 - 4 * place) & 15) as usize];
     std::array::from_fn(digit)
 }
 
-pub fn form(raw: &Raw) -> Form {
-    let old = *raw.http_version() < (1, 1);
-    // tiny_http decides by the first header of that name, and in these words, whether it goes on
-    // reading.
-    let connection = header(raw, "Connection").unwrap_or("");
-    let says = |what| mentions(connection, what);
-    Form {
+fn form(raw: &Raw) -> ResponseForm {
+    let http_1_0 = *raw.http_version() < (1, 1);
+    ResponseForm {
         head_only: *raw.method() == tiny_http::Method::Head,
-        old,
-        close: says("close") || says("upgrade") || (old && !says("keep-alive")),
+        http_1_0,
+        close: connection_mentions(raw, "close")
+            || connection_mentions(raw, "upgrade")
+            || (http_1_0 && !connection_mentions(raw, "keep-alive")),
     }
-}
-
-pub fn mentions(value: &str, what: &str) -> bool {
-    value.to_ascii_lowercase().contains(what)
-}
-
-pub fn is_chunked(raw: &Raw) -> bool {
-    header(raw, "Transfer-Encoding").is_some()
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::runtime::metrics::{Counter, Exposition, Histogram};
 
-/// Routes that are told apart. Beyond: counted as the last of them, which no server of ours
+/// Routes that are told apart. Further ones are counted as the last of them, which no server of ours
 /// reaches.
 const ROUTES_MAX: usize = 32;
 
@@ -17,20 +17,19 @@ const STATUSES: [u16; 20] = [
 ];
 
 #[derive(Default)]
-pub struct Tally {
+pub(super) struct ServerMetrics {
     routes: [Route; ROUTES_MAX],
-    /// Requests that were neither answered nor dropped; each costs a thread and two descriptors for
+    /// Requests that were neither answered nor dropped. Each costs a thread and two descriptors for
     /// good.
-    pub forgotten: Counter,
-    /// Requests that were dropped unanswered, on connections that are of no more use.
-    pub dropped: Counter,
-    pub panics: Counter,
-    /// Requests that found their crew's queue full.
-    pub turned_away: Counter,
-    /// Answers given up because the client did not read.
-    pub unread: Counter,
-    /// Makings of a tiny_http server, the first ones included.
-    pub posts: Counter,
+    pub(super) forgotten: Counter,
+    /// Requests that were dropped unanswered, on quarantined connections.
+    pub(super) dropped: Counter,
+    /// Requests that found the queue of their pool full.
+    pub(super) rejected: Counter,
+    pub(super) panics: Counter,
+    /// Responses given up because the client did not read.
+    pub(super) unread: Counter,
+    pub(super) acceptors: Counter,
 }
 
 #[derive(Default)]
@@ -40,14 +39,15 @@ struct Route {
     statuses: [Counter; STATUSES.len()],
 }
 
-impl Tally {
-    pub fn note(&self, route: &'static str, status: u16, took: Duration) {
+impl ServerMetrics {
+    pub(super) fn record(&self, route: &'static str, status: u16, took: Duration) {
         let route = self.route(route);
         route.took.observe(took);
-        route.statuses[status_at(status)].inc();
+        let at = STATUSES.iter().position(|known| *known == status);
+        route.statuses[at.unwrap_or(STATUSES.len() - 1)].inc();
     }
 
-    pub fn write(&self, page: &mut Exposition) {
+    pub(super) fn write(&self, page: &mut Exposition) {
         let named = |route| Route::name(route).map(|name| (name, route));
         for (name, route) in self.routes.iter().filter_map(named) {
             for (status, count) in STATUSES.iter().zip(&route.statuses) {
@@ -58,17 +58,12 @@ impl Tally {
                 }
             }
         }
-        for (name, route) in self.routes.iter().filter_map(named) {
-            let help = "From the head of a request until its answer was ready to be sent.";
-            let labels = [("route", name)];
-            page.histogram(
-                "bazar_http_request_duration_seconds",
-                help,
-                &labels,
-                &route.took,
-            );
+        for (route, Route { took, .. }) in self.routes.iter().filter_map(named) {
+            let name = "bazar_http_request_duration_seconds";
+            let help = "From the head of a request until its response was ready to be sent.";
+            page.histogram(name, help, &[("route", route)], took);
         }
-        let counters = [
+        for (what, help, counter) in [
             (
                 "requests_forgotten",
                 "Requests neither answered nor dropped.",
@@ -80,25 +75,28 @@ impl Tally {
                 &self.dropped,
             ),
             (
-                "requests_turned_away",
+                "requests_rejected",
                 "Requests that found a queue full.",
-                &self.turned_away,
+                &self.rejected,
             ),
             ("panics", "Handlers that panicked.", &self.panics),
             (
-                "answers_unread",
-                "Answers given up because the client did not read.",
+                "responses_unread",
+                "Responses given up because the client did not read.",
                 &self.unread,
             ),
             (
-                "generations",
-                "Generations of the listening server, the first included.",
-                &self.posts,
+                "acceptors",
+                "Acceptors opened, the first ones included.",
+                &self.acceptors,
             ),
-        ];
-        for (what, help, counter) in counters {
-            let name = format!("bazar_http_{what}_total");
-            page.counter(&name, help, &[], counter.get());
+        ] {
+            page.counter(
+                &format!("bazar_http_{what}_total"),
+                help,
+                &[],
+                counter.get(),
+            );
         }
     }
 
@@ -117,9 +115,4 @@ impl Route {
     fn name(&self) -> Option<&'static str> {
         self.name.get().copied()
     }
-}
-
-fn status_at(status: u16) -> usize {
-    let at = STATUSES.iter().position(|known| *known == status);
-    at.unwrap_or(STATUSES.len() - 1)
 }

@@ -1,45 +1,27 @@
-//! ServerConfig: what every server has in common, on top of tiny_http.
+//! The HTTP server, the same for every kind of server, on top of tiny_http.
 //!
 //! A [`Service`] is what one kind of server adds: its routes, and where each is answered. Common to
-//! all are `/livez`, `/readyz`, `/version` and `/metrics`, the token, the limits on paths, heads
-//! and bodies, `HEAD`, request ids, the log of requests and their figures. [`desk`] tells the way
-//! of a request.
+//! all are `/livez`, `/readyz`, `/version` and `/metrics`, the token, the limits on paths, heads and
+//! bodies, `HEAD`, request ids, the log of requests and their metrics.
 //!
-//! tiny_http does much that one would not expect; what is done about it, and where:
+//! To read: `dispatch/` is the way of a request through the threads. `head` and `exchange` take it
+//! apart, `encoded_response` puts its response together, `connections` keeps the requests of a
+//! connection in order, `auth` checks the token. `supervisor/` opens the acceptors and replaces
+//! them. The rest of this page is why there is so much of it.
 //!
-//! | what | where |
-//! |---|---|
-//! | answers of 1 KB take 44 ms | NODELAY on the listener, head and body in one write: [`prepare`], [`reply`] |
-//! | connections of a burst are never served | [`nudges`] |
-//! | a length of 10^14 ends the process | [`exchange::announces_too_much`]; a forgotten request, counted in [`tally`] |
-//! | bodies are read on the thread that answers | intake crews: [`desk`], [`crew`] |
-//! | accepting ends at the first error or silence | a master listener and new posts: [`post`], [`keeper`] |
-//! | `HTTP/2.0` loses a thread and two descriptors | the process is restarted in time: [`keeper`] |
-//! | no limits, lenient lengths | [`head`], [`visit`] |
-//! | a panic costs its thread | `Dispatcher::guarded` in [`desk`] |
-//! | a quick request waits, with its thread, for a slow one before it | [`visitors`] |
-//! | a client that does not read holds up its writer | a short write time-out, and crews: [`reply`], [`outbox`] |
-//!
-//! What cannot be done through it: to close a connection (a client that sends a byte now and then
-//! keeps its own, until the process leaves because descriptors run out), or to see a head before it
-//! is whole.
+#![doc = include_str!("HTTP.md")]
 
-pub mod acceptor;
-pub mod auth;
-pub mod common_routes;
-pub mod connections;
-pub mod dispatch;
-pub mod encoded_response;
-pub mod exchange;
-pub mod fast_path;
-pub mod head;
-pub mod metrics;
-pub mod response_writer;
-pub mod supervisor;
+mod auth;
+mod connections;
+mod dispatch;
+mod encoded_response;
+mod exchange;
+mod head;
+mod metrics;
+mod supervisor;
 #[cfg(test)]
 mod tests;
-pub mod wakeups;
-pub mod worker_pool;
+mod wakeups;
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
@@ -47,20 +29,22 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::http::{Request, Response};
+use crate::http::{Request, RequestHead, Response};
 use crate::runtime::exit::Exit;
+use crate::runtime::metrics::Exposition;
+use dispatch::Dispatcher;
 
-/// How long a write waits for a client to read. Then the answer goes to a thread that has the time.
-/// Receiving threads wait no longer than that for anybody.
+/// How long a write waits for a client to read. Then another thread sends the rest. A receiving
+/// thread waits for nothing longer than that.
 const WRITE_WAIT: Duration = Duration::from_millis(10);
 
-/// Where a request is answered. A request that waits must not keep those from being answered that
-/// do not.
+/// Which threads answer a request. Requests that wait have threads of their own, so that they do not
+/// delay those that do not wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Lane {
-    /// On the receiving thread: it waits for nobody.
+pub(crate) enum Lane {
+    /// The receiving thread: the request waits for nothing.
     Inline,
-    /// Customers' requests, which may wait for other servers or the disk.
+    /// Clients' requests, which may wait for other servers or the disk.
     Client,
     /// A peer's request that waits for this server's disk.
     PeerWrite,
@@ -68,74 +52,61 @@ pub enum Lane {
     PeerRead,
 }
 
-/// An answer that is ready: 200, this header, this JSON.
-pub struct FastAnswer {
-    /// As [`Service::route`] names it.
-    pub route: &'static str,
-    pub header: (&'static str, &'static str),
-    /// Short: it is sent in one write.
-    pub body: Arc<[u8]>,
-}
-
 /// What one kind of server answers. The common answers (`/livez`, `/readyz`, `/version`,
 /// `/metrics`) are the server's.
-pub trait Service: Send + Sync + 'static {
-    /// Prepared from method and path alone.
+pub(crate) trait Service: Send + Sync + 'static {
+    /// Chosen from method and path alone.
     fn lane(&self, request: &Request) -> Lane;
 
-    /// Tried on the receiving thread for requests of [`Lane::Client`] without a body; must not wait
-    /// for anybody. `None`: the request goes to its lane.
-    fn at_once(&self, _request: &Request) -> Option<Response> {
+    /// Answers a `GET` or `HEAD` without a body, if the answer is ready: its route, as
+    /// [`Service::route`] names it, and the response. Called on a receiving thread before anything
+    /// of the request is copied, so it must not wait. `None`: [`Service::answer`] is asked, on the
+    /// request's lane.
+    fn try_answer(&self, _head: &RequestHead) -> Option<(&'static str, Response)> {
         None
     }
 
-    /// Tried before the request is taken apart, on the receiving thread, for a `GET` without a body
-    /// of a path that needs no token; must not wait for anybody. `url` is as the client sent it.
-    /// `None`: the request goes the usual way.
-    fn fast_path(&self, _url: &str) -> Option<FastAnswer> {
-        None
-    }
-
+    /// Answers any request but those for the common routes. May wait as its lane allows.
     fn answer(&self, request: &Request) -> Response;
 
     /// A label for metrics and logs, such as `/lookup/<id>`: one of a few.
     fn route(&self, request: &Request) -> &'static str;
 
-    /// Whether this may be asked without the service token.
-    fn is_public(&self, request: &Request) -> bool;
+    /// Whether paths that begin with this segment need no service token.
+    fn is_public(&self, first_segment: &str) -> bool;
 
-    /// For `/readyz`: what is missing before this server can do its job. Asked on a receiving
-    /// thread: it must not wait.
+    /// For `/readyz`: what is missing before this server can do its job. Called on a receiving
+    /// thread, so it must not wait.
     fn ready(&self) -> Result<(), Vec<String>>;
 
-    /// Appends this service's own figures to `/metrics`.
-    fn metrics(&self, page: &mut crate::runtime::metrics::Exposition);
+    /// Appends this service's own metrics to those of the server.
+    fn metrics(&self, page: &mut Exposition);
 }
 
 /// How to serve.
 #[derive(Clone, Debug)]
-pub struct ServerConfig {
+pub(crate) struct ServerConfig {
     /// The kind of server: `catalog`, `order`, `front-end`.
-    pub server: &'static str,
-    /// What the other servers must show; `None`: every door is open.
-    pub token: Option<String>,
+    pub(crate) server: &'static str,
+    /// What the other servers must show. `None`: no request needs a token.
+    pub(crate) token: Option<String>,
     /// How long a silent connection is kept, and a read of a request may take.
-    pub idle: Duration,
-    /// Threads of [`Lane::Client`]. Whoever waits for one is not seen by those behind: with 64 of
-    /// them at the front-end 256 customers of one book bought 3,500 copies a second, with 256 of
-    /// them 4,200.
-    pub client_threads_max: usize,
+    pub(crate) idle: Duration,
+    /// Threads of [`Lane::Client`]. Requests that wait for a thread do not reach the servers behind,
+    /// where they could join a batch: with 64 threads at the front-end 256 clients of one book
+    /// bought 3,500 copies a second, with 256 threads 4,200.
+    pub(crate) client_threads_max: usize,
     /// Threads of [`Lane::PeerWrite`].
-    pub peer_write_threads_max: usize,
+    pub(crate) peer_write_threads_max: usize,
     /// Threads of [`Lane::PeerRead`].
-    pub peer_read_threads_max: usize,
+    pub(crate) peer_read_threads_max: usize,
     /// Requests that may wait for a thread of their lane. Beyond: 503 with `Retry-After`, at once.
-    pub waiting_max: usize,
+    pub(crate) waiting_max: usize,
 }
 
 impl ServerConfig {
     /// With the usual numbers of threads.
-    pub fn new(server: &'static str, token: Option<String>, idle: Duration) -> ServerConfig {
+    pub(crate) fn new(server: &'static str, token: Option<String>, idle: Duration) -> ServerConfig {
         ServerConfig {
             server,
             token,
@@ -148,12 +119,12 @@ impl ServerConfig {
     }
 }
 
-/// Sets what connections inherit from their listener on Linux: tiny_http does not let anybody else
-/// near them. To be called as soon as the listener is there, because a connection inherits when it
-/// is made, not when it is accepted.
+/// Sets the options that connections inherit from their listener on Linux, since tiny_http gives no
+/// access to them (HTTP.md, 1 and 4). To be called as soon as the listener exists, because a
+/// connection inherits when it is made, not when it is accepted.
 ///
 /// Fails when the system refuses.
-pub fn prepare(listener: &TcpListener, idle: Duration) -> io::Result<()> {
+pub(crate) fn prepare(listener: &TcpListener, idle: Duration) -> io::Result<()> {
     let socket: TcpStream = OwnedFd::from(listener.try_clone()?).into();
     socket.set_nodelay(true)?;
     socket.set_read_timeout(Some(idle))?;
@@ -163,21 +134,23 @@ pub fn prepare(listener: &TcpListener, idle: Duration) -> io::Result<()> {
 /// Serves, and does not return while all is well.
 ///
 /// Fails when the listener cannot be used, or when the server can no longer serve well: too many
-/// connections are lost, or descriptors have nearly run out for long. The process should end with
-/// [`Exit::Degraded`] then and be started again; threads of this server go on until it does.
-pub fn serve(
+/// connections are lost, or nearly all descriptors have been in use for long. The process should end
+/// with [`Exit::Degraded`] then and be started again; the threads of this server go on until it does.
+pub(crate) fn serve(
     listener: TcpListener,
-    serving: ServerConfig,
+    config: ServerConfig,
     service: Arc<dyn Service>,
 ) -> Result<(), Exit> {
     let unusable = |error| format!("cannot use the listener: {error}");
-    prepare(&listener, serving.idle).map_err(unusable)?;
+    prepare(&listener, config.idle).map_err(unusable)?;
     let address = reachable(listener.local_addr().map_err(unusable)?);
-    let desk = Arc::new(dispatch::Dispatcher::new(serving, service, address));
-    Err(Exit::Degraded(supervisor::keep(listener, desk, address)?))
+    let dispatcher = Arc::new(Dispatcher::new(config, service, address));
+    Err(Exit::Degraded(supervisor::run(
+        listener, dispatcher, address,
+    )?))
 }
 
-/// Where this process reaches itself, also when it listens everywhere.
+/// The address at which this process reaches itself, even if it listens at all addresses.
 fn reachable(mut address: SocketAddr) -> SocketAddr {
     if address.ip().is_unspecified() {
         match address {

@@ -151,7 +151,7 @@ fn metrics_count_requests_by_route_and_status() {
         r#"bazar_http_requests_total{route="/quick",status="200"} 2"#,
         r#"bazar_http_requests_total{route="other",status="404"} 1"#,
         r#"bazar_http_request_duration_seconds_count{route="/quick"} 2"#,
-        "bazar_http_generations_total 2",
+        "bazar_http_acceptors_total 2",
         "test_total 7",
     ] {
         let text = metrics.text();

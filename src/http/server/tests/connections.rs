@@ -171,7 +171,7 @@ fn clients_that_never_read_hold_nobody_up() {
         let metrics = server.get("/metrics");
         !metrics
             .text()
-            .contains("\nbazar_http_answers_unread_total 0\n")
+            .contains("\nbazar_http_responses_unread_total 0\n")
     });
     check_served(&server);
 }
@@ -214,7 +214,7 @@ fn a_full_queue_is_a_503_at_once() {
         let metrics = server.get("/metrics");
         metrics
             .text()
-            .contains("\nbazar_http_waiting{crew=\"customers\"} 3\n")
+            .contains("\nbazar_http_requests_waiting{pool=\"client\"} 3\n")
     };
     eventually(is_full);
     assert!(turned_away());

@@ -1,0 +1,88 @@
+//! What every server answers: `/livez`, `/readyz`, `/version`, `/metrics`.
+
+use serde_json::json;
+
+use super::Dispatcher;
+use crate::http::{Method, Request, Response};
+use crate::model::error::Error;
+use crate::runtime::metrics::{CONTENT_TYPE, Exposition};
+use crate::runtime::process;
+
+/// The common route that is asked for, if it is one.
+pub(super) fn route(request: &Request) -> Option<&'static str> {
+    let [only] = request.segments.as_slice() else {
+        return None;
+    };
+    ["/livez", "/readyz", "/version", "/metrics"]
+        .into_iter()
+        .find(|route| route[1..] == **only)
+}
+
+/// Whether a common route needs no token: health does not, metrics do.
+pub(super) fn is_public(route: &str) -> bool {
+    route != "/metrics"
+}
+
+impl Dispatcher {
+    pub(super) fn answer_common(&self, route: &str, request: &Request) -> Response {
+        if request.method != Method::Get {
+            return Error::MethodNotAllowed("GET, HEAD").into();
+        }
+        match route {
+            "/livez" => Response::json(200, &json!({"live": true})),
+            "/readyz" => self.readyz(),
+            "/version" => {
+                let version = env!("CARGO_PKG_VERSION");
+                let body = json!({"server": self.config.server, "version": version});
+                Response::json(200, &body)
+            }
+            _ => self.metrics_page(),
+        }
+    }
+
+    fn readyz(&self) -> Response {
+        match self.service.ready() {
+            Ok(()) => Response::json(200, &json!({"ready": true})),
+            Err(missing) => {
+                let body = json!({"ready": false, "missing": missing});
+                Response::json(503, &body).with("Retry-After", "1")
+            }
+        }
+    }
+
+    fn metrics_page(&self) -> Response {
+        let mut page = Exposition::new();
+        self.metrics.write(&mut page);
+        for (name, pool) in self.pools.all() {
+            let help = "Requests that wait for a thread.";
+            let waiting = pool.waiting() as f64;
+            page.gauge(
+                "bazar_http_requests_waiting",
+                help,
+                &[("pool", name)],
+                waiting,
+            );
+        }
+        let memory = "process_resident_memory_bytes";
+        for (name, help, value) in [
+            (
+                "process_open_fds",
+                "Open descriptors.",
+                process::descriptors(),
+            ),
+            (
+                "process_max_fds",
+                "Descriptors allowed.",
+                process::descriptors_max(),
+            ),
+            ("process_threads", "Threads.", process::threads()),
+            (memory, "Memory in use.", process::resident_bytes()),
+        ] {
+            if let Some(value) = value {
+                page.gauge(name, help, &[], value as f64);
+            }
+        }
+        self.service.metrics(&mut page);
+        Response::bytes(200, page.finish().into_bytes()).with("Content-Type", CONTENT_TYPE)
+    }
+}

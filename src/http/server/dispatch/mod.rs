@@ -1,0 +1,215 @@
+//! Decides which thread does what for a request: reads its body, answers it, sends the response.
+//!
+//! A receiving thread does only what waits for nobody:
+//!
+//! 1. [`Connections`] hold a request back whose predecessor on the connection is unanswered.
+//! 2. `fast_path`: a response that the service has ready is sent right away.
+//! 3. A body that has yet to come is read by a pool for bodies.
+//! 4. A request that waits for other servers or the disk is answered by the pool of its lane.
+//! 5. `response_writer`: a long response, or one that the client does not take at once, is sent by
+//!    a pool for that.
+//!
+//! `worker_pools` lists the pools, `common_routes` holds what every server answers.
+
+mod common_routes;
+mod fast_path;
+mod response_writer;
+mod worker_pools;
+
+use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::http::server::auth::Auth;
+use crate::http::server::connections::{Admission, Connections};
+use crate::http::server::exchange::{self, Exchange};
+use crate::http::server::head::{self, Raw};
+use crate::http::server::metrics::ServerMetrics;
+use crate::http::server::wakeups::{self, Wakeups};
+use crate::http::server::{Lane, ServerConfig, Service};
+use crate::http::{Method, Request, Response};
+use crate::model::error::{Error, Result};
+use worker_pools::{Task, WorkerPools};
+
+/// How long a body may take, in multiples of the silence that closes a connection. Then its request
+/// is forgotten.
+const BODY_IDLES_MAX: u32 = 3;
+
+/// All that the threads of one server share.
+pub(super) struct Dispatcher {
+    pub(super) config: ServerConfig,
+    pub(super) connections: Connections,
+    pub(super) wakeups: Wakeups,
+    pub(super) metrics: ServerMetrics,
+    service: Arc<dyn Service>,
+    pools: WorkerPools,
+    auth: Auth,
+}
+
+/// What is to be done with a request whose body is there.
+enum Decision {
+    Respond(Response),
+    Answer(Lane),
+}
+
+impl Dispatcher {
+    pub(super) fn new(
+        config: ServerConfig,
+        service: Arc<dyn Service>,
+        address: SocketAddr,
+    ) -> Dispatcher {
+        Dispatcher {
+            pools: WorkerPools::new(&config),
+            connections: Connections::new(config.idle),
+            wakeups: Wakeups::new(address),
+            metrics: ServerMetrics::default(),
+            auth: Auth::new(config.token.clone()),
+            config,
+            service,
+        }
+    }
+
+    /// Takes a request from a receiving thread and never keeps that thread waiting.
+    pub(super) fn receive(self: &Arc<Self>, raw: Raw) {
+        let now = Instant::now();
+        if exchange::announces_too_much(&raw, || self.admits_raw(&raw)) {
+            std::mem::forget(raw);
+            return self.metrics.forgotten.inc();
+        }
+        match self.connections.admit(head::peer(&raw), raw, now) {
+            Admission::Admit { raw, new } => {
+                if new {
+                    self.wakeups.request(wakeups::FOR_NEW_CONNECTION);
+                }
+                self.begin(raw, now);
+            }
+            Admission::Wait => (),
+            Admission::Drop(raws) => self.drop_unanswered(raws),
+        }
+    }
+
+    /// Begins with an admitted request.
+    fn begin(self: &Arc<Self>, raw: Raw, started: Instant) {
+        let Some(raw) = self.try_answer(raw, started) else {
+            return;
+        };
+        let exchange = Box::new(Exchange::new(raw, started));
+        if !exchange::is_unread(exchange.raw()) {
+            return self.read_body(exchange);
+        }
+        let from_server = exchange.is_from_server() && self.admits(&exchange.request);
+        let pool = if from_server {
+            &self.pools.peer_body
+        } else {
+            &self.pools.client_body
+        };
+        if let Err(Task::ReadBody(exchange)) = self.try_submit(pool, Task::ReadBody(exchange)) {
+            self.forget(exchange);
+        }
+    }
+
+    fn read_body(self: &Arc<Self>, mut exchange: Box<Exchange>) {
+        if head::has_body(exchange.raw()) {
+            let deadline = exchange.context.started + self.config.idle * BODY_IDLES_MAX;
+            let trusted = self.admits(&exchange.request);
+            if !exchange.read_body(trusted, deadline) {
+                return self.forget(exchange);
+            }
+        }
+        match exchange.refused.take() {
+            Some(error) => self.reply(exchange, error.into()),
+            None => self.dispatch(exchange),
+        }
+    }
+
+    fn dispatch(self: &Arc<Self>, mut exchange: Box<Exchange>) {
+        let decision = self.guarded(|| self.decide(&mut exchange));
+        let lane = match decision.and_then(|decision| decision) {
+            Ok(Decision::Respond(response)) => return self.reply(exchange, response),
+            Ok(Decision::Answer(lane)) => lane,
+            Err(error) => return self.fail(exchange, error),
+        };
+        let Some(pool) = self.pools.of_lane(lane) else {
+            return self.answer(exchange);
+        };
+        if let Err(Task::Answer(exchange)) = self.try_submit(pool, Task::Answer(exchange)) {
+            self.metrics.rejected.inc();
+            let rejected = with_outcome(busy(), is_write(&exchange.request).then_some("none"));
+            self.reply(exchange, rejected);
+        }
+    }
+
+    /// Checks the token, and then looks at the path: common routes first.
+    fn decide(&self, exchange: &mut Exchange) -> Result<Decision> {
+        let request = &exchange.request;
+        let common = common_routes::route(request);
+        exchange.context.route = common.unwrap_or_else(|| self.service.route(request));
+        let first_segment = request.segments.first().map_or("", String::as_str);
+        let is_public = match common {
+            Some(route) => common_routes::is_public(route),
+            None => self.service.is_public(first_segment),
+        };
+        if !is_public && !self.admits(request) {
+            return Err(Error::Unauthorized);
+        }
+        Ok(match common {
+            Some(route) => Decision::Respond(self.answer_common(route, request)),
+            None => Decision::Answer(self.service.lane(request)),
+        })
+    }
+
+    fn answer(self: &Arc<Self>, exchange: Box<Exchange>) {
+        match self.guarded(|| self.service.answer(&exchange.request)) {
+            Ok(response) => self.reply(exchange, response),
+            Err(error) => self.fail(exchange, error),
+        }
+    }
+
+    /// Answers with our own failure: a handler that panicked may have done its work before.
+    fn fail(self: &Arc<Self>, exchange: Box<Exchange>, error: Error) {
+        let unknown = error == Error::Internal && is_write(&exchange.request);
+        let response = with_outcome(error.into(), unknown.then_some("unknown"));
+        self.reply(exchange, response);
+    }
+
+    /// Calls into a service. A panic there is a 500, not the end of this thread (HTTP.md, 9); the
+    /// panic hook has logged where it was.
+    fn guarded<T>(&self, call: impl FnOnce() -> T) -> Result<T> {
+        catch_unwind(AssertUnwindSafe(call)).map_err(|_| {
+            self.metrics.panics.inc();
+            Error::Internal
+        })
+    }
+
+    /// Gives up a request whose body would keep its reader, or the thread that drops it, waiting
+    /// without end.
+    fn forget(&self, exchange: Box<Exchange>) {
+        self.metrics.forgotten.inc();
+        self.connections.finish(exchange.context.peer);
+        exchange.forget();
+    }
+
+    fn admits(&self, request: &Request) -> bool {
+        self.auth.admits(request.header("Authorization"))
+    }
+
+    fn admits_raw(&self, raw: &Raw) -> bool {
+        self.auth.admits(head::header(raw, "Authorization"))
+    }
+}
+
+fn is_write(request: &Request) -> bool {
+    matches!(request.method, Method::Put | Method::Post)
+}
+
+fn busy() -> Response {
+    Error::Busy("The server has too much to do".into()).into()
+}
+
+fn with_outcome(response: Response, outcome: Option<&'static str>) -> Response {
+    match outcome {
+        Some(outcome) => response.with("Bazar-Outcome", outcome),
+        None => response,
+    }
+}

@@ -1,0 +1,146 @@
+//! Responses are counted and logged, sent by a thread that has the time, and followed by the next
+//! request of their connection.
+
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::worker_pools::Task;
+use super::{Dispatcher, busy};
+use crate::http::Response;
+use crate::http::server::encoded_response::{EncodedResponse, ResponseWrite, Sent};
+use crate::http::server::exchange::{self, Exchange};
+use crate::http::server::head::{Raw, ReplyContext};
+use crate::runtime::log;
+
+/// How long a client may take to read a response. Then its connection is quarantined.
+const SENDING_MAX: Duration = Duration::from_secs(60);
+
+/// The pause before more of a response is offered to a client that does not read.
+const RETRY_PAUSE: Duration = Duration::from_millis(20);
+
+/// A request that took longer is logged, whatever came of it.
+const SLOW: Duration = Duration::from_secs(1);
+
+impl Dispatcher {
+    pub(super) fn reply(self: &Arc<Self>, exchange: Box<Exchange>, response: Response) {
+        if exchange.out_of_sync {
+            self.drop_unanswered(self.connections.quarantine(exchange.context.peer));
+        }
+        let (raw, context) = exchange.into_parts();
+        self.send_response(raw, &context, response);
+    }
+
+    /// Counts, logs and sends a response.
+    pub(super) fn send_response(
+        self: &Arc<Self>,
+        raw: Raw,
+        context: &ReplyContext,
+        response: Response,
+    ) {
+        self.record(raw.method().as_str(), context, response.status);
+        let encode = |response| EncodedResponse::new(response, &context.id, context.form);
+        let encoded = encode(response);
+        let is_short = encoded.is_short();
+        let write = encoded.write_to(context.peer, raw.into_writer());
+        if is_short {
+            return self.send(write);
+        }
+        let task = Task::Send(Box::new(write));
+        if let Err(Task::Send(write)) = self.try_submit(&self.pools.long_response, task) {
+            self.metrics.rejected.inc();
+            self.send(write.replace_with(encode(busy())));
+        }
+    }
+
+    /// Sends without waiting for a client that does not read.
+    fn send(self: &Arc<Self>, mut write: ResponseWrite) {
+        match write.send() {
+            Sent::Whole => self.finish(write),
+            Sent::Broken => self.give_up(write),
+            Sent::Stuck => {
+                let task = Task::Send(Box::new(write));
+                if let Err(Task::Send(write)) = self.try_submit(&self.pools.slow_reader, task) {
+                    self.give_up(*write);
+                }
+            }
+        }
+    }
+
+    /// Sends as fast as the client reads, unless it stops for too long.
+    pub(super) fn send_to_slow_reader(self: &Arc<Self>, mut write: ResponseWrite) {
+        let deadline = Instant::now() + SENDING_MAX;
+        let (mut taken, mut since) = (write.taken, Instant::now());
+        loop {
+            match write.send() {
+                Sent::Whole => return self.finish(write),
+                Sent::Broken => return self.give_up(write),
+                Sent::Stuck => (),
+            }
+            if taken < write.taken {
+                (taken, since) = (write.taken, Instant::now());
+            }
+            if self.config.idle < since.elapsed() || deadline < Instant::now() {
+                self.metrics.unread.inc();
+                return self.give_up(write);
+            }
+            thread::sleep(RETRY_PAUSE);
+        }
+    }
+
+    /// Half a response cannot be taken back, and nothing may follow it.
+    fn give_up(self: &Arc<Self>, write: ResponseWrite) {
+        self.drop_unanswered(self.connections.quarantine(write.peer));
+        self.finish(write);
+    }
+
+    fn finish(self: &Arc<Self>, write: ResponseWrite) {
+        let peer = write.peer;
+        // The next response on this connection waits until this one has let go of it.
+        drop(write);
+        let Some(raw) = self.connections.finish(peer) else {
+            return;
+        };
+        let task = Task::Begin(Box::new(raw));
+        if let Err(Task::Begin(raw)) = self.try_submit(&self.pools.pipelined, task) {
+            self.drop_unanswered(vec![*raw]);
+            self.drop_unanswered(self.connections.quarantine(peer));
+            self.connections.finish(peer);
+        }
+    }
+
+    /// Drops requests without an answer.
+    pub(super) fn drop_unanswered(self: &Arc<Self>, raws: Vec<Raw>) {
+        for raw in raws {
+            self.metrics.dropped.inc();
+            if !exchange::is_unread(&raw) {
+                drop(raw.into_writer());
+                continue;
+            }
+            let task = Task::Drop(Box::new(raw));
+            if let Err(Task::Drop(raw)) = self.try_submit(&self.pools.client_body, task) {
+                std::mem::forget(raw);
+                self.metrics.forgotten.inc();
+            }
+        }
+    }
+
+    fn record(&self, method: &str, context: &ReplyContext, status: u16) {
+        let took = context.started.elapsed();
+        self.metrics.record(context.route, status, took);
+        // "Not ready" is an answer, not a failure, and is asked for ten times a second.
+        let failed = 500 <= status && context.route != "/readyz";
+        let matters = failed || SLOW < took;
+        if matters || log::enabled(log::Level::Debug) {
+            let log = if matters { log::warn } else { log::debug };
+            let fields: [log::Field; 5] = [
+                ("method", &method),
+                ("route", &context.route),
+                ("status", &status),
+                ("ms", &format!("{:.3}", took.as_secs_f64() * 1000.0)),
+                ("id", &context.id),
+            ];
+            log("request", &fields);
+        }
+    }
+}

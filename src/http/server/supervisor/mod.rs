@@ -1,0 +1,134 @@
+//! Keeps the port open: replaces acceptors that have stopped accepting, and says when the process
+//! had better be restarted.
+//!
+//! An [`acceptor`] reports its own end, unless its thread panics; the panic hook counts those. A
+//! `self_probe` sees what neither reports.
+
+mod acceptor;
+mod self_probe;
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+use crate::http::server::dispatch::Dispatcher;
+use crate::runtime::{log, process, sync};
+use acceptor::Acceptors;
+use self_probe::SelfProbe;
+
+/// Acceptors at a time.
+const ACCEPTORS: usize = 2;
+
+/// The pause before an acceptor is replaced after a failure that is not just a silence: descriptors
+/// take a moment to come back.
+const REPLACE_PAUSE: Duration = Duration::from_millis(100);
+
+/// Descriptors that must be free before an acceptor is opened: with fewer it would end at its first
+/// connections.
+const DESCRIPTORS_FOR_ACCEPTOR: usize = 16;
+
+/// How often it is checked whether an accepting thread has panicked.
+const PANIC_CHECK_EVERY: Duration = Duration::from_millis(250);
+
+/// Descriptors that are used, even if the system allows more: two for each connection, which has a
+/// thread as well.
+const DESCRIPTORS_MAX: usize = 20_000;
+
+/// What the supervisor is told.
+enum Event {
+    /// `timed_out`: only because nobody connected for long.
+    AcceptingEnded { timed_out: bool },
+    /// The self-probe gets no answer.
+    ProbesFailed,
+    /// The server can no longer serve well.
+    Degraded(String),
+}
+
+struct Supervisor {
+    acceptors: Acceptors,
+    /// Acceptors that are to be opened, and not before when.
+    due: u64,
+    not_before: Instant,
+}
+
+/// Opens the acceptors and replaces them. Returns why the process should be restarted.
+///
+/// Fails when no acceptor can be opened to begin with.
+pub(super) fn run(
+    listener: TcpListener,
+    dispatcher: Arc<Dispatcher>,
+    address: SocketAddr,
+) -> Result<String, String> {
+    acceptor::install_panic_hook();
+    let (sender, events) = mpsc::channel();
+    let acceptors = Acceptors::new(listener, dispatcher.clone(), sender.clone());
+    for _ in 0..ACCEPTORS {
+        acceptors.open()?;
+    }
+    let waking = dispatcher.clone();
+    sync::spawn("http-wakeups", move || waking.wakeups.run())?;
+    let probe = SelfProbe::new(dispatcher, address, sender);
+    sync::spawn("http-self-probe", move || probe.run())?;
+    let supervisor = Supervisor {
+        acceptors,
+        due: 0,
+        not_before: Instant::now(),
+    };
+    Ok(supervisor.replace_acceptors(&events))
+}
+
+impl Supervisor {
+    fn replace_acceptors(mut self, events: &Receiver<Event>) -> String {
+        loop {
+            match events.recv_timeout(self.patience()) {
+                Ok(Event::AcceptingEnded { timed_out }) => self.request(1, timed_out),
+                Ok(Event::ProbesFailed) => self.request(1, true),
+                Ok(Event::Degraded(why)) => return why,
+                Err(RecvTimeoutError::Timeout) => (),
+                Err(RecvTimeoutError::Disconnected) => unreachable!("acceptors hold a sender"),
+            }
+            let panics = acceptor::take_panics();
+            self.acceptors.suspect(panics);
+            self.request(panics, false);
+            while 0 < self.due && self.not_before <= Instant::now() {
+                self.open_one();
+            }
+        }
+    }
+
+    fn request(&mut self, acceptors: u64, immediately: bool) {
+        if self.due == 0 && 0 < acceptors && !immediately {
+            self.not_before = Instant::now() + REPLACE_PAUSE;
+        }
+        self.due += acceptors;
+    }
+
+    fn open_one(&mut self) {
+        self.not_before = Instant::now() + REPLACE_PAUSE;
+        if !has_room() {
+            return;
+        }
+        match self.acceptors.open() {
+            Ok(()) => {
+                self.due -= 1;
+                self.not_before = Instant::now();
+                log::always("a new acceptor is open", &[]);
+            }
+            Err(error) => log::warn("cannot open a new acceptor", &[("error", &error)]),
+        }
+    }
+
+    fn patience(&self) -> Duration {
+        if self.due == 0 {
+            return PANIC_CHECK_EVERY;
+        }
+        let left = self.not_before.saturating_duration_since(Instant::now());
+        left.min(PANIC_CHECK_EVERY)
+    }
+}
+
+fn has_room() -> bool {
+    let allowed = process::descriptors_max().unwrap_or(DESCRIPTORS_MAX);
+    process::descriptors().is_some_and(|open| open + DESCRIPTORS_FOR_ACCEPTOR <= allowed)
+}
