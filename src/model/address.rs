@@ -1,34 +1,35 @@
-//! Where a server is: `http://host:port`, normalised, so that two spellings of one server are
-//! equal.
+//! Where a server is: `http://host:port`, in one spelling.
 
 use std::fmt;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::model::number;
+
 /// The base address of a server, such as `http://127.0.0.1:5000`: lower-case, with its port,
-/// without a last `/`.
+/// without a last `/`. Two addresses of one server are equal.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Address(Arc<str>);
+pub(crate) struct Address(Arc<str>);
 
 impl Address {
     /// Reads one address. Spaces around it, a last `/`, capitals in scheme and host, and the
-    /// default port 80 make no difference. Fails with what an address should look like.
-    pub fn parse(text: &str) -> Result<Address, String> {
+    /// default port 80 make no difference. Fails with what an address must look like.
+    pub(crate) fn parse(text: &str) -> Result<Address, String> {
         let wrong = || format!("{text:?} is not an address such as http://127.0.0.1:5000");
         let text = text.trim();
         let (scheme, rest) = text.split_once("://").ok_or_else(wrong)?;
         let authority = rest.strip_suffix('/').unwrap_or(rest).to_ascii_lowercase();
         let (host, port) = split_port(&authority).ok_or_else(wrong)?;
-        let fine = |c: char| c.is_ascii_alphanumeric() || "-._[]:".contains(c);
-        if !scheme.eq_ignore_ascii_case("http") || host.is_empty() || !host.chars().all(fine) {
+        let allowed = |c: char| c.is_ascii_alphanumeric() || "-._[]:".contains(c);
+        if !scheme.eq_ignore_ascii_case("http") || host.is_empty() || !host.chars().all(allowed) {
             return Err(wrong());
         }
         Ok(Address(format!("http://{host}:{port}").into()))
     }
 
-    /// Reads addresses separated by `|`. An empty text is no address.
-    pub fn parse_list(text: &str) -> Result<Vec<Address>, String> {
+    /// Reads addresses separated by `|`. An empty text has none.
+    pub(crate) fn parse_list(text: &str) -> Result<Vec<Address>, String> {
         let parts = text.split('|').map(str::trim);
         parts
             .filter(|part| !part.is_empty())
@@ -36,17 +37,18 @@ impl Address {
             .collect()
     }
 
-    /// Of a server that listens there. Port 0, which the system chooses, gives an address that
-    /// nobody else knows.
-    pub fn of(host: &str, port: u16) -> Address {
+    /// The address of a server that listens on this host and port.
+    pub(crate) fn of(host: &str, port: u16) -> Address {
         let host = host.to_ascii_lowercase();
-        match host.contains(':') {
-            true => Address(format!("http://[{host}]:{port}").into()),
-            false => Address(format!("http://{host}:{port}").into()),
-        }
+        let address = if host.contains(':') {
+            format!("http://[{host}]:{port}")
+        } else {
+            format!("http://{host}:{port}")
+        };
+        Address(address.into())
     }
 
-    pub fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
 }
@@ -57,18 +59,15 @@ impl fmt::Display for Address {
     }
 }
 
-/// `host:port` in its parts; port 80 when there is none. An IPv6 host keeps its brackets.
+/// Splits `host:port`. The port is 80 if there is none. An IPv6 host keeps its brackets.
 fn split_port(authority: &str) -> Option<(&str, u16)> {
     let bracket = authority.rfind(']').map_or(0, |at| at + 1);
-    match authority[bracket..].rfind(':') {
-        None => Some((authority, 80)),
-        Some(colon) => {
-            let port = &authority[bracket + colon + 1..];
-            let digits = !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit());
-            let port = port.parse().ok().filter(|port| digits && *port != 0)?;
-            Some((&authority[..bracket + colon], port))
-        }
-    }
+    let Some(colon) = authority[bracket..].rfind(':') else {
+        return Some((authority, 80));
+    };
+    let (host, port) = authority.split_at(bracket + colon);
+    let port = u16::try_from(number::parse_digits(&port[1..])?).ok()?;
+    (port != 0).then_some((host, port))
 }
 
 #[cfg(test)]
@@ -99,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_an_address_is_refused() {
+    fn a_text_that_is_no_address_is_refused() {
         for text in [
             "",
             "127.0.0.1:5000",

@@ -1,10 +1,13 @@
-//! AppliedOrders: how a sale is told from the same sale sent again.
+//! The orders that a book has applied: how a buy that is sent again is told from a new one.
 //!
-//! Whoever sees a buy first gives it an [`OrderId`]: its own start number and a count. With it
-//! travels `open`, the lowest count that is not answered yet: nobody will send a lower one again,
-//! so a book may forget those. A customer's own `Idempotency-Key` travels beside it. A book keeps
-//! both in its own record ([`AppliedOrders`]), so that stock and order are replicated, and on disk,
-//! together. REPLICATION.md, "AppliedOrders", is the rule; the idea of the window is TCP's.
+//! Each buy has an [`OrderId`](crate::model::order::OrderId), and perhaps the client's own
+//! `Idempotency-Key`. A book keeps both in its own record, so that stock and orders are replicated,
+//! and written to disk, together.
+//!
+//! A book need not remember every id: with each order travels `open`, the lowest count that its
+//! issuer has not answered yet. The issuer never sends a lower count again, so the book forgets
+//! those, and refuses one that arrives all the same as *closed*. The idea of the window is TCP's.
+//! `catalog/replication/PROTOCOL.md` has the rule, with the heading "Orders".
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -13,30 +16,30 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::order::Order;
 
-/// How many starts' orders a book remembers; beyond, the start that sold longest ago is forgotten.
-pub const STARTS_MAX: usize = 8;
+/// How many issuers' orders a book remembers. Beyond, it forgets the issuer that sold longest ago.
+const ISSUERS_MAX: usize = 8;
 
-/// How many customers' keys a book remembers; beyond, the oldest is forgotten.
-pub const KEYS_MAX: usize = 1000;
+/// How many `Idempotency-Key`s a book remembers. Beyond, it forgets the oldest.
+const KEYS_MAX: usize = 1000;
 
-/// What a book remembers of the orders that took copies off its stock. Most books remember nothing,
-/// and pay a pointer.
+/// The orders that took copies off a book's stock. Most books have none, and pay for a pointer.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct AppliedOrders(Option<Arc<Memory>>);
+pub(crate) struct AppliedOrders(Option<Arc<Inner>>);
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-struct Memory {
-    /// The start that sold last stands last.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    starts: Vec<Start>,
-    /// The newest key stands last.
+struct Inner {
+    /// By the time of their last sale, the last one at the end.
+    #[serde(default, alias = "starts", skip_serializing_if = "Vec::is_empty")]
+    issuers: Vec<Issuer>,
+    /// By age, the newest at the end.
     #[serde(default, skip_serializing_if = "VecDeque::is_empty")]
     keys: VecDeque<Arc<str>>,
 }
 
+/// The orders of one server's start.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct Start {
+struct Issuer {
     start: u64,
     open: u64,
     /// All at or above `open`.
@@ -44,86 +47,68 @@ struct Start {
 }
 
 impl AppliedOrders {
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.0.is_none()
     }
 
-    /// Whether this order, by its id or by its customer's key, has taken its copy already.
-    pub fn contains(&self, order: &Order) -> bool {
-        self.0.as_ref().is_some_and(|memory| memory.contains(order))
+    /// Whether this order has taken its copy already, as its id or its client's key tells.
+    pub(crate) fn contains(&self, order: &Order) -> bool {
+        let has_key = |inner: &Arc<Inner>| {
+            let key = order.key.as_ref();
+            key.is_some_and(|key| inner.keys.contains(key))
+        };
+        self.contains_id(order) || self.0.as_ref().is_some_and(has_key)
     }
 
-    /// Whether this very order has taken its copy, rather than another one of its customer's with
-    /// the same key.
-    pub fn contains_id(&self, order: &Order) -> bool {
-        self.0
-            .as_ref()
-            .is_some_and(|memory| memory.contains_id(order))
+    /// Whether this very order has taken its copy, not another one with the same key.
+    pub(crate) fn contains_id(&self, order: &Order) -> bool {
+        self.issuer(order)
+            .is_some_and(|issuer| issuer.applied.contains(&order.id.count))
     }
 
-    /// Whether this order's id is below what its giver still waits for, so that nobody can tell any
-    /// more.
-    pub fn is_closed(&self, order: &Order) -> bool {
-        let start = self
-            .0
-            .as_ref()
-            .and_then(|memory| memory.start(order.id.start));
-        start.is_some_and(|start| order.id.count < start.open)
+    /// Whether this order is below its issuer's window, so that nothing is known of it any more.
+    pub(crate) fn is_closed(&self, order: &Order) -> bool {
+        self.issuer(order)
+            .is_some_and(|issuer| order.id.count < issuer.open)
     }
 
-    /// These orders take their copies; what is closed or too old is forgotten.
-    pub fn apply(&mut self, orders: &[Order]) {
+    /// Adds these orders, and forgets what is closed or too old.
+    pub(crate) fn apply(&mut self, orders: &[Order]) {
         if orders.is_empty() {
             return;
         }
-        let memory = Arc::make_mut(self.0.get_or_insert_default());
+        let inner = Arc::make_mut(self.0.get_or_insert_default());
         for order in orders {
-            memory.apply(order);
+            inner.apply(order);
         }
+    }
+
+    fn issuer(&self, order: &Order) -> Option<&Issuer> {
+        let mut issuers = self.0.as_ref()?.issuers.iter();
+        issuers.find(|issuer| issuer.start == order.id.start)
     }
 }
 
-impl Memory {
-    fn start(&self, start: u64) -> Option<&Start> {
-        self.starts.iter().find(|known| known.start == start)
-    }
-
-    fn contains_id(&self, order: &Order) -> bool {
-        let start = self.start(order.id.start);
-        start.is_some_and(|start| start.applied.contains(&order.id.count))
-    }
-
-    fn contains(&self, order: &Order) -> bool {
-        self.contains_id(order)
-            || order
-                .key
-                .as_ref()
-                .is_some_and(|key| self.keys.contains(key))
-    }
-
+impl Inner {
     fn apply(&mut self, order: &Order) {
-        let at = self
-            .starts
-            .iter()
-            .position(|known| known.start == order.id.start);
-        let fresh = Start {
-            start: order.id.start,
+        let start = order.id.start;
+        let known = self.issuers.iter().position(|known| known.start == start);
+        let new = Issuer {
+            start,
             open: 0,
             applied: BTreeSet::new(),
         };
-        let mut start = at.map_or(fresh, |at| self.starts.remove(at));
-        start.open = start.open.max(order.open);
-        start.applied.insert(order.id.count);
-        start.applied = start.applied.split_off(&start.open);
-        self.starts.push(start);
-        if STARTS_MAX < self.starts.len() {
-            self.starts.remove(0);
+        let mut issuer = known.map_or(new, |at| self.issuers.remove(at));
+        issuer.open = issuer.open.max(order.open);
+        issuer.applied.insert(order.id.count);
+        issuer.applied = issuer.applied.split_off(&issuer.open);
+        self.issuers.push(issuer);
+        if ISSUERS_MAX < self.issuers.len() {
+            self.issuers.remove(0);
         }
-        if let Some(key) = &order.key {
-            self.keys.push_back(key.clone());
-            if KEYS_MAX < self.keys.len() {
-                self.keys.pop_front();
-            }
+        self.keys.extend(order.key.clone());
+        if KEYS_MAX < self.keys.len() {
+            self.keys.pop_front();
         }
     }
 }
@@ -179,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_waits_for_is_forgotten_and_closed() {
+    fn an_order_below_the_window_is_forgotten_and_closed() {
         let mut orders = AppliedOrders::default();
         orders.apply(&[order(1, 1), order(2, 2)]);
         assert!(!orders.contains(&order(1, 1)) && orders.is_closed(&order(1, 1)));
@@ -187,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn starts_and_keys_are_bounded() {
+    fn issuers_and_keys_are_bounded() {
         let mut orders = AppliedOrders::default();
         for n in 0..2000 {
             let id = OrderId { start: n, count: 0 };
@@ -197,10 +182,10 @@ mod tests {
                 key: Some(n.to_string().into()),
             }]);
         }
-        let memory = orders.0.unwrap();
+        let inner = orders.0.unwrap();
         assert_eq!(
-            (memory.starts.len(), memory.keys.len()),
-            (STARTS_MAX, KEYS_MAX)
+            (inner.issuers.len(), inner.keys.len()),
+            (ISSUERS_MAX, KEYS_MAX)
         );
     }
 }

@@ -1,4 +1,4 @@
-//! The nouns that every tier speaks: a book, its id, its version, and a change of it.
+//! A book, its id, its version, and what clients see and change of it.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,21 +8,29 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use crate::model::applied_orders::AppliedOrders;
 use crate::model::number;
 
+/// The largest id that a book may have.
+pub(crate) const BOOK_ID_MAX: u64 = number::EXACT_MAX;
+
+/// Stamps have 53 bits, which every JSON reader keeps exactly.
+pub(crate) const STAMP_MAX: u64 = number::EXACT_MAX;
+
+/// The most copies in stock of one book.
+pub(crate) const QUANTITY_MAX: u32 = 1_000_000_000;
+
+/// Titles and topics have 1 to this many characters.
+pub(crate) const TEXT_CHARS_MAX: usize = 200;
+
 /// A book's number, as in `/lookup/<id>`.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Default,
 )]
 #[serde(transparent)]
-pub struct BookId(pub u64);
-
-/// The largest id that a book may have: the largest whole number that every JSON reader keeps
-/// exactly.
-pub const BOOK_ID_MAX: u64 = number::EXACT_MAX;
+pub(crate) struct BookId(pub(crate) u64);
 
 impl BookId {
-    /// Reads ASCII decimal digits, so `007` is 7. A number too large for any book is an id all the
-    /// same, of a book that does not exist. `None`: not a number.
-    pub fn parse(text: &str) -> Option<BookId> {
+    /// Reads ASCII decimal digits, so `007` is 7. A number above [`BOOK_ID_MAX`] is the id of a book
+    /// that does not exist. `None`: not a number.
+    pub(crate) fn parse(text: &str) -> Option<BookId> {
         number::parse_digits(text).map(BookId)
     }
 }
@@ -33,28 +41,25 @@ impl fmt::Display for BookId {
     }
 }
 
-/// Which copy of a book: how many changes made it, and a random stamp that tells two changes of the
-/// same number apart.
+/// Which copy of a book: its sequence number counts the changes that made it, and its random stamp
+/// tells apart two changes with the same number.
 ///
-/// Ordered by number, then stamp. The first stock is `0-0`. An `ETag` is this in double quotes.
+/// Ordered by number, then by stamp. The first stock is `0-0`. An `ETag` is this in double quotes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Version {
-    pub number: u64,
-    pub stamp: u64,
+pub(crate) struct Version {
+    pub(crate) number: u64,
+    pub(crate) stamp: u64,
 }
 
-/// Stamps have 53 bits, which every JSON reader keeps exactly.
-pub const STAMP_MAX: u64 = number::EXACT_MAX;
-
 impl Version {
-    /// The version of the first stock, the same everywhere.
-    pub const FIRST: Version = Version {
+    /// The version of the first stock, the same on every catalog.
+    pub(crate) const FIRST: Version = Version {
         number: 0,
         stamp: 0,
     };
 
     /// Reads `<number>-<stamp>`, as it stands between an `ETag`'s quotes.
-    pub fn parse(text: &str) -> Option<Version> {
+    pub(crate) fn parse(text: &str) -> Option<Version> {
         let (number, stamp) = text.split_once('-')?;
         Some(Version {
             number: number::parse_exact(number)?,
@@ -77,6 +82,7 @@ impl Serialize for Version {
 
 impl<'de> Deserialize<'de> for Version {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Version, D::Error> {
+        // A visitor, because reading a `String` would allocate for each book of a data folder.
         struct Text;
         impl de::Visitor<'_> for Text {
             type Value = Version;
@@ -96,99 +102,95 @@ impl<'de> Deserialize<'de> for Version {
 
 /// One copy of a book, with all that is replicated and kept on disk with it.
 ///
-/// Serialized, it is what travels between catalogs and what a person reads in a data file.
+/// Serialized, it is what travels between catalogs and what stands in a data file. The aliases are
+/// names of older data files.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Book {
-    pub id: BookId,
-    pub title: Arc<str>,
-    pub topic: Arc<str>,
+pub(crate) struct Book {
+    pub(crate) id: BookId,
+    pub(crate) title: Arc<str>,
+    pub(crate) topic: Arc<str>,
     /// Copies in stock, at most [`QUANTITY_MAX`].
-    pub quantity: u32,
-    pub price: f64,
-    pub version: Version,
-    /// Whether any catalog ever held just this version valid; see REPLICATION.md, "come true".
+    pub(crate) quantity: u32,
+    pub(crate) price: f64,
+    pub(crate) version: Version,
+    /// Whether some catalog is known to have held this version as valid.
     #[serde(default, alias = "came_true", skip_serializing_if = "is_false")]
-    pub committed: bool,
-    /// The first version that was written without all catalogs, when this one grew from it and
-    /// still not all have it. Two copies with different such beginnings come from two sides of a
-    /// cut.
+    pub(crate) committed: bool,
+    /// The first version that was written without all catalogs, if this one grew from it and still
+    /// not all catalogs have it. Two copies with different such versions come from two sides of a
+    /// network partition.
     #[serde(default, alias = "apart", skip_serializing_if = "Option::is_none")]
-    pub diverged_at: Option<Version>,
+    pub(crate) diverged_at: Option<Version>,
     /// The orders that took copies off this stock and may be sent again.
     #[serde(
         default,
         alias = "orders",
         skip_serializing_if = "AppliedOrders::is_empty"
     )]
-    pub applied_orders: AppliedOrders,
+    pub(crate) applied_orders: AppliedOrders,
 }
 
-/// See [`Book::rank`]. A book that is not there has none, which is lower than any.
-pub type Rank = (u64, bool, u64);
+/// See [`Book::rank`]. An `Option<Rank>` that is `None`, for a missing book, is lower than any.
+pub(crate) type Rank = (u64, bool, u64);
 
 fn is_false(flag: &bool) -> bool {
     !flag
 }
 
-/// More copies of one book than this are refused.
-pub const QUANTITY_MAX: u32 = 1_000_000_000;
-
-/// Titles and topics have 1 to this many characters.
-pub const TEXT_CHARS_MAX: usize = 200;
-
 /// What `PUT /update` asks for. `None` stays as it is.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Change {
-    pub quantity: Option<u32>,
-    pub price: Option<f64>,
-    pub title: Option<Arc<str>>,
-    pub topic: Option<Arc<str>>,
+pub(crate) struct Change {
+    pub(crate) quantity: Option<u32>,
+    pub(crate) price: Option<f64>,
+    pub(crate) title: Option<Arc<str>>,
+    pub(crate) topic: Option<Arc<str>>,
 }
 
 /// What `GET /query/item` and `GET /lookup` show of a book.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Offer {
-    pub price: f64,
-    pub quantity: u32,
-    pub title: Arc<str>,
+pub(crate) struct Offer {
+    pub(crate) price: f64,
+    pub(crate) quantity: u32,
+    pub(crate) title: Arc<str>,
 }
 
-/// One line of a search's answer.
+/// One book in the answer to a search.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct SearchResult {
-    pub id: BookId,
-    pub title: Arc<str>,
-    pub topic: Arc<str>,
+pub(crate) struct SearchResult {
+    pub(crate) id: BookId,
+    pub(crate) title: Arc<str>,
+    pub(crate) topic: Arc<str>,
 }
 
 impl Book {
-    /// Of two copies of a book the better has the higher rank: sequence number, then come true
-    /// before not, then stamp.
-    pub fn rank(&self) -> Rank {
+    /// Of two copies of a book, the one with the higher rank is kept: first the sequence number
+    /// counts, then whether it is committed, then the stamp.
+    pub(crate) fn rank(&self) -> Rank {
         (self.version.number, self.committed, self.version.stamp)
     }
 
-    /// Whether this is the same copy in all that a customer can see or buy by.
-    pub fn same_content(&self, other: &Book) -> bool {
+    /// Whether this is the same copy in everything that a client can see or buy by.
+    pub(crate) fn same_content(&self, other: &Book) -> bool {
         (self.id, self.version, self.quantity) == (other.id, other.version, other.quantity)
             && (&self.title, &self.topic, self.price) == (&other.title, &other.topic, other.price)
             && self.applied_orders == other.applied_orders
     }
 
-    /// What cannot be true of any book, if anything: for what comes from a file or another server.
-    pub fn defect(&self) -> Option<&'static str> {
+    /// What no book can have, for a book that was read from a file or sent by another server.
+    /// `None`: nothing is wrong with it.
+    pub(crate) fn defect(&self) -> Option<&'static str> {
         let fits = |text: &str| (1..=TEXT_CHARS_MAX).contains(&text.chars().count());
         match self {
             _ if BOOK_ID_MAX < self.id.0 => Some("an id that is too large"),
             _ if QUANTITY_MAX < self.quantity => Some("a quantity that is too large"),
-            _ if !(self.price.is_finite() && 0.0 <= self.price) => Some("a price that cannot be"),
+            _ if !(self.price.is_finite() && 0.0 <= self.price) => Some("an invalid price"),
             _ if !fits(&self.title) => Some("a title that is empty or too long"),
             _ if !fits(&self.topic) => Some("a topic that is empty or too long"),
             _ => None,
         }
     }
 
-    pub fn offer(&self) -> Offer {
+    pub(crate) fn offer(&self) -> Offer {
         Offer {
             price: self.price,
             quantity: self.quantity,
@@ -196,7 +198,7 @@ impl Book {
         }
     }
 
-    pub fn search_result(&self) -> SearchResult {
+    pub(crate) fn search_result(&self) -> SearchResult {
         SearchResult {
             id: self.id,
             title: self.title.clone(),

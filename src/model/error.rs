@@ -1,5 +1,7 @@
-//! What can go wrong, in the words that a client hears. A variant exists because someone branches
-//! on it or because its status differs; the rest is text.
+//! Everything that a server can answer instead of what was asked for, with status and message.
+//!
+//! A variant exists because some code branches on it or because its status differs; the rest is
+//! text. Details of an internal failure go to the log and not to the client.
 
 use std::fmt;
 
@@ -7,62 +9,62 @@ use serde_json::json;
 
 use crate::model::order::OrderId;
 
-pub type Result<T> = std::result::Result<T, Error>;
+pub(crate) type Result<T> = std::result::Result<T, Error>;
 
-/// Every failure that has an answer.
+/// A failure that a client is told of.
 ///
-/// **Definite or not**: [`Error::TimedOut`] alone says that the work may have been done; with every
-/// other variant nothing happened.
+/// **Definite or not**: after most of these nothing has happened. After those that
+/// [`Error::indefinite`] names, the work may have been done all the same.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Error {
-    /// 400: a bad escape, a body that is not JSON, a malformed header.
+pub(crate) enum Error {
+    /// 400: a malformed escape or header, or a body that is not JSON.
     BadRequest(String),
     /// 401: the token is missing or wrong.
     Unauthorized,
     /// 404: an unknown path.
     NoSuchPath,
-    /// 404, in the words of front-end and order server.
+    /// 404 of a front-end or an order server.
     NoSuchBook,
-    /// 404, in the words of the catalog.
+    /// 404 of a catalog.
     NotFound,
     /// 404: `/query/<other>/<x>`.
     NoSuchQuery,
-    /// 405, with the methods that are allowed.
+    /// 405, with the allowed methods.
     MethodNotAllowed(&'static str),
-    /// 409: this catalog's copy was out of date; it has caught up by now.
+    /// 409: this catalog's copy was out of date. It is up to date by now.
     OutOfDate,
-    /// 409: some of the orders of an update have their copies already; these.
+    /// 409: the update has orders that were applied before: these.
     Applied(Vec<OrderId>),
-    /// 409: orders that their giver no longer waits for; these.
+    /// 409: the update has orders below the window of their issuer: these.
     Closed(Vec<OrderId>),
-    /// 409: a book of that id is there already.
+    /// 409: there is a book with that id already.
     IdInUse,
     /// 412: the book is no longer at the version that `If-Match` names.
     Changed,
-    /// 413: a body over its limit.
+    /// 413: the body is larger than allowed.
     BodyTooLarge(String),
-    /// 414: a path over its limit.
+    /// 414: the path is longer than allowed.
     PathTooLong,
-    /// 422: an id that must be a number.
+    /// 422: the id in the path is not a number.
     IdNotANumber,
-    /// 422: JSON that cannot be: which field, what it was, what it may be.
+    /// 422: valid JSON that violates the schema: which field, what it was, what it may be.
     Invalid(String),
-    /// 431: too many headers, or too large.
+    /// 431: too many headers, or too large ones.
     HeadTooLarge,
-    /// 500: a bug of ours.
+    /// 500: a bug in this server.
     Internal,
-    /// 503 with `Retry-After`: too much competition, or a full queue.
+    /// 503 with `Retry-After`: too many conflicts, or a full queue.
     Busy(String),
-    /// 504: nobody could be reached, so nothing happened.
+    /// 504: no server could be reached, so nothing has happened.
     Unreachable(String),
-    /// 504: no answer in time, so that it may have happened.
+    /// 504: no answer in time, so it may have happened.
     TimedOut(String),
-    /// 507: the disk refuses. It may be on disk elsewhere and come true.
+    /// 507: the disk refuses. The change may be on another catalog's disk, and be committed later.
     DiskRefuses(String),
 }
 
 impl Error {
-    pub fn status(&self) -> u16 {
+    pub(crate) fn status(&self) -> u16 {
         match self {
             Error::BadRequest(_) => 400,
             Error::Unauthorized => 401,
@@ -81,14 +83,14 @@ impl Error {
         }
     }
 
-    /// Reads what another server said with a 5xx, to pass it on.
-    pub fn from_response(status: u16, body: &[u8]) -> Error {
+    /// Reads another server's answer of 5xx, to pass it on.
+    pub(crate) fn from_response(status: u16, body: &[u8]) -> Error {
         let body: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
         Error::from_status(status, body["message"].as_str())
     }
 
-    /// As [`Error::of`], when the message was read already.
-    pub fn from_status(status: u16, message: Option<&str>) -> Error {
+    /// As [`Error::from_response`], with the message already read.
+    pub(crate) fn from_status(status: u16, message: Option<&str>) -> Error {
         let message = message.unwrap_or("A server behind failed").to_string();
         match status {
             503 => Error::Busy(message),
@@ -98,16 +100,17 @@ impl Error {
         }
     }
 
-    /// Whether the work may have been done all the same.
-    pub fn indefinite(&self) -> bool {
+    /// Whether the work may have been done all the same. Only then a retry can do it twice.
+    pub(crate) fn indefinite(&self) -> bool {
         matches!(self, Error::TimedOut(_) | Error::DiskRefuses(_))
     }
 
-    pub fn message(&self) -> &str {
+    pub(crate) fn message(&self) -> &str {
         match self {
             Error::Unauthorized => "This needs the header Authorization: Bearer <SERVICE_TOKEN>",
             Error::NoSuchPath => {
-                "The requested URL was not found on the server. If you entered the URL manually please check your spelling and try again."
+                "The requested URL was not found on the server. If you entered the URL manually \
+                 please check your spelling and try again."
             }
             Error::NoSuchBook => "Book with the specified ID does not exist",
             Error::NotFound => "Not found",
@@ -122,7 +125,8 @@ impl Error {
             Error::IdNotANumber => "Book ID must be a number",
             Error::HeadTooLarge => "The request has too many headers, or too large ones",
             Error::Internal => {
-                "The server encountered an internal error and was unable to complete your request. Either the server is overloaded or there is an error in the application."
+                "The server encountered an internal error and was unable to complete your \
+                 request. Either the server is overloaded or there is an error in the application."
             }
             Error::BadRequest(text)
             | Error::BodyTooLarge(text)
@@ -134,8 +138,8 @@ impl Error {
         }
     }
 
-    /// The JSON that the client gets.
-    pub fn body(&self) -> Vec<u8> {
+    /// The answer's body, JSON.
+    pub(crate) fn body(&self) -> Vec<u8> {
         let ids = |ids: &[OrderId]| ids.iter().map(OrderId::to_string).collect::<Vec<_>>();
         let message = self.message();
         let body = match self {

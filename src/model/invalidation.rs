@@ -11,7 +11,7 @@ use crate::model::error::{Error, Result};
 
 /// What a front-end must drop from its caches.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Invalidation {
+pub(crate) enum Invalidation {
     /// The lookup of one book: `/invalidate/item/<id>`.
     Item(BookId),
     /// Every lookup: `/invalidate/item/`.
@@ -23,7 +23,7 @@ pub enum Invalidation {
 }
 
 /// The path for one invalidation, or for several of single items: `/invalidate/item/3,7`.
-pub fn path<'a>(
+pub(crate) fn path<'a>(
     invalidations: impl IntoIterator<Item = &'a Invalidation>,
     encode: fn(&str) -> String,
 ) -> String {
@@ -46,7 +46,7 @@ pub fn path<'a>(
 /// Reads the path's two segments after `invalidate`; `kind` is `item` or `topic`.
 ///
 /// Fails with [`Error::IdNotANumber`].
-pub fn parse(kind: &str, what: &str) -> Result<Vec<Invalidation>> {
+pub(crate) fn parse(kind: &str, what: &str) -> Result<Vec<Invalidation>> {
     let item = |id| BookId::parse(id).map(Invalidation::Item);
     match (kind, what) {
         ("item", "") => Ok(vec![Invalidation::AllItems]),

@@ -3,21 +3,21 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::number;
+use crate::model::number;
 
 /// An `Idempotency-Key` has 1 to this many visible ASCII characters.
-pub const KEY_CHARS_MAX: usize = 64;
+const KEY_CHARS_MAX: usize = 64;
 
-/// The name of an order: who saw it first, and its place in that server's count.
+/// The id of an order: the start number of the server that issued it, and that server's count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct OrderId {
-    pub start: u64,
-    pub count: u64,
+pub(crate) struct OrderId {
+    pub(crate) start: u64,
+    pub(crate) count: u64,
 }
 
 impl OrderId {
     /// Reads `<start>.<count>`.
-    pub fn parse(text: &str) -> Option<OrderId> {
+    pub(crate) fn parse(text: &str) -> Option<OrderId> {
         let (start, count) = text.split_once('.')?;
         Some(OrderId {
             start: number::parse_exact(start)?,
@@ -32,43 +32,39 @@ impl fmt::Display for OrderId {
     }
 }
 
-/// One order as it travels: its id, the lowest count that its giver still waits for, and the
-/// customer's key.
+/// One order of one copy.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Order {
-    pub id: OrderId,
-    pub open: u64,
-    pub key: Option<Arc<str>>,
+pub(crate) struct Order {
+    pub(crate) id: OrderId,
+    /// The lowest count that the issuer has not answered yet. It never sends a lower one again.
+    pub(crate) open: u64,
+    /// The client's own `Idempotency-Key`.
+    pub(crate) key: Option<Arc<str>>,
 }
 
 impl Order {
     /// Reads `<start>.<count>; open=<count>`, the header `Bazar-Order`; without a key.
-    pub fn parse(text: &str) -> Option<Order> {
+    pub(crate) fn parse(text: &str) -> Option<Order> {
         let (id, open) = text.split_once(';')?;
-        let open = number::parse_digits(open.trim().strip_prefix("open=")?)?;
         let id = OrderId::parse(id.trim())?;
-        (open <= id.count).then_some(Order {
-            id,
-            open,
-            key: None,
-        })
+        let open = number::parse_digits(open.trim().strip_prefix("open=")?)?;
+        let key = None;
+        (open <= id.count).then_some(Order { id, open, key })
     }
 
-    /// Reads `<start>.<count>; open=<count>` or `…; key=<key>` at its end, as an entry of an
-    /// update's `orders`.
-    pub fn parse_with_key(text: &str) -> Option<Order> {
+    /// As [`Order::parse`], with or without `; key=<key>` at its end: an entry of `orders` in an
+    /// update's body.
+    pub(crate) fn parse_with_key(text: &str) -> Option<Order> {
         let Some((order, key)) = text.split_once("; key=") else {
             return Order::parse(text);
         };
-        is_key(key).then_some(())?;
-        Order::parse(order).map(|order| Order {
-            key: Some(key.into()),
-            ..order
-        })
+        let mut order = Order::parse(order).filter(|_| is_key(key))?;
+        order.key = Some(key.into());
+        Some(order)
     }
 
     /// The header `Bazar-Order`.
-    pub fn header(&self) -> String {
+    pub(crate) fn header(&self) -> String {
         format!("{}; open={}", self.id, self.open)
     }
 }
@@ -76,14 +72,13 @@ impl Order {
 impl fmt::Display for Order {
     /// As [`Order::parse_with_key`] reads it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}; open={}", self.id, self.open)?;
-        self.key
-            .as_ref()
-            .map_or(Ok(()), |key| write!(f, "; key={key}"))
+        f.write_str(&self.header())?;
+        let key = self.key.as_ref();
+        key.map_or(Ok(()), |key| write!(f, "; key={key}"))
     }
 }
 
-/// Whether this may be an `Idempotency-Key`: 1 to [`KEY_CHARS_MAX`] visible ASCII characters.
-pub fn is_key(text: &str) -> bool {
+/// Whether this may be an `Idempotency-Key`: 1 to 64 visible ASCII characters.
+pub(crate) fn is_key(text: &str) -> bool {
     (1..=KEY_CHARS_MAX).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic())
 }

@@ -1,17 +1,19 @@
-//! The order_ids: gives each buy its order id, and knows which are not answered yet.
+//! How an order id is made: a start number and a count.
 //!
-//! Whoever sees a buy first has one: a front-end, and an order server for customers who call it
-//! directly. See [`crate::model::applied_orders`] for what the ids are for.
+//! The first server that a buy reaches issues the id: a front-end, or an order server for clients
+//! that call it directly. All retries carry the same id, so that a catalog can tell them from new
+//! buys: see [`crate::model::applied_orders`]. Nothing is kept on disk: a server that starts again
+//! takes another start number.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use crate::model::book::STAMP_MAX;
 use crate::model::order::{Order, OrderId};
 
-/// Gives ids to orders: a start number of its own and a count.
+/// Issues order ids, and knows which orders are not answered yet.
 #[derive(Debug)]
-pub struct OrderIds {
+pub(crate) struct OrderIds {
     start: u64,
     counts: Mutex<Counts>,
 }
@@ -19,30 +21,30 @@ pub struct OrderIds {
 #[derive(Debug, Default)]
 struct Counts {
     next: u64,
-    /// Those given and not answered yet.
+    /// Issued and not answered yet.
     open: BTreeSet<u64>,
 }
 
-/// An order that is not answered yet; dropping the slip says that it is.
+/// An order that is not answered yet. Drop it once it is.
 #[derive(Debug)]
-pub struct OpenOrder<'a> {
+pub(crate) struct OpenOrder<'a> {
     order_ids: &'a OrderIds,
-    pub order: Order,
+    pub(crate) order: Order,
 }
 
 impl OrderIds {
-    /// A ids with a start number that no other has: 53 random bits, since there is nobody to number
-    /// the tills.
-    pub fn new() -> OrderIds {
+    /// Starts to count, with a start number that no other server has: 53 random bits, because
+    /// nothing numbers the servers.
+    pub(crate) fn new() -> OrderIds {
         OrderIds {
             start: fastrand::u64(1..=STAMP_MAX),
             counts: Mutex::default(),
         }
     }
 
-    /// A new order, with its customer's own key if there is one.
-    pub fn open(&self, key: Option<Arc<str>>) -> OpenOrder<'_> {
-        let mut counts = self.counts.lock().expect("no holder panics");
+    /// A new order, with the client's own `Idempotency-Key` if there is one.
+    pub(crate) fn open(&self, key: Option<Arc<str>>) -> OpenOrder<'_> {
+        let mut counts = self.lock();
         let count = counts.next;
         counts.next += 1;
         counts.open.insert(count);
@@ -56,18 +58,17 @@ impl OrderIds {
             order: Order { id, open, key },
         }
     }
-}
 
-impl Default for OrderIds {
-    fn default() -> OrderIds {
-        OrderIds::new()
+    fn lock(&self) -> MutexGuard<'_, Counts> {
+        self.counts
+            .lock()
+            .expect("no thread panics under this lock")
     }
 }
 
 impl Drop for OpenOrder<'_> {
     fn drop(&mut self) {
-        let mut counts = self.order_ids.counts.lock().expect("no holder panics");
-        counts.open.remove(&self.order.id.count);
+        self.order_ids.lock().open.remove(&self.order.id.count);
     }
 }
 
@@ -87,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn two_tills_never_give_the_same_id() {
+    fn two_servers_never_issue_the_same_id() {
         let ids = [OrderIds::new(), OrderIds::new()].map(|ids| ids.open(None).order.id);
         assert_ne!(ids[0], ids[1]);
     }

@@ -1,17 +1,18 @@
-//! JSON as it was written: unlike `serde_json::Value` it shows fields that were given twice.
+//! JSON values as they were written: unlike `serde_json::Value` they keep a field that was given
+//! twice, and they tell `5` from `5.0`.
 
-use std::fmt;
+use std::{fmt, result};
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 
 use crate::model::error::{Error, Result};
 
-/// What is shown of a value in a message.
-const SHOWN_CHARS_MAX: usize = 60;
+/// The longest excerpt of a value in a message.
+const EXCERPT_CHARS_MAX: usize = 60;
 
 /// A JSON value. `5` is whole, `5.0` is not.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Json {
+pub(super) enum Json {
     Null,
     Bool(bool),
     Whole(u64),
@@ -21,25 +22,26 @@ pub enum Json {
     Float(f64),
     Text(String),
     List(Vec<Json>),
-    /// In the order in which they were given, twice if given twice.
+    /// In the order in which they were given; twice if given twice.
     Object(Vec<(String, Json)>),
 }
 
-/// Reads one JSON value. Fails with 400 and with what is wrong where: also for numbers that no
-/// float can hold (`1e400`), and for more than 128 levels of brackets, which would exhaust the
-/// stack.
-pub fn read(text: &[u8]) -> Result<Json> {
+/// Reads one JSON value.
+///
+/// Fails with `BadRequest`, which says what is wrong and where; also for numbers that no float can
+/// hold (`1e400`), and for more than 128 levels of brackets, which would exhaust the stack.
+pub(super) fn read(text: &[u8]) -> Result<Json> {
     serde_json::from_slice(text)
         .map_err(|error| Error::BadRequest(format!("The body is not JSON: {error}")))
 }
 
 /// The value as JSON, cut short.
-pub fn shown(value: &Json) -> String {
+pub(super) fn excerpt(value: &Json) -> String {
     let text = value.to_string();
-    if text.chars().count() <= SHOWN_CHARS_MAX {
+    if text.chars().count() <= EXCERPT_CHARS_MAX {
         return text;
     }
-    text.chars().take(SHOWN_CHARS_MAX).chain(['…']).collect()
+    text.chars().take(EXCERPT_CHARS_MAX).chain(['…']).collect()
 }
 
 impl fmt::Display for Json {
@@ -58,7 +60,7 @@ impl fmt::Display for Json {
 }
 
 impl<'de> Deserialize<'de> for Json {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Json, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> result::Result<Json, D::Error> {
         deserializer.deserialize_any(AnyJson)
     }
 }
@@ -72,35 +74,31 @@ impl<'de> Visitor<'de> for AnyJson {
         f.write_str("JSON")
     }
 
-    fn visit_unit<E>(self) -> std::result::Result<Json, E> {
+    fn visit_unit<E>(self) -> result::Result<Json, E> {
         Ok(Json::Null)
     }
 
-    fn visit_bool<E>(self, flag: bool) -> std::result::Result<Json, E> {
+    fn visit_bool<E>(self, flag: bool) -> result::Result<Json, E> {
         Ok(Json::Bool(flag))
     }
 
-    fn visit_u64<E>(self, number: u64) -> std::result::Result<Json, E> {
+    fn visit_u64<E>(self, number: u64) -> result::Result<Json, E> {
         Ok(Json::Whole(number))
     }
 
-    fn visit_i64<E>(self, number: i64) -> std::result::Result<Json, E> {
+    fn visit_i64<E>(self, number: i64) -> result::Result<Json, E> {
         Ok(Json::Negative(number))
     }
 
-    fn visit_f64<E>(self, number: f64) -> std::result::Result<Json, E> {
+    fn visit_f64<E>(self, number: f64) -> result::Result<Json, E> {
         Ok(Json::Float(number))
     }
 
-    fn visit_str<E>(self, text: &str) -> std::result::Result<Json, E> {
+    fn visit_str<E>(self, text: &str) -> result::Result<Json, E> {
         Ok(Json::Text(text.to_string()))
     }
 
-    fn visit_string<E>(self, text: String) -> std::result::Result<Json, E> {
-        Ok(Json::Text(text))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> std::result::Result<Json, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> result::Result<Json, A::Error> {
         let mut list = Vec::new();
         while let Some(value) = seq.next_element()? {
             list.push(value);
@@ -108,7 +106,7 @@ impl<'de> Visitor<'de> for AnyJson {
         Ok(Json::List(list))
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> std::result::Result<Json, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> result::Result<Json, A::Error> {
         let mut fields = Vec::new();
         while let Some(field) = map.next_entry()? {
             fields.push(field);

@@ -1,8 +1,10 @@
 //! Each row of a table is one body.
 
 use super::*;
+use crate::model::book::{BOOK_ID_MAX, QUANTITY_MAX, TEXT_CHARS_MAX};
+use crate::model::error::Error;
 
-/// Checks what a body changes; the other fields stay.
+/// Checks the change that a body asks for.
 #[track_caller]
 fn check(body: &str, expected: Change) {
     assert_eq!(
@@ -33,7 +35,7 @@ fn check_422(body: &str, parts: &[&str]) {
 }
 
 #[test]
-fn only_what_is_given_changes() {
+fn only_the_given_fields_change() {
     let stays = Change::default;
     check("", stays());
     check(" {} ", stays());
@@ -95,7 +97,7 @@ fn zero_has_one_sign() {
 }
 
 #[test]
-fn what_is_not_json_is_refused_with_its_place() {
+fn a_body_that_is_not_json_is_refused_with_its_place() {
     check_400("{\n \"price\": NaN}", &["line 2 column 11"]);
     check_400(r#"{"price":1e400}"#, &["out of range", "line 1"]);
     check_400(r#"{"price":-1e400}"#, &["line 1"]);
@@ -112,7 +114,7 @@ fn what_is_not_json_is_refused_with_its_place() {
 }
 
 #[test]
-fn what_cannot_be_is_refused_by_field_value_and_range() {
+fn an_invalid_value_is_refused_with_field_value_and_range() {
     for was in [
         "-1",
         "5.5",
@@ -152,7 +154,7 @@ fn what_cannot_be_is_refused_by_field_value_and_range() {
 }
 
 #[test]
-fn what_is_no_object_of_known_fields_is_refused() {
+fn only_an_object_of_known_fields_is_accepted() {
     for body in ["[]", "5", "null", "\"quantity\"", "true"] {
         check_422(body, &["The body was", "object"]);
     }
@@ -232,7 +234,7 @@ fn a_new_book_is_read_as_it_is_written() {
 }
 
 #[test]
-fn a_new_book_lacks_nothing_and_has_nothing_else() {
+fn a_new_book_has_every_field_and_no_other() {
     let text = serde_json::to_string(&xen()).unwrap();
     let check = |from: &str, to: &str, parts: &[&str]| {
         let changed = text.replace(from, to);
@@ -260,7 +262,7 @@ fn a_new_book_lacks_nothing_and_has_nothing_else() {
 }
 
 #[test]
-fn in_a_list_each_book_is_judged_by_itself() {
+fn in_a_list_each_book_is_valid_or_refused_by_itself() {
     let book = serde_json::to_string(&xen()).unwrap();
     let NewBooks::Many(books) = parse_new_books(format!("[{book},5,{book}]").as_bytes()).unwrap()
     else {

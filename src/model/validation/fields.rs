@@ -1,0 +1,156 @@
+//! The fields of clients' JSON objects. Each function here reads one kind of field, and fails with
+//! `Invalid`, which names the field.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use crate::model::book::{BOOK_ID_MAX, BookId, QUANTITY_MAX, TEXT_CHARS_MAX};
+use crate::model::error::{Error, Result};
+use crate::model::order::Order;
+use crate::model::validation::ORDERS_MAX;
+use crate::model::validation::json::{Json, excerpt};
+
+/// Reads the value of a field, whose name is for the refusal.
+type Parse<T> = fn(&str, Json) -> Result<T>;
+
+/// The fields of an object, each known and given once.
+pub(super) struct Fields(Vec<(String, Json)>);
+
+impl Fields {
+    pub(super) fn new(value: Json, known: &[&str]) -> Result<Fields> {
+        let Json::Object(fields) = value else {
+            let may = format!("an object with any of {}", known.join(", "));
+            return Err(invalid("The body", &value, &may));
+        };
+        for (i, (name, _)) in fields.iter().enumerate() {
+            let what = if !known.contains(&name.as_str()) {
+                format!("is not a field; it may be {}", known.join(", "))
+            } else if fields[..i].iter().any(|(earlier, _)| earlier == name) {
+                "was given twice; it may be given once".to_string()
+            } else {
+                continue;
+            };
+            let name = excerpt(&Json::Text(name.clone()));
+            return Err(Error::Invalid(format!("{name} {what}")));
+        }
+        Ok(Fields(fields))
+    }
+
+    /// `None`: the field is missing or null.
+    pub(super) fn optional<T>(&mut self, name: &str, parse: Parse<T>) -> Result<Option<T>> {
+        match self.take(name) {
+            Json::Null => Ok(None),
+            value => parse(name, value).map(Some),
+        }
+    }
+
+    pub(super) fn required<T>(&mut self, name: &str, parse: Parse<T>) -> Result<T> {
+        parse(name, self.take(name))
+    }
+
+    /// A field that is missing is null, which every parser refuses.
+    fn take(&mut self, name: &str) -> Json {
+        let at = self.0.iter().position(|(known, _)| known == name);
+        at.map_or(Json::Null, |at| self.0.swap_remove(at).1)
+    }
+}
+
+/// The refusal of a value, with what the field `may` be instead.
+pub(super) fn invalid(name: &str, was: &Json, may: &str) -> Error {
+    let was = match was {
+        Json::Null => "missing".to_string(),
+        was => excerpt(was),
+    };
+    Error::Invalid(format!("{name} was {was}; it may be {may}"))
+}
+
+pub(super) fn quantity(name: &str, value: Json) -> Result<u32> {
+    whole(name, &value, 0, u64::from(QUANTITY_MAX)).map(|number| number as u32)
+}
+
+pub(super) fn id(name: &str, value: Json) -> Result<BookId> {
+    whole(name, &value, 1, BOOK_ID_MAX).map(BookId)
+}
+
+fn whole(name: &str, value: &Json, from: u64, to: u64) -> Result<u64> {
+    match value {
+        Json::Whole(number) if (from..=to).contains(number) => Ok(*number),
+        _ => {
+            let may = format!("a whole number from {from} to {to}");
+            Err(invalid(name, value, &may))
+        }
+    }
+}
+
+pub(super) fn price(name: &str, value: Json) -> Result<f64> {
+    let number = match value {
+        Json::Whole(number) => number as f64,
+        // Zero has one sign: 0 and -0.0 would be two spellings of one price.
+        Json::Float(number) if 0.0 <= number => number + 0.0,
+        _ => return Err(invalid(name, &value, "a number from 0 on")),
+    };
+    assert!(number.is_finite() && number.is_sign_positive());
+    Ok(number)
+}
+
+pub(super) fn text(name: &str, value: Json) -> Result<Arc<str>> {
+    match value {
+        Json::Text(text) if (1..=TEXT_CHARS_MAX).contains(&text.chars().count()) => Ok(text.into()),
+        _ => {
+            let may = format!("a text of 1 to {TEXT_CHARS_MAX} characters");
+            Err(invalid(name, &value, &may))
+        }
+    }
+}
+
+pub(super) fn if_match(name: &str, value: Json) -> Result<String> {
+    match value {
+        Json::Text(text) => Ok(text),
+        _ => Err(invalid(name, &value, r#"a text such as "\"3-12345\"""#)),
+    }
+}
+
+pub(super) fn order(name: &str, value: Json) -> Result<Order> {
+    let order = match &value {
+        Json::Text(text) => Order::parse_with_key(text),
+        _ => None,
+    };
+    let may = r#"a text such as "7.5; open=3" or "7.5; open=3; key=abc""#;
+    order.ok_or_else(|| invalid(name, &value, may))
+}
+
+/// A list of 1 to `max` entries, which a refusal calls `what`.
+pub(super) fn list(name: &str, value: Json, max: usize, what: &str) -> Result<Vec<Json>> {
+    match value {
+        Json::List(list) if (1..=max).contains(&list.len()) => Ok(list),
+        _ => Err(invalid(
+            name,
+            &value,
+            &format!("a list of 1 to {max} {what}"),
+        )),
+    }
+}
+
+/// Orders that are only looked up. One may be there twice: two buys with one key are asked for at
+/// the same time.
+pub(super) fn orders(name: &str, value: Json) -> Result<Vec<Order>> {
+    let list = list(name, value, ORDERS_MAX, "orders")?.into_iter();
+    list.map(|entry| order("An entry of orders", entry))
+        .collect()
+}
+
+/// Orders that take a copy each. One that is there twice would take two.
+pub(super) fn distinct_orders(name: &str, value: Json) -> Result<Vec<Order>> {
+    let orders = orders(name, value)?;
+    let ids: HashSet<_> = orders.iter().map(|order| order.id).collect();
+    let mut keys = HashSet::new();
+    let keys_differ = orders
+        .iter()
+        .filter_map(|order| order.key.as_ref())
+        .all(|key| keys.insert(key));
+    if ids.len() < orders.len() || !keys_differ {
+        let text = "orders had one order twice; each may be there once";
+        return Err(Error::Invalid(text.into()));
+    }
+    Ok(orders)
+}
