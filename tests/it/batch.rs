@@ -1,9 +1,8 @@
-//! Buys of several books that travel together: between front-end, order server and catalog.
-
-use std::thread;
+//! Batches: buys of several books in one request, from front-end to order server to catalog.
 
 use serde_json::{Value, json};
 
+use crate::harness::clients::at_once;
 use crate::harness::proxy::Action;
 use crate::harness::server::Server;
 use crate::harness::shop::{Proxies, Shop, ShopOptions};
@@ -21,7 +20,7 @@ fn statuses(lines: &[Value]) -> Vec<u64> {
 
 /// Asks for books alone, whereby a catalog that has not heard yet that their last change came true
 /// finds out. Until then it does not response for them together.
-fn settle(catalog: &Server, ids: &[u64]) {
+fn read_repair(catalog: &Server, ids: &[u64]) {
     ids.iter().for_each(|id| drop(version(catalog, *id)));
 }
 
@@ -49,7 +48,7 @@ fn a_catalog_answers_each_book_as_it_would_alone() {
     let whole = json!({"price": 50.0, "quantity": 4, "title": "RPCs for Dummies", "topic": "Distributed Systems"});
     assert_eq!(sold[1]["body"], whole);
     for catalog in shop.catalogs() {
-        settle(catalog, &[1, 2]);
+        read_repair(catalog, &[1, 2]);
         let looks = json!([
             {"id": 1, "orders": ["7.1; open=1", "7.9; open=1"]},
             {"id": 2, "orders": ["7.8; open=1; key=k"]},
@@ -72,44 +71,44 @@ fn a_catalog_answers_each_book_as_it_would_alone() {
 }
 
 #[test]
-fn an_order_server_sells_to_each_of_a_crowd() {
+fn an_order_server_sells_to_each_buyer_of_a_batch() {
     let shop = Shop::started(ShopOptions::default());
     let wanted =
         |id: u64, n: u64| json!({"id": id, "order": format!("7.{n}; open=1"), "request": "r"});
     // Book 2 has five copies.
-    let mut crowd: Vec<Value> = (1..=6).map(|n| wanted(2, n)).collect();
-    crowd.extend([wanted(1, 7), wanted(99, 8)]);
-    let told = list(shop.order(1), "/batch/buy", Value::from(crowd.clone()));
-    assert_eq!(statuses(&told), [200, 200, 200, 200, 200, 200, 200, 404]);
-    let success: Vec<&Value> = told.iter().map(|line| &line["body"]["success"]).collect();
+    let mut batch: Vec<Value> = (1..=6).map(|n| wanted(2, n)).collect();
+    batch.extend([wanted(1, 7), wanted(99, 8)]);
+    let sold = list(shop.order(1), "/batch/buy", Value::from(batch.clone()));
+    assert_eq!(statuses(&sold), [200, 200, 200, 200, 200, 200, 200, 404]);
+    let success: Vec<&Value> = sold.iter().map(|line| &line["body"]["success"]).collect();
     assert_eq!(success[..5], [true; 5]);
     assert_eq!((success[5], success[6]), (&json!(false), &json!(true)));
     assert_eq!((shop.quantity(2), shop.quantity(1)), (0, 9));
     // The same orders at the other order server take nothing more.
-    settle(shop.catalog(2), &[1, 2]);
-    let again = list(shop.order(2), "/batch/buy", Value::from(crowd));
+    read_repair(shop.catalog(2), &[1, 2]);
+    let again = list(shop.order(2), "/batch/buy", Value::from(batch));
     assert_eq!(again[0]["headers"]["Idempotent-Replayed"], "true");
     assert_eq!(again[5]["body"]["success"], false);
     assert_eq!((shop.quantity(2), shop.quantity(1)), (0, 9));
 }
 
 #[test]
-fn two_clicks_with_one_key_take_one_copy_and_hold_up_nobody_else() {
+fn two_buys_with_one_key_take_one_copy_and_delay_no_other() {
     let shop = Shop::started(ShopOptions::default());
     let wanted = |id: u64, order: &str| json!({"id": id, "order": order, "request": "r"});
-    let crowd = json!([
+    let batch = json!([
         wanted(1, "7.1; open=1; key=k"),
         wanted(1, "7.2; open=1; key=k"),
         wanted(2, "7.3; open=1"),
     ]);
-    let told = list(shop.order(1), "/batch/buy", crowd);
-    // The second click is told to come alone.
-    assert_eq!(statuses(&told), [200, 503, 200]);
+    let sold = list(shop.order(1), "/batch/buy", batch);
+    // The second click is sold to come alone.
+    assert_eq!(statuses(&sold), [200, 503, 200]);
     assert_eq!((shop.quantity(1), shop.quantity(2)), (9, 4));
 }
 
 #[test]
-fn nonsense_among_others_is_refused_and_changes_nothing() {
+fn a_malformed_batch_is_refused_whole_and_changes_nothing() {
     let shop = Shop::started(ShopOptions::default());
     let (catalog, order) = (shop.catalog(1), shop.order(1));
     let many = Value::from(vec![json!({"id": 1, "orders": ["7.1; open=1"]}); 257]).to_string();
@@ -146,18 +145,10 @@ fn nonsense_among_others_is_refused_and_changes_nothing() {
     assert_eq!(shop.quantity(1), 10);
 }
 
-/// So many customers at once, each with a copy of one of the books 4 to 7. Returns how many bought.
-fn rush(shop: &Shop, customers: u64) -> usize {
-    thread::scope(|scope| {
-        let buy = |n: u64| scope.spawn(move || shop.buy(4 + n % 4));
-        let all: Vec<_> = (0..customers).map(buy).collect();
-        let responses = all
-            .into_iter()
-            .map(|one| one.join().expect("no customer panics"));
-        responses
-            .filter(|response| response.status == 200 && response.json()["success"] == true)
-            .count()
-    })
+/// 64 buys at once, each of one of the books 4 to 7. Returns how many got a copy.
+fn buy_64(shop: &Shop) -> usize {
+    let responses = at_once(64, |n| shop.buy(4 + n as u64 % 4));
+    responses.iter().filter(|r| r.is_purchase()).count()
 }
 
 fn left(shop: &Shop) -> u64 {
@@ -165,29 +156,24 @@ fn left(shop: &Shop) -> u64 {
 }
 
 #[test]
-fn customers_who_come_at_once_travel_together_and_each_gets_one_copy() {
+fn buys_at_the_same_time_share_requests_and_each_gets_one_copy() {
     let shop = Shop::started(ShopOptions {
         proxies: Proxies::Everywhere,
         ..ShopOptions::default()
     });
-    assert_eq!(rush(&shop, 64), 64);
+    assert_eq!(buy_64(&shop), 64);
     assert_eq!(left(&shop), 100 - 64);
-    let lines: Vec<String> = shop
-        .trace
-        .messages()
-        .iter()
-        .map(|m| m.line.clone())
-        .collect();
-    for path in ["/batch/buy", "/batch/query", "/batch/update"] {
+    let messages = shop.trace.messages();
+    for line in ["PUT /batch/buy", "PUT /batch/query", "PUT /batch/update"] {
         assert!(
-            lines.iter().any(|line| line.contains(path)),
-            "{path}: {lines:#?}"
+            messages.iter().any(|m| m.line == line),
+            "{line}: {messages:#?}"
         );
     }
 }
 
 #[test]
-fn a_request_that_breaks_on_its_way_sells_no_copy_twice() {
+fn a_batch_whose_answer_is_lost_sells_no_copy_twice() {
     let shop = Shop::started(ShopOptions {
         proxies: Proxies::Everywhere,
         ..ShopOptions::default()
@@ -200,6 +186,6 @@ fn a_request_that_breaks_on_its_way_sells_no_copy_twice() {
     ] {
         shop.proxy(server).once(line, Action::CloseBeforeResponse);
     }
-    assert_eq!(rush(&shop, 64), 64);
+    assert_eq!(buy_64(&shop), 64);
     assert_eq!(left(&shop), 100 - 64);
 }

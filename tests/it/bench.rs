@@ -103,7 +103,7 @@ fn check_picture(svg: &str) {
 }
 
 #[test]
-fn a_bench_gives_back_what_it_lent_a_running_shop() {
+fn a_bench_restores_the_stock_of_a_running_shop() {
     let (shop, folder) = (Shop::started(ShopOptions::default()), own_folder());
     let front_end = shop.front_end().url();
     let args = ["--front-end", &front_end, "--catalogs", &catalogs(&shop)];

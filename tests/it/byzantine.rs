@@ -1,31 +1,37 @@
-//! A catalog that lies, as one that responses and as one that asks: what cannot be is refused, or
-//! dropped with a line in the log, and the others' books stay as they are.
+//! A byzantine catalog, as one that answers and as one that asks: malformed messages are refused, or
+//! dropped with a line in the log, and the other catalogs' books stay as they are.
 
-use std::fs;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use crate::harness::byzantine_peer::{Behaviour, ByzantinePeer, MESSAGES};
 use crate::harness::connection::Connection;
+use crate::harness::fake_server::{FakeServer, Replies, Reply};
 use crate::harness::process::eventually;
 use crate::harness::server::Server;
 use crate::harness::shop::{Shop, ShopOptions};
 
-/// A book as catalogs tell it, with more copies than there are.
+/// What catalogs put to each other, below `/rep/`; where it is about one book, about book 1.
+pub const MESSAGES: [&str; 8] = [
+    "heartbeat",
+    "get/1",
+    "check/1",
+    "update/1",
+    "confirm/1",
+    "page",
+    "fetch",
+    "claim",
+];
+
+/// A book as catalogs send it, with more copies than there are.
 fn book(id: u64, version: &str) -> Value {
-    json!({"id": id, "title": "Lies", "topic": "Lies", "quantity": 999, "price": 0.5, "version": version, "committed": true})
+    json!({"id": id, "title": "False", "topic": "False", "quantity": 999, "price": 0.5, "version": version, "committed": true})
 }
 
-/// A list of books in the store's words.
-fn books(catalog: &Server) -> Value {
-    catalog.get("/dump/").json()
-}
-
-/// Catalog 1 with a liar as the other catalog: it shows nothing but its own books, says `line`, and
-/// once the liar is gone has what it had, also on disk.
+/// Catalog 1 beside a byzantine catalog: it shows nothing but its own books, logs `line`, and once
+/// the other is gone has what it had, also on disk.
 #[track_caller]
-fn check_answerer(lie: Behaviour, line: &str) {
+fn check_replies(replies: Arc<Replies>, line: &str) {
     let shop = Shop::new(ShopOptions {
         orders: 1,
         environment: vec![("LOG", "debug".into())],
@@ -33,134 +39,118 @@ fn check_answerer(lie: Behaviour, line: &str) {
         ..ShopOptions::default()
     });
     let catalog = shop.catalog(1);
-    let liar = ByzantinePeer::begin(&shop.catalog(2).address, lie);
+    let peer = FakeServer::live_catalog(&shop.catalog(2).address, replies);
     catalog.launch();
     eventually(line, || {
         let response = catalog.get("/query/item/1");
-        assert!(!response.body.contains("Lies"), "{response:?}");
+        assert!(!response.body.contains("False"), "{response:?}");
         catalog.put("/update/1", r#"{"price": 25}"#);
         catalog.stderr().contains(line)
     });
-    let status = fs::read_to_string(format!("/proc/{}/status", catalog.id())).unwrap();
-    let resident = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))
-        .unwrap();
-    let mib = resident
-        .trim()
-        .trim_end_matches(" kB")
-        .parse::<u64>()
-        .unwrap()
-        / 1024;
+    let mib = catalog.resident_kib() / 1024;
     assert!(mib < 400, "{mib} MiB");
-    drop(liar);
+    drop(peer);
     catalog.await_ready();
-    let own = books(catalog);
-    assert!(
-        own.as_array().unwrap().len() == 7 && !own.to_string().contains("Lies"),
-        "{own}"
-    );
+    let books = catalog.dump();
+    let foreign = Value::from(books.clone()).to_string().contains("False");
+    assert!(books.len() == 7 && !foreign, "{books:?}");
     let first = catalog.get("/query/item/1").json();
-    assert_eq!(
-        (&first["quantity"], &first["price"]),
-        (&json!(10), &json!(25.0))
-    );
-    let own = books(catalog);
+    let expected = (&json!(10), &json!(25.0));
+    assert_eq!((&first["quantity"], &first["price"]), expected);
+    let books = catalog.dump();
     catalog.kill();
     catalog.start();
-    assert_eq!(books(catalog), own);
+    assert_eq!(catalog.dump(), books);
 }
 
 const DROPPED: &str = "a peer's answer makes no sense and was dropped";
 
 #[test]
-fn answers_that_are_no_json_change_nothing() {
-    check_answerer(Behaviour::NotJson, DROPPED);
+fn replies_that_are_not_json_change_nothing() {
+    check_replies(Arc::new(|_| Reply::Text("{\"entries\": [[1,")), DROPPED);
 }
 
 #[test]
-fn answers_without_end_change_nothing_and_fill_no_memory() {
-    check_answerer(Behaviour::EndlessBody, "catch-up begins again");
+fn replies_without_end_change_nothing_and_fill_no_memory() {
+    check_replies(Arc::new(|_| Reply::Endless), "catch-up begins again");
 }
 
-/// Says this of the book to whoever wants to know.
-fn about(version: &'static str, told: u64) -> Behaviour {
-    let says = move |path: &str| {
-        let whole = book(told, version);
-        match path.split('/').nth(2).unwrap_or_default() {
+/// Replies with book `sent`, in this version, to every question about book 1.
+fn about(version: &'static str, sent: u64) -> Arc<Replies> {
+    Arc::new(move |request: &str| {
+        let book = book(sent, version);
+        let (status, body) = match request.split('/').nth(2).unwrap_or_default() {
             "page" => (200, json!({"entries": [[1, version, "valid"]]})),
-            "fetch" => (200, json!({"books": [[whole, "valid"]]})),
-            "get" => (200, json!({"book": whole, "state": "valid"})),
-            "check" => (409, json!({"book": whole, "state": "valid"})),
-            _ => (409, json!({"conflicts": [[whole, "valid"]]})),
-        }
-    };
-    Behaviour::Replies(Arc::new(says))
+            "fetch" => (200, json!({"books": [[book, "valid"]]})),
+            "get" => (200, json!({"book": book, "state": "valid"})),
+            "check" => (409, json!({"book": book, "state": "valid"})),
+            _ => (409, json!({"against": [[book, "valid"]]})),
+        };
+        Reply::Json(status, body)
+    })
 }
 
 #[test]
-fn answers_about_a_wrong_book_change_nothing() {
-    check_answerer(about("5-5", 7), DROPPED);
-    check_answerer(about("5-5", 999), DROPPED);
+fn replies_about_a_wrong_book_change_nothing() {
+    check_replies(about("5-5", 7), DROPPED);
+    check_replies(about("5-5", 999), DROPPED);
 }
 
 #[test]
-fn versions_beyond_all_measure_change_nothing() {
-    check_answerer(about("9223372036854775808-1", 1), DROPPED);
+fn versions_beyond_the_limit_change_nothing() {
+    check_replies(about("9223372036854775808-1", 1), DROPPED);
 }
 
 #[test]
 fn another_content_at_the_same_version_changes_nothing() {
-    let Behaviour::Replies(tells) = about("0-0", 1) else {
-        unreachable!()
-    };
+    let replies = about("0-0", 1);
     // Without pages, each book is asked for.
-    let says = move |path: &str| match path {
-        "/rep/page" => (503, json!({"message": "not now"})),
-        _ => tells(path),
+    let without_pages = move |request: &str| match request {
+        "PUT /rep/page" => Reply::Json(503, json!({"message": "not now"})),
+        _ => replies(request),
     };
-    check_answerer(
-        Behaviour::Replies(Arc::new(says)),
+    check_replies(
+        Arc::new(without_pages),
         "a peer has another content at the same version",
     );
 }
 
 #[track_caller]
-fn check_sender(shop: &Shop, path: &str, body: &str, status: u16) {
+fn check_message(shop: &Shop, path: &str, body: &str, status: u16) {
     let response = shop.catalog(1).put(path, body);
     assert_eq!(response.status, status, "{path} {body}: {response:?}");
 }
 
 #[test]
-fn a_sender_that_lies_is_refused() {
+fn malformed_messages_are_refused() {
     let shop = Shop::started(ShopOptions::default());
-    let before = books(shop.catalog(1));
+    let before = shop.catalog(1).dump();
     let update = |book: Value| json!({ "books": [book] }).to_string();
     for kind in MESSAGES {
-        check_sender(&shop, &format!("/rep/{kind}"), "{\"books\": [", 400);
-        check_sender(&shop, &format!("/rep/{kind}"), "[]", 422);
-        check_sender(
+        check_message(&shop, &format!("/rep/{kind}"), "{\"books\": [", 400);
+        check_message(&shop, &format!("/rep/{kind}"), "[]", 422);
+        check_message(
             &shop,
             &format!("/rep/{kind}"),
             "{\"id\": -1, \"after\": \"x\"}",
             422,
         );
     }
-    check_sender(&shop, "/rep/update/2", &update(book(1, "5-5")), 422);
-    check_sender(
+    check_message(&shop, "/rep/update/2", &update(book(1, "5-5")), 422);
+    check_message(
         &shop,
         "/rep/update/1",
         &update(book(1, "9223372036854775808-1")),
         422,
     );
-    check_sender(&shop, "/rep/update/1", &update(book(1, "0-0")), 422);
-    check_sender(
+    check_message(&shop, "/rep/update/1", &update(book(1, "0-0")), 422);
+    check_message(
         &shop,
         "/rep/confirm/1",
         r#"{"versions": [[1, "9223372036854775808-1"]]}"#,
         422,
     );
-    check_sender(
+    check_message(
         &shop,
         "/rep/confirm/1",
         r#"{"versions": [[1, "5-5"]]}"#,
@@ -176,18 +166,18 @@ fn a_sender_that_lies_is_refused() {
     ] {
         let mut flawed = book(1, "5-5");
         flawed[field] = value;
-        check_sender(&shop, "/rep/update", &update(flawed), 422);
+        check_message(&shop, "/rep/update", &update(flawed), 422);
     }
     let unknown_peer = json!({"from": "http://127.0.0.1:9"}).to_string();
-    check_sender(&shop, "/rep/heartbeat", &unknown_peer, 403);
+    check_message(&shop, "/rep/heartbeat", &unknown_peer, 403);
     send_without_end(shop.catalog(1));
-    assert_eq!(books(shop.catalog(1)), before);
-    assert_eq!(books(shop.catalog(2)), before);
-    assert_eq!(shop.buy(1).json()["success"], true);
+    assert_eq!(shop.catalog(1).dump(), before);
+    assert_eq!(shop.catalog(2).dump(), before);
+    assert!(shop.buy(1).is_purchase());
     assert_eq!(shop.quantity(1), 9);
 }
 
-/// A message whose body does not end: it is refused, or the connection ends.
+/// A message whose body does not end is refused, or the connection ends.
 fn send_without_end(catalog: &Server) {
     let mut connection = Connection::open(&catalog.address);
     let head = "PUT /rep/update HTTP/1.1\r\nHost: b\r\nTransfer-Encoding: chunked\r\n\r\n";

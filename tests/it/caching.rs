@@ -1,5 +1,5 @@
-//! What a front-end keeps, in which order, and when it forgets; seen through `/dump/` and
-//! `Cache-Status`.
+//! What a front-end caches, in which order, and what an invalidation removes; seen through `/dump/`
+//! and `Cache-Status`.
 
 use serde_json::Value;
 
@@ -7,7 +7,7 @@ use crate::harness::shop::{Shop, ShopOptions};
 
 impl Shop {
     /// The ids in a front-end's caches, least recently used first.
-    fn kept(&self, cache: &str) -> Vec<Value> {
+    fn cached(&self, cache: &str) -> Vec<Value> {
         let dump = self.front_end().get("/dump/").json();
         let entries = dump[cache].as_array().unwrap().clone();
         entries
@@ -16,7 +16,7 @@ impl Shop {
             .collect()
     }
 
-    fn visit(&self, paths: &[&str]) {
+    fn get_all(&self, paths: &[&str]) {
         for path in paths {
             assert_eq!(self.front_end().get(path).status, 200, "{path}");
         }
@@ -34,30 +34,30 @@ const HIT: &str = "bazar; hit";
 const MISS: &str = "bazar; fwd=miss";
 
 #[test]
-fn the_least_recently_used_lookup_makes_room() {
+fn the_least_recently_used_lookup_is_evicted() {
     let shop = Shop::started(ShopOptions::default());
-    shop.visit(&["/lookup/1", "/lookup/2", "/lookup/3"]);
-    assert_eq!(shop.kept("lookup"), [1, 2, 3]);
-    shop.visit(&["/lookup/1"]);
-    assert_eq!(shop.kept("lookup"), [2, 3, 1]);
-    shop.visit(&["/lookup/4"]);
-    assert_eq!(shop.kept("lookup"), [3, 1, 4]);
+    shop.get_all(&["/lookup/1", "/lookup/2", "/lookup/3"]);
+    assert_eq!(shop.cached("lookup"), [1, 2, 3]);
+    shop.get_all(&["/lookup/1"]);
+    assert_eq!(shop.cached("lookup"), [2, 3, 1]);
+    shop.get_all(&["/lookup/4"]);
+    assert_eq!(shop.cached("lookup"), [3, 1, 4]);
     assert_eq!(shop.front_end().get("/lookup/99").status, 404);
-    assert_eq!(shop.kept("lookup"), [3, 1, 4]);
+    assert_eq!(shop.cached("lookup"), [3, 1, 4]);
 }
 
 #[test]
-fn ten_searches_are_kept_whatever_their_case() {
+fn ten_searches_are_cached_whatever_their_case() {
     let shop = Shop::started(ShopOptions::default());
     let texts: Vec<String> = ('a'..='j').map(String::from).collect();
     for text in &texts {
-        shop.visit(&[&format!("/search/{text}")]);
+        shop.get_all(&[&format!("/search/{text}")]);
     }
-    assert_eq!(shop.kept("search"), texts);
+    assert_eq!(shop.cached("search"), texts);
     assert_eq!(shop.cache_status("/search/A"), HIT);
     assert_eq!(shop.cache_status("/search/k"), MISS);
     assert_eq!(
-        shop.kept("search"),
+        shop.cached("search"),
         ["c", "d", "e", "f", "g", "h", "i", "j", "a", "k"]
     );
 }
@@ -65,7 +65,7 @@ fn ten_searches_are_kept_whatever_their_case() {
 #[test]
 fn a_dump_shows_answers_and_topics() {
     let shop = Shop::started(ShopOptions::default());
-    shop.visit(&["/search/t", "/lookup/7"]);
+    shop.get_all(&["/search/t", "/lookup/7"]);
     let dump = shop.front_end().get("/dump/").json();
     let lookup = r#"[{"id":7,"price":10.0,"quantity":25,"title":"Spring in the Pioneer Valley"}]"#;
     assert_eq!(
@@ -87,25 +87,28 @@ fn a_dump_shows_answers_and_topics() {
 }
 
 #[test]
-fn an_invalidation_forgets_what_it_names() {
+fn an_invalidation_removes_what_it_names() {
     let shop = Shop::started(ShopOptions::default());
-    let forget =
+    let invalidate =
         |path: &str| assert_eq!(shop.front_end().call("DELETE", path, &[], "").status, 204);
-    shop.visit(&["/lookup/1", "/lookup/2", "/lookup/3"]);
-    shop.visit(&["/search/distributed", "/search/graduate", "/search/t"]);
-    forget("/invalidate/item/2");
-    assert_eq!(shop.kept("lookup"), [1, 3]);
-    forget("/invalidate/topic/graduate%20school");
-    assert_eq!(shop.kept("search"), ["distributed", "graduate", "t"]);
-    forget("/invalidate/topic/Graduate%20School");
-    assert_eq!(shop.kept("search"), ["distributed"]);
-    forget("/invalidate/topic/");
-    forget("/invalidate/item/");
-    assert_eq!((shop.kept("lookup"), shop.kept("search")), (vec![], vec![]));
+    shop.get_all(&["/lookup/1", "/lookup/2", "/lookup/3"]);
+    shop.get_all(&["/search/distributed", "/search/graduate", "/search/t"]);
+    invalidate("/invalidate/item/2");
+    assert_eq!(shop.cached("lookup"), [1, 3]);
+    invalidate("/invalidate/topic/graduate%20school");
+    assert_eq!(shop.cached("search"), ["distributed", "graduate", "t"]);
+    invalidate("/invalidate/topic/Graduate%20School");
+    assert_eq!(shop.cached("search"), ["distributed"]);
+    invalidate("/invalidate/topic/");
+    invalidate("/invalidate/item/");
+    assert_eq!(
+        (shop.cached("lookup"), shop.cached("search")),
+        (vec![], vec![])
+    );
 }
 
 #[test]
-fn an_update_is_void_in_every_cache_before_it_is_answered() {
+fn an_update_is_invalidated_in_every_cache_before_it_is_answered() {
     let shop = Shop::started(ShopOptions::default());
     let paths = [
         "/lookup/1",
@@ -116,7 +119,7 @@ fn an_update_is_void_in_every_cache_before_it_is_answered() {
     let update = |body: &str| assert_eq!(shop.catalog(1).put("/update/2", body).status, 200);
     let statuses = || paths.map(|path| shop.cache_status(path));
 
-    shop.visit(&paths);
+    shop.get_all(&paths);
     assert_eq!(statuses(), [HIT; 4]);
     update(r#"{"price":45}"#);
     assert_eq!(statuses(), [HIT, MISS, HIT, HIT]);
@@ -137,7 +140,7 @@ fn a_sale_is_seen_through_the_cache() {
         for n in [1, 2] {
             shop.front_end_number(n).get("/lookup/2");
         }
-        assert_eq!(shop.buy(2).json()["success"], true);
+        assert!(shop.buy(2).is_purchase());
         for n in [1, 2] {
             let seen = shop.front_end_number(n).get("/lookup/2").json();
             assert_eq!(seen["quantity"], left, "front-end {n}");
@@ -146,15 +149,18 @@ fn a_sale_is_seen_through_the_cache() {
 }
 
 #[test]
-fn a_cache_of_size_0_keeps_nothing() {
+fn a_cache_of_size_0_caches_nothing() {
     let sizes = ["LOOKUP_CACHE_SIZE", "SEARCH_CACHE_SIZE"];
     let environment = sizes.map(|name| (name, "0".to_string())).to_vec();
     let shop = Shop::started(ShopOptions {
         environment,
         ..ShopOptions::default()
     });
-    shop.visit(&["/lookup/1", "/search/t"]);
+    shop.get_all(&["/lookup/1", "/search/t"]);
     assert_eq!(shop.cache_status("/lookup/1"), MISS);
     assert_eq!(shop.cache_status("/search/t"), MISS);
-    assert_eq!((shop.kept("lookup"), shop.kept("search")), (vec![], vec![]));
+    assert_eq!(
+        (shop.cached("lookup"), shop.cached("search")),
+        (vec![], vec![])
+    );
 }

@@ -1,4 +1,6 @@
-//! The plug is pulled again and again while many write: what was acknowledged is there.
+//! Catalogs are killed again and again while many write: every acknowledged write is there.
+//!
+//! `SEED=…` repeats a run's choices, `CRASHES=100` makes it longer.
 
 use std::collections::HashMap;
 use std::fs;
@@ -11,60 +13,56 @@ use std::time::Duration;
 use fastrand::Rng;
 use serde_json::Value;
 
+use crate::harness::clients::{number, seeded};
 use crate::harness::http;
 use crate::harness::server::Server;
 use crate::harness::shop::{Shop, ShopOptions};
 
-/// How often a plug is pulled; `BAZAR_CRASHES` says otherwise.
-const CRASHES: usize = 6;
+/// How often catalogs are killed, if the environment says nothing else.
+const CRASHES: u64 = 6;
 
 const WRITERS: u64 = 32;
 
 /// In five files.
 const BOOKS: u64 = 400;
 
-/// Between a start and the next crash at most; whatever falls into it falls into a crash some time.
+/// The longest time between a start and the next crash. Whatever a catalog does in it is
+/// interrupted by some crash.
 const CRASH_WITHIN_MS: u64 = 300;
 
 /// A writer whose catalog is down tries again after this.
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// What one writer knows of a book that only it writes.
+/// What one writer knows of its writes of a book that no other writer writes.
 #[derive(Clone, Copy, Default)]
-struct Account {
+struct Writes {
     acknowledged: u64,
-    /// Written last, acknowledged or not.
+    /// The last one, acknowledged or not.
     tried: u64,
 }
 
-type Accounts = HashMap<u64, Account>;
+type AllWrites = HashMap<u64, Writes>;
 
 #[test]
 fn every_acknowledged_write_survives_crashes() {
-    let seed = number("BAZAR_SEED").unwrap_or_else(|| fastrand::u64(..));
-    let crashes = number("BAZAR_CRASHES").map_or(CRASHES, |n| n as usize);
-    println!("BAZAR_SEED={seed}");
+    let (_, mut rng) = seeded();
+    let crashes = number("CRASHES").unwrap_or(CRASHES);
     let shop = Shop::started(ShopOptions {
         orders: 0,
         front_ends: 0,
         ..ShopOptions::default()
     });
     add_books(shop.catalog(1));
-    let mut rng = Rng::with_seed(seed);
-    let accounts = crash_under_writers(&shop, crashes, &mut rng);
+    let writes = crash_under_writers(&shop, crashes, &mut rng);
     for n in [1, 2] {
         shop.catalog(n).kill();
     }
     shop.start();
     for n in [1, 2] {
         check_folder(&shop.data_folder(n));
-        check_books(shop.catalog(n), &accounts);
+        check_books(shop.catalog(n), &writes);
     }
-    assert_eq!(accounts.len() as u64, BOOKS);
-}
-
-fn number(name: &str) -> Option<u64> {
-    std::env::var(name).ok()?.parse().ok()
+    assert_eq!(writes.len() as u64, BOOKS);
 }
 
 fn add_books(catalog: &Server) {
@@ -80,19 +78,19 @@ fn add_books(catalog: &Server) {
     }
 }
 
-/// Lets the writers write while plugs are pulled. Returns what they know in the end.
-fn crash_under_writers(shop: &Shop, crashes: usize, rng: &mut Rng) -> Accounts {
+/// Lets the writers write while catalogs are killed. Returns what they know in the end.
+fn crash_under_writers(shop: &Shop, crashes: u64, rng: &mut Rng) -> AllWrites {
     let stop = AtomicBool::new(false);
-    let all = Mutex::new(Accounts::new());
+    let all = Mutex::new(AllWrites::new());
     thread::scope(|scope| {
         for writer in 0..WRITERS {
             let (stop, all, seed) = (&stop, &all, rng.u64(..));
             scope.spawn(move || {
-                let accounts = write(shop, writer, stop, seed);
-                all.lock().unwrap().extend(accounts);
+                let writes = write(shop, writer, stop, seed);
+                all.lock().unwrap().extend(writes);
             });
         }
-        // Writers must end, however this ends.
+        // Writers must end even if this panics.
         let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             (0..crashes).for_each(|_| crash(shop, rng));
         }));
@@ -102,7 +100,7 @@ fn crash_under_writers(shop: &Shop, crashes: usize, rng: &mut Rng) -> Accounts {
     all.into_inner().unwrap()
 }
 
-/// One catalog, or all at once, at some moment.
+/// Kills one catalog, or all at once, at some moment, and starts them again.
 fn crash(shop: &Shop, rng: &mut Rng) {
     thread::sleep(Duration::from_millis(rng.u64(1..=CRASH_WITHIN_MS)));
     let which: &[usize] = match rng.u8(..4) {
@@ -123,27 +121,27 @@ fn crash(shop: &Shop, rng: &mut Rng) {
 
 /// Writes ever larger quantities of its own books at any catalog, and reads them back, until told
 /// to stop and each book was acknowledged once.
-fn write(shop: &Shop, writer: u64, stop: &AtomicBool, seed: u64) -> Accounts {
+fn write(shop: &Shop, writer: u64, stop: &AtomicBool, seed: u64) -> AllWrites {
     let mut rng = Rng::with_seed(seed);
     let own: Vec<u64> = (1..=BOOKS).filter(|id| id % WRITERS == writer).collect();
-    let mut accounts: Accounts = own.iter().map(|id| (*id, Account::default())).collect();
+    let mut writes: AllWrites = own.iter().map(|id| (*id, Writes::default())).collect();
     let mut turn = 0;
-    while !stop.load(Ordering::Relaxed) || accounts.values().any(|a| a.acknowledged == 0) {
+    while !stop.load(Ordering::Relaxed) || writes.values().any(|a| a.acknowledged == 0) {
         let id = own[turn % own.len()];
         turn += 1;
-        let account = accounts.get_mut(&id).unwrap();
+        let known = writes.get_mut(&id).unwrap();
         let catalog = shop.catalog(rng.usize(1..=2));
-        account.tried += 1;
-        if put(catalog, id, account.tried) {
-            account.acknowledged = account.tried;
+        known.tried += 1;
+        if put(catalog, id, known.tried) {
+            known.acknowledged = known.tried;
         } else {
             thread::sleep(PAUSE);
         }
         if let Some(read) = quantity(shop.catalog(rng.usize(1..=2)), id) {
-            check(id, *account, read);
+            check(id, *known, read);
         }
     }
-    accounts
+    writes
 }
 
 fn put(catalog: &Server, id: u64, quantity: u64) -> bool {
@@ -159,17 +157,16 @@ fn put(catalog: &Server, id: u64, quantity: u64) -> bool {
 }
 
 fn quantity(catalog: &Server, id: u64) -> Option<u64> {
-    let response = catalog.try_get(&format!("/query/item/{id}"));
-    let response = response.ok().filter(|response| response.status == 200)?;
-    response.json()["quantity"].as_u64()
+    let response = catalog.try_get(&format!("/query/item/{id}")).ok()?;
+    (response.status == 200).then(|| response.json()["quantity"].as_u64().unwrap())
 }
 
 #[track_caller]
-fn check(id: u64, account: Account, quantity: u64) {
-    let Account {
+fn check(id: u64, known: Writes, quantity: u64) {
+    let Writes {
         acknowledged,
         tried,
-    } = account;
+    } = known;
     assert!(
         acknowledged <= quantity && quantity <= tried,
         "book {id}: {quantity} is there, {acknowledged} was acknowledged, {tried} written last"
@@ -177,17 +174,16 @@ fn check(id: u64, account: Account, quantity: u64) {
 }
 
 #[track_caller]
-fn check_books(catalog: &Server, accounts: &Accounts) {
-    let dump = catalog.get("/dump/").json();
-    let books = dump.as_array().unwrap();
+fn check_books(catalog: &Server, writes: &AllWrites) {
+    let books = catalog.dump();
     assert_eq!(books.len() as u64, BOOKS);
     for book in books {
         let id = book["id"].as_u64().unwrap();
-        check(id, accounts[&id], book["quantity"].as_u64().unwrap());
+        check(id, writes[&id], book["quantity"].as_u64().unwrap());
     }
 }
 
-/// Every file parses. Temporary ones may be there: the plug was pulled.
+/// Every file parses. Temporary ones may be there after a crash.
 #[track_caller]
 fn check_files(folder: &Path) {
     for name in names(folder).iter().filter(|name| name.ends_with(".json")) {

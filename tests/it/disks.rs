@@ -1,5 +1,5 @@
-//! Data folders that a catalog refuses, disks that refuse a catalog, and what a catalog fetches
-//! that was away.
+//! Data folders that a catalog refuses, disks that refuse writes, and what a catalog fetches after it
+//! was away.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -14,7 +14,7 @@ use crate::harness::shop::{Shop, ShopOptions, own_folder};
 
 const FIRST_FILE: &str = "books-0000000-0000099.json";
 
-/// A catalog on this folder ends at once, says these words, and has changed nothing.
+/// A catalog on this folder ends at once, with an error that has these words, and changes nothing.
 #[track_caller]
 fn check_refused(folder: &Path, words: &[&str]) {
     let before = contents(folder);
@@ -76,9 +76,9 @@ fn a_second_catalog_does_not_start_on_a_folder_that_is_in_use() {
     assert_eq!(sold.status, 200);
 }
 
-/// Lets the disk of catalog 1 refuse by `refuse` and take writes again by `relent`, given where its
-/// temporary file goes.
-fn check_refusing_disk(refuse: fn(&Path), relent: fn(&Path)) {
+/// `refuse` lets the disk of catalog 1 refuse writes, and `accept` lets it accept them again, both
+/// given where its temporary file goes.
+fn check_refusing_disk(refuse: fn(&Path), accept: fn(&Path)) {
     let shop = Shop::started(ShopOptions {
         default_timeouts: true,
         ..ShopOptions::default()
@@ -95,7 +95,7 @@ fn check_refusing_disk(refuse: fn(&Path), relent: fn(&Path)) {
         response.status == 200
     });
     assert_eq!(on_disk(&shop, 2, 2)["quantity"], 44);
-    // Whoever is told yes by the shop was told by the other catalog.
+    // The catalog that cannot write acknowledges nothing.
     assert_ne!(
         shop.catalog(1)
             .put("/update/2", r#"{"quantity":43}"#)
@@ -104,12 +104,12 @@ fn check_refusing_disk(refuse: fn(&Path), relent: fn(&Path)) {
     );
     assert_eq!(shop.catalog(1).get("/readyz").status, 503);
     assert_eq!(contents_of_books(&shop, 1), before);
-    relent(&temporary);
+    accept(&temporary);
     eventually("it works again by itself", || {
         shop.catalog(1).get("/readyz").status == 200
     });
     let put = |n: usize, body| shop.catalog(n).put("/update/2", body).status;
-    eventually("it takes writes", || put(1, r#"{"quantity":42}"#) == 200);
+    eventually("it accepts writes", || put(1, r#"{"quantity":42}"#) == 200);
     for n in [1, 2] {
         assert_eq!(on_disk(&shop, n, 2)["quantity"], 42, "catalog {n}");
         assert_eq!(on_disk(&shop, n, 3), on_disk(&shop, 3 - n, 3));
@@ -126,7 +126,7 @@ fn contents_of_books(shop: &Shop, n: usize) -> Vec<u8> {
     fs::read(shop.data_folder(n).join(FIRST_FILE)).unwrap()
 }
 
-/// A book as the file of catalog `n` has it; what was only said of it is left out.
+/// A book in the file of catalog `n`, without the marks that are no part of its content.
 fn on_disk(shop: &Shop, n: usize, id: u64) -> Value {
     let mut books: Vec<Value> = serde_json::from_slice(&contents_of_books(shop, n)).unwrap();
     let index = books.iter().position(|book| book["id"] == id).unwrap();
@@ -138,7 +138,7 @@ fn on_disk(shop: &Shop, n: usize, id: u64) -> Value {
 }
 
 #[test]
-fn a_full_disk_loses_nothing_and_stops_nobody_else() {
+fn a_full_disk_loses_nothing_and_stops_no_other_catalog() {
     check_refusing_disk(
         |temporary| symlink("/dev/full", temporary).unwrap(),
         |temporary| fs::remove_file(temporary).unwrap(),
@@ -146,7 +146,7 @@ fn a_full_disk_loses_nothing_and_stops_nobody_else() {
 }
 
 #[test]
-fn a_disk_that_takes_no_new_file_loses_nothing_and_stops_nobody_else() {
+fn a_disk_that_takes_no_new_file_loses_nothing_and_stops_no_other_catalog() {
     check_refusing_disk(
         |temporary| fs::create_dir(temporary).unwrap(),
         |temporary| fs::remove_dir(temporary).unwrap(),
@@ -175,23 +175,18 @@ fn a_catalog_that_was_away_fetches_what_it_missed_and_nothing_else() {
         assert_eq!(response.status, 200, "{response:?}");
     }
     shop.catalog(2).start();
-    let all = |n: usize| shop.catalog(n).get("/dump/").json();
-    assert_eq!(all(2), all(1));
+    assert_eq!(shop.catalog(2).dump(), shop.catalog(1).dump());
     let fetched = fetched(shop.catalog(2)).split_off(logged);
     assert!(!fetched.is_empty());
     assert!(fetched.iter().all(|count| *count <= MISSED), "{fetched:?}");
 }
 
-/// How many books each catch-up fetched that its log tells of.
+/// How many books each catch-up fetched, says the log.
 fn fetched(catalog: &Server) -> Vec<u64> {
-    let log = catalog.stderr();
-    let lines = log
-        .lines()
-        .filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let caught_up = lines.filter(|line| line["message"] == "caught up");
     let number = |value: &Value| match value {
         Value::String(text) => text.parse().unwrap(),
         value => value.as_u64().unwrap(),
     };
-    caught_up.map(|line| number(&line["fetched"])).collect()
+    let lines = catalog.log("caught up");
+    lines.iter().map(|line| number(&line["fetched"])).collect()
 }

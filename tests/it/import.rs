@@ -1,4 +1,4 @@
-//! `bazar import` as a new user runs it: begun, broken off, run again.
+//! `bazar import` as a user runs it: started, interrupted, run again.
 
 use std::io::Write;
 use std::ops::RangeInclusive;
@@ -23,8 +23,8 @@ fn lines(ids: RangeInclusive<u64>) -> String {
     ids.map(line).collect()
 }
 
-/// An import of standard input that is under way.
-fn begin(shop: &Shop) -> Child {
+/// Starts an import of standard input.
+fn start(shop: &Shop) -> Child {
     Command::new(BAZAR)
         .args([
             "import",
@@ -42,7 +42,7 @@ fn begin(shop: &Shop) -> Child {
         .unwrap()
 }
 
-/// An import that has ended reads no more; how it ended is for the test to say.
+/// An import that has ended reads no more; the test checks how it ended.
 fn write(import: &mut Child, text: &str) {
     let input = import.stdin.as_mut().expect("stdin is piped");
     let _ = input.write_all(text.as_bytes());
@@ -50,7 +50,7 @@ fn write(import: &mut Child, text: &str) {
 
 /// The whole text, imported to its end.
 fn import(shop: &Shop, text: &str) -> Output {
-    let mut import = begin(shop);
+    let mut import = start(shop);
     write(&mut import, text);
     import.wait_with_output().unwrap()
 }
@@ -71,9 +71,11 @@ fn has(shop: &Shop, id: u64) -> bool {
 #[track_caller]
 fn check_all_there(shop: &Shop) {
     for catalog in shop.catalogs() {
-        let dump = catalog.get("/dump/").json();
-        let ids = dump.as_array().unwrap().iter();
-        let ids: Vec<u64> = ids.map(|book| book["id"].as_u64().unwrap()).collect();
+        let books = catalog.dump();
+        let ids: Vec<u64> = books
+            .iter()
+            .map(|book| book["id"].as_u64().unwrap())
+            .collect();
         assert_eq!(
             ids,
             (1..=7).chain(IDS).collect::<Vec<_>>(),
@@ -84,7 +86,7 @@ fn check_all_there(shop: &Shop) {
 }
 
 #[test]
-fn imported_books_are_everywhere_and_the_next_search_finds_them() {
+fn imported_books_are_on_every_catalog_and_the_next_search_finds_them() {
     let shop = Shop::started(ShopOptions::default());
     assert_eq!(
         shop.front_end().get("/search/imported").json(),
@@ -100,13 +102,13 @@ fn imported_books_are_everywhere_and_the_next_search_finds_them() {
 }
 
 #[test]
-fn an_import_that_was_killed_is_simply_run_again() {
+fn an_import_that_was_killed_can_be_run_again() {
     let shop = Shop::started(ShopOptions::default());
-    let mut broken_off = begin(&shop);
-    write(&mut broken_off, &lines(1001..=2550));
+    let mut interrupted = start(&shop);
+    write(&mut interrupted, &lines(1001..=2550));
     eventually("some books are there", || has(&shop, 1500));
-    broken_off.kill().unwrap();
-    broken_off.wait().unwrap();
+    interrupted.kill().unwrap();
+    interrupted.wait().unwrap();
     let output = import(&shop, &lines(IDS));
     check_succeeded(&output, "added ");
     assert!(!output.stdout.starts_with(b"added 3000"), "{output:?}");
@@ -114,9 +116,9 @@ fn an_import_that_was_killed_is_simply_run_again() {
 }
 
 #[test]
-fn an_import_goes_on_when_its_catalog_was_killed_and_is_back() {
+fn an_import_goes_on_after_its_catalog_was_killed_and_restarted() {
     let shop = Shop::started(ShopOptions::default());
-    let mut import = begin(&shop);
+    let mut import = start(&shop);
     write(&mut import, &lines(1001..=2000));
     eventually("some books are there", || has(&shop, 1500));
     shop.catalog(1).kill();
@@ -130,7 +132,7 @@ fn an_import_goes_on_when_its_catalog_was_killed_and_is_back() {
 }
 
 #[test]
-fn a_bad_book_is_named_by_its_line_and_ends_the_import() {
+fn a_malformed_book_is_named_by_its_line_and_ends_the_import() {
     let shop = Shop::started(ShopOptions::default());
     let text = lines(IDS).replace("\"id\":1003,", "\"id\":1003,\"colour\":\"red\",");
     let output = import(&shop, &text);

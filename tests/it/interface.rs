@@ -2,12 +2,11 @@
 //! processes.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
-use std::thread;
+use std::sync::Arc;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use crate::harness::fake_server::{FakeServer, Reply};
 use crate::harness::http::Response;
 use crate::harness::server::Server;
 use crate::harness::shop::{Shop, ShopOptions};
@@ -168,7 +167,7 @@ fn too_much_competition_is_said_after_three_seconds() {
         front_ends: 0,
         ..ShopOptions::default()
     });
-    pretend(shop.catalog(1), a_busy_catalog);
+    let _catalog = FakeServer::start(&shop.catalog(1).address, Arc::new(always_conflicting));
     shop.order(1).start();
     check(shop.order(1), "PUT /buy/1 | 503 | says + Retry-After: 1");
 }
@@ -181,7 +180,8 @@ fn an_update_of_an_outdated_copy_is_refused() {
         front_ends: 0,
         ..ShopOptions::default()
     });
-    pretend(shop.catalog(2), a_catalog_that_has_sold);
+    let peer = Arc::new(with_a_newer_copy);
+    let _peer = FakeServer::live_catalog(&shop.catalog(2).address, peer);
     shop.catalog(1).launch();
     let message =
         r#"{"message":"Update could not be processed because the item is not up to date"}"#;
@@ -194,58 +194,22 @@ fn an_update_of_an_outdated_copy_is_refused() {
     check(shop.catalog(1), read);
 }
 
-/// A status line's end and a body.
-type Said = (&'static str, &'static str);
-
-/// Shows copies of every book, and lets nobody take one: somebody else was always quicker.
-fn a_busy_catalog(request: &str) -> Said {
-    match request.starts_with("GET") {
-        true => ("200 OK", r#"{"price":1.0,"quantity":9,"title":"Wanted"}"#),
-        false => ("412 Precondition Failed", r#"{"message":"too late"}"#),
+/// Shows copies of every book, and sells none: another buyer was always quicker.
+fn always_conflicting(request: &str) -> Reply {
+    if request.starts_with("GET") {
+        Reply::Json(200, json!({"price": 1.0, "quantity": 9, "title": "Wanted"}))
+    } else {
+        Reply::Json(412, json!({"message": "too late"}))
     }
 }
 
-/// Answers heartbeat and checks, but gives no page to catch up with.
-fn a_catalog_that_has_sold(request: &str) -> Said {
-    match request.split(' ').nth(1).unwrap_or_default() {
-        "/rep/heartbeat" => ("200 OK", r#"{"start":1,"down_count":0}"#),
-        "/rep/check/2" => (
-            "409 Conflict",
-            r#"{"book":{"id":2,"title":"RPCs for Dummies","topic":"Distributed Systems","quantity":1,"price":50.0,"version":"4-7","committed":true},"state":"valid"}"#,
-        ),
-        _ => ("503 Service Unavailable", "{}"),
-    }
-}
-
-/// Answers in a server's address.
-fn pretend(server: &Server, response: fn(&str) -> Said) {
-    let listener = TcpListener::bind(&server.address).unwrap();
-    thread::spawn(move || {
-        for stream in listener.incoming().map_while(Result::ok) {
-            thread::spawn(move || converse(stream, response));
-        }
-    });
-}
-
-fn converse(mut stream: TcpStream, response: fn(&str) -> Said) {
-    let mut reader = BufReader::new(stream.try_clone().unwrap());
-    let mut request = String::new();
-    while reader.read_line(&mut request).is_ok_and(|read| 0 < read) {
-        let mut length = 0;
-        let mut line = String::new();
-        while reader.read_line(&mut line).is_ok() && line.trim() != "" {
-            let lower = line.to_ascii_lowercase();
-            if let Some(value) = lower.strip_prefix("content-length:") {
-                length = value.trim().parse().unwrap();
-            }
-            line.clear();
-        }
-        let _ = reader.read_exact(&mut vec![0; length]);
-        let (status, body) = response(&request);
-        let length = body.len();
-        let head = format!("HTTP/1.1 {status}\r\nETag: \"0-0\"\r\nContent-Length: {length}");
-        let _ = write!(stream, "{head}\r\n\r\n{body}");
-        request.clear();
+/// Has a newer copy of book 2, but gives no page to catch up with.
+fn with_a_newer_copy(request: &str) -> Reply {
+    let book = json!({"id": 2, "title": "RPCs for Dummies", "topic": "Distributed Systems",
+        "quantity": 1, "price": 50.0, "version": "4-7", "committed": true});
+    match request {
+        "PUT /rep/check/2" => Reply::Json(409, json!({"book": book, "state": "valid"})),
+        _ => Reply::Json(503, json!({})),
     }
 }
 

@@ -217,7 +217,7 @@ fn tried(shop: &Shop, line: &str, act: impl FnMut()) -> Vec<String> {
 fn figure_10_when_some_are_down_the_next_is_tried() {
     let shop = shop(1, 3, 1);
     // It says that it is ready, so that it is tried, but never responses a buy.
-    shop.proxy("order2").rule(|line| match line {
+    shop.proxy("order2").set_rule(|line| match line {
         "PUT /buy/4" => Action::CloseBeforeRequest,
         _ => Action::Forward,
     });
@@ -252,7 +252,7 @@ fn figure_10_when_some_are_down_the_next_is_tried() {
 fn figure_11_an_order_server_without_its_catalog_counts_as_down() {
     let shop = shop(2, 2, 1);
     // Order server 2 is ready, until it asks its catalog for the book.
-    shop.proxy("catalog2").rule(|line| match line {
+    shop.proxy("catalog2").set_rule(|line| match line {
         "GET /query/item/4" => Action::CloseBeforeRequest,
         _ => Action::Forward,
     });
@@ -273,7 +273,7 @@ fn figure_12_when_all_are_down_each_is_tried_once() {
     let shop = shop(3, 3, 1);
     for n in 1..=3 {
         for name in [format!("catalog{n}"), format!("order{n}")] {
-            shop.proxy(&name).rule(|line| match line {
+            shop.proxy(&name).set_rule(|line| match line {
                 "PUT /buy/4" | "GET /query/item/4" => Action::CloseBeforeRequest,
                 _ => Action::Forward,
             });

@@ -1,4 +1,4 @@
-//! `/metrics`: a page that Prometheus can read, with what happened on it.
+//! `/metrics`: a page that Prometheus can read, and that shows what happened.
 
 use std::collections::BTreeSet;
 
@@ -7,9 +7,9 @@ use bazar::testing::prometheus_check;
 use crate::harness::server::Server;
 use crate::harness::shop::{Shop, ShopOptions};
 
-/// A server's figures: a page that is as the format wants it, and its series.
+/// The series of a server's page, which is well-formed.
 #[track_caller]
-fn figures(server: &Server) -> Vec<(String, f64)> {
+fn series_of(server: &Server) -> Vec<(String, f64)> {
     let response = server.get("/metrics");
     assert_eq!(
         response.header("Content-Type"),
@@ -29,18 +29,17 @@ fn figures(server: &Server) -> Vec<(String, f64)> {
         .collect()
 }
 
-/// That the figures have this value, or at least this one.
+/// Fails when there is no such series, or its value does not fit.
 #[track_caller]
 fn check(server: &Server, series: &str, fits: impl Fn(f64) -> bool) {
-    let figures = figures(server);
-    let found = figures.iter().find(|(name, _)| name == series);
-    let (_, value) =
-        found.unwrap_or_else(|| panic!("{} lacks {series}: {figures:#?}", server.name));
+    let all = series_of(server);
+    let found = all.iter().find(|(name, _)| name == series);
+    let (_, value) = found.unwrap_or_else(|| panic!("{} lacks {series}: {all:#?}", server.name));
     assert!(fits(*value), "{}: {series} is {value}", server.name);
 }
 
 #[test]
-fn figures_tell_what_happened() {
+fn metrics_show_what_happened() {
     let shop = Shop::started(ShopOptions::default());
     let key = [("Idempotency-Key", "k")];
     for _ in 0..2 {
@@ -117,7 +116,7 @@ fn figures_tell_what_happened() {
 }
 
 #[test]
-fn no_request_makes_a_series_of_its_own() {
+fn no_request_adds_a_series_of_its_own() {
     let shop = Shop::started(ShopOptions {
         catalogs: 1,
         orders: 1,
@@ -140,7 +139,7 @@ fn no_request_makes_a_series_of_its_own() {
                 server.put(&format!("/{path}mine{n}"), "");
             }
         }
-        let series = figures(server);
+        let series = series_of(server);
         let mine: Vec<_> = series
             .iter()
             .filter(|(name, _)| name.contains("mine"))

@@ -1,5 +1,4 @@
-//! What whoever watches the shop can see: request ids, the log, and whether a server can do its
-//! job.
+//! What operators can see: request ids, the log, and whether a server is ready.
 
 use serde_json::Value;
 
@@ -7,24 +6,10 @@ use crate::harness::process::eventually;
 use crate::harness::server::Server;
 use crate::harness::shop::{Shop, ShopOptions};
 
-/// The lines of a server's log with such a message.
-#[track_caller]
-fn log(server: &Server, message: &str) -> Vec<Value> {
-    let stderr = server.stderr();
-    let line = |line: &str| -> Value {
-        serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"))
-    };
-    stderr
-        .lines()
-        .map(line)
-        .filter(|line| line["message"] == message)
-        .collect()
-}
-
 /// How often the log has a request of this id and route.
 fn requests(server: &Server, id: &str, route: &str) -> usize {
     let is_it = |line: &&Value| line["id"] == id && line["route"] == route;
-    log(server, "request").iter().filter(is_it).count()
+    server.log("request").iter().filter(is_it).count()
 }
 
 #[test]
@@ -62,7 +47,7 @@ fn a_request_can_be_followed_through_all_tiers() {
             server.name
         );
     }
-    // What is not sane is not taken over.
+    // A malformed id is replaced.
     let response = shop
         .front_end()
         .call("GET", "/lookup/1", &[("X-Request-Id", "a \"b\"")], "");
@@ -76,7 +61,7 @@ fn a_request_can_be_followed_through_all_tiers() {
 }
 
 #[test]
-fn every_line_of_the_log_is_json_with_the_promised_fields() {
+fn every_line_of_the_log_is_json_with_time_level_server_and_message() {
     let shop = Shop::started(ShopOptions::default());
     shop.buy(1);
     shop.front_end().get("/lookup/none");
@@ -93,18 +78,18 @@ fn every_line_of_the_log_is_json_with_the_promised_fields() {
                 "{time}"
             );
         }
-        for line in log(server, "request") {
+        for line in server.log("request") {
             assert!(line["ms"].is_number() && line["status"].is_u64(), "{line}");
             assert!(
                 line["method"].is_string() && line["route"].is_string() && line["id"].is_string()
             );
         }
-        assert_eq!(log(server, "started").len(), 1, "{}", server.name);
+        assert_eq!(server.log("started").len(), 1, "{}", server.name);
     }
 }
 
 #[test]
-fn what_matters_is_logged_even_when_only_warnings_are_wanted() {
+fn starts_losses_and_returns_are_logged_even_at_log_level_warn() {
     let shop = Shop::started(ShopOptions {
         environment: vec![("LOG", "warn".into())],
         ..ShopOptions::default()
@@ -112,16 +97,19 @@ fn what_matters_is_logged_even_when_only_warnings_are_wanted() {
     shop.buy(1);
     shop.catalog(2).kill();
     eventually("the loss is logged", || {
-        !log(shop.catalog(1), "peer lost").is_empty()
+        !shop.catalog(1).log("peer lost").is_empty()
     });
-    let before = log(shop.catalog(1), "peer regained").len();
+    let before = shop.catalog(1).log("peer regained").len();
     shop.catalog(2).start();
     eventually("the return is logged", || {
-        before < log(shop.catalog(1), "peer regained").len()
+        before < shop.catalog(1).log("peer regained").len()
     });
-    assert_eq!(log(shop.catalog(2), "started").len(), 2);
+    assert_eq!(shop.catalog(2).log("started").len(), 2);
+    // Requests are logged only if they were slow or failed. Every server had some.
     for server in shop.servers() {
-        for line in log(server, "request") {
+        let ready = r#"bazar_http_requests_total{route="/readyz",status="200"}"#;
+        assert!(0.0 < server.metric(ready), "{}", server.name);
+        for line in server.log("request") {
             let slow = 1000.0 < line["ms"].as_f64().unwrap();
             assert!(slow || 500 <= line["status"].as_u64().unwrap(), "{line}");
         }
@@ -134,7 +122,7 @@ fn a_failed_write_says_at_every_tier_whether_it_may_have_happened() {
         environment: vec![("TIMEOUT_MS", "500".into())],
         ..ShopOptions::default()
     });
-    let told = |server: &Server, path: &str, body: &str| {
+    let outcome = |server: &Server, path: &str, body: &str| {
         let response = server.put(path, body);
         assert_eq!(response.status, 504, "{response:?}");
         response.header("Bazar-Outcome").to_string()
@@ -142,7 +130,7 @@ fn a_failed_write_says_at_every_tier_whether_it_may_have_happened() {
     // A catalog that is stopped, but not yet counted as down, may do it later.
     shop.catalog(2).stop();
     assert_eq!(
-        told(shop.catalog(1), "/update/1", r#"{"price": 1}"#),
+        outcome(shop.catalog(1), "/update/1", r#"{"price": 1}"#),
         "unknown"
     );
     shop.catalog(2).cont();
@@ -150,12 +138,12 @@ fn a_failed_write_says_at_every_tier_whether_it_may_have_happened() {
     for catalog in shop.catalogs() {
         catalog.kill();
     }
-    assert_eq!(told(shop.order(1), "/buy/1", ""), "none");
-    assert_eq!(told(shop.front_end(), "/buy/1", ""), "none");
+    assert_eq!(outcome(shop.order(1), "/buy/1", ""), "none");
+    assert_eq!(outcome(shop.front_end(), "/buy/1", ""), "none");
 }
 
 #[test]
-fn a_server_that_cannot_do_its_job_says_what_is_missing() {
+fn a_server_that_is_not_ready_says_what_is_missing() {
     let shop = Shop::started(ShopOptions {
         catalogs: 1,
         orders: 1,

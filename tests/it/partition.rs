@@ -1,6 +1,6 @@
 //! Catalogs that are alive but cut off from each other: each side goes on selling, and once the cut
-//! heals all copies are one again, without a restart and without a read; whatever is dropped is in
-//! the log.
+//! heals all copies are equal again, without a restart and without a read; every copy that is
+//! dropped is in the log.
 
 use std::time::{Duration, Instant};
 
@@ -37,8 +37,7 @@ fn cut(shop: &Shop) {
 fn sell(shop: &Shop, n: usize, copies: usize) {
     for _ in 0..copies {
         eventually("this side sells", || {
-            let response = shop.order(n).put("/buy/4", "");
-            response.status == 200 && response.json()["success"] == true
+            shop.order(n).put("/buy/4", "").is_purchase()
         });
     }
 }
@@ -50,34 +49,27 @@ fn copy(catalog: &Server) -> (String, u64) {
     (response.header("ETag").trim_matches('"').to_string(), left)
 }
 
-/// Waits until all dumps are equal, which are answered from what is there, and returns how many
-/// copies they say are left.
+/// Waits until all dumps are equal, which show the copies as they are, and returns how many copies
+/// of book 4 they say are left.
 #[track_caller]
-fn one_again(shop: &Shop, healed: Instant) -> u64 {
-    let dumps = || -> Vec<Value> {
-        let catalogs = shop.catalogs().iter();
-        catalogs
-            .map(|catalog| catalog.get("/dump/").json())
-            .collect()
-    };
+fn await_equal(shop: &Shop, healed: Instant) -> u64 {
+    let dumps = || -> Vec<_> { shop.catalogs().iter().map(Server::dump).collect() };
     eventually("all copies are equal", || {
         dumps().windows(2).all(|pair| pair[0] == pair[1])
     });
-    println!(
-        "all copies were equal {:?} after the cut was healed",
-        healed.elapsed()
-    );
-    assert!(healed.elapsed() < HEALED_MAX);
+    let took = healed.elapsed();
+    println!("all copies were equal {took:?} after the cut was healed");
+    assert!(took < HEALED_MAX);
     dumps()[0][3]["quantity"].as_u64().unwrap()
 }
 
-/// The log lines about copies that catalog `n` dropped.
+/// The log lines about copies that catalog `n` dropped: as many as it counts.
+#[track_caller]
 fn dropped(shop: &Shop, n: usize) -> Vec<Value> {
-    let stderr = shop.catalog(n).stderr();
-    let lines = stderr.lines().filter(|line| line.contains(DROPPED));
+    let lines = shop.catalog(n).log(DROPPED);
+    let counted = shop.catalog(n).metric("bazar_copies_dropped_total");
+    assert_eq!(counted, lines.len() as f64, "{lines:?}");
     lines
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect()
 }
 
 #[test]
@@ -91,7 +83,7 @@ fn both_sides_of_a_cut_go_on_selling_and_agree_again_afterwards() {
     assert_eq!((left_here, left_there), (22, 21));
     shop.proxy("catalog1").heal();
     shop.proxy("catalog2").heal();
-    assert_eq!(one_again(&shop, Instant::now()), 21);
+    assert_eq!(await_equal(&shop, Instant::now()), 21);
     let lines = dropped(&shop, 1);
     assert_eq!(lines.len(), 1, "{lines:?}");
     assert_eq!(
@@ -102,7 +94,7 @@ fn both_sides_of_a_cut_go_on_selling_and_agree_again_afterwards() {
 }
 
 #[test]
-fn of_two_sides_that_sold_as_often_one_gives_way_and_says_so() {
+fn of_two_sides_that_sold_as_often_one_gives_way_and_logs_it() {
     let shop = shop(2);
     cut(&shop);
     sell(&shop, 1, 2);
@@ -113,7 +105,8 @@ fn of_two_sides_that_sold_as_often_one_gives_way_and_says_so() {
     shop.proxy("catalog2").heal();
     // Their dumps are equal all the time: a stamp is not in them.
     let both = || [dropped(&shop, 1), dropped(&shop, 2)].concat();
-    eventually("one gives way", || !both().is_empty());
+    let counted = |n| shop.catalog(n).metric("bazar_copies_dropped_total");
+    eventually("one gives way", || 0.0 < counted(1) + counted(2));
     assert_eq!(copy(shop.catalog(1)), copy(shop.catalog(2)));
     let lines = both();
     assert_eq!(lines.len(), 1, "{lines:?}");
@@ -132,14 +125,14 @@ fn three_catalogs_that_are_each_alone_agree_again_afterwards() {
     for n in 1..=3 {
         shop.proxy(&format!("catalog{n}")).heal();
     }
-    assert_eq!(one_again(&shop, Instant::now()), 22);
+    assert_eq!(await_equal(&shop, Instant::now()), 22);
     let lines = [dropped(&shop, 1), dropped(&shop, 3)];
     assert!(lines.iter().all(|lines| !lines.is_empty()), "{lines:?}");
     assert_eq!(dropped(&shop, 2), [Value::Null; 0]);
 }
 
 #[test]
-fn sides_that_hear_nothing_at_all_of_each_other_go_on_and_agree_again_too() {
+fn two_sides_behind_a_black_hole_go_on_selling_and_agree_again_afterwards() {
     let shop = shop(2);
     for name in ["catalog1", "catalog2"] {
         shop.proxy(name).every(Action::BlackHole);
@@ -152,7 +145,7 @@ fn sides_that_hear_nothing_at_all_of_each_other_go_on_and_agree_again_too() {
     for name in ["catalog1", "catalog2"] {
         shop.proxy(name).every(Action::Forward);
     }
-    let left = one_again(&shop, Instant::now());
+    let left = await_equal(&shop, Instant::now());
     assert!(
         left == here || left == there,
         "{left} left of {here} and {there}"
@@ -162,32 +155,36 @@ fn sides_that_hear_nothing_at_all_of_each_other_go_on_and_agree_again_too() {
 }
 
 #[test]
-fn even_a_side_that_sold_once_before_it_noticed_the_cut_says_what_it_drops() {
+fn a_side_that_sold_once_before_it_noticed_the_cut_logs_what_it_drops() {
     let shop = shop(2);
     cut(&shop);
     sell(&shop, 1, 1);
     sell(&shop, 2, 3);
     shop.proxy("catalog1").heal();
     shop.proxy("catalog2").heal();
-    assert_eq!(one_again(&shop, Instant::now()), 22);
+    assert_eq!(await_equal(&shop, Instant::now()), 22);
     assert_eq!((dropped(&shop, 1).len(), dropped(&shop, 2).len()), (1, 0));
 }
 
 #[test]
-fn a_side_that_took_over_what_the_other_sold_says_what_it_drops_of_its_own() {
+fn a_side_that_took_over_the_others_sales_logs_what_it_drops_of_its_own() {
     let shop = shop(2);
     let proxies = ["catalog1", "catalog2"].map(|name| shop.proxy(name));
     // Updates arrive, but each counts the other as down.
-    let deaf = |line: &str| match line.starts_with("PUT /rep/heartbeat") {
-        true => Action::CloseBeforeRequest,
-        false => Action::Forward,
+    let no_heartbeat = |line: &str| {
+        if line.starts_with("PUT /rep/heartbeat") {
+            Action::CloseBeforeRequest
+        } else {
+            Action::Forward
+        }
     };
-    proxies.iter().for_each(|proxy| proxy.rule(deaf));
-    for catalog in shop.catalogs() {
+    proxies
+        .iter()
+        .for_each(|proxy| proxy.set_rule(no_heartbeat));
+    for (n, proxy) in [(1, proxies[1]), (2, proxies[0])] {
+        let other = format!(r#"bazar_peer_live{{peer="http://{}"}}"#, proxy.address);
         eventually("it counts the other as down", || {
-            let metrics = catalog.get("/metrics").body;
-            let mut lines = metrics.lines();
-            lines.any(|line| line.starts_with("bazar_peer_live{") && line.ends_with("} 0"))
+            shop.catalog(n).metric(&other) == 0.0
         });
     }
     sell(&shop, 1, 1);
@@ -199,12 +196,12 @@ fn a_side_that_took_over_what_the_other_sold_says_what_it_drops_of_its_own() {
         proxy.every(Action::Forward);
         proxy.heal();
     }
-    assert_eq!(one_again(&shop, Instant::now()), 21);
+    assert_eq!(await_equal(&shop, Instant::now()), 21);
     assert_eq!((dropped(&shop, 1).len(), dropped(&shop, 2).len()), (1, 0));
 }
 
 #[test]
-fn what_only_one_side_sold_is_dropped_by_nobody() {
+fn what_only_one_side_sold_is_dropped_by_neither() {
     let shop = shop(2);
     sell(&shop, 1, 1);
     for seller in [2, 1, 1] {
@@ -212,11 +209,11 @@ fn what_only_one_side_sold_is_dropped_by_nobody() {
         sell(&shop, seller, 2);
         shop.proxy("catalog1").heal();
         shop.proxy("catalog2").heal();
-        one_again(&shop, Instant::now());
+        await_equal(&shop, Instant::now());
         shop.servers().for_each(Server::await_ready);
         sell(&shop, 3 - seller, 1);
     }
-    assert_eq!(one_again(&shop, Instant::now()), 15);
+    assert_eq!(await_equal(&shop, Instant::now()), 15);
     assert_eq!(
         [dropped(&shop, 1), dropped(&shop, 2)].concat(),
         [Value::Null; 0]

@@ -1,4 +1,4 @@
-//! `bazar scale` with a thousand books: shows that it works, and nothing about how fast.
+//! `bazar scale` with a thousand books: that it works, not how fast anything is.
 
 use std::fs;
 use std::process::Command;

@@ -1,4 +1,4 @@
-//! Whoever hurts servers at random.
+//! Faults of servers at random: killed and started again, stopped and continued.
 
 use std::collections::BTreeMap;
 use std::thread;
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use fastrand::Rng;
 
-use super::clients::History;
+use crate::harness::history::History;
 use crate::harness::server::Server;
 use crate::harness::shop::Shop;
 
@@ -18,21 +18,33 @@ const PAUSE_MAX: Duration = Duration::from_millis(400);
 
 /// What was done to a server, and until when.
 #[derive(Clone, Copy)]
-pub enum Fault {
+enum Fault {
     Killed(Duration),
     Stopped(Duration),
 }
 
-/// Hurts servers at random. At least one catalog that has caught up always stays.
+/// Injects faults at random. At least one catalog that has caught up always stays.
 pub struct FaultInjector<'a> {
-    pub shop: &'a Shop,
-    pub history: &'a History,
-    pub rng: Rng,
-    pub faults: BTreeMap<&'a str, Fault>,
+    shop: &'a Shop,
+    history: &'a History,
+    rng: Rng,
+    /// By the server's name.
+    faults: BTreeMap<&'a str, Fault>,
+    /// How often, by server and kind of fault.
     pub injected: BTreeMap<String, u32>,
 }
 
-impl FaultInjector<'_> {
+impl<'a> FaultInjector<'a> {
+    pub fn new(shop: &'a Shop, history: &'a History, rng: Rng) -> FaultInjector<'a> {
+        FaultInjector {
+            shop,
+            history,
+            rng,
+            faults: BTreeMap::new(),
+            injected: BTreeMap::new(),
+        }
+    }
+
     pub fn run_until(&mut self, end: Duration) {
         while self.history.now() < end {
             self.recover(self.history.now());
@@ -42,7 +54,7 @@ impl FaultInjector<'_> {
         self.recover(Duration::MAX);
     }
 
-    /// Those whose time is up work again.
+    /// Ends the faults whose time is over.
     fn recover(&mut self, now: Duration) {
         for server in self.shop.servers() {
             match self.faults.get(server.name.as_str()).copied() {
@@ -62,29 +74,23 @@ impl FaultInjector<'_> {
         if self.is_faulty(victim) || !self.can_spare(victim) {
             return;
         }
-        let fault = if kill { "killed" } else { "stopped" };
-        *self
-            .injected
-            .entry(format!("{} {fault}", victim.name))
-            .or_default() += 1;
-        let faults = match kill {
-            true => {
-                victim.kill();
-                Fault::Killed(until)
-            }
-            false => {
-                victim.stop();
-                Fault::Stopped(until)
-            }
+        let (kind, fault) = if kill {
+            victim.kill();
+            ("killed", Fault::Killed(until))
+        } else {
+            victim.stop();
+            ("stopped", Fault::Stopped(until))
         };
-        self.faults.insert(&victim.name, faults);
+        let key = format!("{} {kind}", victim.name);
+        *self.injected.entry(key).or_default() += 1;
+        self.faults.insert(&victim.name, fault);
     }
 
     fn is_faulty(&self, server: &Server) -> bool {
         self.faults.contains_key(server.name.as_str())
     }
 
-    /// Whether another catalog than this one has caught up and is not faults.
+    /// Whether another catalog than this one has caught up and is not faulty.
     fn can_spare(&self, victim: &Server) -> bool {
         let mut catalogs = self.shop.catalogs().iter();
         if catalogs.clone().all(|catalog| catalog.name != victim.name) {

@@ -1,6 +1,6 @@
 //! A connection that stays open, and on which anything may be sent.
 
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::{self, BufReader, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::time::Duration;
 
@@ -20,8 +20,8 @@ impl Connection {
         Connection::open_within(address, RESPONSE_MAX).unwrap()
     }
 
-    /// Fails when nobody listens, or when nobody takes it for a while: where connections wait in a
-    /// full queue, the system tries again ever more seldom.
+    /// Fails when nobody listens, or when nobody accepts for a while: the system retries a
+    /// connection to a full backlog ever more seldom.
     pub fn try_open(address: &str) -> io::Result<Connection> {
         Connection::open_within(address, CONNECT_MAX)
     }
@@ -36,17 +36,17 @@ impl Connection {
     }
 
     /// How long a read or a write may wait.
-    pub fn patience(&self, patience: Duration) {
-        self.0.get_ref().set_read_timeout(Some(patience)).unwrap();
-        self.0.get_ref().set_write_timeout(Some(patience)).unwrap();
+    pub fn set_timeout(&self, timeout: Duration) {
+        self.0.get_ref().set_read_timeout(Some(timeout)).unwrap();
+        self.0.get_ref().set_write_timeout(Some(timeout)).unwrap();
     }
 
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
         self.0.get_mut().write_all(bytes.as_ref())
     }
 
-    /// Sends what is taken without waiting.
-    pub fn send_if_taken(&mut self, bytes: impl AsRef<[u8]>) {
+    /// Sends as much as the system accepts without waiting.
+    pub fn send_without_waiting(&mut self, bytes: impl AsRef<[u8]>) {
         let stream = self.0.get_mut();
         stream.set_nonblocking(true).unwrap();
         let _ = stream.write(bytes.as_ref());
@@ -59,37 +59,18 @@ impl Connection {
         self.response()
     }
 
-    /// The next response, of a length that its head tells.
+    /// The next response, whose body is as long as its head says.
     pub fn response(&mut self) -> io::Result<Response> {
-        let mut bytes = Vec::new();
-        let mut length = 0;
-        loop {
-            let begin = bytes.len();
-            if self.0.read_until(b'\n', &mut bytes)? == 0 {
-                return Err(io::ErrorKind::UnexpectedEof.into());
-            }
-            let line = String::from_utf8_lossy(&bytes[begin..]).to_ascii_lowercase();
-            if let Some(value) = line.strip_prefix("content-length:") {
-                length = value.trim().parse().expect("a length is a number");
-            }
-            if line == "\r\n" {
-                break;
-            }
-        }
-        let head = bytes.len();
-        bytes.resize(head + length, 0);
-        self.0.read_exact(&mut bytes[head..])?;
-        http::parse(&bytes, false)
+        http::parse(&http::read_message(&mut self.0)?.bytes, false)
     }
 
-    /// Says that nothing more is sent, and reads what there is until the server closes. Fails when
-    /// it does not.
-    pub fn rest(&mut self) -> io::Result<Vec<u8>> {
+    /// Closes the sending side, and reads until the server closes. Fails when it does not.
+    pub fn finish(&mut self) -> io::Result<Vec<u8>> {
         let _ = self.0.get_ref().shutdown(Shutdown::Write);
         self.until_closed()
     }
 
-    /// Reads what there is until the server closes. Fails when it does not.
+    /// Reads until the server closes. Fails when it does not.
     pub fn until_closed(&mut self) -> io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
         match self.0.read_to_end(&mut bytes) {

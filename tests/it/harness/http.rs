@@ -1,7 +1,7 @@
-//! A small HTTP client, so that the tests see the bytes that any client would see: one
-//! connection for each request.
+//! HTTP as a client on the wire sees it: a call on a connection of its own, and how a message is
+//! read.
 
-use std::io::{self, Read, Write};
+use std::io::{self, BufRead, Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
@@ -29,6 +29,18 @@ impl Response {
             .map_or("", |(_, value)| value)
     }
 
+    /// Whether this is the response to a buy that took a copy.
+    pub fn is_purchase(&self) -> bool {
+        self.status == 200 && self.json()["success"] == true
+    }
+
+    /// The body as a JSON list.
+    #[track_caller]
+    pub fn list(&self) -> Vec<Value> {
+        self.read()
+    }
+
+    #[track_caller]
     pub fn json(&self) -> Value {
         self.read()
     }
@@ -108,4 +120,50 @@ fn unchunk(mut rest: &str) -> Option<String> {
         body += after.get(..size)?;
         rest = after.get(size..)?.strip_prefix("\r\n")?;
     }
+}
+
+/// A request or a response as it came.
+pub struct Message {
+    pub first_line: String,
+    pub bytes: Vec<u8>,
+    head_length: usize,
+}
+
+impl Message {
+    pub fn body(&self) -> &[u8] {
+        &self.bytes[self.head_length..]
+    }
+
+    /// Of a request, such as `PUT /buy/2`.
+    pub fn method_and_path(&self) -> &str {
+        let line = self.first_line.rsplit_once(' ');
+        line.map_or("", |(method_and_path, _version)| method_and_path)
+    }
+}
+
+/// Reads one request or response whose body is as long as its head says. Fails when the connection
+/// ends.
+pub fn read_message(from: &mut impl BufRead) -> io::Result<Message> {
+    let (mut bytes, mut length, mut line_start) = (Vec::new(), 0, 0);
+    while !bytes[line_start..].starts_with(b"\r\n") {
+        line_start = bytes.len();
+        if from.read_until(b'\n', &mut bytes)? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        let line = String::from_utf8_lossy(&bytes[line_start..]).to_ascii_lowercase();
+        if let Some(value) = line.strip_prefix("content-length:") {
+            length = value.trim().parse().expect("a length is a number");
+        }
+        assert!(!line.starts_with("transfer-encoding:"), "{line}");
+    }
+    let first_line = bytes.split(|byte| *byte == b'\r').next();
+    let first_line = String::from_utf8_lossy(first_line.unwrap_or_default()).into_owned();
+    let head_length = bytes.len();
+    bytes.resize(head_length + length, 0);
+    from.read_exact(&mut bytes[head_length..])?;
+    Ok(Message {
+        first_line,
+        bytes,
+        head_length,
+    })
 }

@@ -2,11 +2,13 @@
 //! purpose.
 //!
 //! In reading order: `process` (run, signal, wait), `server` (one server), `shop` (a whole shop for
-//! one test), `http` and `connection` (two clients), `proxy` (a network that fails), and
-//! `byzantine_peer` (a catalog that responses nonsense).
+//! one test), `http` and `connection` (two clients), `clients` (many at once, and one that retries),
+//! `history` (what clients did and were told), `proxy` (a network that fails), and `fake_server` (a server that answers what a test wants).
 
-pub mod byzantine_peer;
+pub mod clients;
 pub mod connection;
+pub mod fake_server;
+pub mod history;
 pub mod http;
 pub mod process;
 pub mod proxy;

@@ -2,10 +2,12 @@
 //! request in the shop's [`Trace`], and fails in the ways that networks fail. It reads HTTP only as
 //! far as it must to tell one message from the next.
 
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::{self, BufReader, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
+
+use crate::harness::http;
 
 /// What the proxy does with a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,26 +94,26 @@ impl Proxy {
         Proxy { address, inner }
     }
 
-    /// From now on every request's action is decided so.
-    pub fn rule(&self, rule: impl Fn(&str) -> Action + Send + Sync + 'static) {
+    /// From now on this rule chooses every request's action.
+    pub fn set_rule(&self, rule: impl Fn(&str) -> Action + Send + Sync + 'static) {
         *self.inner.rule.lock().unwrap() = Arc::new(rule);
     }
 
-    /// From now on every request has this action.
+    /// From now on every request gets this action.
     pub fn every(&self, action: Action) {
-        self.rule(move |_| action);
+        self.set_rule(move |_| action);
     }
 
-    /// The first request whose method and path begin so has this action.
+    /// The first request whose method and path begin with `line` gets this action; the others pass.
     pub fn once(&self, line: &'static str, action: Action) {
         self.first(line, move || action);
     }
 
-    /// At the first request whose method and path begin so, this is done and decides; the others
-    /// pass.
+    /// At the first request whose method and path begin with `line`, `act` runs and chooses the
+    /// action; the others pass.
     pub fn first(&self, line: &'static str, act: impl FnOnce() -> Action + Send + 'static) {
         let act = Mutex::new(Some(act));
-        self.rule(move |request| {
+        self.set_rule(move |request| {
             let act = request
                 .starts_with(line)
                 .then(|| act.lock().unwrap().take());
@@ -119,7 +121,7 @@ impl Proxy {
         });
     }
 
-    /// A clean cut: connections end, and new ones are refused. Returns when that is so.
+    /// Ends all connections and refuses new ones. Returns when that is so.
     pub fn cut(&self) {
         let mut link = self.inner.link.lock().unwrap();
         link.cut = true;
@@ -133,7 +135,7 @@ impl Proxy {
         }
     }
 
-    /// The cut is healed. Returns when that is so.
+    /// Accepts connections again after a cut. Returns when that is so.
     pub fn heal(&self) {
         let mut link = self.inner.link.lock().unwrap();
         link.cut = false;
@@ -145,7 +147,7 @@ impl Proxy {
 }
 
 impl Inner {
-    /// Accepts connections while the link is whole. Lives as long as the test's process.
+    /// Accepts connections while the link is not cut. Lives as long as the test's process.
     fn listen(self: &Arc<Self>, mut open: Option<TcpListener>, address: &str) {
         loop {
             let listener = open
@@ -201,9 +203,8 @@ impl Inner {
 
     /// Carries one request and its response.
     fn exchange(&self, client: &mut Reader, server: &mut Reader) -> io::Result<Next> {
-        let request = read(client)?;
-        let line = request.first_line.rsplit_once(' ');
-        let line = line.map_or("", |(method_and_path, _)| method_and_path);
+        let request = http::read_message(client)?;
+        let line = request.method_and_path();
         let number = self.trace.record(&self.name, line, request.body());
         let rule = self.rule.lock().unwrap().clone();
         let action = rule(line);
@@ -214,7 +215,7 @@ impl Inner {
                 server.get_mut().write_all(&request.bytes)?
             }
         }
-        let response = read(server)?;
+        let response = http::read_message(server)?;
         let status = response.first_line.split(' ').nth(1);
         let status = status.and_then(|code| code.parse().ok()).unwrap_or(0);
         let delivered = action == Action::Forward && !has_closed(client.get_ref())?;
@@ -305,46 +306,4 @@ enum Next {
     More,
     End,
     Hold,
-}
-
-/// A request or a response as it came.
-struct Raw {
-    first_line: String,
-    bytes: Vec<u8>,
-    head_length: usize,
-}
-
-impl Raw {
-    fn body(&self) -> &[u8] {
-        &self.bytes[self.head_length..]
-    }
-}
-
-/// Reads one request or response. Fails when the connection ends. Servers send each other nothing
-/// chunked.
-fn read(from: &mut Reader) -> io::Result<Raw> {
-    let mut bytes = Vec::new();
-    let mut length = 0;
-    let mut line_start = 0;
-    while !bytes[line_start..].starts_with(b"\r\n") {
-        line_start = bytes.len();
-        if from.read_until(b'\n', &mut bytes)? == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        let line = String::from_utf8_lossy(&bytes[line_start..]).to_ascii_lowercase();
-        if let Some(value) = line.strip_prefix("content-length:") {
-            length = value.trim().parse().unwrap();
-        }
-        assert!(!line.starts_with("transfer-encoding:"), "{line}");
-    }
-    let first_line = bytes.split(|byte| *byte == b'\r').next();
-    let first_line = String::from_utf8_lossy(first_line.unwrap_or_default()).into_owned();
-    let head_length = bytes.len();
-    bytes.resize(head_length + length, 0);
-    from.read_exact(&mut bytes[head_length..])?;
-    Ok(Raw {
-        first_line,
-        bytes,
-        head_length,
-    })
 }

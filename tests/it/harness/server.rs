@@ -7,6 +7,8 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, mpsc};
 use std::thread;
 
+use serde_json::Value;
+
 use crate::harness::http::{self, Response};
 use crate::harness::process::{BAZAR, DEADLINE, eventually, signal};
 
@@ -165,6 +167,48 @@ impl Server {
     /// What it has written to stderr, over all its starts.
     pub fn stderr(&self) -> String {
         fs::read_to_string(&self.stderr).unwrap_or_default()
+    }
+
+    /// The lines of its log with this message.
+    #[track_caller]
+    pub fn log(&self, message: &str) -> Vec<Value> {
+        let line = |line: &str| -> Value {
+            serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"))
+        };
+        let mut lines: Vec<Value> = self.stderr().lines().map(line).collect();
+        lines.retain(|line| line["message"] == message);
+        lines
+    }
+
+    /// The value of a series of its `/metrics`, such as `bazar_books{state="valid"}`.
+    #[track_caller]
+    pub fn metric(&self, series: &str) -> f64 {
+        let page = self.get("/metrics").body;
+        let value = |line: &str| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok();
+        let value = page.lines().find_map(value);
+        value.unwrap_or_else(|| panic!("{} lacks {series}: {page}", self.name))
+    }
+
+    /// The memory of its process, in KiB.
+    pub fn resident_kib(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap();
+        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let resident = resident.expect("Linux tells VmRSS").trim();
+        resident.trim_end_matches(" kB").parse().unwrap()
+    }
+
+    /// A catalog's books, by id.
+    #[track_caller]
+    pub fn dump(&self) -> Vec<Value> {
+        self.get("/dump/").list()
+    }
+
+    /// How many copies of a book are left, says a catalog.
+    #[track_caller]
+    pub fn quantity(&self, book: u64) -> u64 {
+        let response = self.get(&format!("/query/item/{book}"));
+        assert_eq!(response.status, 200, "{response:?}");
+        response.json()["quantity"].as_u64().unwrap()
     }
 
     #[track_caller]

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::{env, fs, process, thread};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::harness::http::Response;
+use crate::harness::process::eventually;
 use crate::harness::proxy::{Proxy, Trace};
 use crate::harness::server::Server;
 
@@ -247,6 +248,23 @@ impl Shop {
     #[track_caller]
     pub fn quantity(&self, id: u64) -> u64 {
         self.lookup(id)["quantity"].as_u64().unwrap()
+    }
+
+    /// Sets how many copies there are of a book. A test machine's disk may be busy for longer than
+    /// a catalog waits.
+    #[track_caller]
+    pub fn stock_up(&self, id: u64, quantity: usize) {
+        let (path, body) = (format!("/update/{id}"), json!({ "quantity": quantity }));
+        eventually("the copies are there", || {
+            self.catalog(1).put(&path, &body.to_string()).status == 200
+        });
+    }
+
+    /// What every catalog says that is left of a book.
+    #[track_caller]
+    pub fn quantities(&self, id: u64) -> Vec<u64> {
+        let catalogs = self.catalogs.iter();
+        catalogs.map(|catalog| catalog.quantity(id)).collect()
     }
 
     pub fn buy(&self, id: u64) -> Response {
