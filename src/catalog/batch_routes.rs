@@ -1,18 +1,19 @@
-//! What order servers ask about several books at once: `PUT /batch/query` and `PUT /batch/update`.
+//! Requests of order servers that concern several books at once: `PUT /batch/query` and
+//! `PUT /batch/update`.
 //!
-//! Each entry is answered by itself, with the status and the body that it would have alone, and
-//! none waits for something of its own: what would have to is answered 503, to be asked for alone.
-//! So sixty buyers of sixty books cost a few requests, a few messages between catalogs and a few
-//! saves.
+//! Each entry has an answer of its own, with the status and the body that it would have alone. No
+//! entry waits for anything that concerns only itself: an entry that would have to is answered 503,
+//! and the caller sends it alone. So sixty buyers of sixty books cost a few requests, a few
+//! messages between catalogs and a few commits.
 
 use serde::Serialize;
 use serde_json::Value;
 
-use super::Catalog;
-use super::if_match::IfMatch;
+use crate::catalog::Catalog;
+use crate::catalog::if_match::IfMatch;
 use crate::catalog::replication::Read;
-use crate::catalog::replication::write::Update;
-use crate::catalog::responses::{self, Values};
+use crate::catalog::replication::write::{Update, Updated};
+use crate::catalog::responses::{self, CurrentValues};
 use crate::http::{Request, Response};
 use crate::model::book::{BookId, Change, Offer};
 use crate::model::error::{Error, Result};
@@ -22,11 +23,11 @@ use crate::model::validation::{self, BatchUpdate};
 /// The answer to one entry.
 #[derive(Serialize)]
 #[serde(untagged)]
-enum Line<'a> {
+enum Entry<'a> {
     Item {
         status: u16,
         etag: String,
-        /// Of the orders that were shown, those that have their copies already.
+        /// Of the orders that the entry named, those that are applied already.
         #[serde(skip_serializing_if = "Vec::is_empty")]
         applied: Vec<String>,
         body: Offer,
@@ -35,78 +36,90 @@ enum Line<'a> {
         status: u16,
         #[serde(skip_serializing_if = "std::ops::Not::not")]
         replayed: bool,
-        body: Values<'a>,
+        body: CurrentValues<'a>,
     },
     Failed(Value),
 }
 
-/// The books as they are, for customers who want copies.
-pub fn query(catalog: &Catalog, request: &Request) -> Result<Response> {
+/// Reads several books.
+pub(super) fn query(catalog: &Catalog, request: &Request) -> Result<Response> {
     let queries = validation::parse_batch_queries(&request.body)?;
-    let reads: Vec<_> = queries
-        .iter()
-        .map(|query| {
-            let read = catalog.replica.try_read(query.id, &query.orders);
-            read.unwrap_or_else(|| Err(unsettled()))
-        })
-        .collect();
-    let line = |read: &Result<Read>| match read {
-        Ok(read) => Line::Item {
-            status: 200,
-            etag: responses::etag(&read.book),
-            applied: read.applied.iter().map(OrderId::to_string).collect(),
-            body: read.book.offer(),
-        },
-        Err(error) => Line::Failed(responses::error_line(error)),
-    };
-    let lines: Vec<Line> = reads.iter().map(line).collect();
-    Ok(Response::json(200, &lines))
+    let entries = queries.iter().map(|query| {
+        let read = catalog.replica.try_read(query.id, &query.orders);
+        match read.unwrap_or_else(|| Err(send_alone())) {
+            Ok(read) => item_entry(&read),
+            Err(error) => Entry::Failed(responses::error_entry(&error)),
+        }
+    });
+    Ok(Response::json(200, &entries.collect::<Vec<Entry>>()))
 }
 
 /// Sells copies of several books.
-pub fn update(catalog: &Catalog, request: &Request) -> Result<Response> {
-    let judged: Vec<Result<(BookId, Update)>> = validation::parse_batch_updates(&request.body)?
-        .into_iter()
-        .map(sale)
-        .collect();
-    let fine: Vec<_> = judged.iter().flatten().cloned().collect();
-    let outcomes = catalog.replica.batch_write(&fine);
-    for ((_, update), outcome) in fine.iter().zip(&outcomes) {
-        catalog.tally.write(update, outcome);
+pub(super) fn update(catalog: &Catalog, request: &Request) -> Result<Response> {
+    let parsed = validation::parse_batch_updates(&request.body)?;
+    let (valid, parsed) = split_valid(parsed.into_iter().map(to_update));
+    let outcomes = catalog.replica.batch_write(&valid);
+    for ((_, update), outcome) in valid.iter().zip(&outcomes) {
+        catalog.metrics.observe(update, outcome);
     }
-    let mut outcomes = outcomes.iter();
-    let line = |judged: &Result<_>| {
-        let outcome = match judged {
-            Ok(_) => outcomes.next().expect("an outcome for each").as_ref(),
-            Err(error) => Err(error),
-        };
-        match outcome {
-            Ok(updated) => Line::Updated {
-                status: 200,
-                replayed: updated.replayed,
-                body: responses::values(&updated.book),
-            },
-            Err(error) => Line::Failed(responses::error_line(error)),
-        }
-    };
-    let lines: Vec<Line> = judged.iter().map(line).collect();
-    Ok(Response::json(200, &lines))
+    let outcomes = merge_outcomes(parsed, outcomes);
+    let entries = outcomes.iter().map(|outcome| match outcome {
+        Ok(updated) => updated_entry(updated),
+        Err(error) => Entry::Failed(responses::error_entry(error)),
+    });
+    Ok(Response::json(200, &entries.collect::<Vec<Entry>>()))
 }
 
-fn sale(sale: BatchUpdate) -> Result<(BookId, Update)> {
+/// Separates the valid entries of a batch from the places of all entries.
+pub(super) fn split_valid<T>(parsed: impl Iterator<Item = Result<T>>) -> (Vec<T>, Vec<Result<()>>) {
+    let mut valid = Vec::new();
+    let places = parsed.map(|entry| entry.map(|entry| valid.push(entry)));
+    let places = places.collect();
+    (valid, places)
+}
+
+/// Puts the outcomes of the valid entries in their places among the others.
+pub(super) fn merge_outcomes<T>(
+    places: Vec<Result<()>>,
+    outcomes: Vec<Result<T>>,
+) -> Vec<Result<T>> {
+    let mut outcomes = outcomes.into_iter();
+    let mut next = || outcomes.next().expect("one outcome for each valid entry");
+    let merged = places.into_iter().map(|place| place.and_then(|()| next()));
+    merged.collect()
+}
+
+fn item_entry(read: &Read) -> Entry<'static> {
+    Entry::Item {
+        status: 200,
+        etag: responses::etag(&read.book),
+        applied: read.applied.iter().map(OrderId::to_string).collect(),
+        body: read.book.offer(),
+    }
+}
+
+fn updated_entry(updated: &Updated) -> Entry<'_> {
+    Entry::Updated {
+        status: 200,
+        replayed: updated.replayed,
+        body: responses::current_values(&updated.book),
+    }
+}
+
+fn to_update(entry: BatchUpdate) -> Result<(BookId, Update)> {
     let change = Change {
-        quantity: Some(sale.quantity),
+        quantity: Some(entry.quantity),
         ..Change::default()
     };
     let update = Update {
         change,
-        if_match: Some(IfMatch::parse(&sale.if_match)?),
-        orders: sale.orders,
+        if_match: Some(IfMatch::parse(&entry.if_match)?),
+        orders: entry.orders,
         all_or_none: true,
     };
-    Ok((sale.id, update))
+    Ok((entry.id, update))
 }
 
-fn unsettled() -> Error {
-    Error::Busy("This book must be settled first: ask for it alone".into())
+fn send_alone() -> Error {
+    Error::Busy("This book needs read repair first: ask for it alone".into())
 }

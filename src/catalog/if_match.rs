@@ -1,21 +1,20 @@
-//! `If-Match`: the versions at which a change may be made (RFC 9110, 13.1.1).
+//! `If-Match`: the versions of a book on which a change may be made (RFC 9110, 13.1.1).
 
 use crate::model::book::Version;
 use crate::model::error::{Error, Result};
 
-/// What `If-Match` asks for.
+/// What `If-Match` requires.
 #[derive(Clone, Debug, PartialEq)]
-pub enum IfMatch {
-    /// `*`: any version, as long as the book is there.
+pub(crate) enum IfMatch {
+    /// `*`: any version of a book that exists.
     Any,
-    /// One of these. A tag that no book of ours could have is well-formed and left out: it never
-    /// matches.
+    /// One of these. A well-formed tag that no version has is left out: it never matches.
     OneOf(Vec<Version>),
 }
 
 impl IfMatch {
-    /// Reads the header's value. Fails with 400 when it is malformed.
-    pub fn parse(text: &str) -> Result<IfMatch> {
+    /// Parses the header's value. Fails with 400 when it is malformed.
+    pub(crate) fn parse(text: &str) -> Result<IfMatch> {
         if text.trim() == "*" {
             return Ok(IfMatch::Any);
         }
@@ -26,7 +25,7 @@ impl IfMatch {
         Ok(IfMatch::OneOf(versions))
     }
 
-    pub fn allows(&self, version: Version) -> bool {
+    pub(crate) fn allows(&self, version: Version) -> bool {
         match self {
             IfMatch::Any => true,
             IfMatch::OneOf(versions) => versions.contains(&version),
@@ -38,8 +37,8 @@ fn malformed() -> Error {
     Error::BadRequest("If-Match must be * or a list of ETags such as \"3-12345\"".into())
 }
 
-/// The opaque parts of the strong tags in a list; weak ones never match. `None`: not a list of
-/// tags.
+/// The opaque parts of the strong tags in a list; weak tags never match. `None` if the text is not
+/// a list of tags.
 fn split_tags(text: &str) -> Option<Vec<&str>> {
     let mut tags = Vec::new();
     let mut rest = text.trim();
@@ -73,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_of_tags_is_read() {
+    fn a_list_of_tags_is_parsed() {
         check("\"3-4\"", Some(&[(3, 4)]));
         check("\"3-4\" , \"5-6\"", Some(&[(3, 4), (5, 6)]));
         check("\"anything\", W/\"3-4\"", Some(&[]));
@@ -81,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_malformed_is_refused() {
+    fn a_malformed_header_is_refused() {
         for text in [
             "",
             "3-4",

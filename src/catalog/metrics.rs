@@ -1,13 +1,15 @@
-//! A catalog's figures for `/metrics`.
+//! A catalog's part of `/metrics`.
 
-use super::Catalog;
+use crate::catalog::Catalog;
+use crate::catalog::replication::Health;
 use crate::catalog::replication::write::{Update, Updated};
+use crate::catalog::transport::http_env::HttpEnvironment;
 use crate::model::error::{Error, Result};
 use crate::runtime::metrics::{Counter, Exposition};
 
-/// What is counted.
+/// Updates by outcome.
 #[derive(Debug, Default)]
-pub struct Tally {
+pub(super) struct UpdateMetrics {
     sold: Counter,
     replayed: Counter,
     changed: Counter,
@@ -16,8 +18,8 @@ pub struct Tally {
     unknown: Counter,
 }
 
-impl Tally {
-    pub fn write(&self, update: &Update, outcome: &Result<Updated>) {
+impl UpdateMetrics {
+    pub(super) fn observe(&self, update: &Update, outcome: &Result<Updated>) {
         match outcome {
             Ok(updated) if updated.replayed => self.replayed.inc(),
             Ok(_) if update.orders.is_empty() => self.changed.inc(),
@@ -30,82 +32,69 @@ impl Tally {
     }
 }
 
-/// Appends a catalog's figures.
-pub fn show(catalog: &Catalog, page: &mut Exposition) {
-    let tally = &catalog.tally;
-    let help = "Updates by outcome: sold copies, plain changes, orders sent again, conflicts, refusals, unknown outcomes.";
+/// Appends all metrics of a catalog.
+pub(super) fn append(catalog: &Catalog, page: &mut Exposition) {
+    append_updates(&catalog.metrics, page);
+    append_health(&catalog.replica.health(), page);
+    append_environment(&catalog.replica.env, page);
+}
+
+fn append_updates(metrics: &UpdateMetrics, page: &mut Exposition) {
     let outcomes = [
-        ("sold", &tally.sold),
-        ("changed", &tally.changed),
-        ("replayed", &tally.replayed),
-        ("conflict", &tally.conflicts),
-        ("refused", &tally.refused),
-        ("unknown", &tally.unknown),
+        ("sold", &metrics.sold),
+        ("changed", &metrics.changed),
+        ("replayed", &metrics.replayed),
+        ("conflict", &metrics.conflicts),
+        ("refused", &metrics.refused),
+        ("unknown", &metrics.unknown),
     ];
+    let help = "Updates by outcome: sold copies, plain changes, orders sent again, conflicts, \
+                refusals, unknown outcomes.";
     page.counters("bazar_updates_total", help, "outcome", outcomes);
-    let health = catalog.replica.health();
+}
+
+fn append_health(health: &Health, page: &mut Exposition) {
     let help = "Books by what is known of this catalog's copy.";
+    let counts = health.state_counts;
     for (state, count) in [
-        ("valid", health.state_counts.valid),
-        ("tentative", health.state_counts.tentative),
-        ("unknown", health.state_counts.unknown),
+        ("valid", counts.valid),
+        ("tentative", counts.tentative),
+        ("unknown", counts.unknown),
     ] {
         page.gauge("bazar_books", help, &[("state", state)], count as f64);
     }
+    let help = "Whether another catalog is live.";
     for (address, live) in &health.peers {
-        let help = "Whether another catalog is live.";
-        page.gauge(
-            "bazar_peer_live",
-            help,
-            &[("peer", address.as_str())],
-            f64::from(*live),
-        );
+        let labels = [("peer", address.as_str())];
+        page.gauge("bazar_peer_live", help, &labels, f64::from(*live));
     }
-    let help = "How often another server was counted as down.";
-    page.counter("bazar_peers_lost_total", help, &[], health.peers_lost);
-    let help = "Copies that gave way to the other side's after a cut.";
-    page.counter(
-        "bazar_copies_dropped_total",
-        help,
-        &[],
-        health.copies_dropped,
-    );
+    let mut flag = |name, help, value| page.gauge(name, help, &[], f64::from(value));
     let help = "Whether copies may be answered from.";
-    page.gauge("bazar_lease", help, &[], f64::from(health.lease));
+    flag("bazar_lease", help, health.lease);
     let help = "Whether nothing was missed since the last catch-up.";
-    page.gauge("bazar_caught_up", help, &[], f64::from(health.caught_up));
+    flag("bazar_caught_up", help, health.caught_up);
     let help = "Whether the disk refused the last write.";
-    page.gauge(
-        "bazar_disk_refuses",
-        help,
-        &[],
-        f64::from(health.disk_refuses),
-    );
+    flag("bazar_disk_refuses", help, health.disk_refuses);
+    let mut count = |name, help, value| page.counter(name, help, &[], value);
     let help = "How often the valid list was emptied.";
-    page.counter(
-        "bazar_valid_list_emptied_total",
-        help,
-        &[],
-        u64::from(health.epoch),
-    );
-    let env = &catalog.replica.env;
-    let help = "How long a write waited for this catalog's disk.";
-    page.histogram("bazar_disk_seconds", help, &[], &env.save_seconds);
-    let files = catalog.replica.env.storage.metrics();
+    let emptied = u64::from(health.epoch);
+    count("bazar_valid_list_emptied_total", help, emptied);
+    let help = "How often another server was counted as down.";
+    count("bazar_peers_lost_total", help, health.peers_lost);
+    let help = "Copies that gave way to the other side's after a cut.";
+    count("bazar_copies_dropped_total", help, health.copies_dropped);
+}
+
+fn append_environment(env: &HttpEnvironment, page: &mut Exposition) {
+    let storage = env.storage.metrics();
+    let mut count = |name, help, value: &Counter| page.counter(name, help, &[], value.get());
     let help = "Commits: files of books that were put on disk together.";
-    page.counter("bazar_commits_total", help, &[], files.commits.get());
+    count("bazar_commits_total", help, &storage.commits);
     let help = "Files of books that were replaced.";
-    page.counter(
-        "bazar_files_replaced_total",
-        help,
-        &[],
-        files.files_replaced.get(),
-    );
+    count("bazar_files_replaced_total", help, &storage.files_replaced);
+    let mut time = |name, help, value| page.histogram(name, help, &[], value);
+    let help = "How long a write waited for this catalog's disk.";
+    time("bazar_disk_seconds", help, &env.save_seconds);
     let help = "How long another catalog took to answer an update.";
-    page.histogram(
-        "bazar_peer_update_seconds",
-        help,
-        &[],
-        &env.peer_update_seconds,
-    );
+    time("bazar_peer_update_seconds", help, &env.peer_update_seconds);
 }

@@ -1,94 +1,106 @@
-//! The catalog: keeps the books, agrees with the other catalogs on every change, and tells the
-//! front-ends what is void.
+//! The catalog: it keeps the books, agrees with the other catalogs on every change, and tells the
+//! front-ends which of their cached answers are no longer valid.
 //!
-//! A request enters at [`routes`] and goes to the [`replica`], which is the agreement itself; that
-//! keeps its copies on the [`shelf`] and reaches the world through the trait in [`protocol`]: other
-//! catalogs and front-ends over HTTP ([`peers`], [`wire`], [`letters`], [`pool`]) and the files of
-//! the [`store`]. In tests the same replica runs in a simulated world (`sim`).
+//! In which order to read:
 //!
-//! # The agreement in short
+//! | module | what |
+//! |---|---|
+//! | `routes`, `batch_routes` | a request enters here; `src/API.md` is the interface |
+//! | `if_match`, `responses`, `listing` | the precondition of a change; the bodies of answers |
+//! | `replication` | the agreement itself, without HTTP, files or clocks; with `PROTOCOL.md` |
+//! | `shelf` | the books in memory, and what this catalog knows of each copy |
+//! | `transport` | what a replica needs around it: other servers over HTTP, the clocks |
+//! | `storage` | the files of books |
+//! | `metrics` | what `/metrics` shows of all this |
+//! | `sim` | (tests) the same replica in a simulated environment |
+//!
+//! # The protocol in short
 //!
 //! Every catalog holds every book. A book has a *version*: a sequence number that grows by one with
-//! each change, and a random stamp. A copy is *valid* (the newest; answer from it), *tentative* (a
-//! write is under way) or *unknown*.
+//! each change, and a random stamp. A copy is *valid* (the newest; reads are answered from it),
+//! *tentative* (a write is in progress) or *unknown*.
 //!
-//! - **Write**: make the new copy, tentatively, here and at every live catalog, on disk; have the
-//!   front-ends forget the old one; only then call it valid, here and everywhere. So nobody can
-//!   read the new quantity before the write is safe, and nobody the old one after.
-//! - **Read**: a valid copy is answered from without a message. Any other is *settled* first: the
-//!   others are asked, hop by hop, and whatever is the newest is brought to all and called valid.
-//! - **Membership**: `heartbeat` every 100 ms tells who is live. A valid copy may be trusted only
-//!   while every live catalog has answered heartbeat in the last 500 ms; whoever goes on without a
-//!   silent one waits until that must have noticed.
-//! - **Orders**: a copy is sold to an order id, which is stored with the stock, so that the same
-//!   order sent twice takes one copy.
+//! - **Write**: put the new copy, tentatively, on disk here and at every live catalog; invalidate
+//!   the old one in the front-ends; only then mark the new copy as valid, here and everywhere. So
+//!   no reader sees the new quantity before the write is safe, or the old one afterwards.
+//! - **Read**: a valid copy is the answer, without a message. Any other copy needs *read repair*
+//!   first: the catalog asks the others, hop by hop, and commits the newest copy at all of them.
+//! - **Membership**: a heartbeat every 100 ms decides who is live. A valid copy may be trusted only
+//!   while every live catalog has answered a heartbeat in the last 500 ms. A catalog that goes on
+//!   without a silent peer first waits until that peer's lease is over.
+//! - **Orders**: an order id is stored with the stock that it took a copy from, so that an order
+//!   that is sent twice takes one copy.
+//!
+//! # What happens when a catalog's disk is full
+//!
+//! The write is answered 507, and may still be committed through its peers. Until its disk works
+//! again the catalog answers no heartbeat, so its peers go on without it. `PROTOCOL.md` has the
+//! rules under "When a catalog's disk is full"; what it means for the files is in the docs of
+//! `storage`.
 
-pub(crate) mod batch_routes;
-pub(crate) mod if_match;
-pub(crate) mod metrics;
-pub mod replication;
-pub(crate) mod responses;
-pub(crate) mod routes;
-pub(crate) mod shelf;
+mod batch_routes;
+mod if_match;
+mod listing;
+mod metrics;
+mod replication;
+mod responses;
+mod routes;
+mod shelf;
 #[cfg(test)]
 mod sim;
-pub(crate) mod storage;
-pub(crate) mod transport;
+mod storage;
+mod transport;
 
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+use crate::catalog::metrics::UpdateMetrics;
+use crate::catalog::replication::rules::Rules;
+use crate::catalog::replication::{Config, Replica};
+use crate::catalog::storage::Storage;
+use crate::catalog::storage::first_stock::FirstStock;
+use crate::catalog::transport::http_env::HttpEnvironment;
 use crate::config::CatalogSettings;
 use crate::http::server::{self, ServerConfig};
 use crate::http::startup;
 use crate::model::book::STAMP_MAX;
 use crate::runtime::exit::Exit;
 use crate::runtime::log;
-use metrics::Tally;
-use replication::rules::Rules;
-use replication::{Config, Replica};
-use storage::Storage;
-use storage::first_stock::FirstStock;
-use transport::http_env::HttpEnvironment;
+use crate::runtime::sync::spawn;
 
-/// Between two passes in the background.
-const TEND_EVERY: Duration = Duration::from_millis(100);
+/// The pause after each pass of background repair.
+const REPAIR_INTERVAL: Duration = Duration::from_millis(100);
 
-/// A catalog at work.
-pub struct Catalog {
+/// A running catalog.
+struct Catalog {
     replica: Arc<Replica<HttpEnvironment>>,
-    tally: Tally,
+    metrics: UpdateMetrics,
 }
 
-/// Opens the data folder, takes the port, says so on stdout, and serves; does not return while all
-/// is well.
+/// Opens the data folder, binds the port, announces it on stdout, and serves until the process
+/// ends.
 ///
-/// Fails with what is wrong with data or port; nothing was changed then.
+/// Fails when the data or the port cannot be used. Nothing was changed then.
 pub fn start(mut settings: CatalogSettings) -> Result<(), Exit> {
-    let first_stock = settings
-        .books
-        .clone()
-        .map_or(FirstStock::BuiltIn, FirstStock::File);
-    let (store, books) =
+    let books = settings.books.clone();
+    let first_stock = books.map_or(FirstStock::BuiltIn, FirstStock::File);
+    let (storage, books) =
         Storage::open(&settings.data_dir, &first_stock).map_err(Exit::Misconfigured)?;
     log::info("opened", &[("books", &books.len())]);
     let listener = startup::bind(&mut settings.common)?;
-    let world = HttpEnvironment::new(&settings, store);
+    let env = HttpEnvironment::new(&settings, storage);
     let start = fastrand::u64(1..=STAMP_MAX);
-    let replica = Replica::new(replica_config(&settings), start, books, world);
-    run_loops(&replica, settings.timing.every)?;
+    let replica = Replica::new(replica_config(&settings), start, books, env);
+    start_loops(&replica, settings.timing.every)?;
     let common = settings.common;
     startup::announce(&common);
-    let serving = ServerConfig::new("catalog", common.token, common.idle);
-    server::serve(
-        listener,
-        serving,
-        Arc::new(Catalog {
-            replica,
-            tally: Tally::default(),
-        }),
-    )
+    let config = ServerConfig::new("catalog", common.token, common.idle);
+    let catalog = Catalog {
+        replica,
+        metrics: UpdateMetrics::default(),
+    };
+    server::serve(listener, config, Arc::new(catalog))
 }
 
 fn replica_config(settings: &CatalogSettings) -> Config {
@@ -102,32 +114,27 @@ fn replica_config(settings: &CatalogSettings) -> Config {
     }
 }
 
-/// The two loops of a replica: heartbeat, and what is tended in the background. Pauses of loops,
-/// not waits for anything.
-fn run_loops(replica: &Arc<Replica<HttpEnvironment>>, every: Duration) -> Result<(), String> {
+/// Starts the two loops of a replica: heartbeats, and background repair. The sleeps are the pauses
+/// of these loops; nothing waits for them.
+fn start_loops(
+    replica: &Arc<Replica<HttpEnvironment>>,
+    heartbeat_interval: Duration,
+) -> Result<(), String> {
     let ticking = replica.clone();
     spawn("heartbeat", move || {
-        ticking.tick();
-        thread::sleep(every);
+        loop {
+            ticking.tick();
+            thread::sleep(heartbeat_interval);
+        }
     })?;
-    let tended = replica.clone();
-    spawn("tending", move || {
-        tended.await_repair(TEND_EVERY);
-        if tended.needs_repair() {
-            tended.repair();
-            thread::sleep(TEND_EVERY);
+    let repairing = replica.clone();
+    spawn("repair", move || {
+        loop {
+            repairing.await_repair(REPAIR_INTERVAL);
+            if repairing.needs_repair() {
+                repairing.repair();
+                thread::sleep(REPAIR_INTERVAL);
+            }
         }
     })
-}
-
-fn spawn(name: &str, mut step: impl FnMut() + Send + 'static) -> Result<(), String> {
-    let thread = thread::Builder::new().name(name.into());
-    let spawned = thread.spawn(move || {
-        loop {
-            step();
-        }
-    });
-    spawned
-        .map(drop)
-        .map_err(|error| format!("cannot start the thread {name}: {error}"))
 }

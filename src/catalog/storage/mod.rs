@@ -21,16 +21,14 @@
 //! # When the disk is full, or fails in another way
 //!
 //! - A file that cannot be replaced fails the saves that requested it, and no others. The old file
-//!   stays complete, and no temporary file is left. (If only the fsync of the folder fails, the
-//!   new file may be in its place; it is complete too.) The next save tries again.
-//! - The write behind a failed save is answered 507. It is not undone, because peers may have it
-//!   on disk: the copy in memory stays tentative. While its disk fails, a catalog sends and answers
-//!   no heartbeat, so its peers count it as down and the shop goes on without it. It tries a write
-//!   in the background until one succeeds. The rules are in `src/catalog/replication/PROTOCOL.md`,
-//!   under "Write".
-//! - `/readyz` says "a disk that takes writes" is missing, and the metric `bazar_disk_refuses`
-//!   is 1.
-//! - A catalog whose disk fails when it opens the folder ends, with the path and the reason.
+//!   stays complete, and no temporary file is left. (If only the fsync of the folder fails, the new
+//!   file may be in its place; it is complete too.) The next save tries again.
+//! - What a failed save means for the write behind it (507, not undone) and for the catalog (no
+//!   heartbeats, so the shop goes on without it, until a trial save succeeds) is in
+//!   `src/catalog/replication/PROTOCOL.md`, "When a catalog's disk is full".
+//! - `/readyz` answers that a disk that takes writes is missing, and the metric
+//!   `bazar_disk_refuses` is 1.
+//! - If the folder cannot be opened or read, the process ends with the path and the reason.
 //!
 //! # What a crash can leave, and what opening does with it
 //!
