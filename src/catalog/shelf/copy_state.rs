@@ -7,7 +7,7 @@ use crate::model::book::{BookId, Version};
 /// What a catalog knows of its copy of a book.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum CopyState {
+pub(crate) enum CopyState {
     /// On the valid list: the newest copy. Reads are answered from it.
     Valid,
     /// A write of it is in progress and may or may not become committed.
@@ -18,10 +18,10 @@ pub enum CopyState {
 
 /// How many copies are in each state.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct StateCounts {
-    pub valid: usize,
-    pub tentative: usize,
-    pub unknown: usize,
+pub(crate) struct StateCounts {
+    pub(crate) valid: usize,
+    pub(crate) tentative: usize,
+    pub(crate) unknown: usize,
 }
 
 impl StateCounts {
@@ -36,4 +36,4 @@ impl StateCounts {
 
 /// One copy as a page of a catch-up lists it.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct PageEntry(pub BookId, pub Version, pub CopyState);
+pub(crate) struct PageEntry(pub(crate) BookId, pub(crate) Version, pub(crate) CopyState);

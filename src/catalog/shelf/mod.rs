@@ -7,7 +7,7 @@
 //! In which order to read: this file, `copy_state`, `topics` (the index for searches), `divergence`
 //! (what the two sides of a network partition wrote apart from each other).
 
-pub mod copy_state;
+pub(crate) mod copy_state;
 mod divergence;
 #[cfg(test)]
 mod tests;
@@ -45,7 +45,7 @@ impl Copy {
 
 /// All copies of one catalog.
 #[derive(Default)]
-pub struct Shelf {
+pub(crate) struct Shelf {
     copies: BTreeMap<BookId, Copy>,
     topics: TopicIndex,
     epoch: u32,
@@ -58,7 +58,7 @@ pub struct Shelf {
 
 impl Shelf {
     /// A shelf of books that are on disk and whose state is unknown.
-    pub fn new(books: Vec<Book>) -> Shelf {
+    pub(crate) fn new(books: Vec<Book>) -> Shelf {
         let mut shelf = Shelf::default();
         for book in books {
             shelf.insert(Arc::new(book), true);
@@ -66,41 +66,41 @@ impl Shelf {
         shelf
     }
 
-    pub fn book(&self, id: BookId) -> Option<&Arc<Book>> {
+    pub(crate) fn book(&self, id: BookId) -> Option<&Arc<Book>> {
         self.copies.get(&id).map(|copy| &copy.book)
     }
 
-    pub fn version(&self, id: BookId) -> Option<Version> {
+    pub(crate) fn version(&self, id: BookId) -> Option<Version> {
         self.book(id).map(|book| book.version)
     }
 
     /// The state of a copy. A book that is not here is unknown.
-    pub fn state(&self, id: BookId) -> CopyState {
+    pub(crate) fn state(&self, id: BookId) -> CopyState {
         let copy = self.copies.get(&id);
         copy.map_or(CopyState::Unknown, |copy| copy.state_in(self.epoch))
     }
 
     /// Whether exactly this version is here, in this state.
-    pub fn has(&self, id: BookId, version: Version, state: CopyState) -> bool {
+    pub(crate) fn has(&self, id: BookId, version: Version, state: CopyState) -> bool {
         self.version(id) == Some(version) && self.state(id) == state
     }
 
     /// Whether exactly this version is here and in its file.
-    pub fn on_disk(&self, id: BookId, version: Version) -> bool {
+    pub(crate) fn on_disk(&self, id: BookId, version: Version) -> bool {
         self.copies
             .get(&id)
             .is_some_and(|copy| copy.on_disk && copy.book.version == version)
     }
 
     /// Records that this version was in its file when that was last replaced.
-    pub fn mark_saved(&mut self, id: BookId, version: Version) {
+    pub(crate) fn mark_saved(&mut self, id: BookId, version: Version) {
         if let Some(copy) = self.copies.get_mut(&id) {
             copy.on_disk |= copy.book.version == version;
         }
     }
 
     /// Adds a copy, or replaces the one that is there.
-    pub fn put(&mut self, book: Arc<Book>, state: CopyState) {
+    pub(crate) fn put(&mut self, book: Arc<Book>, state: CopyState) {
         let id = book.id;
         match self.copies.get_mut(&id) {
             Some(copy) if copy.book.version == book.version => copy.book = book,
@@ -128,7 +128,7 @@ impl Shelf {
     }
 
     /// Changes the state of a copy that is here. A valid copy is committed.
-    pub fn set_state(&mut self, id: BookId, state: CopyState) {
+    pub(crate) fn set_state(&mut self, id: BookId, state: CopyState) {
         let copy = self.copies.get_mut(&id);
         let copy = copy.expect("only a copy that is here has a state");
         *self.counts.of(copy.state_in(self.epoch)) -= 1;
@@ -143,7 +143,7 @@ impl Shelf {
     }
 
     /// Records that some catalog held this version valid.
-    pub fn mark_committed(&mut self, id: BookId, version: Version) {
+    pub(crate) fn mark_committed(&mut self, id: BookId, version: Version) {
         let copy = self.copies.get_mut(&id);
         if let Some(copy) = copy.filter(|copy| copy.book.version == version) {
             commit(&mut copy.book);
@@ -151,7 +151,7 @@ impl Shelf {
     }
 
     /// Empties the valid list; tentative copies become unknown too.
-    pub fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.epoch += 1;
         self.counts = StateCounts {
             unknown: self.copies.len(),
@@ -161,29 +161,29 @@ impl Shelf {
     }
 
     /// How often the valid list was emptied: grows with each [`Shelf::clear`].
-    pub fn epoch(&self) -> u32 {
+    pub(crate) fn epoch(&self) -> u32 {
         self.epoch
     }
 
-    pub fn state_counts(&self) -> StateCounts {
+    pub(crate) fn state_counts(&self) -> StateCounts {
         self.counts
     }
 
     /// The copies that became tentative or unknown one by one, and still are.
-    pub fn needing_repair(&self) -> Vec<(BookId, Version)> {
+    pub(crate) fn needing_repair(&self) -> Vec<(BookId, Version)> {
         self.needing_repair
             .iter()
             .map(|id| (*id, self.copies[id].book.version))
             .collect()
     }
 
-    pub fn any_needs_repair(&self) -> bool {
+    pub(crate) fn any_needs_repair(&self) -> bool {
         !self.needing_repair.is_empty()
     }
 
     /// Books whose version is not in its file, at most `limit`. If all are, the first book: saving
     /// it tells whether the disk works.
-    pub fn unsaved(&self, limit: usize) -> Vec<BookId> {
+    pub(crate) fn unsaved(&self, limit: usize) -> Vec<BookId> {
         let unsaved = self.copies.values().filter(|copy| !copy.on_disk);
         let ids: Vec<BookId> = unsaved.take(limit).map(|copy| copy.book.id).collect();
         if ids.is_empty() {
@@ -194,7 +194,7 @@ impl Shelf {
     }
 
     /// The books from `first` to `last`, both included.
-    pub fn range(&self, first: BookId, last: BookId) -> Vec<Arc<Book>> {
+    pub(crate) fn range(&self, first: BookId, last: BookId) -> Vec<Arc<Book>> {
         self.copies
             .range(first..=last)
             .map(|(_, copy)| copy.book.clone())
@@ -202,7 +202,7 @@ impl Shelf {
     }
 
     /// The books after `after`, at most `limit`.
-    pub fn books_after(&self, after: Option<BookId>, limit: usize) -> Vec<Arc<Book>> {
+    pub(crate) fn books_after(&self, after: Option<BookId>, limit: usize) -> Vec<Arc<Book>> {
         self.after(after)
             .take(limit)
             .map(|copy| copy.book.clone())
@@ -210,7 +210,7 @@ impl Shelf {
     }
 
     /// The versions after `after`, at most `limit`.
-    pub fn page(&self, after: Option<BookId>, limit: usize) -> Vec<PageEntry> {
+    pub(crate) fn page(&self, after: Option<BookId>, limit: usize) -> Vec<PageEntry> {
         let entry =
             |copy: &Copy| PageEntry(copy.book.id, copy.book.version, copy.state_in(self.epoch));
         self.after(after).take(limit).map(entry).collect()
@@ -225,7 +225,7 @@ impl Shelf {
 
     /// The books whose topic contains the text, ignoring case, by id: those after `after`, at most
     /// `limit`.
-    pub fn search(&self, text: &str, after: Option<BookId>, limit: usize) -> Vec<Arc<Book>> {
+    pub(crate) fn search(&self, text: &str, after: Option<BookId>, limit: usize) -> Vec<Arc<Book>> {
         let ids = self.topics.search(text, after, limit);
         ids.into_iter()
             .map(|id| self.copies[&id].book.clone())
@@ -233,11 +233,11 @@ impl Shelf {
     }
 
     /// The lowest id above those of all books that are here.
-    pub fn next_id(&self) -> BookId {
+    pub(crate) fn next_id(&self) -> BookId {
         BookId(self.copies.last_key_value().map_or(1, |(id, _)| id.0 + 1))
     }
 
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.copies.len()
     }
 }
