@@ -6,7 +6,6 @@
 //! [`crate::runtime::batcher`].
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -15,8 +14,7 @@ use serde_json::Value;
 use crate::front_end::FrontEnd;
 use crate::front_end::order_reply::{BuyAttempt, OrderReply, not_reached};
 use crate::model::book::{BOOK_ID_MAX, BookId};
-use crate::model::order::Order;
-use crate::model::validation::BATCH_ENTRIES_MAX;
+use crate::model::validation::{BATCH_ENTRIES_MAX, BatchBuy};
 use crate::runtime::batcher::Batcher;
 use crate::runtime::semaphore::Semaphore;
 
@@ -30,16 +28,7 @@ const BATCHES_SOFT_MAX: usize = 1;
 /// Buys hardly take as long, unless an order server does not answer.
 const WAIT_MAX: Duration = Duration::from_millis(50);
 
-pub(super) type BuyBatcher = Batcher<BuyRequest, BuyAttempt>;
-
-/// A client's buy, as it goes to an order server.
-#[derive(Clone, Debug)]
-pub(super) struct BuyRequest {
-    pub(super) id: BookId,
-    pub(super) order: Order,
-    /// The id of the client's request, for the logs of all tiers.
-    pub(super) request: Arc<str>,
-}
+pub(super) type BuyBatcher = Batcher<BatchBuy, BuyAttempt>;
 
 /// An entry of the body of `PUT /batch/buy`.
 #[derive(Serialize)]
@@ -71,7 +60,7 @@ pub(super) fn fits_in_a_batch(id: BookId) -> bool {
 
 impl FrontEnd {
     /// What came of each buy at the order server whose turn it is.
-    pub(super) fn buy_batch(&self, batch: &[BuyRequest]) -> Vec<BuyAttempt> {
+    pub(super) fn buy_batch(&self, batch: &[BatchBuy]) -> Vec<BuyAttempt> {
         let all_failed = |may_have_sold| {
             let failed = batch.iter().map(|_| BuyAttempt::failed(may_have_sold));
             failed.collect()
@@ -105,7 +94,7 @@ impl FrontEnd {
     }
 }
 
-fn body(batch: &[BuyRequest]) -> Vec<u8> {
+fn body(batch: &[BatchBuy]) -> Vec<u8> {
     let entries = batch.iter().map(|buy| RequestEntry {
         id: buy.id,
         order: buy.order.to_string(),

@@ -6,12 +6,13 @@
 //! `Bazar-Outcome` whether a copy may have been sold.
 
 use crate::front_end::FrontEnd;
-use crate::front_end::batch_buy::{BuyRequest, fits_in_a_batch};
+use crate::front_end::batch_buy::fits_in_a_batch;
 use crate::front_end::order_reply::{BuyAttempt, OrderReply, not_reached, with_outcome};
 use crate::http::{Request, Response};
 use crate::membership::health_check::HealthCheck;
 use crate::model::book::BookId;
 use crate::model::error::{Error, Result};
+use crate::model::validation::BatchBuy;
 use crate::runtime::log;
 
 const UNREACHABLE: &str = "Could not connect to a server to buy";
@@ -20,13 +21,13 @@ impl FrontEnd {
     /// Sells one copy. Fails with [`Error::BadRequest`] when the client's key is malformed.
     pub(super) fn buy(&self, id: BookId, request: &Request) -> Result<Response> {
         let open_order = self.order_ids.open(request.key()?);
-        let buy = BuyRequest {
+        let buy = BatchBuy {
             id,
             order: open_order.order.clone(),
             request: request.id.clone(),
         };
         let attempt = if fits_in_a_batch(id) {
-            let run = |batch: Vec<BuyRequest>| match batch.as_slice() {
+            let run = |batch: Vec<BatchBuy>| match batch.as_slice() {
                 [alone] => vec![BuyAttempt::Answered(self.buy_alone(alone, false))],
                 _ => self.buy_batch(&batch),
             };
@@ -43,7 +44,7 @@ impl FrontEnd {
 
     /// Asks the order servers in turn. `may_have_sold`: one that was asked before may have sold a
     /// copy.
-    fn buy_alone(&self, buy: &BuyRequest, mut may_have_sold: bool) -> Response {
+    fn buy_alone(&self, buy: &BatchBuy, mut may_have_sold: bool) -> Response {
         for (_, server) in self.order_servers.attempts() {
             match self.attempt(server, buy) {
                 BuyAttempt::Answered(response) => return with_outcome(response, may_have_sold),
@@ -56,8 +57,8 @@ impl FrontEnd {
         with_outcome(Response::from(error), may_have_sold)
     }
 
-    fn attempt(&self, server: &HealthCheck, buy: &BuyRequest) -> BuyAttempt {
-        let BuyRequest { id, order, request } = buy;
+    fn attempt(&self, server: &HealthCheck, buy: &BatchBuy) -> BuyAttempt {
+        let BatchBuy { id, order, request } = buy;
         let url = format!("{}/buy/{id}", server.address);
         let header = order.header();
         let mut headers = vec![("X-Request-Id", &**request), ("Bazar-Order", &header)];

@@ -19,9 +19,8 @@ pub(super) struct Dump {
 #[derive(Serialize)]
 struct LookupEntry {
     id: BookId,
-    price: f64,
-    quantity: u32,
-    title: Arc<str>,
+    #[serde(flatten)]
+    offer: Offer,
 }
 
 #[derive(Serialize)]
@@ -37,14 +36,9 @@ const READABLE: &str = "only an answer that could be read is cached";
 impl Dump {
     pub(super) fn of(cache: &LeasedCache) -> Dump {
         let lookups = cache.entries::<Lookup>().into_iter();
-        let lookups = lookups.map(|(Lookup(id), answer)| {
-            let offer: Offer = serde_json::from_slice(&answer.body).expect(READABLE);
-            LookupEntry {
-                id,
-                price: offer.price,
-                quantity: offer.quantity,
-                title: offer.title,
-            }
+        let lookups = lookups.map(|(Lookup(id), answer)| LookupEntry {
+            id,
+            offer: serde_json::from_slice(&answer.body).expect(READABLE),
         });
         let searches = cache.entries::<Search>().into_iter();
         let searches = searches.map(|(search, answer)| SearchEntry {

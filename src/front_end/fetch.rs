@@ -27,34 +27,19 @@ impl FrontEnd {
 
     /// The answer, from wherever it has to come.
     pub(super) fn find<Q: CacheKey>(&self, query: &Q, request: &Request) -> Response {
-        match self.cache.get_or_join(query) {
+        let flight = match self.cache.get_or_join(query) {
             Some(CacheResult::Hit(answer)) => {
                 self.metrics.hits.inc();
-                response(Ok(answer), HIT)
+                return response(Ok(answer), HIT);
             }
             Some(CacheResult::InFlight(flight)) => {
                 self.metrics.collapsed.inc();
-                response(flight.wait(self.fetch_max), COLLAPSED)
+                return response(flight.wait(self.fetch_max), COLLAPSED);
             }
-            Some(CacheResult::Miss(flight)) => {
-                self.metrics.misses.inc();
-                response(self.fly(query, flight, request), MISS)
-            }
-            None => {
-                self.metrics.misses.inc();
-                let fetched = self.fetch(query, request);
-                response(fetched.map(|(_, answer)| answer), MISS)
-            }
-        }
-    }
-
-    /// Fetches for every request that joins the flight.
-    fn fly<Q: CacheKey>(
-        &self,
-        query: &Q,
-        flight: Arc<Flight>,
-        request: &Request,
-    ) -> Result<CachedAnswer> {
+            Some(CacheResult::Miss(flight)) => Some(flight),
+            None => None,
+        };
+        self.metrics.misses.inc();
         let mut landing = Landing {
             front_end: self,
             query,
@@ -62,7 +47,7 @@ impl FrontEnd {
             fetched: Err(Error::Internal),
         };
         landing.fetched = self.fetch(query, request);
-        landing.fetched.clone().map(|(_, answer)| answer)
+        response(landing.fetched.clone().map(|(_, answer)| answer), MISS)
     }
 
     /// Asks the catalogs in turn until one has an answer. Returns the catalog's index with it.
@@ -95,25 +80,27 @@ impl FrontEnd {
     }
 }
 
-/// Ends a flight when it is dropped, so that the requests that joined get an answer even after a
-/// panic.
+/// Ends the flight, if there is one, when it is dropped, so that the requests that joined get an
+/// answer even after a panic.
 struct Landing<'a, Q: CacheKey> {
     front_end: &'a FrontEnd,
     query: &'a Q,
-    flight: Arc<Flight>,
+    flight: Option<Arc<Flight>>,
     fetched: Result<(usize, CachedAnswer)>,
 }
 
 impl<Q: CacheKey> Drop for Landing<'_, Q> {
     fn drop(&mut self) {
+        let Some(flight) = &self.flight else {
+            return;
+        };
         let fetched = self.fetched.as_ref().ok();
         let fetched = fetched.map(|(catalog, answer)| (*catalog, answer));
-        let cache = &self.front_end.cache;
-        if cache.insert(self.query, &self.flight, fetched) == Some(Inserted::Stale) {
+        let inserted = self.front_end.cache.insert(self.query, flight, fetched);
+        if inserted == Some(Inserted::Stale) {
             self.front_end.metrics.stale_answers.inc();
         }
-        let outcome = self.fetched.clone().map(|(_, answer)| answer);
-        self.flight.land(outcome);
+        flight.land(self.fetched.clone().map(|(_, answer)| answer));
     }
 }
 

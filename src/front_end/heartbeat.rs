@@ -11,7 +11,6 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::config::timing::Timing;
 use crate::config::{FrontEndSettings, Limits};
 use crate::front_end::cache::leased_cache::LeasedCache;
 use crate::http::client::{Answer, Client, Failure};
@@ -25,11 +24,23 @@ const FIRST_ROUND_MAX: Duration = Duration::from_secs(30);
 
 /// Starts the heartbeats, and returns once the first round has ended.
 pub(super) fn start(cache: &Arc<LeasedCache>, settings: &FrontEndSettings) -> Result<(), String> {
+    let limits = Limits {
+        connect: settings.timing.silent,
+        whole: settings.timing.silent,
+    };
+    let body = json!({"from": settings.common.address}).to_string();
     let mut senders = Vec::new();
     for (i, catalog) in settings.catalogs.iter().enumerate() {
         let (due, when_due) = channel();
         senders.push(due);
-        let sender = HeartbeatSender::new(i, catalog, cache.clone(), settings);
+        let sender = HeartbeatSender {
+            index: i,
+            catalog: catalog.clone(),
+            url: format!("{catalog}/rep/heartbeat"),
+            body: body.clone(),
+            client: Client::new(limits, settings.common.token.as_deref()).repeating(),
+            cache: cache.clone(),
+        };
         sync::spawn("heartbeat", move || sender.run(&when_due))?;
     }
     let (ticking, every) = (cache.clone(), settings.timing.every);
@@ -58,33 +69,16 @@ struct HeartbeatSender {
     index: usize,
     catalog: Address,
     url: String,
-    body: Vec<u8>,
+    body: String,
     client: Client,
     cache: Arc<LeasedCache>,
 }
 
 impl HeartbeatSender {
-    fn new(
-        index: usize,
-        catalog: &Address,
-        cache: Arc<LeasedCache>,
-        settings: &FrontEndSettings,
-    ) -> HeartbeatSender {
-        let common = &settings.common;
-        HeartbeatSender {
-            index,
-            catalog: catalog.clone(),
-            url: format!("{catalog}/rep/heartbeat"),
-            body: json!({"from": common.address}).to_string().into_bytes(),
-            client: Client::new(limits(settings.timing), common.token.as_deref()).repeating(),
-            cache,
-        }
-    }
-
     fn run(&self, when_due: &Receiver<()>) {
         while when_due.recv().is_ok() {
             let sent = self.cache.now();
-            let outcome = outcome(self.client.put(&self.url, &[], &self.body));
+            let outcome = outcome(self.client.put(&self.url, &[], self.body.as_bytes()));
             self.log(self.cache.heartbeat_ended(self.index, sent, outcome));
         }
     }
@@ -105,13 +99,6 @@ impl HeartbeatSender {
             let message = "invalidations may have been missed: the caches are emptied";
             log::warn(message, &fields);
         }
-    }
-}
-
-fn limits(timing: Timing) -> Limits {
-    Limits {
-        connect: timing.silent,
-        whole: timing.silent,
     }
 }
 

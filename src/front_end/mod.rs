@@ -103,14 +103,25 @@ impl FrontEnd {
         let limits = settings.limits;
         let token = settings.common.token.as_deref();
         let reads = Client::new(limits, token);
-        let catalogs = u32::try_from(settings.catalogs.len()).expect("a list of addresses");
         // An order server waits for its catalog within its own limits.
         let doubled = Limits {
             connect: limits.connect * 2,
             whole: limits.whole * 2,
         };
+        let origin = Instant::now();
+        let membership = Membership::new(
+            fastrand::u64(1..=STAMP_MAX),
+            LeaseNeeds::AllPeers,
+            settings.timing,
+            &settings.catalogs,
+            &[],
+            Time::now(origin),
+        );
+        let (lookups, searches) = (settings.lookup_cache_size, settings.search_cache_size);
+        let cache = LeasedCache::new(origin, membership, lookups, searches);
+        let catalogs = u32::try_from(settings.catalogs.len()).expect("a list of addresses");
         Ok(FrontEnd {
-            cache: Arc::new(leased_cache(settings)),
+            cache: Arc::new(cache),
             catalogs: RoundRobin::start(&settings.catalogs, token)?,
             order_servers: RoundRobin::start(&settings.orders, token)?,
             buys: reads.with_limits(doubled),
@@ -121,18 +132,4 @@ impl FrontEnd {
             fetch_max: (limits.connect + limits.whole) * (catalogs + 1),
         })
     }
-}
-
-fn leased_cache(settings: &FrontEndSettings) -> LeasedCache {
-    let origin = Instant::now();
-    let membership = Membership::new(
-        fastrand::u64(1..=STAMP_MAX),
-        LeaseNeeds::AllPeers,
-        settings.timing,
-        &settings.catalogs,
-        &[],
-        Time::now(origin),
-    );
-    let (lookups, searches) = (settings.lookup_cache_size, settings.search_cache_size);
-    LeasedCache::new(origin, membership, lookups, searches)
 }

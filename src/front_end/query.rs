@@ -74,7 +74,7 @@ impl Query for Search {
         let parameters = [("limit", self.limit), ("after", self.after)];
         let given = parameters
             .iter()
-            .filter_map(|(name, value)| Some((name, (*value)?)));
+            .filter_map(|(n, value)| Some((n, (*value)?)));
         for ((name, value), mark) in given.zip(['?', '&']) {
             path += &format!("{mark}{name}={value}");
         }

@@ -1,5 +1,6 @@
 //! Round robin over the servers of one tier, those known to be down last.
 
+use std::iter;
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
 
@@ -13,13 +14,6 @@ pub(crate) struct RoundRobin {
     servers: Vec<Arc<HealthCheck>>,
     /// Held for moments only.
     next: Mutex<usize>,
-}
-
-/// The servers that one request asks, each at most once.
-#[derive(Debug)]
-pub(crate) struct Attempts<'a> {
-    round_robin: &'a RoundRobin,
-    tried: Vec<usize>,
 }
 
 impl RoundRobin {
@@ -43,32 +37,24 @@ impl RoundRobin {
 
     /// Every server once, with its index: first those that are up, beginning with the one whose turn
     /// it is, then those known to be down. The turn moves on with each.
-    pub(super) fn attempts(&self) -> Attempts<'_> {
-        Attempts {
-            round_robin: self,
-            tried: Vec::new(),
-        }
+    pub(super) fn attempts(&self) -> impl Iterator<Item = (usize, &HealthCheck)> {
+        let servers = &self.servers;
+        let mut tried: Vec<usize> = Vec::new();
+        iter::from_fn(move || {
+            let mut next = sync::lock(&self.next);
+            let in_turn = (0..servers.len()).map(|i| (*next + i) % servers.len());
+            let left: Vec<usize> = in_turn.filter(|i| !tried.contains(i)).collect();
+            let up = left.iter().find(|i| servers[**i].up());
+            let chosen = *up.or(left.first())?;
+            *next = (chosen + 1) % servers.len();
+            tried.push(chosen);
+            Some((chosen, &*servers[chosen]))
+        })
     }
 
     /// How many servers are up.
     pub(super) fn up_count(&self) -> usize {
         self.servers.iter().filter(|server| server.up()).count()
-    }
-}
-
-impl<'a> Iterator for Attempts<'a> {
-    type Item = (usize, &'a HealthCheck);
-
-    fn next(&mut self) -> Option<(usize, &'a HealthCheck)> {
-        let servers = &self.round_robin.servers;
-        let mut next = sync::lock(&self.round_robin.next);
-        let in_turn = (0..servers.len()).map(|i| (*next + i) % servers.len());
-        let left: Vec<usize> = in_turn.filter(|i| !self.tried.contains(i)).collect();
-        let up = left.iter().find(|i| servers[**i].up());
-        let chosen = *up.or(left.first())?;
-        *next = (chosen + 1) % servers.len();
-        self.tried.push(chosen);
-        Some((chosen, &servers[chosen]))
     }
 }
 

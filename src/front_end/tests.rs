@@ -222,7 +222,7 @@ fn a_server_that_failed_is_tried_last_the_next_time() {
 #[track_caller]
 fn check_batch(order: Behind, expected: [std::result::Result<u16, bool>; 2]) {
     let front_end = front_end(&[], &[order]);
-    let buy = |id| batch_buy::BuyRequest {
+    let buy = |id| crate::model::validation::BatchBuy {
         id: BookId(id),
         order: front_end.order_ids.open(None).order.clone(),
         request: "r".into(),

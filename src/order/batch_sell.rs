@@ -1,112 +1,113 @@
-//! Customers of several books who come in one request from a front-end: one read and one update for
-//! all of them.
+//! Buys of several books that come in one request from a front-end: one read and one update for all
+//! of them.
 //!
-//! Nothing here waits for one book only. Who is not served (too little is known of a book, somebody
-//! else was faster again and again) is handed back, and comes again alone, with the same order, to
-//! stand in line: see [`crate::order::sell`].
+//! They join no queue, because nothing here waits for one book only. A buy that is not served (the
+//! catalog must be asked about its book alone, or others were faster again and again) has no outcome.
+//! The front-end sends it again alone, with the same order, and it waits in the queue: see
+//! [`crate::order::sell`].
 
 use std::sync::Arc;
 use std::time::Instant;
 
 use crate::model::book::BookId;
 use crate::model::error::Result;
-use crate::model::order::Order;
-use crate::order::catalog_client::{Catalog, Read, ReadRequest, Write, WriteRequest};
-use crate::order::queue::{Customer, Sold, TRYING_MAX};
-use crate::order::sell::{Allocation, Pause, Seller, fail, look, offer};
+use crate::model::validation::BatchBuy;
+use crate::order::allocation::{Allocation, fail, read_request};
+use crate::order::catalog_client::{Catalog, ReadOutcome, ReadRequest, WriteOutcome, WriteRequest};
+use crate::order::queue::{BUY_RETRY_MAX, BuyOutcome, Waiter};
+use crate::order::sell::Seller;
 
-/// How often those are tried again who were outrun.
-const ROUNDS_MAX: usize = 8;
+/// Rounds of read and update, the first included. Then what still conflicts has no outcome.
+const ROUNDS_MAX: u32 = 8;
 
-/// A customer of a crowd.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Buyer {
-    pub id: BookId,
-    pub order: Order,
-    /// The id of the customer's request.
-    pub request: Arc<str>,
-}
-
-/// Those who want the same book, first come first.
-type Party = (BookId, Vec<Arc<Customer>>);
+/// Those that want the same book, first come first.
+type BookWaiters = (BookId, Vec<Arc<Waiter>>);
 
 impl<C: Catalog> Seller<C> {
-    /// Sells a copy to each, as [`Seller::buy`] does, in turn with whoever buys the same books
-    /// meanwhile. `None`: nothing happened, and this customer must come alone. Begins nothing more
-    /// after [`TRYING_MAX`].
-    pub fn batch_sell(&self, buyers: &[Buyer]) -> Vec<Option<Result<Sold>>> {
-        self.sell_since(Instant::now(), buyers)
+    /// Sells a copy to each, as [`Seller::buy`] does, in competition with the queues. `None`: nothing
+    /// happened, and this buy must come alone. Begins no round after [`BUY_RETRY_MAX`].
+    pub(super) fn batch_sell(&self, buys: &[BatchBuy]) -> Vec<Option<Result<BuyOutcome>>> {
+        self.batch_sell_since(Instant::now(), buys)
     }
 
-    pub(super) fn sell_since(&self, now: Instant, buyers: &[Buyer]) -> Vec<Option<Result<Sold>>> {
-        let customer = |buyer: &Buyer| {
-            let customer = Customer::new(buyer.order.clone(), buyer.request.clone(), now);
-            (buyer.id, Arc::new(customer))
-        };
-        let customers: Vec<_> = buyers.iter().map(customer).collect();
-        let mut parties = by_book(&customers);
-        let mut pause = Pause::default();
+    pub(super) fn batch_sell_since(
+        &self,
+        began: Instant,
+        buys: &[BatchBuy],
+    ) -> Vec<Option<Result<BuyOutcome>>> {
+        let waiters = buys.iter().map(|buy| {
+            let waiter = Waiter::new(buy.order.clone(), buy.request.clone(), began);
+            (buy.id, Arc::new(waiter))
+        });
+        let waiters: Vec<_> = waiters.collect();
+        let mut left = by_book(&waiters);
         for round in 0..ROUNDS_MAX {
-            if parties.is_empty() || TRYING_MAX <= now.elapsed() {
+            if left.is_empty() || BUY_RETRY_MAX <= began.elapsed() {
                 break;
             }
             if 0 < round {
-                self.tally.conflicts.inc();
-                pause.take();
+                self.back_off(round - 1);
             }
-            parties = self.serve(parties);
+            left = self.batch_round(left);
         }
-        let outcomes = customers.iter().map(|(_, customer)| customer.so_far());
+        let outcomes = waiters.iter().map(|(_, waiter)| {
+            // It must not come alone as if nothing had happened.
+            if waiter.is_unknown() {
+                waiter.expire();
+            }
+            waiter.outcome()
+        });
         let outcomes: Vec<_> = outcomes.collect();
-        outcomes
-            .iter()
-            .flatten()
-            .for_each(|outcome| self.tally.sale(outcome));
+        for outcome in outcomes.iter().flatten() {
+            self.metrics.buy(outcome);
+        }
         outcomes
     }
 
-    /// One read and one update for all of them. Gives those who were outrun.
-    fn serve(&self, parties: Vec<Party>) -> Vec<Party> {
-        let looks: Vec<ReadRequest> = parties.iter().map(|(id, party)| look(*id, party)).collect();
-        let mut deals: Vec<(Party, Allocation)> = Vec::new();
-        for (party, read) in parties.into_iter().zip(self.catalog.read_together(&looks)) {
-            match read {
-                Some(Read::Book(seen)) => {
-                    let deal = offer(&party.1, &seen);
-                    deals.extend(deal.map(|deal| (party, deal)));
+    /// One read and one update for all of them. Returns those that conflicted.
+    fn batch_round(&self, books: Vec<BookWaiters>) -> Vec<BookWaiters> {
+        let reads = books.iter().map(|(id, waiters)| read_request(*id, waiters));
+        let reads: Vec<ReadRequest> = reads.collect();
+        let mut sales: Vec<(BookWaiters, Allocation)> = Vec::new();
+        for (book, outcome) in books.into_iter().zip(self.catalog.read_batch(&reads)) {
+            match outcome {
+                Some(ReadOutcome::Book(snapshot)) => {
+                    let allocation = Allocation::new(&book.1, &snapshot);
+                    sales.extend(allocation.map(|allocation| (book, allocation)));
                 }
-                Some(Read::Refused(error)) => drop(fail(&party.1, &error)),
-                Some(Read::Again(_)) | None => (),
+                Some(ReadOutcome::Refused(error)) => drop(fail(&book.1, &error)),
+                Some(ReadOutcome::Retry(_)) | None => {}
             }
         }
-        if deals.is_empty() {
+        if sales.is_empty() {
             return Vec::new();
         }
-        let takes: Vec<WriteRequest> = deals.iter().map(|((id, _), deal)| deal.take(*id)).collect();
-        self.tally.updates.add(takes.len() as u64);
-        let writes = self.catalog.write_together(&takes);
-        let mut outrun = Vec::new();
-        for (((id, mut party), deal), write) in deals.into_iter().zip(writes) {
-            let again = matches!(write, None | Some(Write::Conflict));
-            if let Some(write) = write {
-                deal.conclude(write);
+        let writes = sales.iter().map(|((id, _), sale)| sale.write_request(*id));
+        let writes: Vec<WriteRequest> = writes.collect();
+        self.metrics.updates.add(writes.len() as u64);
+        let mut conflicted = Vec::new();
+        for (sale, outcome) in sales.into_iter().zip(self.catalog.write_batch(&writes)) {
+            let ((id, mut waiters), allocation) = sale;
+            let conflict = matches!(outcome, None | Some(WriteOutcome::Conflict));
+            if let Some(outcome) = outcome {
+                allocation.conclude(outcome);
             }
-            party.retain(|customer| customer.outcome().is_none());
-            if again && !party.is_empty() {
-                outrun.push((id, party));
+            waiters.retain(|waiter| !waiter.is_done());
+            if conflict && !waiters.is_empty() {
+                conflicted.push((id, waiters));
             }
         }
-        outrun
+        conflicted
     }
 }
 
-fn by_book(customers: &[(BookId, Arc<Customer>)]) -> Vec<Party> {
-    let mut parties: Vec<Party> = Vec::new();
-    for (id, customer) in customers {
-        match parties.iter_mut().find(|(other, _)| other == id) {
-            Some((_, party)) => party.push(customer.clone()),
-            None => parties.push((*id, vec![customer.clone()])),
+fn by_book(waiters: &[(BookId, Arc<Waiter>)]) -> Vec<BookWaiters> {
+    let mut books: Vec<BookWaiters> = Vec::new();
+    for (id, waiter) in waiters {
+        match books.iter_mut().find(|(other, _)| other == id) {
+            Some((_, waiters)) => waiters.push(waiter.clone()),
+            None => books.push((*id, vec![waiter.clone()])),
         }
     }
-    parties
+    books
 }

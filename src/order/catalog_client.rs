@@ -1,102 +1,108 @@
-//! What an order server asks of its catalog, and what the answers mean for a sale.
+//! What an order server asks of its catalog, and what the answers mean for a buy.
 
 use std::sync::Arc;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::model::book::BookId;
 use crate::model::error::Error;
 use crate::model::order::{Order, OrderId};
 
-/// What a customer hears when the catalog cannot be reached.
-pub const UNREACHABLE: &str = "Could not connect to the catalog server";
+/// The orders of one read travel in its headers, which have room for no more.
+pub(super) const READ_ORDERS_MAX: usize = 64;
 
-/// A question how a book is.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ReadRequest {
-    pub id: BookId,
+const UNREACHABLE: &str = "Could not connect to the catalog server";
+
+/// A read of a book that shows it these orders, as an entry of `PUT /batch/query` has it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(super) struct ReadRequest {
+    pub(super) id: BookId,
     /// Those that want a copy.
-    pub orders: Vec<Order>,
-    /// The id of the request that it is for.
-    pub request: Arc<str>,
+    #[serde(serialize_with = "texts")]
+    pub(super) orders: Vec<Order>,
+    /// The id of the client's request that it is for.
+    #[serde(skip)]
+    pub(super) request: Arc<str>,
 }
 
-/// An update of a book's quantity to what is left once these orders have a copy each, if it is
-/// still at this version.
-#[derive(Clone, Debug, PartialEq)]
-pub struct WriteRequest {
-    pub id: BookId,
-    pub version: String,
-    pub quantity: u32,
-    pub orders: Vec<Order>,
-    pub request: Arc<str>,
+/// An update of a book's quantity to what is left once these orders have a copy each, on condition
+/// that the book is still at this version; as an entry of `PUT /batch/update` has it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(super) struct WriteRequest {
+    pub(super) id: BookId,
+    #[serde(rename = "if_match")]
+    pub(super) version: String,
+    pub(super) quantity: u32,
+    #[serde(serialize_with = "texts")]
+    pub(super) orders: Vec<Order>,
+    /// The id of the client's request that it is for.
+    #[serde(skip)]
+    pub(super) request: Arc<str>,
 }
 
-/// A catalog as an order server sees it: over HTTP, and in the tests a book in memory.
-pub trait Catalog: Send + Sync + 'static {
-    fn read(&self, look: &ReadRequest) -> Read;
+fn texts<S: Serializer>(orders: &[Order], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(orders.iter().map(Order::to_string))
+}
 
-    fn write(&self, take: &WriteRequest) -> Write;
+/// The catalog: over HTTP, or in the tests a book in memory.
+pub(super) trait Catalog: Send + Sync + 'static {
+    fn read(&self, read: &ReadRequest) -> ReadOutcome;
 
-    /// Reads several books at once. `None`: this one must be asked for alone.
-    fn read_together(&self, looks: &[ReadRequest]) -> Vec<Option<Read>>;
+    fn write(&self, write: &WriteRequest) -> WriteOutcome;
 
-    /// Makes several updates at once. `None`: nothing happened, and this one must be asked for
+    /// Reads several books in one request. `None`: this one must be read alone.
+    fn read_batch(&self, reads: &[ReadRequest]) -> Vec<Option<ReadOutcome>>;
+
+    /// Updates several books in one request. `None`: nothing happened, and this one must be updated
     /// alone.
-    fn write_together(&self, takes: &[WriteRequest]) -> Vec<Option<Write>>;
+    fn write_batch(&self, writes: &[WriteRequest]) -> Vec<Option<WriteOutcome>>;
 }
 
 /// A book as it was read.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Snapshot {
+pub(super) struct Snapshot {
     /// Its `ETag`.
-    pub version: String,
-    pub quantity: u32,
-    /// Which of the orders that were shown have their copies already.
-    pub applied: Vec<OrderId>,
+    pub(super) version: String,
+    pub(super) quantity: u32,
+    /// The orders of the request that have their copies already.
+    pub(super) applied: Vec<OrderId>,
 }
 
-/// What came of a read.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Read {
+pub(super) enum ReadOutcome {
     Book(Snapshot),
-    /// It will not be better the next time.
+    /// A retry would not help.
     Refused(Error),
-    /// It may be better the next time; if it never is, the customer hears this.
-    Again(Error),
+    /// A retry may help. If none does, the buy fails with this.
+    Retry(Error),
 }
 
-/// What came of a write.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Write {
-    /// All of the orders have their copies. `replayed`: they had them before.
-    Done { replayed: bool },
+pub(super) enum WriteOutcome {
+    Done {
+        /// All of the orders had their copies before.
+        replayed: bool,
+    },
     /// Nothing changed: these have their copies already.
     Applied(Vec<OrderId>),
-    /// Nothing changed: for these nobody waits any more.
+    /// Nothing changed: these are closed, as their front-end no longer waits for them.
     Closed(Vec<OrderId>),
-    /// Nothing changed: somebody else was faster.
+    /// Nothing changed: the book is at another version.
     Conflict,
-    /// It may have happened, or may yet; if that stays so, the customer hears this.
+    /// It may have happened, or may happen yet. If a retry cannot tell, the buy fails with this.
     Unknown(Error),
-    /// It will not be better the next time.
+    /// A retry would not help.
     Refused(Error),
 }
 
-/// What a body may say beside its status.
+/// What may be in the body of an answer.
 #[derive(Debug, Default, Deserialize)]
-pub struct Words {
+pub(super) struct AnswerBody {
     message: Option<String>,
     quantity: Option<u32>,
-    /// A 409 may name orders.
+    /// The orders that a 409 is about.
     applied: Option<Vec<String>>,
     closed: Option<Vec<String>>,
-}
-
-impl Words {
-    fn error(&self, status: u16) -> Error {
-        Error::from_status(status, self.message.as_deref())
-    }
 }
 
 fn unreachable() -> Error {
@@ -108,55 +114,62 @@ fn ids(texts: &[String]) -> Vec<OrderId> {
     texts.iter().filter_map(parsed).collect()
 }
 
-impl Read {
-    /// What the catalog's answer means. `applied` are the orders that it named.
-    pub fn of(status: u16, etag: Option<String>, applied: &[String], words: &Words) -> Read {
-        match (status, etag, words.quantity) {
-            (200, Some(version), Some(quantity)) => Read::Book(Snapshot {
+impl ReadOutcome {
+    /// What the catalog's answer means. `applied` are the orders that it names.
+    pub(super) fn of(
+        status: u16,
+        etag: Option<String>,
+        applied: &[String],
+        body: &AnswerBody,
+    ) -> ReadOutcome {
+        match (status, etag, body.quantity) {
+            (200, Some(version), Some(quantity)) => ReadOutcome::Book(Snapshot {
                 version,
                 quantity,
                 applied: ids(applied),
             }),
-            (404, ..) => Read::Refused(Error::NoSuchBook),
-            (503, ..) => Read::Again(words.error(503)),
-            // A read that failed did nothing, so that nobody need fear that a copy was sold.
-            (500..600, ..) => Read::Again(unreachable()),
-            _ => Read::Refused(Error::Internal),
+            (404, ..) => ReadOutcome::Refused(Error::NoSuchBook),
+            (503, ..) => ReadOutcome::Retry(Error::from_status(503, body.message.as_deref())),
+            // A failed read has changed nothing, so this is not a failure of unknown outcome.
+            (500..600, ..) => ReadOutcome::Retry(unreachable()),
+            _ => ReadOutcome::Refused(Error::Internal),
         }
     }
 
-    /// There was no answer. `definite`: nor was the catalog asked.
-    pub fn unanswered(definite: bool) -> Read {
-        match definite {
-            true => Read::Refused(unreachable()),
-            false => Read::Again(unreachable()),
+    /// There was no answer. `definite`: the request was not sent either.
+    pub(super) fn unanswered(definite: bool) -> ReadOutcome {
+        if definite {
+            ReadOutcome::Refused(unreachable())
+        } else {
+            ReadOutcome::Retry(unreachable())
         }
     }
 }
 
-impl Write {
+impl WriteOutcome {
     /// What the catalog's answer means.
-    pub fn of(status: u16, replayed: bool, words: &Words) -> Write {
+    pub(super) fn of(status: u16, replayed: bool, body: &AnswerBody) -> WriteOutcome {
         match status {
-            200 => Write::Done { replayed },
-            404 => Write::Refused(Error::NoSuchBook),
-            409 => match (&words.applied, &words.closed) {
-                (Some(orders), _) => Write::Applied(ids(orders)),
-                (_, Some(orders)) => Write::Closed(ids(orders)),
-                _ => Write::Conflict,
+            200 => WriteOutcome::Done { replayed },
+            404 => WriteOutcome::Refused(Error::NoSuchBook),
+            409 => match (&body.applied, &body.closed) {
+                (Some(orders), _) => WriteOutcome::Applied(ids(orders)),
+                (_, Some(orders)) => WriteOutcome::Closed(ids(orders)),
+                _ => WriteOutcome::Conflict,
             },
-            412 | 503 => Write::Conflict,
-            507 => Write::Refused(words.error(507)),
-            500..600 => Write::unanswered(false),
-            _ => Write::Refused(Error::Internal),
+            412 | 503 => WriteOutcome::Conflict,
+            507 => WriteOutcome::Refused(Error::from_status(507, body.message.as_deref())),
+            500..600 => WriteOutcome::unanswered(false),
+            _ => WriteOutcome::Refused(Error::Internal),
         }
     }
 
-    /// There was no answer. `definite`: nor was the catalog asked.
-    pub fn unanswered(definite: bool) -> Write {
-        match definite {
-            true => Write::Refused(unreachable()),
-            false => Write::Unknown(Error::TimedOut(UNREACHABLE.into())),
+    /// There was no answer. `definite`: the request was not sent either.
+    pub(super) fn unanswered(definite: bool) -> WriteOutcome {
+        if definite {
+            WriteOutcome::Refused(unreachable())
+        } else {
+            WriteOutcome::Unknown(Error::TimedOut(UNREACHABLE.into()))
         }
     }
 }
@@ -165,8 +178,8 @@ impl Write {
 mod tests {
     use super::*;
 
-    fn words(body: &str) -> Words {
-        serde_json::from_str(body).unwrap()
+    fn body(json: &str) -> AnswerBody {
+        serde_json::from_str(json).unwrap()
     }
 
     fn texts(ids: &[&str]) -> Vec<String> {
@@ -186,64 +199,76 @@ mod tests {
     const BOOK: &str = r#"{"price":1.0,"quantity":4,"title":"t"}"#;
 
     #[test]
-    fn a_read_tells_version_stock_and_who_was_served() {
+    fn a_read_tells_version_quantity_and_applied_orders() {
         let version = Some("\"3-9\"".to_string());
         let expected = Snapshot {
             version: "\"3-9\"".into(),
             quantity: 4,
             applied: ids(&[1, 2]),
         };
-        let read = Read::of(200, version, &texts(&["7.1", " 7.2"]), &words(BOOK));
-        assert_eq!(read, Read::Book(expected));
-        let missing = Read::of(404, None, &[], &words("{}"));
-        assert_eq!(missing, Read::Refused(Error::NoSuchBook));
+        let read = ReadOutcome::of(200, version, &texts(&["7.1", " 7.2"]), &body(BOOK));
+        assert_eq!(read, ReadOutcome::Book(expected));
+        let missing = ReadOutcome::of(404, None, &[], &body("{}"));
+        assert_eq!(missing, ReadOutcome::Refused(Error::NoSuchBook));
     }
 
     #[test]
     fn a_book_without_a_version_or_a_quantity_is_not_sold() {
         let version = Some("\"3-9\"".to_string());
-        let internal = Read::Refused(Error::Internal);
-        assert_eq!(Read::of(200, None, &[], &words(BOOK)), internal);
-        assert_eq!(Read::of(200, version, &[], &words("{}")), internal);
+        let internal = ReadOutcome::Refused(Error::Internal);
+        assert_eq!(ReadOutcome::of(200, None, &[], &body(BOOK)), internal);
+        assert_eq!(ReadOutcome::of(200, version, &[], &body("{}")), internal);
     }
 
     #[test]
-    fn a_failed_read_is_tried_again_unless_nobody_listens() {
-        assert_eq!(Read::unanswered(true), Read::Refused(unreachable()));
-        assert_eq!(Read::unanswered(false), Read::Again(unreachable()));
+    fn a_failed_read_is_retried_unless_the_connection_was_refused() {
         assert_eq!(
-            Read::of(504, None, &[], &words("{}")),
-            Read::Again(unreachable())
+            ReadOutcome::unanswered(true),
+            ReadOutcome::Refused(unreachable())
+        );
+        assert_eq!(
+            ReadOutcome::unanswered(false),
+            ReadOutcome::Retry(unreachable())
+        );
+        assert_eq!(
+            ReadOutcome::of(504, None, &[], &body("{}")),
+            ReadOutcome::Retry(unreachable())
         );
     }
 
     #[test]
     fn a_conflict_may_name_orders() {
-        let conflict = |body| Write::of(409, false, &words(body));
+        let conflict = |json| WriteOutcome::of(409, false, &body(json));
         assert_eq!(
             conflict(r#"{"message":"m","applied":["7.1"]}"#),
-            Write::Applied(ids(&[1]))
+            WriteOutcome::Applied(ids(&[1]))
         );
         assert_eq!(
             conflict(r#"{"message":"m","closed":["7.2"]}"#),
-            Write::Closed(ids(&[2]))
+            WriteOutcome::Closed(ids(&[2]))
         );
-        assert_eq!(conflict(r#"{"message":"m"}"#), Write::Conflict);
-        assert_eq!(Write::of(412, false, &words("{}")), Write::Conflict);
+        assert_eq!(conflict(r#"{"message":"m"}"#), WriteOutcome::Conflict);
+        assert_eq!(
+            WriteOutcome::of(412, false, &body("{}")),
+            WriteOutcome::Conflict
+        );
     }
 
     #[test]
     fn no_failed_write_passes_for_a_sale() {
-        let lost = Write::Unknown(Error::TimedOut(UNREACHABLE.into()));
+        let lost = WriteOutcome::Unknown(Error::TimedOut(UNREACHABLE.into()));
         for status in [500, 502, 504] {
-            assert_eq!(Write::of(status, true, &words("{}")), lost);
+            assert_eq!(WriteOutcome::of(status, true, &body("{}")), lost);
         }
-        assert_eq!(Write::unanswered(false), lost);
-        assert_eq!(Write::unanswered(true), Write::Refused(unreachable()));
+        assert_eq!(WriteOutcome::unanswered(false), lost);
+        assert_eq!(
+            WriteOutcome::unanswered(true),
+            WriteOutcome::Refused(unreachable())
+        );
         let full = Error::DiskRefuses("full".into());
         assert_eq!(
-            Write::of(507, false, &words(r#"{"message":"full"}"#)),
-            Write::Refused(full)
+            WriteOutcome::of(507, false, &body(r#"{"message":"full"}"#)),
+            WriteOutcome::Refused(full)
         );
     }
 }

@@ -1,114 +1,159 @@
-//! The catalog over HTTP.
+//! The catalog over HTTP: one book in a request of its own, or several in a batch.
 
-use std::fmt;
-
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::config::Limits;
 use crate::http::client::{Answer, Client, Failure};
 use crate::model::address::Address;
 use crate::model::error::Error;
-use crate::order::batch_codec;
-use crate::order::catalog_client::{Catalog, Read, ReadRequest, Words, Write, WriteRequest};
-use crate::order::sell::BATCH_MAX;
+use crate::model::order::Order;
+use crate::order::catalog_client::{
+    AnswerBody, Catalog, READ_ORDERS_MAX, ReadOutcome, ReadRequest, WriteOutcome, WriteRequest,
+};
 use crate::runtime::log;
 
-/// The catalog over HTTP.
-#[derive(Debug)]
-pub struct HttpCatalog {
+pub(super) struct HttpCatalog {
     address: Address,
     client: Client,
 }
 
+/// An entry of the answer to `PUT /batch/query` or `PUT /batch/update`.
+#[derive(Deserialize)]
+struct BatchEntry {
+    status: u16,
+    etag: Option<String>,
+    #[serde(default)]
+    applied: Vec<String>,
+    #[serde(default)]
+    replayed: bool,
+    body: AnswerBody,
+}
+
 impl HttpCatalog {
-    pub fn new(address: Address, limits: Limits, token: Option<&str>) -> HttpCatalog {
+    pub(super) fn new(address: Address, limits: Limits, token: Option<&str>) -> HttpCatalog {
         HttpCatalog {
             address,
             client: Client::new(limits, token),
         }
     }
 
-    fn put(&self, what: &str, request: &str, body: &[u8]) -> Result<Answer, Failure> {
+    fn put(
+        &self,
+        what: &str,
+        request: &str,
+        entries: &[impl Serialize],
+    ) -> Result<Answer, Failure> {
         let url = format!("{}/batch/{what}", self.address);
-        self.client.put(&url, &[("X-Request-Id", request)], body)
+        let json = serde_json::to_vec(entries).expect("our own values are JSON");
+        self.client.put(&url, &[("X-Request-Id", request)], &json)
     }
 
-    fn complain(&self, what: &dyn fmt::Display) {
-        let fields: [log::Field; 2] = [("peer", &self.address), ("answer", what)];
+    fn log_nonsense(&self, call: &str) {
+        let fields: [log::Field; 2] = [("peer", &self.address), ("call", &call)];
         log::warn("the catalog's answer makes no sense", &fields);
     }
 }
 
 impl Catalog for HttpCatalog {
-    fn read(&self, look: &ReadRequest) -> Read {
-        let url = format!("{}/query/item/{}", self.address, look.id);
-        let orders = batch_codec::texts(&look.orders);
-        let mut headers = vec![("X-Request-Id", &*look.request)];
+    fn read(&self, read: &ReadRequest) -> ReadOutcome {
+        let url = format!("{}/query/item/{}", self.address, read.id);
+        let orders = texts(&read.orders);
+        let mut headers = vec![("X-Request-Id", &*read.request)];
         headers.extend(orders.iter().map(|order| ("Bazar-Order", order.as_str())));
-        let read = match self.client.get(&url, &headers) {
-            Ok(answer) => read(&answer),
-            Err(failure) => Read::unanswered(failure.definite()),
+        let outcome = match self.client.get(&url, &headers) {
+            Ok(answer) => {
+                let etag = answer.header("ETag").map(str::to_string);
+                let applied = answer.header("Bazar-Applied").unwrap_or_default();
+                let applied: Vec<String> = applied.split(',').map(str::to_string).collect();
+                ReadOutcome::of(answer.status, etag, &applied, &body(&answer))
+            }
+            Err(failure) => ReadOutcome::unanswered(failure.definite()),
         };
-        if let Read::Refused(Error::Internal) = read {
-            self.complain(&format!("to GET {url}"));
+        if let ReadOutcome::Refused(Error::Internal) = outcome {
+            self.log_nonsense(&format!("GET {url}"));
         }
-        read
+        outcome
     }
 
-    fn write(&self, take: &WriteRequest) -> Write {
-        let url = format!("{}/update/{}", self.address, take.id);
-        let orders = batch_codec::texts(&take.orders);
-        let body = json!({"quantity": take.quantity, "orders": orders}).to_string();
+    fn write(&self, write: &WriteRequest) -> WriteOutcome {
+        let url = format!("{}/update/{}", self.address, write.id);
+        let orders = texts(&write.orders);
+        let json = json!({"quantity": write.quantity, "orders": orders}).to_string();
         let headers = [
-            ("X-Request-Id", &*take.request),
-            ("If-Match", take.version.as_str()),
+            ("X-Request-Id", &*write.request),
+            ("If-Match", write.version.as_str()),
         ];
-        let write = match self.client.put(&url, &headers, body.as_bytes()) {
-            Ok(answer) => write(&answer),
-            Err(failure) => Write::unanswered(failure.definite()),
+        let outcome = match self.client.put(&url, &headers, json.as_bytes()) {
+            Ok(answer) => {
+                let replayed = answer.header("Idempotent-Replayed").is_some();
+                WriteOutcome::of(answer.status, replayed, &body(&answer))
+            }
+            Err(failure) => WriteOutcome::unanswered(failure.definite()),
         };
-        if let Write::Refused(Error::Internal) = write {
-            self.complain(&format!("to PUT {url}"));
+        if let WriteOutcome::Refused(Error::Internal) = outcome {
+            self.log_nonsense(&format!("PUT {url}"));
         }
-        write
+        outcome
     }
 
-    fn read_together(&self, looks: &[ReadRequest]) -> Vec<Option<Read>> {
-        match looks {
-            [look] if look.orders.len() <= BATCH_MAX => return vec![Some(self.read(look))],
-            _ => (),
+    fn read_batch(&self, reads: &[ReadRequest]) -> Vec<Option<ReadOutcome>> {
+        if let [read] = reads
+            && read.orders.len() <= READ_ORDERS_MAX
+        {
+            return vec![Some(self.read(read))];
         }
-        let body = batch_codec::queries(looks);
-        match self.put("query", &looks[0].request, &body) {
-            Ok(answer) => batch_codec::reads(&answer, looks.len()),
-            Err(failure) => vec![Some(Read::unanswered(failure.definite())); looks.len()],
+        match self.put("query", &reads[0].request, reads) {
+            Ok(answer) => read_outcomes(&answer, reads.len()),
+            Err(failure) => vec![Some(ReadOutcome::unanswered(failure.definite())); reads.len()],
         }
     }
 
-    fn write_together(&self, takes: &[WriteRequest]) -> Vec<Option<Write>> {
-        if let [take] = takes {
-            return vec![Some(self.write(take))];
+    fn write_batch(&self, writes: &[WriteRequest]) -> Vec<Option<WriteOutcome>> {
+        if let [write] = writes {
+            return vec![Some(self.write(write))];
         }
-        let body = batch_codec::sales(takes);
-        match self.put("update", &takes[0].request, &body) {
-            Ok(answer) => batch_codec::writes(&answer, takes.len()),
-            Err(failure) => vec![Some(Write::unanswered(failure.definite())); takes.len()],
+        match self.put("update", &writes[0].request, writes) {
+            Ok(answer) => write_outcomes(&answer, writes.len()),
+            Err(failure) => vec![Some(WriteOutcome::unanswered(failure.definite())); writes.len()],
         }
     }
 }
 
-fn read(answer: &Answer) -> Read {
-    let etag = answer.header("ETag").map(str::to_string);
-    let applied = answer.header("Bazar-Applied").unwrap_or_default();
-    let applied: Vec<String> = applied.split(',').map(str::to_string).collect();
-    Read::of(answer.status, etag, &applied, &words(answer))
-}
-
-fn write(answer: &Answer) -> Write {
-    let replayed = answer.header("Idempotent-Replayed").is_some();
-    Write::of(answer.status, replayed, &words(answer))
-}
-
-fn words(answer: &Answer) -> Words {
+fn body(answer: &Answer) -> AnswerBody {
     answer.json().unwrap_or_default()
+}
+
+fn texts(orders: &[Order]) -> Vec<String> {
+    orders.iter().map(Order::to_string).collect()
+}
+
+/// The outcome of each of `count` reads. `None`: the catalog wants to be asked about this book alone,
+/// or does not know batches.
+fn read_outcomes(answer: &Answer, count: usize) -> Vec<Option<ReadOutcome>> {
+    let outcome = |entry: BatchEntry| {
+        let answered = entry.status < 500;
+        answered.then(|| ReadOutcome::of(entry.status, entry.etag, &entry.applied, &entry.body))
+    };
+    match answer.list::<BatchEntry>(count) {
+        Some(entries) => entries.into_iter().map(outcome).collect(),
+        None => vec![None; count],
+    }
+}
+
+/// The outcome of each of `count` updates. `None`: certainly nothing happened.
+fn write_outcomes(answer: &Answer, count: usize) -> Vec<Option<WriteOutcome>> {
+    let outcome = |status, replayed, body: &AnswerBody| {
+        (status != 503).then(|| WriteOutcome::of(status, replayed, body))
+    };
+    match answer.list::<BatchEntry>(count) {
+        Some(entries) => entries
+            .iter()
+            .map(|entry| outcome(entry.status, entry.replayed, &entry.body))
+            .collect(),
+        // The catalog did something, but the answer does not say what.
+        None if answer.status == 200 => vec![Some(WriteOutcome::unanswered(false)); count],
+        None if answer.status < 500 => vec![None; count],
+        None => vec![outcome(answer.status, false, &AnswerBody::default()); count],
+    }
 }

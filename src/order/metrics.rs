@@ -1,16 +1,16 @@
-//! The order server's figures for `/metrics`.
+//! The order server's part of `/metrics`.
 
 use crate::model::error::{Error, Result};
-use crate::order::queue::Sold;
+use crate::order::queue::BuyOutcome;
 use crate::runtime::metrics::{Counter, Exposition};
 
-/// What is counted since the start.
-#[derive(Debug, Default)]
-pub struct Tally {
+/// Counts since the start.
+#[derive(Default)]
+pub(super) struct Metrics {
     /// Rounds that had to begin again.
-    pub conflicts: Counter,
-    /// Updates sent; each may sell several copies.
-    pub updates: Counter,
+    pub(super) conflicts: Counter,
+    /// Updates sent. Each may sell several copies.
+    pub(super) updates: Counter,
     purchased: Counter,
     replayed: Counter,
     out_of_stock: Counter,
@@ -20,12 +20,12 @@ pub struct Tally {
     unknown: Counter,
 }
 
-impl Tally {
-    pub fn sale(&self, outcome: &Result<Sold>) {
+impl Metrics {
+    pub(super) fn buy(&self, outcome: &Result<BuyOutcome>) {
         let counter = match outcome {
-            Ok(Sold::Purchased { replayed: false }) => &self.purchased,
-            Ok(Sold::Purchased { replayed: true }) => &self.replayed,
-            Ok(Sold::OutOfStock) => &self.out_of_stock,
+            Ok(BuyOutcome::Purchased { replayed: false }) => &self.purchased,
+            Ok(BuyOutcome::Purchased { replayed: true }) => &self.replayed,
+            Ok(BuyOutcome::OutOfStock) => &self.out_of_stock,
             Err(Error::Busy(_)) => &self.busy,
             Err(Error::Unreachable(_)) => &self.unreachable,
             Err(error) if error.indefinite() => &self.unknown,
@@ -34,8 +34,7 @@ impl Tally {
         counter.inc();
     }
 
-    /// Appends the figures.
-    pub fn figures(&self, page: &mut Exposition) {
+    pub(super) fn write(&self, page: &mut Exposition) {
         let outcomes = [
             ("purchased", &self.purchased),
             ("replayed", &self.replayed),
@@ -49,11 +48,7 @@ impl Tally {
         let help = "Updates that were sent; each may sell several copies.";
         page.counter("bazar_sale_updates_total", help, &[], self.updates.get());
         let help = "Sales that had to begin again with the read.";
-        page.counter(
-            "bazar_sale_conflicts_total",
-            help,
-            &[],
-            self.conflicts.get(),
-        );
+        let conflicts = self.conflicts.get();
+        page.counter("bazar_sale_conflicts_total", help, &[], conflicts);
     }
 }

@@ -1,18 +1,54 @@
-//! The order server: sells one copy at a time to each customer, many customers at once.
+//! The order server: sells one copy to each buy, many buys at once.
 //!
-//! A buy enters at [`routes`], stands in its book's [`line`], and is served by [`buy`], which reads
-//! from and writes to this server's one [`catalog`], over HTTP ([`http_catalog`], [`together`]).
-//! Customers of several books who come in one request are a [`crowd`]. An order server keeps
-//! nothing: what was sold to whom is in the book's own record.
+//! A buy enters at `routes`, waits in its book's `queue`, and is served by `sell`, which reads the
+//! book from this server's one catalog and writes it back with fewer copies (`allocation`). Buys that
+//! come in one request, of several books, are served by `batch_sell`. `catalog_client` says what is
+//! asked of the catalog and what its answers mean, `http_catalog_client` how that travels. Read the
+//! files in this order.
+//!
+//! An order server stores nothing. Which orders have their copies is in the book's own record.
+//!
+//! # How often and how long a buy is retried
+//!
+//! An order takes one copy at most, whoever sends it how often, so each tier may retry:
+//!
+//! | tier | what is retried | how often at most | how long at most |
+//! |---|---|---|---|
+//! | front-end, a batch | nothing: what it leaves goes on alone | 1 order server | 2 × `TIMEOUT_MS` |
+//! | front-end, a buy alone | at the next order server | each once | 2 × `TIMEOUT_MS` each |
+//! | HTTP client | on a new connection, if a kept one broke | once | within the call's limit |
+//! | order server, a buy | read and update | no limit | 3 s |
+//! | order server, a batch | read and update, of what conflicted | 8 times | 3 s |
+//! | catalog, an update | the search for a valid copy to change | 12 times | 2 s |
+//! | catalog, to its peers | a message that was not answered | no limit | its `TIMEOUT_MS` |
+//! | catalog, to front-ends | an invalidation, until the lease is over | no limit | 3 s |
+//!
+//! - The front-end goes on to the next order server after no answer, a 401, a 500 and a 504. Any
+//!   other answer is the client's. `front_end/buy.rs`, `front_end/batch_buy.rs`
+//! - The HTTP client repeats a `PUT` only if it carries `Bazar-Order`, as a buy alone does.
+//!   `http/client/mod.rs`
+//! - The order server retries after a conflict and when the catalog does not answer, with
+//!   exponential backoff: a random pause of up to 1 ms, doubled each time, up to 16 ms. If the
+//!   catalog cannot be connected to, it answers 504 at once, and the front-end goes on to the next
+//!   order server. When the time is up, the answer is 503 after conflicts, or 504 if a copy may have
+//!   been sold. `sell/mod.rs`, `batch_sell.rs`
+//! - The catalog's limits are those of an update: `catalog/replication/PROTOCOL.md`.
+//!
+//! Beyond that a client may retry as it likes: with an `Idempotency-Key` its buys take one copy.
+//!
+//! # Two ways of batching
+//!
+//! The front-end combines buys with [`crate::runtime::batcher`]. The queues here do something else,
+//! so they stay: see `queue.rs`.
 
-pub mod batch_codec;
-pub mod batch_sell;
-pub mod catalog_client;
-pub mod http_catalog_client;
-pub mod metrics;
-pub mod queue;
-pub mod routes;
-pub mod sell;
+mod allocation;
+mod batch_sell;
+mod catalog_client;
+mod http_catalog_client;
+mod metrics;
+mod queue;
+mod routes;
+mod sell;
 
 use std::sync::Arc;
 use std::sync::mpsc::channel;
@@ -26,40 +62,36 @@ use crate::order::http_catalog_client::HttpCatalog;
 use crate::order::sell::Seller;
 use crate::runtime::exit::Exit;
 
-/// An order server at work.
-#[derive(Debug)]
-pub struct Orders {
+/// A running order server.
+struct OrderServer {
     seller: Seller<HttpCatalog>,
     catalog: Arc<HealthCheck>,
-    /// For customers who come directly: a front-end's orders have their ids already.
+    /// For buys that come without an order id. A front-end's have one.
     order_ids: OrderIds,
 }
 
-/// Takes the port, says so on stdout, and serves; does not return while all is well.
+/// Binds the port, asks the catalog once whether it is ready, announces the server on stdout, and serves. Does not return while all is well.
 ///
-/// Fails with what could not be done.
-pub fn start(mut settings: OrderSettings) -> Result<(), Exit> {
-    let listener = startup::bind(&mut settings.common)?;
-    let orders = Orders::new(&settings)?;
-    let common = settings.common;
+/// Fails when the port cannot be bound or no thread can be started, and with [`Exit::Degraded`] when
+/// the server can no longer serve well.
+pub fn start(settings: OrderSettings) -> Result<(), Exit> {
+    let OrderSettings {
+        mut common,
+        catalog,
+        limits,
+    } = settings;
+    let listener = startup::bind(&mut common)?;
+    let token = common.token.as_deref();
+    let (first, asked) = channel();
+    let health_check = HealthCheck::start(catalog.clone(), token, first)?;
+    // Closed once the health check has asked for the first time.
+    let _ = asked.recv();
+    let order_server = OrderServer {
+        seller: Seller::new(HttpCatalog::new(catalog, limits, token)),
+        catalog: health_check,
+        order_ids: OrderIds::new(),
+    };
     startup::announce(&common);
-    let serving = ServerConfig::new("order", common.token, common.idle);
-    server::serve(listener, serving, Arc::new(orders))
-}
-
-impl Orders {
-    /// Begins to watch the catalog, and returns once it was asked.
-    fn new(settings: &OrderSettings) -> Result<Orders, String> {
-        let token = settings.common.token.as_deref();
-        let (first, firsts) = channel();
-        let watch = HealthCheck::start(settings.catalog.clone(), token, first)?;
-        // Closed once the first answer is in.
-        let _ = firsts.recv();
-        let catalog = HttpCatalog::new(settings.catalog.clone(), settings.limits, token);
-        Ok(Orders {
-            seller: Seller::new(catalog),
-            catalog: watch,
-            order_ids: OrderIds::new(),
-        })
-    }
+    let config = ServerConfig::new("order", common.token, common.idle);
+    server::serve(listener, config, Arc::new(order_server))
 }

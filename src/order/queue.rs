@@ -1,224 +1,220 @@
-//! Customers of one book stand in line: who came first is served first, and leads.
+//! Buys that wait for the same book: first come, first served.
 //!
-//! The first in a book's line is its *leader*: its thread serves the line until it has its own
-//! answer, and then calls the next to lead. So a line needs no thread of its own, and is forgotten
-//! when nobody stands in it.
+//! The first waiter of a book's queue is its *leader*: its thread serves the queue until it has its
+//! own outcome, and then hands over to the next. So a queue needs no thread of its own, and it is
+//! forgotten when it is empty.
+//!
+//! This is not [`crate::runtime::batcher`], whose batches are closed before they run and end as a
+//! whole. Here a round that conflicts is repeated with everybody who has come since, each waiter has
+//! a deadline of its own, and a leader leaves with its own outcome while others wait on. A closed
+//! batch would make newcomers wait for every retry of the buys before them. Nor is there anything to
+//! learn about how long to wait for others: the queue is what came during the round before.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use crate::model::book::BookId;
 use crate::model::error::{Error, Result};
 use crate::model::order::Order;
+use crate::runtime::sync;
 
-/// How long a buy is tried again after conflicts. Then the customer is told, and may try again.
-pub const TRYING_MAX: Duration = Duration::from_secs(3);
+/// How long a buy is retried. Then it fails with what stood in its way, and the client may retry.
+pub(super) const BUY_RETRY_MAX: Duration = Duration::from_secs(3);
 
-/// A customer who has not been called for this long after that leaves the line. Not reached while
-/// leaders keep their time limits.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// A waiter that is not signaled for so much longer gives up. Not reached while leaders keep their
+/// time limits.
+const LEADER_GRACE: Duration = Duration::from_secs(20);
 
-/// What a customer who was sold a copy, or could not be, hears.
+/// What came of a buy that did not fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sold {
-    /// `replayed`: it had been sold before, when the same order was sent earlier.
+pub(super) enum BuyOutcome {
     Purchased {
+        /// The same order was sent before, and took its copy then.
         replayed: bool,
     },
     OutOfStock,
 }
 
-/// Somebody who wants one copy of a book.
+/// A buy that waits for its outcome.
 #[derive(Debug)]
-pub struct Customer {
-    pub order: Order,
-    /// The id of the request, for the logs of all tiers.
-    pub request: Arc<str>,
+pub(super) struct Waiter {
+    pub(super) order: Order,
+    /// The id of the client's request, for the logs of all tiers.
+    pub(super) request: Arc<str>,
     deadline: Instant,
-    /// Held for a moment only.
-    state: Mutex<State>,
-    called: Condvar,
+    /// Held for moments only.
+    state: Mutex<WaiterState>,
+    signaled: Condvar,
 }
 
 #[derive(Debug, Default)]
-struct State {
-    call: Option<Call>,
-    /// The version that an update named whose outcome is not known: while the book is at this
-    /// version, it may yet come.
-    unsettled: Option<String>,
-    /// What stood in the way the last time; nothing: competition.
-    trouble: Option<Error>,
+struct WaiterState {
+    signal: Option<Signal>,
+    /// The version that an update of unknown outcome was conditional on: while the book is at this
+    /// version, the update may still happen.
+    unknown_since: Option<String>,
+    /// Why the last round did not serve this waiter. `None`: a conflict.
+    last_error: Option<Error>,
 }
 
-/// What a customer in line is called for.
+/// What ends a wait.
 #[derive(Clone, Debug)]
-pub enum Call {
+pub(super) enum Signal {
+    /// The waiter leads its queue now.
     Lead,
-    Done(Result<Sold>),
+    Done(Result<BuyOutcome>),
 }
 
-impl Customer {
-    pub fn new(order: Order, request: Arc<str>, now: Instant) -> Customer {
-        Customer {
+impl Waiter {
+    pub(super) fn new(order: Order, request: Arc<str>, now: Instant) -> Waiter {
+        Waiter {
             order,
             request,
-            deadline: now + TRYING_MAX,
+            deadline: now + BUY_RETRY_MAX,
             state: Mutex::default(),
-            called: Condvar::new(),
+            signaled: Condvar::new(),
         }
     }
 
-    pub fn outcome(&self) -> Option<Result<Sold>> {
-        match &self.state().call {
-            Some(Call::Done(outcome)) => Some(outcome.clone()),
+    pub(super) fn outcome(&self) -> Option<Result<BuyOutcome>> {
+        match &sync::lock(&self.state).signal {
+            Some(Signal::Done(outcome)) => Some(outcome.clone()),
             _ => None,
         }
     }
 
-    /// The outcome, if there is one already. If an update is not settled, that is one: nobody can
-    /// tell.
-    pub fn so_far(&self) -> Option<Result<Sold>> {
-        let unsettled = self.state().unsettled.is_some();
-        if unsettled && self.outcome().is_none() {
-            self.expire();
-        }
-        self.outcome()
+    pub(super) fn is_done(&self) -> bool {
+        matches!(sync::lock(&self.state).signal, Some(Signal::Done(_)))
     }
 
-    pub fn sold(&self, sold: Sold) {
-        self.call(Call::Done(Ok(sold)));
+    pub(super) fn succeed(&self, outcome: BuyOutcome) {
+        self.signal(Signal::Done(Ok(outcome)));
     }
 
-    /// It failed. If an update is not settled, the failure is [`Error::TimedOut`], whatever it
-    /// would have been.
-    pub fn fail(&self, error: Error) {
-        let unknown = self.state().unsettled.is_some() && !error.indefinite();
-        let error = match unknown {
-            true => Error::TimedOut(error.message().into()),
-            false => error,
+    /// Ends in failure. After an update of unknown outcome that is [`Error::TimedOut`], whatever
+    /// `error` is.
+    pub(super) fn fail(&self, error: Error) {
+        let unknown = sync::lock(&self.state).unknown_since.is_some() && !error.indefinite();
+        let error = if unknown {
+            Error::TimedOut(error.message().into())
+        } else {
+            error
         };
-        self.call(Call::Done(Err(error)));
+        self.signal(Signal::Done(Err(error)));
     }
 
-    /// An update that named this version ended without an outcome.
-    pub fn unsettle(&self, version: &str) {
-        self.state().unsettled = Some(version.into());
-    }
-
-    /// The book is at this version, and this order has no copy of it: an update that named another
-    /// can no longer happen.
-    pub fn seen(&self, version: &str) {
-        let mut state = self.state();
-        state.unsettled.take_if(|named| named != version);
-    }
-
-    pub fn trouble(&self, trouble: Option<Error>) {
-        self.state().trouble = trouble;
-    }
-
-    fn expire(&self) {
+    /// Ends in failure, unless it has ended: the time is up.
+    pub(super) fn expire(&self) {
+        if self.is_done() {
+            return;
+        }
         let busy = || Error::Busy("Too many customers want this book; please try again".into());
-        let trouble = self.state().trouble.take();
-        self.fail(trouble.unwrap_or_else(busy));
+        let last_error = sync::lock(&self.state).last_error.take();
+        self.fail(last_error.unwrap_or_else(busy));
     }
 
-    fn call(&self, call: Call) {
-        self.state().call = Some(call);
-        self.called.notify_all();
+    /// An update conditional on this version ended without an outcome.
+    pub(super) fn update_unknown(&self, version: &str) {
+        sync::lock(&self.state).unknown_since = Some(version.into());
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().expect("no holder panics")
+    /// Whether an update that may have served this waiter ended without an outcome.
+    pub(super) fn is_unknown(&self) -> bool {
+        sync::lock(&self.state).unknown_since.is_some()
+    }
+
+    /// The book is at this version, and this order has no copy of it: an update that was conditional
+    /// on another version can no longer happen.
+    pub(super) fn saw(&self, version: &str) {
+        let mut state = sync::lock(&self.state);
+        state.unknown_since.take_if(|since| since != version);
+    }
+
+    /// A round did not serve this waiter, because of this error or, without one, of a conflict.
+    pub(super) fn not_served(&self, error: Option<Error>) {
+        sync::lock(&self.state).last_error = error;
+    }
+
+    fn signal(&self, signal: Signal) {
+        sync::lock(&self.state).signal = Some(signal);
+        self.signaled.notify_all();
     }
 }
 
-/// The lines of all books.
+/// The queues of all books.
 #[derive(Debug, Default)]
-pub struct Lines {
-    /// A book is here while somebody stands in its line; the first is its leader. Held for a moment
-    /// only. It is locked before a customer's state.
-    books: Mutex<HashMap<BookId, VecDeque<Arc<Customer>>>>,
+pub(super) struct BuyQueues {
+    /// A book is here while a buy waits for it; the first waiter leads. Held for moments only, and
+    /// locked before a waiter's state.
+    books: Mutex<HashMap<BookId, VecDeque<Arc<Waiter>>>>,
 }
 
-impl Lines {
-    /// Joins a book's line at its end. Returns whether the customer leads it.
-    pub fn join(&self, id: BookId, customer: &Arc<Customer>) -> bool {
-        let mut books = self.lock();
-        let line = books.entry(id).or_default();
-        line.push_back(customer.clone());
-        line.len() == 1
+impl BuyQueues {
+    /// Puts the waiter at the end of the book's queue. Returns whether it leads.
+    pub(super) fn join(&self, id: BookId, waiter: &Arc<Waiter>) -> bool {
+        let mut books = sync::lock(&self.books);
+        let queue = books.entry(id).or_default();
+        queue.push_back(waiter.clone());
+        queue.len() == 1
     }
 
-    /// Waits until the customer is called.
-    pub fn wait(&self, id: BookId, customer: &Arc<Customer>) -> Call {
-        let limit = TRYING_MAX + PATIENCE;
-        let waiting = customer
-            .called
-            .wait_timeout_while(customer.state(), limit, |state| state.call.is_none());
-        let (state, _) = waiting.expect("no holder panics");
-        match state.call.clone() {
-            Some(call) => call,
-            None => {
-                drop(state);
-                self.give_up(id, customer)
-            }
+    /// Waits until the waiter is signaled.
+    pub(super) fn wait(&self, id: BookId, waiter: &Arc<Waiter>) -> Signal {
+        let state = sync::lock(&waiter.state);
+        let timeout = BUY_RETRY_MAX + LEADER_GRACE;
+        let waiting = |state: &mut WaiterState| state.signal.is_none();
+        let state = sync::wait_timeout_while(&waiter.signaled, state, timeout, waiting);
+        if let Some(signal) = state.signal.clone() {
+            return signal;
         }
+        drop(state);
+        self.give_up(id, waiter)
     }
 
-    /// Leaves the line, unless the call came just now.
-    fn give_up(&self, id: BookId, customer: &Arc<Customer>) -> Call {
-        let mut books = self.lock();
-        if let Some(call) = customer.state().call.clone() {
-            return call;
+    /// Leaves the queue, unless the signal came just now.
+    fn give_up(&self, id: BookId, waiter: &Arc<Waiter>) -> Signal {
+        let mut books = sync::lock(&self.books);
+        if let Some(signal) = sync::lock(&waiter.state).signal.clone() {
+            return signal;
         }
-        if let Some(line) = books.get_mut(&id) {
-            line.retain(|other| !Arc::ptr_eq(other, customer));
+        if let Some(queue) = books.get_mut(&id) {
+            queue.retain(|other| !Arc::ptr_eq(other, waiter));
         }
-        Call::Done(Err(Error::TimedOut(
-            "Nobody was served for too long".into(),
-        )))
+        let why = "Nobody was served for too long";
+        Signal::Done(Err(Error::TimedOut(why.into())))
     }
 
-    /// The first in line, at most so many: those who are not done and whose time is not up at
-    /// `now`. The others go, those whose time is up with a failure.
-    pub fn first(&self, id: BookId, client_threads_max: usize, now: Instant) -> Vec<Arc<Customer>> {
-        let mut books = self.lock();
-        let Some(line) = books.get_mut(&id) else {
+    /// The first `waiters_max` waiters that are not done. Those whose deadline has passed at `now`
+    /// expire first.
+    pub(super) fn first(&self, id: BookId, waiters_max: usize, now: Instant) -> Vec<Arc<Waiter>> {
+        let books = sync::lock(&self.books);
+        let Some(queue) = books.get(&id) else {
             return Vec::new();
         };
-        for customer in line.iter().filter(|c| c.deadline <= now) {
-            if customer.outcome().is_none() {
-                customer.expire();
-            }
-        }
-        let waiting = line.iter().filter(|c| c.outcome().is_none());
-        waiting.take(client_threads_max).cloned().collect()
+        let late = queue.iter().filter(|waiter| waiter.deadline <= now);
+        late.for_each(|waiter| waiter.expire());
+        let waiting = queue.iter().filter(|waiter| !waiter.is_done());
+        waiting.take(waiters_max).cloned().collect()
     }
 
-    /// `leader` leaves. Those who are done go too, and who is first now is called to lead.
-    pub fn hand_over(&self, id: BookId, leader: &Arc<Customer>) {
-        let mut books = self.lock();
-        let Some(line) = books.get_mut(&id) else {
+    /// Takes the leader and all that are done out of the queue, and signals the next to lead.
+    pub(super) fn hand_over(&self, id: BookId, leader: &Arc<Waiter>) {
+        let mut books = sync::lock(&self.books);
+        let Some(queue) = books.get_mut(&id) else {
             return;
         };
-        line.retain(|c| !Arc::ptr_eq(c, leader) && c.outcome().is_none());
-        match line.front() {
-            Some(next) => next.call(Call::Lead),
+        queue.retain(|waiter| !Arc::ptr_eq(waiter, leader) && !waiter.is_done());
+        match queue.front() {
+            Some(next) => next.signal(Signal::Lead),
             None => drop(books.remove(&id)),
         }
     }
 
-    /// How many stand in line, of all books.
-    pub fn len(&self) -> usize {
-        self.lock().values().map(VecDeque::len).sum()
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<BookId, VecDeque<Arc<Customer>>>> {
-        self.books.lock().expect("no holder panics")
+    /// How many buys wait, for all books.
+    #[cfg(test)]
+    pub(super) fn waiting(&self) -> usize {
+        let books = sync::lock(&self.books);
+        books.values().map(VecDeque::len).sum()
     }
 }

@@ -1,9 +1,5 @@
-//! The order server's whole interface: `PUT /buy/<id>`; and beyond the documented one, for
-//! front-ends:
-//!
-//! | request | answer |
-//! |---|---|
-//! | `PUT /batch/buy` with `[{"id","order":"<start>.<count>; open=<count>; key=<key>","request"}, …]`, up to 256 | 200 and `[{"status","headers","body"}, …]`: each as `PUT /buy/<id>` says it, or status 503: nothing happened, ask for this one alone |
+//! The order server's paths: see `src/API.md`. `PUT /batch/buy` is for front-ends, with the service
+//! token if there is one.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -17,88 +13,84 @@ use crate::http::{Body, Request, Response};
 use crate::model::book::BookId;
 use crate::model::error::{Error, Result};
 use crate::model::validation;
-use crate::order::Orders;
-use crate::order::batch_sell::Buyer;
-use crate::order::queue::Sold;
+use crate::order::OrderServer;
+use crate::order::queue::BuyOutcome;
 use crate::runtime::metrics::Exposition;
 
-/// What a customer who was served hears.
+/// The answer of a buy that did not fail.
 #[derive(Serialize)]
-struct Sale {
+struct BuyAnswer {
     message: &'static str,
     success: bool,
 }
 
-/// What is asked for.
-#[derive(Debug, PartialEq)]
-enum Asked {
-    Buy(BookId),
-    Together,
-}
-
-fn asked(request: &Request) -> Result<Asked> {
-    match (request.method, request.path().as_slice()) {
-        (_, ["buy", ""]) => Err(Error::NoSuchPath),
-        (Put, ["buy", id]) => match BookId::parse(id) {
-            Some(id) => Ok(Asked::Buy(id)),
-            None => Err(Error::IdNotANumber),
-        },
-        (Put, ["batch", "buy"]) => Ok(Asked::Together),
-        (_, ["buy", _] | ["batch", "buy"]) => Err(Error::MethodNotAllowed("PUT")),
-        _ => Err(Error::NoSuchPath),
-    }
-}
-
-impl Orders {
-    fn serve(&self, request: &Request) -> Result<Response> {
-        match asked(request)? {
-            Asked::Buy(id) => self.buy(id, request).map(response),
-            Asked::Together => self.buy_together(request),
-        }
-    }
-
-    fn buy(&self, id: BookId, request: &Request) -> Result<Sold> {
-        if let Some(order) = request.order()? {
-            return self.seller.buy(id, order, request.id.clone());
-        }
-        let slip = self.order_ids.open(request.key()?);
-        self.seller.buy(id, slip.order.clone(), request.id.clone())
-    }
-
-    fn buy_together(&self, request: &Request) -> Result<Response> {
-        let buyer = |wanted: validation::BatchBuy| Buyer {
-            id: wanted.id,
-            order: wanted.order,
-            request: wanted.request,
-        };
-        let buyers: Vec<Buyer> = validation::parse_batch_buys(&request.body)?
-            .into_iter()
-            .map(buyer)
-            .collect();
-        let outcomes = self.seller.batch_sell(&buyers).into_iter();
-        let lines: Vec<Line> = outcomes
-            .map(|outcome| Line::of(answer(outcome.unwrap_or_else(|| Err(alone())))))
-            .collect();
-        Ok(Response::json(200, &lines))
-    }
-}
-
-/// One answer of several.
+/// An entry of the answer to `PUT /batch/buy`.
 #[derive(Serialize)]
-struct Line {
+struct BatchEntry {
     status: u16,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     headers: BTreeMap<&'static str, Cow<'static, str>>,
     body: Value,
 }
 
-impl Line {
-    fn of(response: Response) -> Line {
+/// What a request asks for.
+#[derive(Debug, PartialEq)]
+enum Endpoint {
+    Buy(BookId),
+    BatchBuy,
+}
+
+/// Reads method and path.
+fn parse(request: &Request) -> Result<Endpoint> {
+    match (request.method, request.path().as_slice()) {
+        (_, ["buy", ""]) => Err(Error::NoSuchPath),
+        (Put, ["buy", id]) => match BookId::parse(id) {
+            Some(id) => Ok(Endpoint::Buy(id)),
+            None => Err(Error::IdNotANumber),
+        },
+        (Put, ["batch", "buy"]) => Ok(Endpoint::BatchBuy),
+        (_, ["buy", _] | ["batch", "buy"]) => Err(Error::MethodNotAllowed("PUT")),
+        _ => Err(Error::NoSuchPath),
+    }
+}
+
+impl OrderServer {
+    fn serve(&self, request: &Request) -> Result<Response> {
+        match parse(request)? {
+            Endpoint::Buy(id) => self.buy(id, request).map(success),
+            Endpoint::BatchBuy => self.batch_buy(request),
+        }
+    }
+
+    fn buy(&self, id: BookId, request: &Request) -> Result<BuyOutcome> {
+        if let Some(order) = request.order()? {
+            return self.seller.buy(id, order, request.id.clone());
+        }
+        let open_order = self.order_ids.open(request.key()?);
+        let order = open_order.order.clone();
+        self.seller.buy(id, order, request.id.clone())
+    }
+
+    fn batch_buy(&self, request: &Request) -> Result<Response> {
+        let outcomes = self
+            .seller
+            .batch_sell(&validation::parse_batch_buys(&request.body)?);
+        let alone = || Error::Busy("This book needs a wait of its own: ask for it alone".into());
+        let entries = outcomes.into_iter().map(|outcome| {
+            let outcome = outcome.unwrap_or_else(|| Err(alone()));
+            BatchEntry::of(outcome.map_or_else(failure, success))
+        });
+        Ok(Response::json(200, &entries.collect::<Vec<_>>()))
+    }
+}
+
+impl BatchEntry {
+    fn of(response: Response) -> BatchEntry {
         let body = match &response.body {
             Body::Bytes(bytes) => serde_json::from_slice(bytes).expect("our own answers are JSON"),
             _ => Value::Null,
         };
-        Line {
+        BatchEntry {
             status: response.status,
             headers: response.headers.into_iter().collect(),
             body,
@@ -106,45 +98,29 @@ impl Line {
     }
 }
 
-fn alone() -> Error {
-    Error::Busy("This book needs a wait of its own: ask for it alone".into())
-}
-
-fn answer(outcome: Result<Sold>) -> Response {
-    outcome.map_or_else(failure, response)
-}
-
-fn response(sold: Sold) -> Response {
-    match sold {
-        Sold::Purchased { replayed: true } => purchased().with("Idempotent-Replayed", "true"),
-        Sold::Purchased { replayed: false } => purchased(),
-        Sold::OutOfStock => sale("Book with the specified ID is out of stock", false),
+fn success(outcome: BuyOutcome) -> Response {
+    let (success, message) = match outcome {
+        BuyOutcome::Purchased { .. } => (true, "Book with the specified ID purchased"),
+        BuyOutcome::OutOfStock => (false, "Book with the specified ID is out of stock"),
+    };
+    let response = Response::json(200, &BuyAnswer { message, success });
+    if outcome == (BuyOutcome::Purchased { replayed: true }) {
+        return response.with("Idempotent-Replayed", "true");
     }
-}
-
-fn purchased() -> Response {
-    sale("Book with the specified ID purchased", true)
-}
-
-fn sale(message: &'static str, success: bool) -> Response {
-    Response::json(200, &Sale { message, success })
+    response
 }
 
 /// A 5xx says whether a copy may have been sold.
 fn failure(error: Error) -> Response {
-    let outcome = if error.indefinite() {
-        "unknown"
-    } else {
-        "none"
-    };
+    let unknown = error.indefinite();
     let response = Response::from(error);
-    match response.status {
-        500.. => response.with("Bazar-Outcome", outcome),
-        _ => response,
+    if response.status < 500 {
+        return response;
     }
+    response.with("Bazar-Outcome", if unknown { "unknown" } else { "none" })
 }
 
-impl Service for Orders {
+impl Service for OrderServer {
     fn lane(&self, _request: &Request) -> Lane {
         Lane::Client
     }
@@ -166,19 +142,17 @@ impl Service for Orders {
     }
 
     fn ready(&self) -> std::result::Result<(), Vec<String>> {
-        match self.catalog.up() {
-            true => Ok(()),
-            false => Err(vec![format!(
-                "the catalog {} is not ready",
-                self.catalog.address
-            )]),
+        if self.catalog.up() {
+            return Ok(());
         }
+        let address = &self.catalog.address;
+        Err(vec![format!("the catalog {address} is not ready")])
     }
 
     fn metrics(&self, page: &mut Exposition) {
-        self.seller.tally.figures(page);
-        let help = "Servers behind that say they can do their job.";
-        let up = f64::from(u8::from(self.catalog.up()));
+        self.seller.metrics.write(page);
+        let help = "Servers of a tier behind that are ready.";
+        let up = f64::from(self.catalog.up());
         page.gauge("bazar_servers_up", help, &[("tier", "catalog")], up);
     }
 }
@@ -189,7 +163,7 @@ mod tests {
     use crate::http::{Method, split_path};
 
     #[track_caller]
-    fn check(method: Method, path: &str, expected: Result<Asked>) {
+    fn check(method: Method, path: &str, expected: Result<Endpoint>) {
         let request = Request {
             method,
             segments: split_path(path).unwrap(),
@@ -198,13 +172,13 @@ mod tests {
             body: Vec::new(),
             id: "r".into(),
         };
-        assert_eq!(asked(&request), expected, "{path}");
+        assert_eq!(parse(&request), expected, "{path}");
     }
 
     #[test]
     fn books_can_be_bought_and_that_is_all() {
-        check(Put, "/buy/007", Ok(Asked::Buy(BookId(7))));
-        check(Put, "/batch/buy", Ok(Asked::Together));
+        check(Put, "/buy/007", Ok(Endpoint::Buy(BookId(7))));
+        check(Put, "/batch/buy", Ok(Endpoint::BatchBuy));
         check(Put, "/buy/one", Err(Error::IdNotANumber));
         check(Method::Get, "/buy/one", Err(Error::MethodNotAllowed("PUT")));
         check(Put, "/buy/", Err(Error::NoSuchPath));
@@ -212,8 +186,13 @@ mod tests {
     }
 
     #[track_caller]
-    fn check_answer(outcome: Result<Sold>, status: u16, body: &str, headers: &[(&str, &str)]) {
-        let response = answer(outcome);
+    fn check_answer(
+        outcome: Result<BuyOutcome>,
+        status: u16,
+        body: &str,
+        headers: &[(&str, &str)],
+    ) {
+        let response = outcome.map_or_else(failure, success);
         let Body::Bytes(bytes) = response.body else {
             panic!("an answer has a body");
         };
@@ -230,13 +209,18 @@ mod tests {
     }
 
     #[test]
-    fn the_customer_hears_the_truth() {
+    fn an_answer_says_what_happened_to_the_copy() {
         let purchased = r#"{"message":"Book with the specified ID purchased","success":true}"#;
-        check_answer(Ok(Sold::Purchased { replayed: false }), 200, purchased, &[]);
-        let replayed = Ok(Sold::Purchased { replayed: true });
+        check_answer(
+            Ok(BuyOutcome::Purchased { replayed: false }),
+            200,
+            purchased,
+            &[],
+        );
+        let replayed = Ok(BuyOutcome::Purchased { replayed: true });
         check_answer(replayed, 200, purchased, &[("Idempotent-Replayed", "true")]);
         let out = r#"{"message":"Book with the specified ID is out of stock","success":false}"#;
-        check_answer(Ok(Sold::OutOfStock), 200, out, &[]);
+        check_answer(Ok(BuyOutcome::OutOfStock), 200, out, &[]);
         let unknown = Err(Error::TimedOut("m".into()));
         check_answer(
             unknown,

@@ -6,38 +6,40 @@ use std::sync::Mutex;
 use crate::model::book::BookId;
 use crate::model::error::Error;
 use crate::model::order::Order;
-use crate::order::catalog_client::{Catalog, Read, ReadRequest, Snapshot, Write, WriteRequest};
+use crate::order::catalog_client::{
+    Catalog, ReadOutcome, ReadRequest, Snapshot, WriteOutcome, WriteRequest,
+};
 
 /// The one book that there is.
-pub const BOOK: BookId = BookId(2);
+pub(super) const BOOK: BookId = BookId(2);
 
-/// A catalog with books that all have the same stock record.
+/// A catalog with one book.
 #[derive(Debug, Default)]
-pub struct Fake {
-    pub book: Mutex<Record>,
-    /// What happens to the next writes; then all is well.
-    pub troubles: Mutex<VecDeque<Trouble>>,
+pub(super) struct Fake {
+    pub(super) book: Mutex<Record>,
+    /// What happens to the next writes, in turn. Later ones succeed.
+    pub(super) faults: Mutex<VecDeque<Fault>>,
 }
 
 #[derive(Debug, Default)]
-pub struct Record {
-    pub quantity: u32,
-    pub version: u32,
-    pub applied: Vec<Order>,
+pub(super) struct Record {
+    pub(super) quantity: u32,
+    pub(super) version: u32,
+    pub(super) applied: Vec<Order>,
     /// How many orders each read showed, and each write carried.
-    pub reads: Vec<usize>,
-    pub writes: Vec<usize>,
+    pub(super) reads: Vec<usize>,
+    pub(super) writes: Vec<usize>,
 }
 
 #[derive(Debug)]
-pub enum Trouble {
-    /// It does not say what came of the write.
+pub(super) enum Fault {
+    /// The answer is lost.
     Lost {
         happened: bool,
     },
-    Answer(Write),
-    /// Somebody else buys in between.
-    Outrun,
+    Answer(WriteOutcome),
+    /// Another buyer is faster.
+    Conflict,
     Panic,
 }
 
@@ -50,20 +52,20 @@ impl Record {
         self.applied.iter().any(|applied| same(applied, order))
     }
 
-    fn write(&mut self, version: &str, quantity: u32, orders: &[Order]) -> Write {
+    fn write(&mut self, version: &str, quantity: u32, orders: &[Order]) -> WriteOutcome {
         let applied: Vec<_> = orders
             .iter()
             .filter(|o| self.has(o))
             .map(|o| o.id)
             .collect();
         if applied.len() == orders.len() {
-            return Write::Done { replayed: true };
+            return WriteOutcome::Done { replayed: true };
         }
         if !applied.is_empty() {
-            return Write::Applied(applied);
+            return WriteOutcome::Applied(applied);
         }
         if version != self.version.to_string() {
-            return Write::Conflict;
+            return WriteOutcome::Conflict;
         }
         assert_eq!(
             self.quantity,
@@ -73,19 +75,19 @@ impl Record {
         self.quantity = quantity;
         self.version += 1;
         self.applied.extend_from_slice(orders);
-        Write::Done { replayed: false }
+        WriteOutcome::Done { replayed: false }
     }
 }
 
 impl Catalog for Fake {
-    fn read(&self, look: &ReadRequest) -> Read {
-        let orders = &look.orders;
-        if look.id != BOOK {
-            return Read::Refused(Error::NoSuchBook);
+    fn read(&self, read: &ReadRequest) -> ReadOutcome {
+        let orders = &read.orders;
+        if read.id != BOOK {
+            return ReadOutcome::Refused(Error::NoSuchBook);
         }
         let mut book = self.book.lock().unwrap();
         book.reads.push(orders.len());
-        Read::Book(Snapshot {
+        ReadOutcome::Book(Snapshot {
             version: book.version.to_string(),
             quantity: book.quantity,
             applied: orders
@@ -96,39 +98,39 @@ impl Catalog for Fake {
         })
     }
 
-    fn write(&self, take: &WriteRequest) -> Write {
-        let trouble = self.troubles.lock().unwrap().pop_front();
+    fn write(&self, write: &WriteRequest) -> WriteOutcome {
+        let fault = self.faults.lock().unwrap().pop_front();
         let mut book = self.book.lock().unwrap();
-        book.writes.push(take.orders.len());
-        match trouble {
-            None | Some(Trouble::Lost { happened: true }) => {}
-            Some(Trouble::Lost { happened: false }) => return lost(),
-            Some(Trouble::Answer(answer)) => return answer,
-            Some(Trouble::Outrun) => {
+        book.writes.push(write.orders.len());
+        match fault {
+            None | Some(Fault::Lost { happened: true }) => {}
+            Some(Fault::Lost { happened: false }) => return lost(),
+            Some(Fault::Answer(answer)) => return answer,
+            Some(Fault::Conflict) => {
                 book.quantity -= 1;
                 book.version += 1;
             }
-            Some(Trouble::Panic) => {
+            Some(Fault::Panic) => {
                 drop(book);
                 panic!("as the test says");
             }
         }
-        let outcome = book.write(&take.version, take.quantity, &take.orders);
-        if trouble.is_some_and(|trouble| matches!(trouble, Trouble::Lost { .. })) {
+        let outcome = book.write(&write.version, write.quantity, &write.orders);
+        if fault.is_some_and(|fault| matches!(fault, Fault::Lost { .. })) {
             return lost();
         }
         outcome
     }
 
-    fn read_together(&self, looks: &[ReadRequest]) -> Vec<Option<Read>> {
-        looks.iter().map(|look| Some(self.read(look))).collect()
+    fn read_batch(&self, reads: &[ReadRequest]) -> Vec<Option<ReadOutcome>> {
+        reads.iter().map(|read| Some(self.read(read))).collect()
     }
 
-    fn write_together(&self, takes: &[WriteRequest]) -> Vec<Option<Write>> {
-        takes.iter().map(|take| Some(self.write(take))).collect()
+    fn write_batch(&self, writes: &[WriteRequest]) -> Vec<Option<WriteOutcome>> {
+        writes.iter().map(|write| Some(self.write(write))).collect()
     }
 }
 
-pub fn lost() -> Write {
-    Write::Unknown(Error::TimedOut("lost".into()))
+pub(super) fn lost() -> WriteOutcome {
+    WriteOutcome::Unknown(Error::TimedOut("lost".into()))
 }

@@ -5,22 +5,25 @@ use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
 use super::*;
-use crate::order::batch_sell::Buyer;
-use crate::order::queue::TRYING_MAX;
-use crate::order::sell::fake::{BOOK, Fake, Record, Trouble};
+use crate::model::error::Error;
+use crate::model::order::OrderId;
+use crate::model::validation::BatchBuy;
+use crate::order::catalog_client::{ReadRequest, WriteOutcome, WriteRequest};
+use crate::order::queue::BUY_RETRY_MAX;
+use crate::order::sell::fake::{BOOK, Fake, Fault, Record};
 
-const PURCHASED: Option<Result<Sold>> = Some(Ok(Sold::Purchased { replayed: false }));
-const REPLAYED: Option<Result<Sold>> = Some(Ok(Sold::Purchased { replayed: true }));
-const OUT_OF_STOCK: Option<Result<Sold>> = Some(Ok(Sold::OutOfStock));
+const PURCHASED: Option<Result<BuyOutcome>> = Some(Ok(BuyOutcome::Purchased { replayed: false }));
+const REPLAYED: Option<Result<BuyOutcome>> = Some(Ok(BuyOutcome::Purchased { replayed: true }));
+const OUT_OF_STOCK: Option<Result<BuyOutcome>> = Some(Ok(BuyOutcome::OutOfStock));
 
-fn seller(quantity: u32, troubles: impl IntoIterator<Item = Trouble>) -> Seller<Fake> {
+fn seller(quantity: u32, faults: impl IntoIterator<Item = Fault>) -> Seller<Fake> {
     let book = Record {
         quantity,
         ..Record::default()
     };
     Seller::new(Fake {
         book: Mutex::new(book),
-        troubles: Mutex::new(troubles.into_iter().collect()),
+        faults: Mutex::new(faults.into_iter().collect()),
     })
 }
 
@@ -39,29 +42,26 @@ fn keyed(count: u64, key: &str) -> Order {
     }
 }
 
-/// These customers stand in line, the first of them leads, and after each leader the next until all
-/// are served.
-fn serve(seller: &Seller<Fake>, orders: &[Order]) -> Vec<Option<Result<Sold>>> {
-    let customers = line_up(seller, orders, Instant::now());
-    for customer in &customers {
-        if customer.outcome().is_none() {
-            let _ = seller.lead(BOOK, customer);
+/// The outcomes of these buys of one queue: the first leads, and after each leader the next, until
+/// all are done.
+fn serve(seller: &Seller<Fake>, orders: &[Order]) -> Vec<Option<Result<BuyOutcome>>> {
+    let waiters = enqueue(seller, orders, Instant::now());
+    for waiter in &waiters {
+        if waiter.outcome().is_none() {
+            let _ = seller.lead(BOOK, waiter);
         }
     }
-    assert!(seller.lines.is_empty());
-    customers
-        .iter()
-        .map(|customer| customer.outcome())
-        .collect()
+    assert!(seller.queues.waiting() == 0);
+    waiters.iter().map(|waiter| waiter.outcome()).collect()
 }
 
-fn line_up(seller: &Seller<Fake>, orders: &[Order], now: Instant) -> Vec<Arc<Customer>> {
-    let customer = |order: &Order| Arc::new(Customer::new(order.clone(), "r".into(), now));
-    let customers: Vec<_> = orders.iter().map(customer).collect();
-    for (i, customer) in customers.iter().enumerate() {
-        assert_eq!(seller.lines.join(BOOK, customer), i == 0);
+fn enqueue(seller: &Seller<Fake>, orders: &[Order], now: Instant) -> Vec<Arc<Waiter>> {
+    let waiter = |order: &Order| Arc::new(Waiter::new(order.clone(), "r".into(), now));
+    let waiters: Vec<_> = orders.iter().map(waiter).collect();
+    for (i, waiter) in waiters.iter().enumerate() {
+        assert_eq!(seller.queues.join(BOOK, waiter), i == 0);
     }
-    customers
+    waiters
 }
 
 #[track_caller]
@@ -76,14 +76,14 @@ fn orders_upto(n: u64) -> Vec<Order> {
 }
 
 #[test]
-fn a_line_is_served_by_one_read_and_one_update() {
+fn a_queue_is_served_by_one_read_and_one_update() {
     let seller = seller(9, []);
     assert_eq!(serve(&seller, &orders_upto(5)), vec![PURCHASED; 5]);
     check(&seller, 4, &[5], &[5]);
 }
 
 #[test]
-fn who_came_last_hears_out_of_stock() {
+fn the_last_in_the_queue_are_out_of_stock() {
     let seller = seller(2, []);
     let outcomes = serve(&seller, &orders_upto(4));
     assert_eq!(outcomes, [PURCHASED, PURCHASED, OUT_OF_STOCK, OUT_OF_STOCK]);
@@ -91,14 +91,14 @@ fn who_came_last_hears_out_of_stock() {
 }
 
 #[test]
-fn a_long_line_is_served_in_batches() {
+fn a_long_queue_is_served_in_batches() {
     let seller = seller(100, []);
     assert_eq!(serve(&seller, &orders_upto(70)), vec![PURCHASED; 70]);
     check(&seller, 30, &[64, 6], &[64, 6]);
 }
 
 #[test]
-fn the_buyer_of_the_last_copy_who_asks_again_has_purchased_it() {
+fn a_retry_by_the_buyer_of_the_last_copy_is_purchased() {
     let seller = seller(1, []);
     assert_eq!(serve(&seller, &[order(1)]), [PURCHASED]);
     assert_eq!(
@@ -119,8 +119,8 @@ fn one_key_takes_one_copy_even_from_two_clicks_at_once() {
 
 #[test]
 fn the_others_go_on_when_some_were_served_or_closed_meanwhile() {
-    let served = Trouble::Answer(Write::Applied(vec![order(1).id]));
-    let closed = Trouble::Answer(Write::Closed(vec![order(2).id]));
+    let served = Fault::Answer(WriteOutcome::Applied(vec![order(1).id]));
+    let closed = Fault::Answer(WriteOutcome::Closed(vec![order(2).id]));
     let seller = seller(9, [served, closed]);
     let outcomes = serve(&seller, &[order(1), order(2), order(3)]);
     let gone = Some(Err(Error::Closed(vec![order(2).id])));
@@ -128,8 +128,8 @@ fn the_others_go_on_when_some_were_served_or_closed_meanwhile() {
 }
 
 #[test]
-fn who_was_outrun_begins_again_with_the_read() {
-    let seller = seller(3, [Trouble::Outrun, Trouble::Outrun]);
+fn after_a_conflict_a_round_begins_again_with_the_read() {
+    let seller = seller(3, [Fault::Conflict, Fault::Conflict]);
     assert_eq!(
         serve(&seller, &[order(1), order(2)]),
         [PURCHASED, OUT_OF_STOCK]
@@ -140,47 +140,44 @@ fn who_was_outrun_begins_again_with_the_read() {
 #[test]
 fn a_lost_answer_sells_one_copy_whether_it_happened_or_not() {
     for (happened, expected) in [(true, REPLAYED), (false, PURCHASED)] {
-        let seller = seller(1, [Trouble::Lost { happened }]);
+        let seller = seller(1, [Fault::Lost { happened }]);
         assert_eq!(serve(&seller, &[order(1)]), [expected]);
         assert_eq!(seller.catalog.book.lock().unwrap().quantity, 0);
     }
 }
 
-/// What a customer hears whose time is up, after this happened to its order.
-fn expired(happened: impl FnOnce(&Customer)) -> Error {
+/// How a buy fails whose time is up, after this happened to it.
+fn expired(happened: impl FnOnce(&Waiter)) -> Error {
     let seller = seller(9, []);
-    let long_ago = Instant::now() - TRYING_MAX;
-    let customers = line_up(&seller, &[order(1)], long_ago);
-    happened(&customers[0]);
-    let outcome = seller.lead(BOOK, &customers[0]);
+    let long_ago = Instant::now() - BUY_RETRY_MAX;
+    let waiters = enqueue(&seller, &[order(1)], long_ago);
+    happened(&waiters[0]);
+    let outcome = seller.lead(BOOK, &waiters[0]);
     check(&seller, 9, &[], &[]);
     outcome.unwrap_err()
 }
 
 #[test]
-fn after_three_seconds_the_customer_is_told_as_much_as_is_known() {
+fn after_three_seconds_a_buy_fails_with_as_much_as_is_known() {
     assert!(matches!(expired(|_| ()), Error::Busy(_)));
-    let unsettled = expired(|customer| customer.unsettle("5"));
-    assert!(matches!(unsettled, Error::TimedOut(_)));
-    let overtaken = expired(|customer| {
-        customer.unsettle("5");
-        customer.seen("6");
+    let unknown = expired(|waiter| waiter.update_unknown("5"));
+    assert!(matches!(unknown, Error::TimedOut(_)));
+    let overtaken = expired(|waiter| {
+        waiter.update_unknown("5");
+        waiter.saw("6");
     });
     assert!(matches!(overtaken, Error::Busy(_)));
     let unreachable = Error::Unreachable("u".into());
     assert_eq!(
-        expired(|c| c.trouble(Some(unreachable.clone()))),
+        expired(|c| c.not_served(Some(unreachable.clone()))),
         unreachable
     );
 }
 
 #[test]
 fn a_catalog_that_dies_after_a_lost_update_leaves_the_outcome_unknown() {
-    let gone = Write::Refused(Error::Unreachable("gone".into()));
-    let seller = seller(
-        9,
-        [Trouble::Lost { happened: false }, Trouble::Answer(gone)],
-    );
+    let gone = WriteOutcome::Refused(Error::Unreachable("gone".into()));
+    let seller = seller(9, [Fault::Lost { happened: false }, Fault::Answer(gone)]);
     let unknown = Some(Err(Error::TimedOut("gone".into())));
     assert_eq!(serve(&seller, &[order(1)]), [unknown]);
 }
@@ -188,20 +185,23 @@ fn a_catalog_that_dies_after_a_lost_update_leaves_the_outcome_unknown() {
 #[test]
 fn a_full_disk_is_no_sale_and_is_told_at_once() {
     let full = Error::DiskRefuses("full".into());
-    let seller = seller(9, [Trouble::Answer(Write::Refused(full.clone()))]);
+    let seller = seller(9, [Fault::Answer(WriteOutcome::Refused(full.clone()))]);
     assert_eq!(serve(&seller, &[order(1)]), [Some(Err(full))]);
     check(&seller, 9, &[1], &[1]);
 }
 
 #[test]
-fn a_leader_who_panics_leaves_a_line_that_goes_on() {
-    let seller = seller(9, [Trouble::Panic]);
-    let customers = line_up(&seller, &[order(1), order(2)], Instant::now());
-    let died = catch_unwind(AssertUnwindSafe(|| seller.lead(BOOK, &customers[0])));
+fn after_a_leaders_panic_the_queue_goes_on() {
+    let seller = seller(9, [Fault::Panic]);
+    let waiters = enqueue(&seller, &[order(1), order(2)], Instant::now());
+    let died = catch_unwind(AssertUnwindSafe(|| seller.lead(BOOK, &waiters[0])));
     assert!(died.is_err());
-    assert!(matches!(seller.lines.wait(BOOK, &customers[1]), Call::Lead));
-    assert_eq!(Some(seller.lead(BOOK, &customers[1])), PURCHASED);
-    assert!(seller.lines.is_empty());
+    assert!(matches!(
+        seller.queues.wait(BOOK, &waiters[1]),
+        Signal::Lead
+    ));
+    assert_eq!(Some(seller.lead(BOOK, &waiters[1])), PURCHASED);
+    assert!(seller.queues.waiting() == 0);
 }
 
 /// A catalog whose reads of one book wait for the test.
@@ -212,29 +212,29 @@ struct Gate {
 }
 
 impl Catalog for Gate {
-    fn read(&self, look: &ReadRequest) -> Read {
-        if look.id == BOOK {
+    fn read(&self, read: &ReadRequest) -> ReadOutcome {
+        if read.id == BOOK {
             self.began.lock().unwrap().send(()).unwrap();
             self.open.lock().unwrap().recv().unwrap();
         }
-        self.fake.read(look)
+        self.fake.read(read)
     }
 
-    fn write(&self, take: &WriteRequest) -> Write {
-        self.fake.write(take)
+    fn write(&self, write: &WriteRequest) -> WriteOutcome {
+        self.fake.write(write)
     }
 
-    fn read_together(&self, looks: &[ReadRequest]) -> Vec<Option<Read>> {
-        self.fake.read_together(looks)
+    fn read_batch(&self, reads: &[ReadRequest]) -> Vec<Option<ReadOutcome>> {
+        self.fake.read_batch(reads)
     }
 
-    fn write_together(&self, takes: &[WriteRequest]) -> Vec<Option<Write>> {
-        self.fake.write_together(takes)
+    fn write_batch(&self, writes: &[WriteRequest]) -> Vec<Option<WriteOutcome>> {
+        self.fake.write_batch(writes)
     }
 }
 
 #[test]
-fn who_comes_while_others_are_served_is_next_and_other_books_do_not_wait() {
+fn buys_that_come_during_a_round_are_served_by_the_next_and_other_books_do_not_wait() {
     let (began, when_begun) = channel();
     let (open, opened) = channel();
     let seller = Seller::new(Gate {
@@ -253,28 +253,28 @@ fn who_comes_while_others_are_served_is_next_and_other_books_do_not_wait() {
             seller.buy(BookId(3), order(9), "r".into()),
             Err(Error::NoSuchBook)
         );
-        while seller.lines.len() < 6 {
+        while seller.queues.waiting() < 6 {
             thread::yield_now();
         }
         open.send(()).unwrap();
         open.send(()).unwrap();
         assert_eq!(Some(first.join().unwrap()), PURCHASED);
-        for customer in later {
-            assert_eq!(Some(customer.join().unwrap()), PURCHASED);
+        for waiter in later {
+            assert_eq!(Some(waiter.join().unwrap()), PURCHASED);
         }
     });
     let book = seller.catalog.fake.book.lock().unwrap();
     assert_eq!((&book.writes[..], book.quantity), (&[1, 5][..], 3));
 }
 
-/// What each of a crowd hears. `None`: to come alone.
-fn crowd(seller: &Seller<Fake>, buyers: &[(BookId, Order)]) -> Vec<Option<Result<Sold>>> {
-    let buyer = |(id, order): &(BookId, Order)| Buyer {
+/// The outcome of each buy of a batch. `None`: it must come alone.
+fn batch_sell(seller: &Seller<Fake>, buys: &[(BookId, Order)]) -> Vec<Option<Result<BuyOutcome>>> {
+    let buy = |(id, order): &(BookId, Order)| BatchBuy {
         id: *id,
         order: order.clone(),
         request: "r".into(),
     };
-    seller.batch_sell(&buyers.iter().map(buyer).collect::<Vec<_>>())
+    seller.batch_sell(&buys.iter().map(buy).collect::<Vec<_>>())
 }
 
 fn of_book(orders: Vec<Order>) -> Vec<(BookId, Order)> {
@@ -282,71 +282,71 @@ fn of_book(orders: Vec<Order>) -> Vec<(BookId, Order)> {
 }
 
 #[test]
-fn a_crowd_is_served_by_one_read_and_one_update_of_each_book() {
+fn a_batch_is_served_by_one_read_and_one_update_of_each_book() {
     let seller = seller(3, []);
-    let mut buyers = of_book(orders_upto(4));
-    buyers.insert(1, (BookId(3), order(9)));
+    let mut buys = of_book(orders_upto(4));
+    buys.insert(1, (BookId(3), order(9)));
     let missing = Some(Err(Error::NoSuchBook));
     assert_eq!(
-        crowd(&seller, &buyers),
+        batch_sell(&seller, &buys),
         [PURCHASED, missing, PURCHASED, PURCHASED, OUT_OF_STOCK]
     );
     check(&seller, 0, &[4], &[3]);
-    assert_eq!(crowd(&seller, &buyers[..1]), [REPLAYED]);
+    assert_eq!(batch_sell(&seller, &buys[..1]), [REPLAYED]);
 }
 
 #[test]
-fn a_crowd_that_was_outrun_begins_again_with_the_read() {
-    let seller = seller(5, [Trouble::Outrun, Trouble::Outrun]);
-    let outcomes = crowd(&seller, &of_book(orders_upto(4)));
+fn a_batch_that_conflicts_begins_again_with_the_read() {
+    let seller = seller(5, [Fault::Conflict, Fault::Conflict]);
+    let outcomes = batch_sell(&seller, &of_book(orders_upto(4)));
     assert_eq!(outcomes, [PURCHASED, PURCHASED, PURCHASED, OUT_OF_STOCK]);
     check(&seller, 0, &[4, 4, 4], &[4, 4, 3]);
 }
 
 #[test]
-fn who_is_served_already_is_not_tried_again_with_the_rest_of_the_crowd() {
+fn a_buy_that_is_served_is_not_retried_with_the_rest_of_its_batch() {
     let seller = seller(5, []);
     assert_eq!(serve(&seller, &[order(1)]), [PURCHASED]);
-    *seller.catalog.troubles.lock().unwrap() = [Trouble::Outrun].into();
-    let outcomes = crowd(&seller, &of_book(vec![order(1), order(2)]));
+    *seller.catalog.faults.lock().unwrap() = [Fault::Conflict].into();
+    let outcomes = batch_sell(&seller, &of_book(vec![order(1), order(2)]));
     assert_eq!(outcomes, [REPLAYED, PURCHASED]);
     check(&seller, 2, &[1, 2, 1], &[1, 1, 1]);
 }
 
 #[test]
-fn a_crowd_that_is_outrun_again_and_again_comes_alone() {
-    let outrun = (0..10).map(|_| Trouble::Outrun);
-    let seller = seller(90, outrun);
-    assert_eq!(crowd(&seller, &of_book(orders_upto(2))), [None, None]);
+fn a_batch_that_conflicts_again_and_again_must_come_alone() {
+    let conflicts = (0..10).map(|_| Fault::Conflict);
+    let seller = seller(90, conflicts);
+    assert_eq!(batch_sell(&seller, &of_book(orders_upto(2))), [None, None]);
     check(&seller, 82, &[2; 8], &[2; 8]);
 }
 
 #[test]
-fn a_second_click_with_the_same_key_comes_again_alone() {
+fn a_second_click_with_the_same_key_must_come_alone() {
     let seller = seller(5, []);
     let clicks = of_book(vec![keyed(1, "k"), keyed(2, "k")]);
-    assert_eq!(crowd(&seller, &clicks), [PURCHASED, None]);
+    assert_eq!(batch_sell(&seller, &clicks), [PURCHASED, None]);
     assert_eq!(serve(&seller, &[keyed(2, "k")]), [REPLAYED]);
     check(&seller, 4, &[2, 1], &[1]);
 }
 
 #[test]
-fn nothing_more_is_begun_for_a_crowd_whose_time_is_up() {
+fn no_round_begins_for_a_batch_whose_time_is_up() {
     let seller = seller(5, []);
-    let buyer = Buyer {
+    let buy = BatchBuy {
         id: BOOK,
         order: order(1),
         request: "r".into(),
     };
-    let long_ago = Instant::now() - TRYING_MAX;
-    assert_eq!(seller.sell_since(long_ago, &[buyer]), [None]);
+    let long_ago = Instant::now() - BUY_RETRY_MAX;
+    assert_eq!(seller.batch_sell_since(long_ago, &[buy]), [None]);
     check(&seller, 5, &[], &[]);
 }
 
 #[test]
-fn a_crowd_whose_update_got_lost_is_not_told_that_nothing_happened() {
-    let seller = seller(5, [Trouble::Lost { happened: true }]);
+fn a_batch_whose_update_was_lost_is_not_told_that_nothing_happened() {
+    let seller = seller(5, [Fault::Lost { happened: true }]);
     let lost = Some(Err(Error::TimedOut("lost".into())));
-    assert_eq!(crowd(&seller, &of_book(vec![order(1)])), [lost]);
+    assert_eq!(batch_sell(&seller, &of_book(vec![order(1)])), [lost]);
     assert_eq!(serve(&seller, &[order(1)]), [REPLAYED]);
 }

@@ -1,0 +1,144 @@
+//! Who gets a copy: from the book as it was read, over the one update that sells to many, to an
+//! outcome for each buy.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use crate::model::book::BookId;
+use crate::model::error::Error;
+use crate::model::order::{Order, OrderId};
+use crate::order::catalog_client::{ReadRequest, Snapshot, WriteOutcome, WriteRequest};
+use crate::order::queue::{BuyOutcome, Waiter};
+
+const REPLAYED: BuyOutcome = BuyOutcome::Purchased { replayed: true };
+
+/// Copies of one book that one update is to take.
+pub(super) struct Allocation {
+    /// The update is conditional on it.
+    version: String,
+    /// How many copies are left after the update.
+    left: u32,
+    /// Get a copy each.
+    buyers: Vec<Arc<Waiter>>,
+    /// Come after the last copy.
+    too_late: Vec<Arc<Waiter>>,
+}
+
+/// The read that a round for these begins with.
+pub(super) fn read_request(id: BookId, waiters: &[Arc<Waiter>]) -> ReadRequest {
+    ReadRequest {
+        id,
+        orders: orders(waiters),
+        request: waiters[0].request.clone(),
+    }
+}
+
+impl Allocation {
+    /// Gives the copies of a book that was read to those who came first. Ends the waiters that need
+    /// no update: they have their copies already, or nothing is left. `None` if that is everybody.
+    pub(super) fn new(waiters: &[Arc<Waiter>], book: &Snapshot) -> Option<Allocation> {
+        let (served, waiting) = split(waiters, &book.applied);
+        succeed(&served, REPLAYED);
+        for waiter in &waiting {
+            waiter.saw(&book.version);
+        }
+        if book.quantity == 0 {
+            succeed(&waiting, BuyOutcome::OutOfStock);
+            return None;
+        }
+        let mut buyers = distinct(&waiting);
+        let copies = buyers.len().min(book.quantity as usize);
+        let too_late = buyers.split_off(copies);
+        (!buyers.is_empty()).then(|| Allocation {
+            version: book.version.clone(),
+            left: book.quantity - copies as u32,
+            buyers,
+            too_late,
+        })
+    }
+
+    pub(super) fn write_request(&self, id: BookId) -> WriteRequest {
+        WriteRequest {
+            id,
+            version: self.version.clone(),
+            quantity: self.left,
+            orders: orders(&self.buyers),
+            request: self.buyers[0].request.clone(),
+        }
+    }
+
+    /// Gives everybody the outcome of the update. Returns whether there was progress; without it, the
+    /// next round begins after a pause.
+    pub(super) fn conclude(&self, outcome: WriteOutcome) -> bool {
+        let buyers = self.buyers.as_slice();
+        match outcome {
+            WriteOutcome::Done { replayed } => {
+                if !replayed && self.left == 0 {
+                    succeed(&self.too_late, BuyOutcome::OutOfStock);
+                }
+                succeed(buyers, BuyOutcome::Purchased { replayed });
+                true
+            }
+            WriteOutcome::Applied(ids) => {
+                let (served, _) = split(buyers, &ids);
+                succeed(&served, REPLAYED);
+                !served.is_empty()
+            }
+            WriteOutcome::Closed(ids) => {
+                let (closed, _) = split(buyers, &ids);
+                for waiter in &closed {
+                    waiter.fail(Error::Closed(vec![waiter.order.id]));
+                }
+                !closed.is_empty()
+            }
+            WriteOutcome::Conflict => retry(buyers, None),
+            WriteOutcome::Unknown(error) => {
+                for waiter in buyers {
+                    waiter.update_unknown(&self.version);
+                }
+                retry(buyers, Some(&error))
+            }
+            WriteOutcome::Refused(error) => fail(buyers, &error),
+        }
+    }
+}
+
+/// Ends all of them in this failure: progress.
+pub(super) fn fail(waiters: &[Arc<Waiter>], error: &Error) -> bool {
+    waiters.iter().for_each(|waiter| waiter.fail(error.clone()));
+    true
+}
+
+/// No progress: all of them try again. If their time is up before they are served, they fail with this error or,
+/// without one, because of conflicts.
+pub(super) fn retry(waiters: &[Arc<Waiter>], error: Option<&Error>) -> bool {
+    let not_served = |waiter: &Arc<Waiter>| waiter.not_served(error.cloned());
+    waiters.iter().for_each(not_served);
+    false
+}
+
+fn succeed(waiters: &[Arc<Waiter>], outcome: BuyOutcome) {
+    waiters.iter().for_each(|waiter| waiter.succeed(outcome));
+}
+
+fn orders(waiters: &[Arc<Waiter>]) -> Vec<Order> {
+    waiters.iter().map(|waiter| waiter.order.clone()).collect()
+}
+
+/// Those whose orders are among `ids`, and the others.
+fn split(waiters: &[Arc<Waiter>], ids: &[OrderId]) -> (Vec<Arc<Waiter>>, Vec<Arc<Waiter>>) {
+    let among = |waiter: &Arc<Waiter>| ids.contains(&waiter.order.id);
+    waiters.iter().cloned().partition(among)
+}
+
+/// Without those whose order or key an earlier one has too. They are the same purchase, so they wait
+/// for the next round, whose read shows that it was made.
+fn distinct(waiters: &[Arc<Waiter>]) -> Vec<Arc<Waiter>> {
+    let (mut ids, mut keys) = (HashSet::new(), HashSet::new());
+    let mut is_new = |order: &Order| {
+        let key = order.key.as_ref();
+        ids.insert(order.id) && key.is_none_or(|key| keys.insert(key.clone()))
+    };
+    let first = waiters.iter().filter(|waiter| is_new(&waiter.order));
+    first.cloned().collect()
+}
