@@ -49,7 +49,7 @@ impl<E: Environment> Replica<E> {
         outcomes
     }
 
-    /// Steps 1 to 3, if they need no waiting.
+    /// `PROTOCOL.md`, Write 1 to Write 3, if they need no waiting.
     fn try_begin(&self, id: BookId, update: &Update) -> Result<(WriteLock<'_, E>, Prepared)> {
         let mut inner = self.lock();
         if !self.lease_holds(&inner) || !self.knows(&inner, id) {

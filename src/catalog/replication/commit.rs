@@ -1,4 +1,4 @@
-//! Committing: `PROTOCOL.md`, "Write", steps 4, 6 and 7, for copies that are tentative here. Every
+//! Committing: `PROTOCOL.md`, Write 4, Write 6 and Write 7, for copies that are tentative here. Every
 //! new copy goes through this, of one book or of many.
 
 use std::collections::HashSet;

@@ -97,7 +97,7 @@ impl<E: Environment> Replica<E> {
         }
     }
 
-    /// Steps 4 to 7. Returns the ids of the books that now exist as they were given.
+    /// `PROTOCOL.md`, Write 4 to Write 7. Returns the ids of the books that now exist as given.
     fn finish_create(
         self: &Arc<Self>,
         copies: &[Arc<Book>],
@@ -112,7 +112,7 @@ impl<E: Environment> Replica<E> {
             .partition(|copy| superseded.contains(&copy.id));
         let mut created: HashSet<BookId> = won.iter().map(|copy| copy.id).collect();
         for copy in lost {
-            // Step 5: it may have been committed all the same.
+            // "Write 5: superseded": it may have been committed all the same.
             let newest = self.newest(copy.id)?;
             if newest.is_some_and(|newest| newest.version == copy.version) {
                 created.insert(copy.id);

@@ -12,8 +12,8 @@
 //! |---|---|
 //! | `messages.rs`, `env.rs` | what catalogs send to each other; what a replica needs around it |
 //! | `heartbeat.rs` | "Membership and leases" |
-//! | `write.rs` | "Write", steps 1 to 3 and 5 |
-//! | `commit.rs`, `replicate.rs`, `invalidate.rs` | "Write", steps 4 to 7 |
+//! | `write.rs` | Write 1 to Write 3, Write 5 |
+//! | `commit.rs`, `replicate.rs`, `invalidate.rs` | Write 4, Write 6, Write 7 |
 //! | `batch_write.rs`, `create.rs` | several books at once; new books |
 //! | `read_repair.rs` | "Read" |
 //! | `catch_up.rs`, `diff.rs` | "Catch-up" |

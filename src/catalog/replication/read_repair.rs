@@ -189,7 +189,7 @@ impl<E: Environment> Replica<E> {
         version.map_or(Ok(()), |version| self.claim(id, version))
     }
 
-    /// `PROTOCOL.md`, "Claim": steps 4 to 7 of a write with the very copy that is here.
+    /// `PROTOCOL.md`, "Claim": Write 4 to Write 7 with the very copy that is here.
     fn claim(self: &Arc<Self>, id: BookId, version: Version) -> Result<()> {
         let mut inner = self.lock();
         let Some(book) = inner.shelf.book(id).filter(|book| book.version == version) else {

@@ -1,5 +1,5 @@
-//! A write of one book: `PROTOCOL.md`, "Write". Steps 1 to 3 and 5 stand here, the others in
-//! `commit.rs`.
+//! A write of one book: `PROTOCOL.md`, "Write". Here are Write 1 to Write 3, and Write 5. The others
+//! are in `commit.rs`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -50,7 +50,7 @@ pub(super) struct PendingWrite {
     pub(super) epoch: u32,
 }
 
-/// What came of steps 2 and 3.
+/// What came of "Write 2: preconditions" and "Write 3: make a tentative copy".
 pub(super) enum Prepared {
     Pending(PendingWrite),
     /// There is nothing to write.
@@ -78,7 +78,7 @@ impl<E: Environment> Replica<E> {
         }
     }
 
-    /// Steps 1 to 3, repeated until the copy here is one to write on.
+    /// `PROTOCOL.md`, Write 1 to Write 3, repeated until the copy here is one to write on.
     fn begin(self: &Arc<Self>, id: BookId, update: &Update, until: Duration) -> Result<Prepared> {
         for _ in 0..ATTEMPTS_MAX {
             let mut inner = self.await_first_round(self.lock(), until);
