@@ -1,5 +1,5 @@
 //! Heartbeats to peers and from peers and front-ends, and what follows from their outcomes:
-//! `PROTOCOL.md`, "Membership and leases". [`Membership`](crate::membership::Membership) decides;
+//! `PROTOCOL.md`, "Membership". [`Membership`](crate::membership::Membership) decides;
 //! this file sends, reports, and empties the valid list.
 
 use std::fmt::Display;

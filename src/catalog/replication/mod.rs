@@ -1,9 +1,9 @@
 //! Replication: how the catalogs agree on every book. Here is no HTTP, no file and no clock: a
-//! [`Replica`] is one catalog's part in the protocol, and asks its [`Environment`] for those.
+//! `Replica` is one catalog's part in the protocol, and asks its `Environment` for those.
 //!
-//! Routes call [`Replica::read`], [`Replica::update`], [`Replica::create`] and others for clients,
-//! and [`Replica::receive`] for other catalogs. The owner runs two loops, [`Replica::tick`] and
-//! [`Replica::repair`]. One mutex guards all state. It is never held across a message, the disk, or
+//! Routes call `Replica::read`, `Replica::update`, `Replica::create` and others for clients,
+//! and `Replica::receive` for other catalogs. The owner runs two loops, `Replica::tick` and
+//! `Replica::repair`. One mutex guards all state. It is never held across a message, the disk, or
 //! a wait.
 //!
 //! Read the protocol below first; then the files in this order:
@@ -11,7 +11,7 @@
 //! | file | what |
 //! |---|---|
 //! | `messages.rs`, `env.rs` | what catalogs send to each other; what a replica needs around it |
-//! | `heartbeat.rs` | "Membership and leases" |
+//! | `heartbeat.rs` | "Membership" |
 //! | `write.rs` | Write 1 to Write 3, Write 5 |
 //! | `commit.rs`, `replicate.rs`, `invalidate.rs` | Write 4, Write 6, Write 7 |
 //! | `batch_write.rs`, `create.rs` | several books at once; new books |
