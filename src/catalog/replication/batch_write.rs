@@ -7,19 +7,12 @@
 use std::sync::Arc;
 
 use crate::catalog::replication::Replica;
-use crate::catalog::replication::book_locks::WriteLock;
+use crate::catalog::replication::book_locks::BookLock;
 use crate::catalog::replication::env::Environment;
 use crate::catalog::replication::invalidate::invalidations;
 use crate::catalog::replication::write::{PendingWrite, Prepared, Update, Updated};
 use crate::model::book::BookId;
 use crate::model::error::{Error, Result};
-
-/// A write in progress, with its place in the batch.
-struct Started<'a, E: Environment> {
-    index: usize,
-    write: PendingWrite,
-    _lock: WriteLock<'a, E>,
-}
 
 impl<E: Environment> Replica<E> {
     /// Changes these books, as [`Replica::update`] does one.
@@ -32,14 +25,14 @@ impl<E: Environment> Replica<E> {
         updates: &[(BookId, Update)],
     ) -> Vec<Result<Updated>> {
         let mut outcomes = vec![Err(send_alone()); updates.len()];
+        let mut locks = Vec::new();
         let mut started = Vec::new();
         for (index, (id, update)) in updates.iter().enumerate() {
             match self.try_begin(*id, update) {
-                Ok((_lock, Prepared::Pending(write))) => started.push(Started {
-                    index,
-                    write,
-                    _lock,
-                }),
+                Ok((lock, Prepared::Pending(write))) => {
+                    locks.push(lock);
+                    started.push((index, write));
+                }
                 Ok((_, Prepared::Unchanged(updated))) => outcomes[index] = Ok(updated),
                 Ok((_, Prepared::NeedsRepair)) => (),
                 Err(error) => outcomes[index] = Err(error),
@@ -50,7 +43,7 @@ impl<E: Environment> Replica<E> {
     }
 
     /// `PROTOCOL.md`, Write 1 to Write 3, if they need no waiting.
-    fn try_begin(&self, id: BookId, update: &Update) -> Result<(WriteLock<'_, E>, Prepared)> {
+    fn try_begin(&self, id: BookId, update: &Update) -> Result<(BookLock<'_, E>, Prepared)> {
         let mut inner = self.lock();
         if !self.lease_holds(&inner) || !self.knows(&inner, id) {
             return Err(send_alone());
@@ -66,26 +59,26 @@ impl<E: Environment> Replica<E> {
         Ok((lock, prepared?))
     }
 
+    /// Commits what has begun, by its place in the batch.
     fn finish_batch(
         self: &Arc<Self>,
-        started: &[Started<'_, E>],
+        started: &[(usize, PendingWrite)],
         outcomes: &mut [Result<Updated>],
     ) {
-        // The valid list may have been emptied between two beginnings. Then the first one's epoch
-        // is over, and no copy of the batch becomes valid here.
-        let Some(epoch) = started.first().map(|started| started.write.epoch) else {
+        let Some((_, first)) = started.first() else {
             return;
         };
-        let writes = started.iter().map(|started| &started.write);
-        let stale: Vec<_> = writes
-            .clone()
-            .flat_map(|write| invalidations(&write.old, &write.new))
+        let stale: Vec<_> = started
+            .iter()
+            .flat_map(|(_, write)| invalidations(&write.old, &write.new))
             .collect();
-        let books: Vec<_> = writes.map(|write| write.new.clone()).collect();
-        let superseded = self.commit(&books, epoch, &stale);
-        for (started, book) in started.iter().zip(books) {
-            outcomes[started.index] = match &superseded {
-                Ok(superseded) if superseded.contains(&book.id) => Err(superseded_error()),
+        let books: Vec<_> = started.iter().map(|(_, write)| write.new.clone()).collect();
+        // The valid list may have been emptied between two beginnings. Then the first one's epoch
+        // is over, and no copy of the batch becomes valid here.
+        let superseded = self.commit(&books, first.epoch, &stale);
+        for ((index, _), book) in started.iter().zip(books) {
+            outcomes[*index] = match &superseded {
+                Ok(superseded) if superseded.contains(&book.id) => Err(may_be_committed()),
                 Ok(_) => Ok(Updated {
                     book,
                     replayed: false,
@@ -100,7 +93,7 @@ fn send_alone() -> Error {
     Error::Busy("This change needs a wait of its own: ask for it alone".into())
 }
 
-fn superseded_error() -> Error {
+fn may_be_committed() -> Error {
     Error::TimedOut(
         "Another copy took the place of this change, which may have come true all the same".into(),
     )

@@ -19,26 +19,21 @@ pub(super) struct BookLocks {
     in_repair: bool,
 }
 
-/// The right to write a book, or a place in the queue for it. Released when dropped.
-pub(super) struct WriteLock<'a, E: Environment> {
+/// The right to write a book, or to repair it. Released when dropped.
+pub(super) struct BookLock<'a, E: Environment> {
     replica: &'a Replica<E>,
     id: BookId,
-    number: u64,
-}
-
-/// The right to repair a book. Released when dropped.
-pub(super) struct RepairLock<'a, E: Environment> {
-    replica: &'a Replica<E>,
-    id: BookId,
+    /// `None`: to repair it.
+    writer: Option<u64>,
 }
 
 impl<E: Environment> Replica<E> {
-    /// Waits for the write lock of a book. Fails with [`Error::Busy`] when it is not free by
+    /// Waits for the right to write a book. Fails with [`Error::Busy`] when it is not free by
     /// `until`.
-    pub(super) fn lock_for_write(&self, id: BookId, until: Duration) -> Result<WriteLock<'_, E>> {
+    pub(super) fn lock_for_write(&self, id: BookId, until: Duration) -> Result<BookLock<'_, E>> {
         let mut inner = self.lock();
         let lock = self.enqueue_writer(&mut inner, id);
-        let taken = |inner: &Inner| inner.book_locks[&id].writers.front() != Some(&lock.number);
+        let taken = |inner: &Inner| inner.book_locks[&id].writers.front().copied() != lock.writer;
         let inner = self.wait_while(inner, WaitKey::Book(id), until, taken);
         let taken = taken(&inner);
         // Dropping `lock` takes the mutex.
@@ -49,64 +44,61 @@ impl<E: Environment> Replica<E> {
         Ok(lock)
     }
 
-    /// The write lock of a book, if it is free.
+    /// The right to write a book, if nobody has it.
     pub(super) fn try_lock_for_write(
         &self,
         inner: &mut Inner,
         id: BookId,
-    ) -> Option<WriteLock<'_, E>> {
+    ) -> Option<BookLock<'_, E>> {
         let locks = inner.book_locks.get(&id);
         let free = locks.is_none_or(|locks| locks.writers.is_empty());
         free.then(|| self.enqueue_writer(inner, id))
     }
 
-    fn enqueue_writer(&self, inner: &mut Inner, id: BookId) -> WriteLock<'_, E> {
+    /// A place in the queue of writers.
+    fn enqueue_writer(&self, inner: &mut Inner, id: BookId) -> BookLock<'_, E> {
         let locks = inner.book_locks.entry(id).or_default();
-        let number = locks.next;
+        let writer = Some(locks.next);
+        locks.writers.push_back(locks.next);
         locks.next += 1;
-        locks.writers.push_back(number);
-        WriteLock {
-            replica: self,
+        let replica = self;
+        BookLock {
+            replica,
             id,
-            number,
+            writer,
         }
     }
 
-    /// The repair lock of a book, if it is free.
-    pub(super) fn try_lock_for_repair<'a>(
-        &'a self,
+    /// The right to repair a book, if nobody has it.
+    pub(super) fn try_lock_for_repair(
+        &self,
         inner: &mut Inner,
         id: BookId,
-    ) -> Option<RepairLock<'a, E>> {
+    ) -> Option<BookLock<'_, E>> {
         let locks = inner.book_locks.entry(id).or_default();
         let free = !std::mem::replace(&mut locks.in_repair, true);
-        free.then(|| RepairLock { replica: self, id })
+        let (replica, writer) = (self, None);
+        free.then(|| BookLock {
+            replica,
+            id,
+            writer,
+        })
     }
+}
 
-    /// Changes the locks of a book, removes them when nobody needs them, and wakes those who wait.
-    fn release(&self, id: BookId, change: impl FnOnce(&mut BookLocks)) {
-        let mut inner = self.lock();
-        let locks = inner.book_locks.get_mut(&id);
+impl<E: Environment> Drop for BookLock<'_, E> {
+    fn drop(&mut self) {
+        let mut inner = self.replica.lock();
+        let locks = inner.book_locks.get_mut(&self.id);
         let locks = locks.expect("a book's locks exist while one of them is held");
-        change(locks);
+        match self.writer {
+            Some(number) => locks.writers.retain(|writer| *writer != number),
+            None => locks.in_repair = false,
+        }
         if locks.writers.is_empty() && !locks.in_repair {
-            inner.book_locks.remove(&id);
+            inner.book_locks.remove(&self.id);
         }
         drop(inner);
-        self.env.wake(WaitKey::Book(id));
-    }
-}
-
-impl<E: Environment> Drop for WriteLock<'_, E> {
-    fn drop(&mut self) {
-        let leave = |locks: &mut BookLocks| locks.writers.retain(|writer| *writer != self.number);
-        self.replica.release(self.id, leave);
-    }
-}
-
-impl<E: Environment> Drop for RepairLock<'_, E> {
-    fn drop(&mut self) {
-        self.replica
-            .release(self.id, |locks| locks.in_repair = false);
+        self.replica.env.wake(WaitKey::Book(self.id));
     }
 }

@@ -1,5 +1,5 @@
-//! Committing: `PROTOCOL.md`, Write 4, Write 6 and Write 7, for copies that are tentative here. Every
-//! new copy goes through this, of one book or of many.
+//! Committing: `PROTOCOL.md`, Write 4, Write 6 and Write 7, for copies that are tentative here.
+//! Every new copy goes through this, of one book or of many.
 
 use std::collections::HashSet;
 use std::sync::Arc;

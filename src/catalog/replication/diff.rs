@@ -6,6 +6,9 @@ use crate::catalog::replication::messages::Versions;
 use crate::catalog::shelf::copy_state::{CopyState, PageEntry};
 use crate::model::book::{BookId, Version};
 
+/// A page, and the peer that sent it.
+pub(super) type PeerPage = (usize, Vec<PageEntry>);
+
 /// What there is to do. Each id stands in one list at most.
 #[derive(Debug, Default)]
 pub(super) struct Diff {
@@ -20,11 +23,7 @@ pub(super) struct Diff {
 }
 
 /// Compares the page here with the peers', up to `bound`, the last id that all of them cover.
-pub(super) fn diff(
-    ours: &[PageEntry],
-    pages: &[(usize, Vec<PageEntry>)],
-    bound: Option<BookId>,
-) -> Diff {
+pub(super) fn diff(ours: &[PageEntry], pages: &[PeerPage], bound: Option<BookId>) -> Diff {
     let mut theirs: Vec<_> = pages
         .iter()
         .map(|(peer, page)| (*peer, page.iter().peekable()))

@@ -76,11 +76,7 @@ impl<E: Environment> Replica<E> {
                 doubtful = !inner.disk_refuses && inner.membership.start_heartbeat(peer, now)
             }
         }
-        if changes.lost {
-            inner.shelf.note_peer_lost();
-        }
-        drop(inner);
-        self.report(peer, changes);
+        self.act_on(inner, peer, changes);
         if doubtful {
             self.send_heartbeat(peer, now);
         }
@@ -95,16 +91,9 @@ impl<E: Environment> Replica<E> {
         };
         let mut inner = self.lock();
         let changes = inner.membership.on_outcome(peer, sent, self.now(), outcome);
-        if changes.missed_invalidations && self.enforces(Rule::Clear) {
-            inner.empty_valid_list();
-        }
-        if changes.lost {
-            inner.shelf.note_peer_lost();
-        }
         let whole = inner.membership.round_complete();
         inner.first_round_done |= whole;
-        drop(inner);
-        self.report(peer, changes);
+        self.act_on(inner, peer, changes);
         self.env.wake(WaitKey::Membership);
         // A round that somebody waits for goes on at once, but silence is not answered with haste.
         if !whole && outcome != HeartbeatOutcome::Silent {
@@ -112,8 +101,15 @@ impl<E: Environment> Replica<E> {
         }
     }
 
-    /// Logs changes, and wakes the threads whose waiting they may end.
-    fn report(&self, peer: usize, changes: Changes) {
+    /// Notes and logs changes, and wakes the threads whose waiting they may end.
+    fn act_on(&self, mut inner: Guard<'_>, peer: usize, changes: Changes) {
+        if changes.missed_invalidations && self.enforces(Rule::Clear) {
+            inner.empty_valid_list();
+        }
+        if changes.lost {
+            inner.shelf.note_peer_lost();
+        }
+        drop(inner);
         let peer: [(&str, &dyn Display); 1] = [("peer", &self.config.peers[peer])];
         if changes.lost {
             log::warn("peer lost", &peer);

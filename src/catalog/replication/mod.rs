@@ -15,7 +15,7 @@
 //! | `write.rs` | Write 1 to Write 3, Write 5 |
 //! | `commit.rs`, `replicate.rs`, `invalidate.rs` | Write 4, Write 6, Write 7 |
 //! | `batch_write.rs`, `create.rs` | several books at once; new books |
-//! | `read_repair.rs` | "Read" |
+//! | `read.rs`, `read_repair.rs` | "Read" |
 //! | `catch_up.rs`, `diff.rs` | "Catch-up" |
 //! | `receive.rs` | the answers to other catalogs' messages |
 //! | `adopt.rs`, `persist.rs`, `book_locks.rs`, `rpc_round.rs` | what these share |
@@ -35,6 +35,7 @@ mod heartbeat;
 mod invalidate;
 pub(crate) mod messages;
 mod persist;
+mod read;
 mod read_repair;
 mod receive;
 mod replicate;
@@ -51,7 +52,6 @@ use crate::catalog::replication::env::{Environment, WaitKey};
 use crate::catalog::replication::messages::Versions;
 use crate::catalog::replication::rpc_round::Outcomes;
 use crate::catalog::replication::rules::{Rule, Rules};
-use crate::catalog::replication::write::ids_where;
 use crate::catalog::shelf::Shelf;
 use crate::catalog::shelf::copy_state::{CopyState, StateCounts};
 use crate::config::timing::Timing;
@@ -60,8 +60,7 @@ use crate::membership::time::Time;
 use crate::membership::{LeaseNeeds, Membership};
 use crate::model::address::Address;
 use crate::model::book::{Book, BookId, Rank};
-use crate::model::error::{Error, Result};
-use crate::model::order::{Order, OrderId};
+use crate::model::order::OrderId;
 use crate::runtime::sync;
 
 /// One catalog's place among the others.
@@ -164,54 +163,6 @@ impl<E: Environment> Replica<E> {
             env,
             inner: Mutex::new(inner),
         })
-    }
-
-    /// The newest copy of a book, after read repair if need be, and which of these orders are
-    /// applied already.
-    ///
-    /// Fails with [`Error::NotFound`], or with [`Error::TimedOut`] when read repair did not succeed
-    /// in time.
-    pub(crate) fn read(self: &Arc<Self>, id: BookId, orders: &[Order]) -> Result<Read> {
-        let book = self.newest(id)?.ok_or(Error::NotFound)?;
-        Ok(self.show(book, orders))
-    }
-
-    /// As [`Replica::read`]. `None`: that would have to wait.
-    pub(crate) fn try_read(&self, id: BookId, orders: &[Order]) -> Option<Result<Read>> {
-        let inner = self.lock();
-        if !self.lease_holds(&inner) || !self.knows(&inner, id) {
-            return None;
-        }
-        let book = inner.shelf.book(id).cloned().ok_or(Error::NotFound);
-        Some(book.map(|book| self.show(book, orders)))
-    }
-
-    fn show(&self, book: Arc<Book>, orders: &[Order]) -> Read {
-        let idempotent = self.enforces(Rule::Idempotency);
-        let applied = ids_where(orders, |order| {
-            idempotent && book.applied_orders.contains(order)
-        });
-        Read { book, applied }
-    }
-
-    /// The books after `after` as they are here, in whatever state.
-    pub(crate) fn books_after(&self, after: Option<BookId>, limit: usize) -> Vec<Arc<Book>> {
-        self.lock().shelf.books_after(after, limit)
-    }
-
-    /// The books of the topics that contain the text, by id, and whether the answer may be cached:
-    /// not before this catalog has caught up, nor while one of the books is not valid.
-    pub(crate) fn search(
-        &self,
-        text: &str,
-        after: Option<BookId>,
-        limit: usize,
-    ) -> (Vec<Arc<Book>>, bool) {
-        let inner = self.lock();
-        let books = inner.shelf.search(text, after, limit);
-        let valid = |book: &Arc<Book>| inner.shelf.state(book.id) == CopyState::Valid;
-        let cacheable = inner.caught_up && self.lease_holds(&inner) && books.iter().all(valid);
-        (books, cacheable)
     }
 
     pub(crate) fn health(&self) -> Health {

@@ -123,14 +123,16 @@ impl<E: Environment> Replica<E> {
         let Some(peer) = peer else {
             return self.end_of_hops(id, requesters.best, epoch);
         };
-        let mut addresses = requesters.addresses.to_vec();
-        addresses.push(self.config.address.clone());
-        let message = Message::Get {
-            id,
-            requesters: addresses,
-            best,
-        };
-        match self.ask(peer, message) {
+        let (theirs, myself) = (requesters, [self.config.address.clone()]);
+        let requesters = [theirs.addresses, &myself].concat();
+        match self.ask(
+            peer,
+            Message::Get {
+                id,
+                requesters,
+                best,
+            },
+        ) {
             Outcome::Reply(Reply::Known { book, state }) => {
                 self.adopt(book, state, epoch)?;
                 // If the copy here is still unknown after it adopted a tentative one, it was the
@@ -140,7 +142,7 @@ impl<E: Environment> Replica<E> {
                 }
                 Ok(None)
             }
-            Outcome::Reply(Reply::NothingNewer) => self.end_of_hops(id, requesters.best, epoch),
+            Outcome::Reply(Reply::NothingNewer) => self.end_of_hops(id, theirs.best, epoch),
             _ => Ok(None),
         }
     }

@@ -95,7 +95,7 @@ impl<E: Environment> Replica<E> {
     /// Fails with [`Error::TimedOut`] when live peers do not answer in time, or with
     /// [`Error::DiskRefuses`]. Nothing is undone then.
     pub(super) fn replicate(self: &Arc<Self>, payload: &Payload) -> Result<Replicated> {
-        let mut replication = Replication {
+        let mut run = Replication {
             replica: self,
             round: self.rpc_round(),
             progress: vec![Progress::NotSent; self.config.peers.len()],
@@ -106,33 +106,32 @@ impl<E: Environment> Replica<E> {
         let mut saved = false;
         loop {
             let mut inner = self.lock();
-            if replication.stalled(&inner) {
+            if run.stalled(&inner) {
                 drop(inner);
-                replication.begin_again()?;
+                run.begin_again()?;
                 continue;
             }
-            replication.take_outcomes(&mut inner);
-            if payload.is_single_book() && !replication.result.conflicts.is_empty() {
-                return Ok(replication.result);
+            run.take_outcomes(&mut inner);
+            if payload.is_single_book() && !run.result.conflicts.is_empty() {
+                return Ok(run.result);
             }
-            let due = replication.due(&inner);
+            let due = run.due(&inner);
             if !due.is_empty() || !saved {
                 let unsaved = unsaved(&inner, payload);
                 drop(inner);
                 for peer in due {
-                    replication.round.send(peer, payload.message());
+                    run.round.send(peer, payload.message());
                 }
                 if !std::mem::replace(&mut saved, true) && !unsaved.is_empty() {
                     self.save(&unsaved)?;
                 }
                 continue;
             }
-            let Some(wake_at) = replication.wait_until(&inner)? else {
-                let done = |progress: &Progress| *progress == Progress::Done;
-                replication.result.everywhere = replication.progress.iter().all(done);
-                return Ok(replication.result);
+            let Some(wake_at) = run.wait_until(&inner)? else {
+                run.result.everywhere = run.progress.iter().all(|p| *p == Progress::Done);
+                return Ok(run.result);
             };
-            drop(self.wait(inner, WaitKey::Round(replication.round.number), wake_at));
+            drop(self.wait(inner, WaitKey::Round(run.round.number), wake_at));
         }
     }
 }

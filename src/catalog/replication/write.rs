@@ -1,5 +1,5 @@
-//! A write of one book: `PROTOCOL.md`, "Write". Here are Write 1 to Write 3, and Write 5. The others
-//! are in `commit.rs`.
+//! A write of one book: `PROTOCOL.md`, "Write". Here are Write 1 to Write 3, and Write 5. The
+//! others are in `commit.rs`.
 
 use std::sync::Arc;
 use std::time::Duration;

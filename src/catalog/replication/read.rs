@@ -1,0 +1,62 @@
+//! What clients read: a book, the books of a topic, all books. `PROTOCOL.md`, "Read".
+
+use std::sync::Arc;
+
+use crate::catalog::replication::env::Environment;
+use crate::catalog::replication::rules::Rule;
+use crate::catalog::replication::write::ids_where;
+use crate::catalog::replication::{Read, Replica};
+use crate::catalog::shelf::copy_state::CopyState;
+use crate::model::book::{Book, BookId};
+use crate::model::error::{Error, Result};
+use crate::model::order::Order;
+
+impl<E: Environment> Replica<E> {
+    /// The newest copy of a book, after read repair if need be, and which of these orders are
+    /// applied already.
+    ///
+    /// Fails with [`Error::NotFound`], or with [`Error::TimedOut`] when read repair did not succeed
+    /// in time.
+    pub(crate) fn read(self: &Arc<Self>, id: BookId, orders: &[Order]) -> Result<Read> {
+        let book = self.newest(id)?.ok_or(Error::NotFound)?;
+        Ok(self.show(book, orders))
+    }
+
+    /// As [`Replica::read`]. `None`: that would have to wait.
+    pub(crate) fn try_read(&self, id: BookId, orders: &[Order]) -> Option<Result<Read>> {
+        let inner = self.lock();
+        if !self.lease_holds(&inner) || !self.knows(&inner, id) {
+            return None;
+        }
+        let book = inner.shelf.book(id).cloned().ok_or(Error::NotFound);
+        Some(book.map(|book| self.show(book, orders)))
+    }
+
+    fn show(&self, book: Arc<Book>, orders: &[Order]) -> Read {
+        let idempotent = self.enforces(Rule::Idempotency);
+        let applied = ids_where(orders, |order| {
+            idempotent && book.applied_orders.contains(order)
+        });
+        Read { book, applied }
+    }
+
+    /// The books after `after` as they are here, in whatever state.
+    pub(crate) fn books_after(&self, after: Option<BookId>, limit: usize) -> Vec<Arc<Book>> {
+        self.lock().shelf.books_after(after, limit)
+    }
+
+    /// The books of the topics that contain the text, by id, and whether the answer may be cached:
+    /// not before this catalog has caught up, nor while one of the books is not valid.
+    pub(crate) fn search(
+        &self,
+        text: &str,
+        after: Option<BookId>,
+        limit: usize,
+    ) -> (Vec<Arc<Book>>, bool) {
+        let inner = self.lock();
+        let books = inner.shelf.search(text, after, limit);
+        let valid = |book: &Arc<Book>| inner.shelf.state(book.id) == CopyState::Valid;
+        let cacheable = inner.caught_up && self.lease_holds(&inner) && books.iter().all(valid);
+        (books, cacheable)
+    }
+}
