@@ -51,15 +51,15 @@
 //! | question | answer |
 //! |---|---|
 //! | Why may a cached answer not be used? | [`front_end`], "When a cached answer may be used" |
-//! | What happens when a catalog's disk is full? | `PROTOCOL.md`, "A disk that is full" |
-//! | Which peers must acknowledge a write? | `PROTOCOL.md`, "Write 4" |
+//! | What happens when a catalog's disk is full? | `PROTOCOL.md`, "When a catalog's disk is full" |
+//! | Which peers must acknowledge a write? | `PROTOCOL.md`, "Which peers must acknowledge a write" |
 //! | Where does the LRU cache evict? | `front_end/cache/lru.rs`, `insert` |
 //! | How is an order id made? | [`model::order_ids`] |
 //! | Which places answer 409? | `src/API.md`, "409" |
 //! | When does a server count as down? | [`membership`], "When a server counts as down" |
 //! | Which thread answers a cached look-up? | [`http::server`], "Threads" |
 //! | How often and how long is a buy retried? | [`order`], "Retries", for all tiers |
-//! | What does a restarted catalog do before it answers? | `PROTOCOL.md`, "After a start" |
+//! | What does a restarted catalog do before it answers? | `PROTOCOL.md`, "What a restarted catalog does before it answers" |
 //!
 //! # What holds it together
 //!
