@@ -1,15 +1,15 @@
-//! How a server ends, as the one who started it hears it: by the exit code.
+//! Why a process exits, and its exit code.
 
 use std::fmt;
 
-/// Why a server does not run, or runs no longer.
+/// Why a command ends before its work is done. The message says what was tried and what came of it.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Exit {
-    /// 2: settings or data are wrong. Started again it would end again.
+    /// 2: settings or data are wrong. A restart would end the same way.
     Misconfigured(String),
-    /// 1: something failed, such as a port that is in use. Started again it may run.
+    /// 1: something failed, such as a port that is in use. A restart may help.
     Failed(String),
-    /// 70: it can no longer serve well, and must be started again.
+    /// 70: the server cannot serve well any longer, and a restart helps.
     Degraded(String),
 }
 
@@ -23,7 +23,7 @@ impl Exit {
     }
 }
 
-/// What is only a text is a failure that may pass.
+/// A message alone is a failure that may pass.
 impl From<String> for Exit {
     fn from(message: String) -> Exit {
         Exit::Failed(message)

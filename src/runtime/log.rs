@@ -1,10 +1,9 @@
-//! What happened, for whoever watches the shop: one line of JSON for each event on stderr.
+//! A structured log: one line of JSON on stderr for each event.
 //!
 //! A line has `time` (RFC 3339, UTC, milliseconds), `level`, `server`, `message`, and then the
 //! event's own fields. It is one write, so that lines of several threads, or of several servers on
 //! one terminal, never mix. A line that cannot be written is lost: a full disk behind stderr is no
-//! reason to stop selling. Nothing is written to files or rotated here; whoever starts the server
-//! decides where stderr goes.
+//! reason to stop selling. Files and their rotation are left to the process that starts the server.
 
 use std::fmt::Display;
 use std::io::Write;
@@ -12,7 +11,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
-/// How much an event matters.
+/// How important an event is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
     Debug,
@@ -39,11 +38,11 @@ impl Level {
     }
 }
 
-/// A value beside an event's message.
+/// A name and a value beside an event's message.
 pub type Field<'a> = (&'a str, &'a dyn Display);
 
-/// The project's one static: stderr is one for the whole process too, and handing a log to every
-/// function would put it into every signature.
+/// A static, because stderr is one for the whole process too, and a log that is handed on would be
+/// in the signature of every function.
 static LOG: Log = Log {
     level: AtomicU8::new(Level::Info as u8),
     server: OnceLock::new(),
@@ -55,36 +54,34 @@ struct Log {
     server: OnceLock<String>,
 }
 
-/// Names the server in every line from here on, and leaves out what matters less than `level`.
-/// Before, the name is `bazar` and the level [`Level::Info`]. The name stays that of the first
-/// call.
+/// Sets the server's name and the lowest level that is written. Before the first call they are
+/// `bazar` and [`Level::Info`]. A second call does not change the name.
 pub fn init(server: &str, level: Level) {
     LOG.server.get_or_init(|| server.to_string());
     LOG.level.store(level as u8, Ordering::Relaxed);
 }
 
-/// Whether an event of this level is written at all.
-pub fn enabled(level: Level) -> bool {
+/// Whether events of this level are written.
+pub(crate) fn enabled(level: Level) -> bool {
     LOG.level.load(Ordering::Relaxed) <= level as u8
 }
 
-pub fn debug(message: &str, fields: &[Field]) {
+pub(crate) fn debug(message: &str, fields: &[Field]) {
     event(Level::Debug, message, fields);
 }
 
-pub fn info(message: &str, fields: &[Field]) {
+pub(crate) fn info(message: &str, fields: &[Field]) {
     event(Level::Info, message, fields);
 }
 
-/// For what is no fault and yet must not be missed, such as a start: of level `info`, but written
-/// under `LOG=warn` too.
-pub fn always(message: &str, fields: &[Field]) {
+/// An event of level `info` that is written with `LOG=warn` too, such as a start.
+pub(crate) fn always(message: &str, fields: &[Field]) {
     if enabled(Level::Warn) {
         write(Level::Info, message, fields);
     }
 }
 
-pub fn warn(message: &str, fields: &[Field]) {
+pub(crate) fn warn(message: &str, fields: &[Field]) {
     event(Level::Warn, message, fields);
 }
 
@@ -104,22 +101,22 @@ fn write(level: Level, message: &str, fields: &[Field]) {
     let _ = std::io::stderr().lock().write_all(line.as_bytes());
 }
 
-/// Lets an event through at most once a second, for what a flood could repeat without end.
+/// Lets an event through at most once a second: for events that a client can cause without end.
 #[derive(Debug, Default)]
-pub struct RateLimited {
-    /// The second, since 1970, in which an event was let through last.
+pub(crate) struct RateLimited {
+    /// The second since 1970 in which the last event was let through.
     last: AtomicU64,
 }
 
 impl RateLimited {
-    pub const fn new() -> RateLimited {
+    pub(crate) const fn new() -> RateLimited {
         RateLimited {
             last: AtomicU64::new(0),
         }
     }
 
     /// Whether this event may be written.
-    pub fn due(&self) -> bool {
+    pub(crate) fn due(&self) -> bool {
         let second = since_1970(SystemTime::now()).as_secs();
         self.last.swap(second, Ordering::Relaxed) != second
     }
@@ -146,8 +143,8 @@ fn line(time: SystemTime, level: Level, server: &str, message: &str, fields: &[F
     line
 }
 
-/// Whether a field's text is left bare, so that `milliseconds` can be compared and summed: plain
-/// decimals that every JSON reader keeps exactly.
+/// Whether a field's text is written as a JSON number, so that readers can compare and sum it: a
+/// plain decimal that every JSON reader keeps exactly.
 fn is_number(text: &str) -> bool {
     let digits = text.strip_prefix('-').unwrap_or(text);
     let (whole, fraction) = digits.split_once('.').unwrap_or((digits, "0"));
@@ -165,8 +162,8 @@ fn since_1970(time: SystemTime) -> Duration {
         .unwrap_or_default()
 }
 
-/// `2025-01-31T23:59:59.999Z`.
-pub fn rfc3339(time: SystemTime) -> String {
+/// For example `2025-01-31T23:59:59.999Z`.
+pub(crate) fn rfc3339(time: SystemTime) -> String {
     let since = since_1970(time);
     let (year, month, day) = civil((since.as_secs() / 86_400) as i64);
     let second = since.as_secs() % 86_400;
@@ -200,7 +197,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_is_json_whatever_is_in_it() {
+    fn a_line_is_json_whatever_its_fields_contain() {
         let time = SystemTime::UNIX_EPOCH + Duration::from_millis(1_709_210_096_789);
         let fields: [Field; 4] = [
             ("status", &200),
@@ -220,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn every_number_that_is_bare_is_json() {
+    fn every_unquoted_number_is_json() {
         for text in ["0", "-1", "12.50", "-0.0", "123456789012345"] {
             assert!(is_number(text), "{text}");
             assert!(serde_json::from_str::<f64>(text).is_ok(), "{text}");
@@ -247,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn days_are_those_of_the_calendar() {
+    fn days_become_dates_of_the_calendar() {
         check_day(0, (1970, 1, 1));
         check_day(58, (1970, 2, 28));
         check_day(59, (1970, 3, 1));
@@ -257,15 +254,15 @@ mod tests {
     }
 
     #[test]
-    fn levels_are_read_in_any_case_and_nothing_else_is() {
+    fn a_level_is_read_in_any_case_and_nothing_else_is() {
         assert_eq!(Level::parse("WARN"), Some(Level::Warn));
         assert_eq!(Level::parse("verbose"), None);
     }
 
     #[test]
-    fn a_flood_is_let_through_once_a_second() {
-        let rarely = RateLimited::new();
-        let through = (0..1000).filter(|_| rarely.due()).count();
+    fn of_a_flood_of_events_one_a_second_passes() {
+        let limit = RateLimited::new();
+        let through = (0..1000).filter(|_| limit.due()).count();
         assert!((1..=30).contains(&through), "{through}");
     }
 }

@@ -1,34 +1,32 @@
-//! What this process uses of the system, as Linux tells it under `/proc`. Elsewhere, and when there
-//! is no descriptor left to look with, nothing is known.
+//! What this process uses of the system, read from Linux's `/proc`.
+//!
+//! Every function returns `None` on other systems, and when no descriptor is left to open `/proc`.
 
 use std::fs;
 
-/// How many descriptors are open; one of them is that of this look.
-pub fn descriptors() -> Option<usize> {
+/// How many descriptors are open, the one that reads `/proc` included.
+pub(crate) fn descriptors() -> Option<usize> {
     fs::read_dir("/proc/self/fd").ok().map(Iterator::count)
 }
 
 /// How many descriptors may be open.
-pub fn descriptors_max() -> Option<usize> {
-    let limits = fs::read_to_string("/proc/self/limits").ok()?;
-    let line = limits
-        .lines()
-        .find_map(|line| line.strip_prefix("Max open files"))?;
-    line.split_whitespace().next()?.parse().ok()
+pub(crate) fn descriptors_max() -> Option<usize> {
+    number_after("/proc/self/limits", "Max open files")
 }
 
-pub fn threads() -> Option<usize> {
-    status("Threads:")
+pub(crate) fn threads() -> Option<usize> {
+    number_after("/proc/self/status", "Threads:")
 }
 
-/// Memory that is in use, in bytes.
-pub fn resident_bytes() -> Option<usize> {
-    status("VmRSS:").map(|kib| kib * 1024)
+/// Resident memory.
+pub(crate) fn resident_bytes() -> Option<usize> {
+    number_after("/proc/self/status", "VmRSS:").map(|kib| kib * 1024)
 }
 
-fn status(name: &str) -> Option<usize> {
-    let status = fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+/// The first number in the line that begins with `name`.
+fn number_after(file: &str, name: &str) -> Option<usize> {
+    let text = fs::read_to_string(file).ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix(name))?;
     line.split_whitespace().next()?.parse().ok()
 }
 
@@ -37,7 +35,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_system_tells_what_this_process_uses() {
+    fn usage_is_read_from_proc() {
         let open = descriptors().unwrap();
         assert!(open < descriptors_max().unwrap());
         assert!(0 < threads().unwrap());

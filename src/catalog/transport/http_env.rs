@@ -45,7 +45,7 @@ impl HttpEnvironment {
             peers: settings.peers.iter().map(peer).collect(),
             front_ends: settings.front_ends.iter().map(front_end).collect(),
             wait_queues: WaitQueues::new(),
-            save_seconds: Histogram::new(),
+            save_seconds: Histogram::default(),
             peer_update_seconds,
         }
     }

@@ -156,11 +156,6 @@ pub(crate) fn parse_new_books(body: &[u8]) -> Result<NewBooks> {
     }
 }
 
-/// Reads one book, which may be a line of a file that is imported. Fails as [`parse_new_books`].
-pub(crate) fn parse_new_book(text: &[u8]) -> Result<NewBook> {
-    new_book(json::read(text)?)
-}
-
 fn new_book(book: Json) -> Result<NewBook> {
     let known = ["id", "title", "topic", "quantity", "price"];
     let mut fields = Fields::new(book, &known)?;

@@ -51,7 +51,7 @@ impl Dispatcher {
     }
 
     fn metrics_page(&self) -> Response {
-        let mut page = Exposition::new();
+        let mut page = Exposition::default();
         self.metrics.write(&mut page);
         for (name, pool) in self.pools.all() {
             let help = "Requests that wait for a thread.";
