@@ -1,135 +1,168 @@
-//! What kind of world a seed plays in.
+//! How large a simulated shop is, how much goes wrong there, and what its clients do.
 
 use crate::catalog::replication::rules::Rules;
 use crate::model::applied_orders::AppliedOrders;
-use crate::model::book::{Book, Version};
+use crate::model::book::{Book, BookId, Version};
 
-use crate::catalog::sim::cluster::{BOOK, OTHER};
+/// The book that clients buy and look up.
+pub(super) const BOOK: BookId = BookId(2);
 
-/// The numbers of the model's `KEY=VALUE`, as probabilities where nothing else is said.
+/// A book that changes only in batches with [`BOOK`].
+pub(super) const OTHER_BOOK: BookId = BookId(3);
+
+/// Numbers without a unit are probabilities.
 #[derive(Clone)]
-pub struct Parameters {
-    pub catalogs: usize,
-    pub front_ends: usize,
-    pub rules: Rules,
-    /// The front-end keeps nothing that was fetched before it was told to forget.
-    pub guard: bool,
-    /// An order server looks whether its order was applied before it looks at the quantity.
-    pub order_read: bool,
-    pub stock: Vec<Book>,
-    /// Crashes and pauses in a run.
-    pub faults: usize,
-    /// Of those, crashes; the rest are pauses.
-    pub crashes: f64,
-    /// Of all faults, a heartbeat that nobody answers for a while.
-    pub starved: f64,
-    /// The slowest message of an ordinary net, in ms.
-    pub slow_net: f64,
-    pub lost_request: f64,
-    pub lost_reply: f64,
-    /// Updates and confirmations that come seconds late, or twice.
-    pub late: f64,
-    pub double: f64,
-    pub slow_disk: f64,
-    /// A writer that dies, or stops, at a step of its write.
-    pub step_faults: f64,
-    /// What happens at a server's awakening happens in any order.
-    pub shuffle: f64,
-    /// Plain updates of the quantity among a customer's doings.
-    pub updates: f64,
-    /// The same order sent twice at once.
-    pub twins: f64,
-    /// Changes that travel together with one of another book.
-    pub together: f64,
-    /// The net is cut for a while.
-    pub partition: bool,
-    /// Everything fails at once.
-    pub total: bool,
-    /// The longest a customer thinks, in ms.
-    pub think: f64,
-    pub customers: usize,
-    /// What each customer does.
-    pub doings: usize,
-    /// No chance at all: for the figures.
-    pub steady: bool,
-    /// Catalogs catch up in the background.
-    pub tends: bool,
+pub(super) struct Parameters {
+    pub(super) catalogs: usize,
+    pub(super) front_ends: usize,
+    pub(super) stock: Vec<Book>,
+    /// The protocol's rules that hold.
+    pub(super) rules: Rules,
+    /// A front-end does not cache what it fetched before an invalidation.
+    pub(super) fill_guard: bool,
+    /// An order server looks whether its order is applied before it looks at the quantity.
+    pub(super) order_read: bool,
+    /// Catalogs catch up and repair in the background.
+    pub(super) repair: bool,
+    /// Whether the clients must see one book. False where two sides may sell the same copy; then
+    /// the catalogs must only agree in the end.
+    pub(super) linearizable: bool,
+    /// Nothing is random, so that a test can name every message.
+    pub(super) steady: bool,
+    pub(super) network: NetworkParameters,
+    pub(super) faults: FaultParameters,
+    pub(super) clients: ClientParameters,
+}
+
+#[derive(Clone)]
+pub(super) struct NetworkParameters {
+    /// The slowest message that is not late.
+    pub(super) slow_ms: f64,
+    pub(super) lost_request: f64,
+    pub(super) lost_reply: f64,
+    /// An update or confirmation that arrives up to seconds late.
+    pub(super) late: f64,
+    /// An update or confirmation that arrives twice.
+    pub(super) duplicated: f64,
+}
+
+#[derive(Clone)]
+pub(super) struct FaultParameters {
+    /// How many random faults a run has. Each is a crash, a stop or a starvation.
+    pub(super) random: usize,
+    /// Of crashes and stops, the crashes.
+    pub(super) crash: f64,
+    /// Of random faults of catalogs, a starvation: no heartbeat is answered for a while.
+    pub(super) starvation: f64,
+    pub(super) slow_disk: f64,
+    /// A writer crashes or stops after a step of its write.
+    pub(super) at_step: f64,
+    /// What a server missed while it was stopped happens in any order.
+    pub(super) shuffle: f64,
+}
+
+#[derive(Clone)]
+pub(super) struct ClientParameters {
+    pub(super) count: usize,
+    /// How many operations each client does.
+    pub(super) operations: usize,
+    /// The longest pause before an operation.
+    pub(super) think_ms: f64,
+    /// Operations that set the quantity.
+    pub(super) set: f64,
+    /// Orders that are sent twice at once.
+    pub(super) duplicated: f64,
+    /// Writes that travel in a batch with a write of [`OTHER_BOOK`].
+    pub(super) batched: f64,
 }
 
 impl Parameters {
-    /// A healthy shop, in which only the order of things is random.
-    pub fn healthy(catalogs: usize, copies: u32) -> Parameters {
+    /// A healthy shop, in which only the order of events is random.
+    pub(super) fn healthy(catalogs: usize, copies: u32) -> Parameters {
         Parameters {
             catalogs,
             front_ends: 1,
-            rules: Rules::all(),
-            guard: true,
-            order_read: true,
             stock: vec![book(copies)],
-            faults: 0,
-            crashes: 0.6,
-            starved: 0.0,
-            slow_net: 60.0,
-            lost_request: 0.0,
-            lost_reply: 0.0,
-            late: 0.0,
-            double: 0.0,
-            slow_disk: 0.0,
-            step_faults: 0.0,
-            shuffle: 0.0,
-            updates: 0.0,
-            twins: 0.0,
-            together: 0.0,
-            partition: false,
-            total: false,
-            think: 400.0,
-            customers: 4,
-            doings: 6,
+            rules: Rules::all(),
+            fill_guard: true,
+            order_read: true,
+            repair: true,
+            linearizable: true,
             steady: false,
-            tends: true,
+            network: NetworkParameters {
+                slow_ms: 60.0,
+                lost_request: 0.0,
+                lost_reply: 0.0,
+                late: 0.0,
+                duplicated: 0.0,
+            },
+            faults: FaultParameters {
+                random: 0,
+                crash: 0.6,
+                starvation: 0.0,
+                slow_disk: 0.0,
+                at_step: 0.0,
+                shuffle: 0.0,
+            },
+            clients: ClientParameters {
+                count: 4,
+                operations: 6,
+                think_ms: 400.0,
+                set: 0.0,
+                duplicated: 0.0,
+                batched: 0.0,
+            },
         }
     }
 
-    /// The world of a seed: 2, 3 or 5 catalogs, and every kind of trouble in some.
-    pub fn of_seed(seed: u64) -> Parameters {
+    /// The shop of a seed: 2, 3 or 5 catalogs, and every kind of fault in some.
+    pub(super) fn of_seed(seed: u64) -> Parameters {
         let rng = &mut fastrand::Rng::with_seed(seed ^ 0x5e77);
         let catalogs = *rng.choice(&[2, 2, 2, 3, 3, 5]).expect("there are some");
         let copies = *rng.choice(&[2, 4, 9]).expect("there are some");
         let some =
-            |rng: &mut fastrand::Rng, most: f64| if rng.bool() { rng.f64() * most } else { 0.0 };
-        Parameters {
-            front_ends: rng.usize(1..=2),
-            faults: rng.usize(0..10),
-            crashes: rng.f64(),
-            starved: some(rng, 0.3),
-            lost_request: some(rng, 0.02),
-            lost_reply: some(rng, 0.02),
-            late: some(rng, 0.1),
-            double: some(rng, 0.1),
-            slow_disk: some(rng, 0.05),
-            step_faults: some(rng, 0.1),
-            shuffle: some(rng, 1.0),
-            updates: some(rng, 0.2),
-            twins: some(rng, 0.2),
-            think: *rng.choice(&[20.0, 100.0, 400.0]).expect("there are some"),
-            together: some(rng, 1.0),
-            stock: vec![book(copies), other_book()],
-            ..Parameters::healthy(catalogs, copies)
-        }
+            |rng: &mut fastrand::Rng, max: f64| if rng.bool() { rng.f64() * max } else { 0.0 };
+        let mut all = Parameters::healthy(catalogs, copies);
+        all.stock.push(other_book());
+        // The order of these draws is part of what a seed means.
+        all.front_ends = rng.usize(1..=2);
+        all.faults.random = rng.usize(0..10);
+        all.faults.crash = rng.f64();
+        all.faults.starvation = some(rng, 0.3);
+        all.network.lost_request = some(rng, 0.02);
+        all.network.lost_reply = some(rng, 0.02);
+        all.network.late = some(rng, 0.1);
+        all.network.duplicated = some(rng, 0.1);
+        all.faults.slow_disk = some(rng, 0.05);
+        all.faults.at_step = some(rng, 0.1);
+        all.faults.shuffle = some(rng, 1.0);
+        all.clients.set = some(rng, 0.2);
+        all.clients.duplicated = some(rng, 0.2);
+        all.clients.think_ms = *rng.choice(&[20.0, 100.0, 400.0]).expect("there are some");
+        all.clients.batched = some(rng, 1.0);
+        all
     }
 
-    /// Whether two sides may sell the same copy, as the original chose.
-    pub fn splits(&self) -> bool {
-        self.partition || self.total
-    }
-
-    pub fn copies(&self) -> u32 {
+    pub(super) fn copies(&self) -> u32 {
         self.stock[0].quantity
+    }
+
+    /// Catalogs first, then front-ends.
+    pub(super) fn servers(&self) -> usize {
+        self.catalogs + self.front_ends
+    }
+
+    /// As a trace names a server: `0` is a catalog, `f0` a front-end.
+    pub(super) fn name(&self, node: usize) -> String {
+        match node.checked_sub(self.catalogs) {
+            None => format!("{node}"),
+            Some(front_end) => format!("f{front_end}"),
+        }
     }
 }
 
-/// The simulated shop's book, as in the first stock.
-pub fn book(quantity: u32) -> Book {
+/// [`BOOK`], as in the first stock.
+pub(super) fn book(quantity: u32) -> Book {
     Book {
         id: BOOK,
         title: "RPCs for Dummies".into(),
@@ -143,10 +176,9 @@ pub fn book(quantity: u32) -> Book {
     }
 }
 
-/// A book that is only changed together with the other one.
 fn other_book() -> Book {
     Book {
-        id: OTHER,
+        id: OTHER_BOOK,
         title: "Xen and the Art of Surviving Graduate School".into(),
         topic: "Graduate School".into(),
         ..book(10)

@@ -1,11 +1,68 @@
-//! Messages as a person reads them in a trace.
+//! What happened in a run: counted for tests and, if wanted, in lines for a person.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
 
 use crate::catalog::replication::messages::{Message, Reply};
 use crate::catalog::shelf::copy_state::CopyState;
+use crate::catalog::sim::scheduler::Scheduler;
 use crate::model::book::{Book, Rank};
 use crate::model::invalidation::Invalidation;
+use crate::runtime::sync;
 
-pub fn message(message: &Message) -> String {
+/// How often each kind of event happened.
+pub(super) type Counts = BTreeMap<&'static str, u64>;
+
+pub(super) struct Trace {
+    scheduler: Arc<Scheduler>,
+    counts: Mutex<Counts>,
+    /// `None`: nobody reads them.
+    lines: Option<Mutex<Vec<String>>>,
+}
+
+impl Trace {
+    pub(super) fn new(scheduler: Arc<Scheduler>, traced: bool) -> Arc<Trace> {
+        Arc::new(Trace {
+            scheduler,
+            counts: Mutex::default(),
+            lines: traced.then(Mutex::default),
+        })
+    }
+
+    pub(super) fn count(&self, event: &'static str) {
+        *sync::lock(&self.counts).entry(event).or_default() += 1;
+    }
+
+    pub(super) fn counts(&self) -> Counts {
+        sync::lock(&self.counts).clone()
+    }
+
+    /// Writes a line, which is not made if nobody reads it.
+    pub(super) fn note(&self, line: impl FnOnce() -> String) {
+        if let Some(lines) = &self.lines {
+            let ms = self.scheduler.now() as f64 / 1000.0;
+            sync::lock(lines).push(format!("{ms:10.3} ms  {}", line()));
+        }
+    }
+
+    /// The text for a later line; empty if nobody reads it.
+    pub(super) fn text(&self, text: impl FnOnce() -> String) -> String {
+        self.lines.as_ref().map_or(String::new(), |_| text())
+    }
+
+    /// The lines since the last time they were taken.
+    pub(super) fn take_lines(&self) -> Vec<String> {
+        let lines = self.lines.as_ref();
+        lines.map_or(Vec::new(), |lines| std::mem::take(&mut *sync::lock(lines)))
+    }
+}
+
+/// Whether this line is about a heartbeat: most lines are.
+pub(super) fn is_heartbeat(line: &str) -> bool {
+    line.contains("heartbeat")
+}
+
+pub(super) fn message(message: &Message) -> String {
     match message {
         Message::Heartbeat { .. } => "heartbeat".into(),
         Message::Get { id, best, .. } => format!("get {id}, best {}", rank(*best)),
@@ -24,21 +81,18 @@ pub fn message(message: &Message) -> String {
     }
 }
 
-pub fn reply(reply: &Option<Reply>) -> String {
+pub(super) fn reply(reply: &Option<Reply>) -> String {
     let Some(reply) = reply else {
         return "failed".into();
     };
     match reply {
-        Reply::HeartbeatReply(heartbeat_reply) => format!(
-            "heartbeat_reply, counted down {}",
-            heartbeat_reply.down_count
-        ),
-        Reply::UnknownPeer => "unknown_peer".into(),
+        Reply::HeartbeatReply(reply) => format!("heartbeat reply, down {} times", reply.down_count),
+        Reply::UnknownPeer => "unknown peer".into(),
         Reply::Known { book, state } => copy(book, *state),
         Reply::NothingNewer => "nothing newer".into(),
-        Reply::CheckPassed => "fine".into(),
-        Reply::CheckFailed { book, state } => format!("better: {}", copy(book, *state)),
-        Reply::Updated { conflicts } if conflicts.is_empty() => "taken".into(),
+        Reply::CheckPassed => "check passed".into(),
+        Reply::CheckFailed { book, state } => format!("check failed: {}", copy(book, *state)),
+        Reply::Updated { conflicts } if conflicts.is_empty() => "updated".into(),
         Reply::Updated { conflicts } => format!(
             "conflicts: {}",
             each(conflicts, |(book, state)| copy(book, *state))
@@ -52,21 +106,21 @@ pub fn reply(reply: &Option<Reply>) -> String {
             format!("books {}", each(books, |(book, state)| copy(book, *state)))
         }
         Reply::Claimed { differing } if differing.is_empty() => "claimed".into(),
-        Reply::Claimed { .. } => "differs".into(),
+        Reply::Claimed { .. } => "differing".into(),
     }
 }
 
-pub fn void(void: &Invalidation) -> String {
-    match void {
-        Invalidation::Item(id) => format!("forget item {id}"),
-        Invalidation::AllItems => "forget every item".into(),
-        Invalidation::Topic(topic) => format!("forget topic {topic}"),
-        Invalidation::AllTopics => "forget every search".into(),
+pub(super) fn invalidation(invalidation: &Invalidation) -> String {
+    match invalidation {
+        Invalidation::Item(id) => format!("invalidate item {id}"),
+        Invalidation::AllItems => "invalidate all items".into(),
+        Invalidation::Topic(topic) => format!("invalidate topic {topic}"),
+        Invalidation::AllTopics => "invalidate all topics".into(),
     }
 }
 
 /// A copy: version, quantity, and what is known of it.
-pub fn copy(book: &Book, state: CopyState) -> String {
+pub(super) fn copy(book: &Book, state: CopyState) -> String {
     let state = match state {
         CopyState::Valid => "valid",
         CopyState::Tentative => "tentative",
@@ -76,7 +130,7 @@ pub fn copy(book: &Book, state: CopyState) -> String {
 }
 
 fn plain(book: &Book) -> String {
-    let committed = if book.committed { " (came true)" } else { "" };
+    let committed = if book.committed { " (committed)" } else { "" };
     format!("{}: {} left{committed}", book.version, book.quantity)
 }
 

@@ -1,0 +1,146 @@
+//! Single requests of clients and order servers. `None`: nobody knows what came of it.
+
+use std::sync::Arc;
+
+use crate::catalog::replication::Read;
+use crate::catalog::replication::write::{Update, Updated};
+use crate::catalog::sim::cluster::{Cluster, SimReplica};
+use crate::catalog::sim::network::{Call, CallOutcome};
+use crate::catalog::sim::parameters::{BOOK, OTHER_BOOK};
+use crate::catalog::sim::scheduler::event_queue::Micros;
+use crate::model::book::Change;
+use crate::model::error::Result;
+use crate::model::order::Order;
+
+/// How long a catalog may take for an order server.
+const CATALOG_TIMEOUT: Micros = 1_500_000;
+
+/// How long a front-end may take for a client.
+const FRONT_END_TIMEOUT: Micros = 2_500_000;
+
+pub(in crate::catalog::sim) fn set_quantity(quantity: u32) -> Update {
+    Update {
+        change: Change {
+            quantity: Some(quantity),
+            ..Change::default()
+        },
+        ..Update::default()
+    }
+}
+
+pub(in crate::catalog::sim) fn set_price(price: f64) -> Update {
+    Update {
+        change: Change {
+            price: Some(price),
+            ..Change::default()
+        },
+        ..Update::default()
+    }
+}
+
+/// The quantity that a client sees at a catalog or a front-end.
+pub(in crate::catalog::sim) fn lookup(cluster: &Arc<Cluster>, server: usize) -> Option<u32> {
+    let Some(front_end) = server.checked_sub(cluster.parameters.catalogs) else {
+        return query(cluster, server, &[]).map(|read| read.book.quantity);
+    };
+    let own = cluster.clone();
+    let work = move || {
+        let incarnation = own.scheduler.incarnation(server);
+        own.front_end(front_end).lookup(&own, incarnation)
+    };
+    let call = client_call(server, FRONT_END_TIMEOUT, "lookup".into());
+    let show = |seen: &_| format!("{seen:?}");
+    reply(cluster.network.call(call, work, show))?
+}
+
+pub(in crate::catalog::sim) fn query(
+    cluster: &Arc<Cluster>,
+    catalog: usize,
+    orders: &[Order],
+) -> Option<Read> {
+    let (own, orders) = (cluster.clone(), orders.to_vec());
+    let work = move || own.at_catalog(catalog, |replica| replica.read(BOOK, &orders));
+    let show = |read: &Result<Read>| match read {
+        Ok(read) => {
+            let (version, left) = (read.book.version, read.book.quantity);
+            format!("{version}: {left} left, applied {:?}", read.applied)
+        }
+        Err(error) => error.to_string(),
+    };
+    let call = client_call(catalog, CATALOG_TIMEOUT, "query".into());
+    reply(cluster.network.call(call, work, show))?.ok()
+}
+
+pub(in crate::catalog::sim) fn write(
+    cluster: &Arc<Cluster>,
+    catalog: usize,
+    update: Update,
+) -> Option<Result<Updated>> {
+    let text = cluster.trace.text(|| text(&update));
+    let batched = cluster.scheduler.chance(cluster.parameters.clients.batched);
+    let own = cluster.clone();
+    let work = move || {
+        own.at_catalog(catalog, |replica| {
+            let updated = if batched {
+                batch_write(&own, replica, &update)
+            } else {
+                replica.update(BOOK, &update)
+            };
+            if let Ok(updated) = &updated {
+                let version = updated.book.version;
+                own.check_acknowledged(replica.env.incarnation, BOOK, version);
+            }
+            updated
+        })
+    };
+    let show = |updated: &Result<Updated>| match updated {
+        Ok(updated) => {
+            let (version, left) = (updated.book.version, updated.book.quantity);
+            format!("{version}: {left} left, replayed {}", updated.replayed)
+        }
+        Err(error) => error.to_string(),
+    };
+    let call = client_call(catalog, CATALOG_TIMEOUT, text);
+    reply(cluster.network.call(call, work, show))
+}
+
+/// The same with a write of the other book beside it.
+fn batch_write(
+    cluster: &Arc<Cluster>,
+    replica: &Arc<SimReplica>,
+    update: &Update,
+) -> Result<Updated> {
+    let price = cluster.scheduler.draw(|rng| f64::from(rng.u8(..)));
+    let writes = [(BOOK, update.clone()), (OTHER_BOOK, set_price(price))];
+    let [outcome, other] = replica
+        .batch_write(&writes)
+        .try_into()
+        .expect("one outcome for each write");
+    if let Ok(other) = other {
+        let by = replica.env.incarnation;
+        cluster.check_acknowledged(by, OTHER_BOOK, other.book.version);
+        cluster.trace.count("batch");
+        cluster.state().other_book_writes += 1;
+    }
+    outcome
+}
+
+fn client_call(to: usize, timeout: Micros, text: String) -> Call {
+    Call {
+        waits: true,
+        ..Call::new(None, to, timeout, text)
+    }
+}
+
+fn reply<R>(outcome: CallOutcome<R>) -> Option<R> {
+    match outcome {
+        CallOutcome::Reply(reply) => Some(reply),
+        CallOutcome::Refused | CallOutcome::Silent => None,
+    }
+}
+
+fn text(update: &Update) -> String {
+    let orders = update.orders.iter().map(|order| order.id.to_string());
+    let orders: Vec<String> = orders.collect();
+    format!("update to {:?}, orders {orders:?}", update.change.quantity)
+}

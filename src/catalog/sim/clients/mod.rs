@@ -1,0 +1,134 @@
+//! Clients: what they do, and what the history records of it. A client of another kind is another
+//! file with a function that returns its tasks.
+//!
+//! `calls` are single requests to a server; `order_server` is what stands between a buyer and the
+//! catalogs.
+
+pub(super) mod calls;
+mod order_server;
+
+use std::sync::{Arc, Mutex};
+
+use crate::catalog::sim::cluster::{Cluster, Task};
+use crate::catalog::sim::parameters::Parameters;
+use crate::catalog::sim::scheduler::event_queue::Micros;
+use crate::model::order::{Order, OrderId};
+use crate::runtime::sync;
+use crate::testing::linearizability::What;
+use order_server::Sale;
+
+pub(super) fn tasks(parameters: &Parameters) -> Vec<Task> {
+    let clients = 0..parameters.clients.count as u64;
+    clients
+        .map(|number| Box::new(move |cluster: &Arc<Cluster>| client(cluster, number)) as Task)
+        .collect()
+}
+
+/// Buys, lookups and, in some shops, updates, one after another.
+fn client(cluster: &Arc<Cluster>, number: u64) {
+    let (scheduler, parameters) = (&cluster.scheduler, &cluster.parameters.clients);
+    for count in 0..parameters.operations as u64 {
+        let short = scheduler.draw(|rng| rng.bool());
+        let pause_ms = if short { 20.0 } else { parameters.think_ms };
+        scheduler.sleep(scheduler.between(0.0, pause_ms));
+        let kind = scheduler.draw(|rng| rng.f64());
+        if kind < 0.5 {
+            let start = 1 + number;
+            let order = Order {
+                id: OrderId { start, count },
+                open: count,
+                key: None,
+            };
+            buy(cluster, &order);
+        } else if kind < 0.5 + parameters.set {
+            let quantity = scheduler.draw(|rng| [1, 2, 5][rng.usize(..3)]);
+            let catalogs = cluster.parameters.catalogs;
+            let catalog = scheduler.draw(|rng| rng.usize(..catalogs));
+            set(cluster, catalog, quantity);
+        } else {
+            look(cluster);
+        }
+    }
+}
+
+fn buy(cluster: &Arc<Cluster>, order: &Order) {
+    let scheduler = &cluster.scheduler;
+    let start = scheduler.now();
+    let catalogs = cluster.parameters.catalogs;
+    let first = scheduler.draw(|rng| rng.usize(..catalogs));
+    let duplicate = scheduler
+        .chance(cluster.parameters.clients.duplicated)
+        .then(|| buy_beside(cluster, order.clone(), first + 1));
+    let sale = order_server::buy(cluster, order, first);
+    let mut ends = vec![(sale, scheduler.now())];
+    if let Some(duplicate) = duplicate {
+        while sync::lock(&duplicate).is_none() {
+            scheduler.sleep(10_000);
+        }
+        ends.extend(sync::lock(&duplicate).take());
+    }
+    record_buy(cluster, start, &ends);
+}
+
+/// What came of a buy, and when; `None` while it is in progress.
+type SaleEnd = Arc<Mutex<Option<(Sale, Micros)>>>;
+
+/// Buys at the same time as the caller.
+fn buy_beside(cluster: &Arc<Cluster>, order: Order, first: usize) -> SaleEnd {
+    cluster.trace.count("duplicated order");
+    let end = SaleEnd::default();
+    let (own, put) = (cluster.clone(), end.clone());
+    cluster.scheduler.spawn_in(0, None, move || {
+        let sale = order_server::buy(&own, &order, first);
+        *sync::lock(&put) = Some((sale, own.scheduler.now()));
+    });
+    end
+}
+
+/// Records one order, which may have been sent twice. It is a purchase at the first "bought". Every
+/// "out of stock" is a lookup of its own.
+fn record_buy(cluster: &Cluster, start: Micros, ends: &[(Sale, Micros)]) {
+    let ends_of = |wanted| {
+        let ends = ends.iter().filter(move |(sale, _)| *sale == wanted);
+        ends.map(|(_, end)| *end)
+    };
+    for end in ends_of(Sale::SoldOut) {
+        cluster.trace.count("sold out");
+        cluster.history.record(What::SoldOut, start, Some(end));
+    }
+    let bought = ends_of(Sale::Bought).min();
+    if bought.is_some() || ends_of(Sale::Unknown).next().is_some() {
+        let event = bought.map_or("unknown buy", |_| "bought");
+        cluster.trace.count(event);
+        cluster.history.record(What::Bought, start, bought);
+    }
+}
+
+/// Sets the quantity at a catalog.
+pub(super) fn set(cluster: &Arc<Cluster>, catalog: usize, quantity: u32) {
+    let start = cluster.scheduler.now();
+    let written = calls::write(cluster, catalog, calls::set_quantity(quantity));
+    let done = matches!(written, Some(Ok(_)));
+    cluster
+        .trace
+        .count(if done { "set" } else { "unknown set" });
+    let end = done.then(|| cluster.scheduler.now());
+    cluster.history.record(What::Set(quantity), start, end);
+}
+
+/// Looks the book up at a random server, mostly a front-end.
+fn look(cluster: &Arc<Cluster>) {
+    let (scheduler, parameters) = (&cluster.scheduler, &cluster.parameters);
+    let start = scheduler.now();
+    let front_ends = parameters.front_ends;
+    let at_front_end = 0 < front_ends && scheduler.draw(|rng| rng.u8(..4)) != 0;
+    let server = if at_front_end {
+        parameters.catalogs + scheduler.draw(|rng| rng.usize(..front_ends))
+    } else {
+        scheduler.draw(|rng| rng.usize(..parameters.catalogs))
+    };
+    if let Some(quantity) = calls::lookup(cluster, server) {
+        let end = Some(scheduler.now());
+        cluster.history.record(What::Saw(quantity), start, end);
+    }
+}

@@ -1,0 +1,60 @@
+//! What an order server does for a buyer, and a front-end that tries one after another.
+
+use std::sync::Arc;
+
+use super::calls::{query, set_quantity, write};
+use crate::catalog::if_match::IfMatch;
+use crate::catalog::replication::write::Update;
+use crate::catalog::sim::cluster::Cluster;
+use crate::model::error::Error;
+use crate::model::order::Order;
+
+/// How often an order server begins again after a conflict.
+const TRIES_MAX: usize = 30;
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Sale {
+    Bought,
+    SoldOut,
+    /// It may have been bought.
+    Unknown,
+}
+
+/// Tries one catalog after another with the same order, until the outcome is known.
+pub(super) fn buy(cluster: &Arc<Cluster>, order: &Order, first: usize) -> Sale {
+    let catalogs = cluster.parameters.catalogs;
+    let mut sales = (0..catalogs).map(|turn| buy_at(cluster, order, (first + turn) % catalogs));
+    let known = sales.find(|sale| *sale != Sale::Unknown);
+    known.unwrap_or(Sale::Unknown)
+}
+
+/// Reads, takes one and writes, and begins again after a conflict.
+fn buy_at(cluster: &Arc<Cluster>, order: &Order, catalog: usize) -> Sale {
+    for _ in 0..TRIES_MAX {
+        let Some(read) = query(cluster, catalog, std::slice::from_ref(order)) else {
+            return Sale::Unknown;
+        };
+        if cluster.parameters.order_read && !read.applied.is_empty() {
+            return Sale::Bought;
+        }
+        let Some(left) = read.book.quantity.checked_sub(1) else {
+            return Sale::SoldOut;
+        };
+        let update = Update {
+            if_match: Some(IfMatch::OneOf(vec![read.book.version])),
+            orders: vec![order.clone()],
+            ..set_quantity(left)
+        };
+        match write(cluster, catalog, update) {
+            Some(Ok(_)) => return Sale::Bought,
+            Some(Err(Error::OutOfDate | Error::Changed | Error::Busy(_))) => {
+                cluster.trace.count("conflict");
+                cluster
+                    .scheduler
+                    .sleep(cluster.scheduler.between(0.1, 10.0));
+            }
+            _ => return Sale::Unknown,
+        }
+    }
+    Sale::Unknown
+}

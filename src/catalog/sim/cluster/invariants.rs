@@ -1,0 +1,75 @@
+//! What must hold at every step of a run, else it has failed.
+
+use std::sync::Arc;
+
+use super::Cluster;
+use crate::catalog::shelf::copy_state::CopyState;
+use crate::catalog::sim::parameters::BOOK;
+use crate::catalog::sim::scheduler::event_queue::Incarnation;
+use crate::catalog::sim::trace;
+use crate::model::book::{Book, BookId, Version};
+
+/// A catalog's copy of [`BOOK`] when it was last looked at.
+pub(super) struct SeenCopy {
+    start: u64,
+    book: Arc<Book>,
+    state: CopyState,
+}
+
+impl Cluster {
+    /// Sequence numbers never fall, and two valid copies of one number are equal.
+    pub(crate) fn check_copy(&self, node: usize) {
+        if self.parameters.catalogs <= node || !self.scheduler.is_up(node) {
+            return;
+        }
+        let Some((book, state, _)) = self.replica(node).peek(BOOK) else {
+            return;
+        };
+        let start = self.scheduler.incarnation(node).number;
+        let mut cluster = self.state();
+        let seen = SeenCopy {
+            start,
+            book: book.clone(),
+            state,
+        };
+        if let Some(before) = cluster.catalogs[node].seen.replace(seen) {
+            let (number, version) = (book.version.number, before.book.version);
+            if before.start == start && number < version.number {
+                let why = format!("{node} fell from {version} to {}", book.version);
+                self.scheduler.fail(why);
+            }
+            if (version, before.state) == (book.version, state) {
+                return;
+            }
+        }
+        self.trace
+            .note(|| format!("  {node} has {}", trace::copy(&book, state)));
+        if state != CopyState::Valid || !self.parameters.linearizable {
+            return;
+        }
+        let seen = cluster.catalogs.iter().flat_map(|other| &other.seen);
+        let mut valid = seen.filter(|seen| seen.state == CopyState::Valid);
+        let clash = valid.find(|seen| {
+            seen.book.version.number == book.version.number
+                && (seen.book.version != book.version || seen.book.quantity != book.quantity)
+        });
+        if let Some(clash) = clash {
+            let other = clash.book.version;
+            let why = format!("{} and {other} are both valid", book.version);
+            self.scheduler.fail(why);
+        }
+    }
+
+    /// What a catalog has acknowledged is in its file.
+    pub(crate) fn check_acknowledged(&self, by: Incarnation, id: BookId, version: Version) {
+        let cluster = self.state();
+        let has = |book: &Book| book.id == id && version.number <= book.version.number;
+        let on_disk = cluster.catalogs[by.node].disk.books.iter().any(has);
+        if self.scheduler.is_alive(by) && !on_disk {
+            let node = by.node;
+            self.scheduler.fail(format!(
+                "{node} acknowledged {version} of {id}, which is not on disk"
+            ));
+        }
+    }
+}

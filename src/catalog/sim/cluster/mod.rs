@@ -1,0 +1,260 @@
+//! The simulated shop: its servers, which start, crash, stop and resume, and the network between
+//! them.
+//!
+//! `env` is a catalog's surroundings and `disk` what outlives its crash; `front_end` is a server
+//! with a cache; `outage` ends a server's work for a while; `invariants` must hold at every step.
+
+mod disk;
+mod env;
+pub(super) mod front_end;
+mod invariants;
+pub(super) mod outage;
+
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use crate::catalog::replication::env::WaitKey;
+use crate::catalog::replication::{Config, Replica};
+use crate::catalog::sim::history::History;
+use crate::catalog::sim::network::Network;
+use crate::catalog::sim::parameters::Parameters;
+use crate::catalog::sim::scheduler::Scheduler;
+use crate::catalog::sim::scheduler::event_queue::{Incarnation, Micros, WaitId};
+use crate::catalog::sim::trace::Trace;
+use crate::config::timing::Timing;
+use crate::membership::time::Time;
+use crate::model::address::Address;
+use crate::runtime::{log, sync};
+use disk::Disk;
+use env::SimEnvironment;
+use front_end::FrontEnd;
+use invariants::SeenCopy;
+
+/// How long a catalog's message may take, heartbeats excepted.
+const TIMEOUT: Micros = 1_000_000;
+
+const HEARTBEAT_TIMEOUT: Micros = 300_000;
+
+const HEARTBEAT_EVERY: Micros = 100_000;
+
+pub(super) type SimReplica = Replica<SimEnvironment>;
+
+/// Something that goes on during a run. It may wait.
+pub(super) type Task = Box<dyn FnOnce(&Arc<Cluster>) + Send>;
+
+pub(super) struct Cluster {
+    pub(super) parameters: Parameters,
+    pub(super) scheduler: Arc<Scheduler>,
+    pub(super) network: Arc<Network>,
+    pub(super) trace: Arc<Trace>,
+    pub(super) history: History,
+    /// Never held while a replica is called.
+    state: Mutex<State>,
+}
+
+pub(super) struct State {
+    pub(super) catalogs: Vec<Catalog>,
+    front_ends: Vec<Arc<FrontEnd>>,
+    /// Acknowledged writes of the other book.
+    pub(super) other_book_writes: u64,
+}
+
+/// A catalog's machine: its disk and its present start.
+pub(super) struct Catalog {
+    /// `None` while it is down.
+    replica: Option<Arc<SimReplica>>,
+    pub(super) disk: Disk,
+    /// What the replica's tasks wait for.
+    waits: Vec<(WaitKey, WaitId)>,
+    repairing: bool,
+    seen: Option<SeenCopy>,
+}
+
+impl Catalog {
+    fn new(disk: Disk) -> Catalog {
+        Catalog {
+            replica: None,
+            disk,
+            waits: Vec::new(),
+            repairing: false,
+            seen: None,
+        }
+    }
+}
+
+impl Cluster {
+    /// A shop in which no server has started yet.
+    pub(super) fn new(seed: u64, parameters: Parameters, traced: bool) -> Arc<Cluster> {
+        log::init("simulation", log::Level::Error);
+        let scheduler = Scheduler::new(seed, parameters.servers());
+        let trace = Trace::new(scheduler.clone(), traced);
+        let network = Network::new(scheduler.clone(), trace.clone(), parameters.clone());
+        let catalog = |_| Catalog::new(Disk::new(parameters.stock.clone()));
+        let state = State {
+            catalogs: (0..parameters.catalogs).map(catalog).collect(),
+            front_ends: (0..parameters.front_ends).map(|_| Arc::default()).collect(),
+            other_book_writes: 0,
+        };
+        Arc::new(Cluster {
+            parameters,
+            scheduler,
+            network,
+            trace,
+            history: History::default(),
+            state: Mutex::new(state),
+        })
+    }
+
+    /// Runs until `script`, itself a task, returns, and fails with the first failure. The cluster
+    /// has no catalogs any more after that.
+    pub(super) fn run<T: Send + 'static>(
+        self: &Arc<Self>,
+        script: impl FnOnce(&Arc<Cluster>) -> Result<T, String> + Send + 'static,
+    ) -> Result<T, String> {
+        let result = Arc::new(Mutex::new(None));
+        let (cluster, put) = (self.clone(), result.clone());
+        let outcome = self.scheduler.run(move || match script(&cluster) {
+            Ok(value) => *sync::lock(&put) = Some(value),
+            Err(why) => cluster.scheduler.fail(why),
+        });
+        // The replicas hold the cluster.
+        let catalogs = std::mem::take(&mut self.state().catalogs);
+        drop(catalogs);
+        outcome?;
+        let result = sync::lock(&result).take();
+        Ok(result.expect("a script that did not fail has returned"))
+    }
+
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        sync::lock(&self.state)
+    }
+
+    fn address(node: usize) -> Address {
+        Address::parse(&format!("http://node{node}:80")).expect("this is an address")
+    }
+
+    fn time(&self) -> Time {
+        let monotonic = Duration::from_micros(self.scheduler.now());
+        Time {
+            monotonic,
+            wall: monotonic + Duration::from_secs(1_000_000),
+        }
+    }
+
+    pub(super) fn replica(&self, node: usize) -> Arc<SimReplica> {
+        let replica = self.state().catalogs[node].replica.clone();
+        replica.expect("a catalog that is up has a replica")
+    }
+
+    /// Calls a catalog's replica, and checks its copy afterwards.
+    pub(super) fn at_catalog<R>(&self, node: usize, call: impl FnOnce(&Arc<SimReplica>) -> R) -> R {
+        let result = call(&self.replica(node));
+        self.check_copy(node);
+        result
+    }
+
+    pub(super) fn front_end(&self, front_end: usize) -> Arc<FrontEnd> {
+        self.state().front_ends[front_end].clone()
+    }
+
+    pub(super) fn start(self: &Arc<Self>, node: usize) {
+        self.note(node, "starts");
+        let incarnation = self.scheduler.start(node);
+        match node.checked_sub(self.parameters.catalogs) {
+            None => self.start_catalog(incarnation),
+            Some(front_end) => self.front_end(front_end).start(self, incarnation),
+        }
+    }
+
+    fn start_catalog(self: &Arc<Self>, incarnation: Incarnation) {
+        let node = incarnation.node;
+        let catalogs = self.parameters.catalogs;
+        let peers = (0..catalogs).filter(|peer| *peer != node);
+        let front_ends = catalogs..self.parameters.servers();
+        let config = Config {
+            address: Cluster::address(node),
+            peers: peers.map(Cluster::address).collect(),
+            front_ends: front_ends.map(Cluster::address).collect(),
+            timing: Timing::default(),
+            timeout: Duration::from_micros(TIMEOUT),
+            rules: self.parameters.rules,
+        };
+        let books = self.state().catalogs[node].disk.books.clone();
+        let start = self.scheduler.draw(|rng| rng.u64(1..1 << 53));
+        let env = SimEnvironment {
+            cluster: self.clone(),
+            incarnation,
+        };
+        let replica = Replica::new(config, start, books, env);
+        self.state().catalogs[node].replica = Some(replica.clone());
+        self.tick(incarnation, replica);
+    }
+
+    /// The replica's two loops: heartbeats, and a task for background repair when there is need.
+    fn tick(self: &Arc<Self>, incarnation: Incarnation, replica: Arc<SimReplica>) {
+        let node = incarnation.node;
+        replica.tick();
+        let idle = !self.state().catalogs[node].repairing;
+        if self.parameters.repair && idle && replica.needs_repair() {
+            self.state().catalogs[node].repairing = true;
+            let (cluster, replica) = (self.clone(), replica.clone());
+            self.scheduler.spawn_in(0, Some(incarnation), move || {
+                replica.repair();
+                cluster.state().catalogs[node].repairing = false;
+                cluster.check_copy(node);
+            });
+        }
+        let cluster = self.clone();
+        self.scheduler
+            .run_in(HEARTBEAT_EVERY, Some(incarnation), move || {
+                cluster.tick(incarnation, replica)
+            });
+    }
+
+    pub(super) fn crash(self: &Arc<Self>, node: usize) {
+        self.trace.count("crash");
+        self.note(node, "crashes");
+        let renamed = self.scheduler.draw(|rng| rng.u8(..4)) == 0;
+        self.scheduler.crash(node);
+        let replica = self.state().catalogs.get_mut(node).and_then(|catalog| {
+            catalog.disk.crash(renamed);
+            let disk = std::mem::take(&mut catalog.disk);
+            std::mem::replace(catalog, Catalog::new(disk)).replica
+        });
+        self.network.break_connections(node);
+        drop(replica);
+    }
+
+    pub(super) fn stop(self: &Arc<Self>, node: usize) {
+        self.trace.count("stop");
+        self.note(node, "is stopped");
+        self.scheduler.stop(node);
+    }
+
+    /// Ends a stop.
+    pub(super) fn resume(self: &Arc<Self>, node: usize) {
+        self.note(node, "resumes");
+        let shuffle = self.scheduler.chance(self.parameters.faults.shuffle);
+        self.scheduler.resume(node, shuffle);
+    }
+
+    /// Does all at the same time, and returns when all are done.
+    pub(super) fn run_tasks(self: &Arc<Self>, tasks: Vec<Task>) {
+        let left = Arc::new(Mutex::new(tasks.len()));
+        for task in tasks {
+            let (cluster, left) = (self.clone(), left.clone());
+            self.scheduler.spawn_in(0, None, move || {
+                task(&cluster);
+                *sync::lock(&left) -= 1;
+            });
+        }
+        while 0 < *sync::lock(&left) {
+            self.scheduler.sleep(20_000);
+        }
+    }
+
+    fn note(&self, node: usize, what: &str) {
+        self.trace
+            .note(|| format!("{} {what}", self.parameters.name(node)));
+    }
+}

@@ -1,0 +1,80 @@
+//! Outages of single servers: a crash or a stop, and its end. One catalog that has caught up always
+//! stays, because that is the protocol's promise.
+
+use std::sync::Arc;
+
+use super::Cluster;
+use crate::catalog::shelf::copy_state::CopyState;
+use crate::catalog::sim::scheduler::event_queue::{Incarnation, Micros};
+
+impl Cluster {
+    /// Crashes or stops the server, and ends that after a while. The caller has asked
+    /// [`Cluster::may_fail`].
+    pub(crate) fn outage(self: &Arc<Self>, node: usize) {
+        if self.scheduler.chance(self.parameters.faults.crash) {
+            self.crash(node);
+            let pause = self.either_between((1.0, 20.0), (20.0, 1500.0));
+            self.scheduler.sleep(pause);
+            self.start_if_down(node);
+        } else {
+            let incarnation = self.scheduler.incarnation(node);
+            self.stop(node);
+            let pause = self.either_between((1.0, 100.0), (300.0, 2500.0));
+            self.scheduler.sleep(pause);
+            if self.scheduler.is_alive(incarnation) {
+                self.resume(node);
+            }
+        }
+    }
+
+    /// Starts the server unless another task has done so.
+    pub(crate) fn start_if_down(self: &Arc<Self>, node: usize) {
+        if !self.scheduler.is_up(node) {
+            self.start(node);
+        }
+    }
+
+    /// A random time in one of two ranges of milliseconds.
+    pub(crate) fn either_between(&self, short: (f64, f64), long: (f64, f64)) -> Micros {
+        let is_short = self.scheduler.draw(|rng| rng.bool());
+        let (low, high) = if is_short { short } else { long };
+        self.scheduler.between(low, high)
+    }
+
+    /// A catalog takes a step of a write, which may be its last for a while.
+    pub(super) fn step(self: &Arc<Self>, incarnation: Incarnation) {
+        if !self.scheduler.chance(self.parameters.faults.at_step) {
+            return;
+        }
+        let delay = match self.scheduler.draw(|rng| rng.u8(..3)) {
+            0 => 0,
+            1 => self.scheduler.between(0.0, 3.0),
+            _ => self.scheduler.between(0.0, 30.0),
+        };
+        let cluster = self.clone();
+        self.scheduler.spawn_in(delay, None, move || {
+            let alive = cluster.scheduler.is_alive(incarnation);
+            if alive && !cluster.scheduler.chance_is_over() && cluster.may_fail(incarnation.node) {
+                cluster.trace.count("outage at a step");
+                cluster.outage(incarnation.node);
+            }
+        });
+    }
+
+    /// Whether this server runs, and a catalog that has caught up runs beside it.
+    pub(crate) fn may_fail(&self, node: usize) -> bool {
+        let mut others = (0..self.parameters.catalogs).filter(|other| *other != node);
+        self.scheduler.is_running(node)
+            && (self.parameters.catalogs <= node
+                || others.any(|other| self.runs_and_has_caught_up(other)))
+    }
+
+    fn runs_and_has_caught_up(&self, node: usize) -> bool {
+        self.scheduler.is_running(node) && {
+            let replica = self.replica(node);
+            let copy = |id| replica.peek(id);
+            let valid = |id| copy(id).is_some_and(|(_, state, _)| state == CopyState::Valid);
+            self.parameters.stock.iter().all(|book| valid(book.id)) && replica.health().lease
+        }
+    }
+}

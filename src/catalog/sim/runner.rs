@@ -1,0 +1,122 @@
+//! Runs many seeds of a world, and says how to see one of them.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+use crate::catalog::sim::trace::{self, Counts};
+use crate::catalog::sim::world::{Run, Verdict, World};
+use crate::runtime::sync;
+
+/// Of all runs, those whose checker may give up.
+const GAVE_UP_MAX_PERCENT: usize = 1;
+
+/// What came of many seeds.
+#[derive(Default)]
+struct Summary {
+    runs: usize,
+    gave_up: usize,
+    counts: Counts,
+}
+
+/// Every one of these seeds is right, and each of the named events happens in some run.
+///
+/// `SEED=7` in the environment runs that seed instead, prints its trace, and asserts the same of
+/// it, but for the events: a single run need not have them all.
+#[track_caller]
+pub(super) fn check_seeds(
+    seeds: impl Iterator<Item = u64> + Send,
+    world: impl Fn(u64) -> World + Sync,
+    events: &[&str],
+) {
+    let single = number("SEED");
+    let summary = match single {
+        Some(seed) => run_all([seed].into_iter(), &world, true),
+        None => run_all(seeds, &world, false),
+    };
+    let Summary {
+        runs,
+        gave_up,
+        counts,
+    } = summary.unwrap_or_else(|(seed, why)| panic!("seed {seed}: {why}\n{}", replay(seed)));
+    assert!(0 < runs, "no seed was run");
+    assert!(
+        gave_up * 100 <= runs * GAVE_UP_MAX_PERCENT,
+        "the checker gave up in {gave_up} of {runs} runs"
+    );
+    for event in events.iter().filter(|_| single.is_none()) {
+        let happened = counts.contains_key(event);
+        assert!(happened, "no run has a {event}, only {counts:?}");
+    }
+}
+
+/// Runs the seeds on all cores. Fails with the first seed that fails, and why.
+fn run_all(
+    seeds: impl Iterator<Item = u64> + Send,
+    world: &(impl Fn(u64) -> World + Sync),
+    traced: bool,
+) -> Result<Summary, (u64, String)> {
+    let (seeds, failed) = (Mutex::new(seeds), AtomicBool::new(false));
+    let next = || sync::lock(&seeds).next();
+    let next = || next().filter(|_| !failed.load(Ordering::Relaxed));
+    let run_some = || {
+        let mut summary = Summary::default();
+        while let Some(seed) = next() {
+            let run = world(seed).run(seed, traced);
+            let lines = run.lines.iter();
+            lines
+                .filter(|line| !trace::is_heartbeat(line))
+                .for_each(|line| println!("{line}"));
+            if let Err(why) = summary.add(run) {
+                failed.store(true, Ordering::Relaxed);
+                return Err((seed, why));
+            }
+        }
+        Ok(summary)
+    };
+    let threads = thread::available_parallelism().map_or(1, usize::from);
+    let parts: Vec<_> = thread::scope(|scope| {
+        let spawned: Vec<_> = (0..threads).map(|_| scope.spawn(run_some)).collect();
+        let joined = spawned.into_iter().map(|thread| thread.join());
+        joined
+            .map(|part| part.expect("a run catches its panics"))
+            .collect()
+    });
+    let mut all = Summary::default();
+    for part in parts {
+        let part = part?;
+        all.runs += part.runs;
+        all.gave_up += part.gave_up;
+        for (event, count) in part.counts {
+            *all.counts.entry(event).or_default() += count;
+        }
+    }
+    Ok(all)
+}
+
+impl Summary {
+    fn add(&mut self, run: Run) -> Result<(), String> {
+        let verdict = run.outcome?;
+        self.runs += 1;
+        self.gave_up += usize::from(verdict == Verdict::GaveUp);
+        for (event, count) in run.counts {
+            *self.counts.entry(event).or_default() += count;
+        }
+        Ok(())
+    }
+}
+
+/// How to run this seed of the present test, which its thread is named after.
+fn replay(seed: u64) -> String {
+    let thread = thread::current();
+    let test = thread.name().filter(|name| name.contains("::"));
+    let test = test.unwrap_or("catalog::sim");
+    format!("replay: SEED={seed} cargo test {test} -- --nocapture")
+}
+
+/// The number in an environment variable, if it is set.
+pub(super) fn number(name: &str) -> Option<u64> {
+    let text = std::env::var(name).ok()?;
+    let number = text.parse();
+    Some(number.unwrap_or_else(|_| panic!("{name} is not a number: {text:?}")))
+}

@@ -1,0 +1,136 @@
+//! Worlds: what a run consists of, how it goes, and what must be true in the end.
+
+use std::sync::Arc;
+
+use crate::catalog::shelf::copy_state::CopyState;
+use crate::catalog::sim::clients::{self, calls};
+use crate::catalog::sim::cluster::{Cluster, Task};
+use crate::catalog::sim::faults;
+use crate::catalog::sim::parameters::{BOOK, OTHER_BOOK, Parameters};
+use crate::catalog::sim::scheduler::event_queue::Micros;
+use crate::catalog::sim::trace::{self, Counts};
+use crate::model::book::{BookId, Version};
+use crate::testing::linearizability::{self, Flaw, What};
+
+/// Nothing goes on for this long before the end is checked. The latest message has arrived by then,
+/// and every copy is repaired.
+pub(super) const QUIET: Micros = 5_000_000;
+
+/// Something of a world: returns the tasks that do it.
+pub(super) type Tasks = fn(&Parameters) -> Vec<Task>;
+
+#[derive(Clone)]
+pub(super) struct World {
+    pub(super) parameters: Parameters,
+    /// What goes on at the same time: clients and faults.
+    pub(super) tasks: Vec<Tasks>,
+}
+
+/// What is known of a run that did not fail.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Verdict {
+    Right,
+    /// The checker of the history gave up; all else was right.
+    GaveUp,
+}
+
+pub(super) struct Run {
+    /// Fails with what is wrong.
+    pub(super) outcome: Result<Verdict, String>,
+    pub(super) counts: Counts,
+    /// The trace, if one was wanted.
+    pub(super) lines: Vec<String>,
+}
+
+impl World {
+    /// The world of a seed: clients, and faults of single servers and messages.
+    pub(super) fn of_seed(seed: u64) -> World {
+        World {
+            parameters: Parameters::of_seed(seed),
+            tasks: vec![clients::tasks, faults::random::tasks],
+        }
+    }
+
+    /// A cut into two sides besides, which may then sell the same copy.
+    pub(super) fn with_partition(mut self) -> World {
+        self.parameters.linearizable = false;
+        self.tasks.push(faults::partition::tasks);
+        self
+    }
+
+    /// A failure of all catalogs besides, after which acknowledged writes may be lost.
+    pub(super) fn with_total_failure(mut self) -> World {
+        self.parameters.linearizable = false;
+        self.tasks.push(faults::total_failure::tasks);
+        self
+    }
+
+    /// Starts all servers, does all that the world has at the same time, and checks what is left
+    /// after quiet.
+    pub(super) fn run(self, seed: u64, traced: bool) -> Run {
+        let cluster = Cluster::new(seed, self.parameters, traced);
+        let outcome = cluster.run(move |cluster| {
+            let parameters = &cluster.parameters;
+            (0..parameters.servers()).for_each(|node| cluster.start(node));
+            let tasks = self.tasks.iter().flat_map(|tasks| tasks(parameters));
+            cluster.run_tasks(tasks.collect());
+            cluster.scheduler.end_chance();
+            cluster.scheduler.sleep(QUIET);
+            check_end(cluster)
+        });
+        Run {
+            outcome,
+            counts: cluster.trace.counts(),
+            lines: cluster.trace.take_lines(),
+        }
+    }
+}
+
+/// After quiet all catalogs have the same copies, and one book explains what the clients were told.
+pub(super) fn check_end(cluster: &Arc<Cluster>) -> Result<Verdict, String> {
+    let parameters = &cluster.parameters;
+    check_copies(cluster, BOOK)?;
+    if parameters.stock.iter().any(|book| book.id == OTHER_BOOK) {
+        let last = check_copies(cluster, OTHER_BOOK)?;
+        let acknowledged = cluster.state().other_book_writes;
+        if last.number < acknowledged && parameters.linearizable {
+            return Err(format!(
+                "{acknowledged} writes of the other book were acknowledged, but it is at {last}"
+            ));
+        }
+    }
+    for server in 0..parameters.servers() {
+        let start = cluster.scheduler.now();
+        let seen = calls::lookup(cluster, server)
+            .ok_or_else(|| format!("{server} does not answer after quiet"))?;
+        let end = Some(cluster.scheduler.now());
+        cluster.history.record(What::Saw(seen), start, end);
+    }
+    if !parameters.linearizable {
+        return Ok(Verdict::Right);
+    }
+    match linearizability::check(parameters.copies(), &cluster.history.operations()) {
+        Ok(()) => Ok(Verdict::Right),
+        Err(Flaw::GaveUp) => Ok(Verdict::GaveUp),
+        Err(wrong) => Err(wrong.to_string()),
+    }
+}
+
+/// All catalogs have the same copy of this book, valid and on disk. Returns its version.
+fn check_copies(cluster: &Arc<Cluster>, id: BookId) -> Result<Version, String> {
+    let catalogs = 0..cluster.parameters.catalogs;
+    let copies: Vec<_> = catalogs
+        .map(|node| cluster.replica(node).peek(id).expect("the book is there"))
+        .collect();
+    let first = &copies[0].0;
+    for (node, (book, state, on_disk)) in copies.iter().enumerate() {
+        let same = book.version == first.version && book.quantity == first.quantity;
+        if !same || *state != CopyState::Valid || !on_disk {
+            return Err(format!(
+                "catalog {node} has {} after quiet, on disk: {on_disk}",
+                trace::copy(book, *state)
+            ));
+        }
+    }
+    Ok(first.version)
+}
