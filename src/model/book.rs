@@ -183,7 +183,9 @@ impl Book {
         match self {
             _ if BOOK_ID_MAX < self.id.0 => Some("an id that is too large"),
             _ if QUANTITY_MAX < self.quantity => Some("a quantity that is too large"),
-            _ if !(self.price.is_finite() && 0.0 <= self.price) => Some("an invalid price"),
+            _ if !(self.price.is_finite() && 0.0 <= self.price) => {
+                Some("a price that is negative or infinite")
+            }
             _ if !fits(&self.title) => Some("a title that is empty or too long"),
             _ if !fits(&self.topic) => Some("a topic that is empty or too long"),
             _ => None,
