@@ -14,16 +14,16 @@ use crate::model::address::Address;
 #[derive(Clone, Debug, PartialEq)]
 pub struct BenchSettings {
     /// Of a running shop; `None`: local shops are started.
-    pub front_end: Option<Address>,
+    pub(crate) front_end: Option<Address>,
     /// Of the running shop; empty: nothing is sold.
-    pub catalogs: Vec<Address>,
-    pub token: Option<String>,
-    pub seed: u64,
-    pub json: Option<PathBuf>,
-    pub svg: Option<PathBuf>,
+    pub(crate) catalogs: Vec<Address>,
+    pub(crate) token: Option<String>,
+    pub(crate) seed: u64,
+    pub(crate) json: Option<PathBuf>,
+    pub(crate) svg: Option<PathBuf>,
     /// `None`: all.
-    pub only: Option<Section>,
-    pub quick: bool,
+    pub(crate) only: Option<Section>,
+    pub(crate) quick: bool,
 }
 
 /// A part of the benchmark that can be run alone.

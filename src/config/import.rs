@@ -13,16 +13,16 @@ pub const BATCH_MAX: usize = 1000;
 /// What `bazar import` does.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ImportSettings {
-    pub catalog: Address,
+    pub(crate) catalog: Address,
     /// `-`: standard input.
-    pub file: PathBuf,
+    pub(crate) file: PathBuf,
     /// Whether the import continues after a bad book.
-    pub skip_bad: bool,
+    pub(crate) skip_bad: bool,
     /// How many books go in one request.
-    pub batch: usize,
+    pub(crate) batch: usize,
     /// Books that begin on an earlier line are skipped. The first line is 1.
-    pub from_line: u64,
-    pub token: Option<String>,
+    pub(crate) from_line: u64,
+    pub(crate) token: Option<String>,
 }
 
 const SETTINGS: &str = "\

@@ -50,15 +50,15 @@ pub enum Command {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Common {
     /// `HOST`: a name or an address, without brackets.
-    pub host: String,
+    pub(crate) host: String,
     /// `PORT`; 0: the system chooses.
-    pub port: u16,
+    pub(crate) port: u16,
     /// How the others reach this server.
-    pub address: Address,
+    pub(crate) address: Address,
     /// `SERVICE_TOKEN`: what the servers show each other.
-    pub token: Option<String>,
+    pub(crate) token: Option<String>,
     /// How long a silent connection is kept, and a read of a request may take.
-    pub idle: Duration,
+    pub(crate) idle: Duration,
     /// The lowest level that is logged.
     pub log: Level,
 }
@@ -66,39 +66,39 @@ pub struct Common {
 /// How long a call may take.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Limits {
-    pub connect: Duration,
+    pub(crate) connect: Duration,
     /// The whole exchange.
-    pub whole: Duration,
+    pub(crate) whole: Duration,
 }
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct CatalogSettings {
     pub common: Common,
-    pub peers: Vec<Address>,
-    pub front_ends: Vec<Address>,
-    pub data_dir: PathBuf,
+    pub(crate) peers: Vec<Address>,
+    pub(crate) front_ends: Vec<Address>,
+    pub(crate) data_dir: PathBuf,
     /// The first stock; `None`: the one that is built in.
-    pub books: Option<PathBuf>,
-    pub limits: Limits,
-    pub timing: Timing,
+    pub(crate) books: Option<PathBuf>,
+    pub(crate) limits: Limits,
+    pub(crate) timing: Timing,
 }
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct OrderSettings {
     pub common: Common,
-    pub catalog: Address,
-    pub limits: Limits,
+    pub(crate) catalog: Address,
+    pub(crate) limits: Limits,
 }
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct FrontEndSettings {
     pub common: Common,
-    pub catalogs: Vec<Address>,
-    pub orders: Vec<Address>,
-    pub lookup_cache_size: usize,
-    pub search_cache_size: usize,
-    pub limits: Limits,
-    pub timing: Timing,
+    pub(crate) catalogs: Vec<Address>,
+    pub(crate) orders: Vec<Address>,
+    pub(crate) lookup_cache_size: usize,
+    pub(crate) search_cache_size: usize,
+    pub(crate) limits: Limits,
+    pub(crate) timing: Timing,
 }
 
 /// Reads arguments (without the program's own name) and environment.

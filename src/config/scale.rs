@@ -14,10 +14,10 @@ const BOOKS_MAX: u64 = 10_000_000;
 #[derive(Clone, Debug, PartialEq)]
 pub struct ScaleSettings {
     /// The number of books of the large shop.
-    pub books: u64,
+    pub(crate) books: u64,
     /// Where the temporary folder is created; `None`: the system's folder for such.
-    pub folder: Option<PathBuf>,
-    pub quick: bool,
+    pub(crate) folder: Option<PathBuf>,
+    pub(crate) quick: bool,
 }
 
 const SETTINGS: &str = "\

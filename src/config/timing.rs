@@ -6,13 +6,13 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Timing {
     /// `HEARTBEAT_EVERY_MS`: the pause between two heartbeats.
-    pub every: Duration,
+    pub(crate) every: Duration,
     /// `HEARTBEAT_TIMEOUT_MS`: a server that leaves a heartbeat unanswered for this long is down.
-    pub silent: Duration,
+    pub(crate) silent: Duration,
     /// `LEASE_MS`: how long after it sent an answered heartbeat the sender may trust its copies.
-    pub lease: Duration,
+    pub(crate) lease: Duration,
     /// `STALL_MS`: a server whose heartbeat loop has not run for this long was itself asleep.
-    pub stall: Duration,
+    pub(crate) stall: Duration,
 }
 
 impl Timing {
