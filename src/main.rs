@@ -45,9 +45,7 @@ fn run(command: Command) -> ExitCode {
         },
         Command::Bench(settings) => ended(bench::run(&settings)),
         Command::Scale(settings) => ended(scale::run(&settings)),
-        Command::BaselineServer(kind, host) => {
-            ended(baseline_server::serve(kind, &host).map_err(Exit::from))
-        }
+        Command::BaselineServer(host) => ended(baseline_server::serve(&host).map_err(Exit::from)),
     }
 }
 

@@ -66,15 +66,6 @@ impl Section {
     }
 }
 
-/// A minimal server with which `bench` compares the shop's servers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BaselineKind {
-    /// tiny_http, with our servers' number of threads, NODELAY and one write for each answer.
-    TinyHttp,
-    /// A thread for each connection, which answers whatever it reads without parsing it.
-    Std,
-}
-
 const SETTINGS: &str = "\
 LOCAL | on, unless --front-end is given | start shops of real processes in a temporary \
     folder and stop them again; only these have outages
@@ -123,11 +114,6 @@ pub(super) fn read(values: &Values) -> Result<BenchSettings, String> {
 
 /// The command that starts a baseline server. No help lists it: only `bench` uses it.
 pub(super) fn baseline_server(args: &[String]) -> Option<Command> {
-    let words: Vec<&str> = args.iter().map(String::as_str).collect();
-    let (kind, host) = match words.as_slice() {
-        ["baseline-server", "tiny_http", host] => (BaselineKind::TinyHttp, host),
-        ["baseline-server", "std", host] => (BaselineKind::Std, host),
-        _ => return None,
-    };
-    Some(Command::BaselineServer(kind, host.to_string()))
+    let [word, host] = args else { return None };
+    (word == "baseline-server").then(|| Command::BaselineServer(host.clone()))
 }

@@ -21,7 +21,7 @@ mod values;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::config::bench::{BaselineKind, BenchSettings};
+use crate::config::bench::BenchSettings;
 use crate::config::import::ImportSettings;
 use crate::config::program::Program;
 use crate::config::scale::ScaleSettings;
@@ -39,8 +39,8 @@ pub enum Command {
     Import(ImportSettings),
     Bench(BenchSettings),
     Scale(ScaleSettings),
-    /// A server with which `bench` compares the shop's, and the host where it listens.
-    BaselineServer(BaselineKind, String),
+    /// The server with which `bench` compares the shop's, and the host where it listens.
+    BaselineServer(String),
     /// The text to print.
     Help(String),
     Version,

@@ -1,7 +1,7 @@
 //! The tools beside the servers. They use the servers' interface, and nothing inside a server.
 //!
-//! Read [`import`] (a file of books into a running shop) on its own. [`bench`] (how fast) and
-//! [`scale`] (how large) stand on [`harness`]: local shops, load, and measurements.
+//! Read `import` (a file of books into a running shop) on its own. `bench` (how fast) and
+//! `scale` (how large) stand on `harness`: local shops, load, and measurements.
 
 pub mod bench;
 pub(crate) mod harness;

@@ -1,15 +1,16 @@
-//! The least that can answer: `bazar bench` compares the shop's servers with it.
+//! The least that tiny_http can do: `bazar bench` compares the shop's servers with it.
 //!
-//! Each runs as a process of its own, so that it shares nothing with the load generator, and
-//! answers every request with the same bytes.
+//! It has our servers' number of threads, NODELAY and one write for each answer, and answers every
+//! request with the same bytes. It runs as a process of its own, so that it shares nothing with the
+//! load generator.
 
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::io::{self, Write};
+use std::net::{TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::thread;
 use std::time::Duration;
 
-use crate::config::bench::BaselineKind;
+use crate::model::address::Address;
 use crate::tools::bench::Bench;
 use crate::tools::harness::local_shop::unique_host;
 use crate::tools::harness::process::Process;
@@ -30,22 +31,16 @@ X-Request-Id: 0123456789abcdef\r\nContent-Length: 89\r\n\r\n\
 /// A running baseline server, until this is dropped.
 #[derive(Debug)]
 pub(super) struct BaselineServer {
-    pub(super) address: SocketAddr,
+    pub(super) address: Address,
     _process: Process,
 }
 
 impl BaselineServer {
-    pub(super) fn start(bench: &Bench, kind: BaselineKind) -> Result<BaselineServer, String> {
-        let kind = match kind {
-            BaselineKind::TinyHttp => "tiny_http",
-            BaselineKind::Std => "std",
-        };
-        let args = ["baseline-server", kind, &unique_host(bench.shops)];
+    pub(super) fn start(bench: &Bench) -> Result<BaselineServer, String> {
+        let args = ["baseline-server", &unique_host(bench.shops)];
         let process = Process::new("baseline".into(), &args, Vec::new(), &bench.scratch);
-        let address = process.start()?;
-        let parsed = address.trim_start_matches("http://").parse();
         Ok(BaselineServer {
-            address: parsed.map_err(|error| format!("{address}: {error}"))?,
+            address: Address::parse(&process.start()?)?,
             _process: process,
         })
     }
@@ -53,33 +48,21 @@ impl BaselineServer {
 
 /// Listens on a port that the system chooses, prints the address, and answers.
 ///
-/// Fails when it cannot listen or accept.
-pub fn serve(kind: BaselineKind, host: &str) -> Result<(), String> {
-    let listener = TcpListener::bind((host, 0)).map_err(|error| error.to_string())?;
-    let socket: OwnedFd = listener.try_clone().map_err(|e| e.to_string())?.into();
-    // Accepted sockets inherit it.
-    TcpStream::from(socket)
-        .set_nodelay(true)
-        .map_err(|error| error.to_string())?;
-    let address = listener.local_addr().map_err(|error| error.to_string())?;
-    println!("listening on http://{address}");
-    match kind {
-        BaselineKind::TinyHttp => serve_tiny_http(&listener, address),
-        BaselineKind::Std => serve_std(&listener),
-    }
+/// Fails when it cannot listen.
+pub fn serve(host: &str) -> Result<(), String> {
+    listen(host).map_err(|error| error.to_string())
 }
 
-fn serve_tiny_http(listener: &TcpListener, address: SocketAddr) -> Result<(), String> {
+fn listen(host: &str) -> io::Result<()> {
+    let listener = TcpListener::bind((host, 0))?;
+    // Accepted sockets inherit the option.
+    TcpStream::from(OwnedFd::from(listener.try_clone()?)).set_nodelay(true)?;
+    let address = listener.local_addr()?;
+    println!("listening on http://{address}");
     for _ in 0..ACCEPTORS {
-        let listener = listener.try_clone().map_err(|error| error.to_string())?;
-        let server = tiny_http::Server::from_listener(listener, None);
-        let server = server.map_err(|error| error.to_string())?;
-        thread::spawn(move || {
-            while let Ok(request) = server.recv() {
-                let mut writer = request.into_writer();
-                let _ = writer.write_all(ANSWER).and_then(|()| writer.flush());
-            }
-        });
+        let server = tiny_http::Server::from_listener(listener.try_clone()?, None);
+        let server = server.map_err(io::Error::other)?;
+        thread::spawn(move || answer_all(&server));
     }
     loop {
         thread::sleep(WAKEUP_INTERVAL);
@@ -87,17 +70,10 @@ fn serve_tiny_http(listener: &TcpListener, address: SocketAddr) -> Result<(), St
     }
 }
 
-fn serve_std(listener: &TcpListener) -> Result<(), String> {
-    loop {
-        let (mut stream, _) = listener.accept().map_err(|error| error.to_string())?;
-        thread::spawn(move || {
-            let mut request = [0; 4096];
-            while stream.read(&mut request).is_ok_and(|count| 0 < count) {
-                if stream.write_all(ANSWER).is_err() {
-                    return;
-                }
-            }
-        });
+fn answer_all(server: &tiny_http::Server) {
+    while let Ok(request) = server.recv() {
+        let mut writer = request.into_writer();
+        let _ = writer.write_all(ANSWER).and_then(|()| writer.flush());
     }
 }
 

@@ -2,10 +2,10 @@
 //! every catalog before it is answered.
 
 use crate::config::bench::Section;
+use crate::tools::bench::customer::Customer;
 use crate::tools::bench::summary::Summary;
 use crate::tools::bench::{Bench, WARM_UP, counted};
-use crate::tools::harness::connection::{Connection, Request};
-use crate::tools::harness::load::run_sequence;
+use crate::tools::harness::connection::Request;
 use crate::tools::harness::shop::Shop;
 
 /// What the original published, for one catalog and for two.
@@ -27,20 +27,14 @@ fn measure(bench: &mut Bench, shop: &Shop) -> Result<(), String> {
     let books = bench.first_books(shop)?;
     let count = bench.sizes.requests;
     shop.add_stock(&books, (count + WARM_UP) as u64)?;
-    let mut connection = Connection::open(shop.front_end)?;
-    let mut buy = |count| {
-        let requests = bench.requests(count, &books, Request::Buy);
-        let measured = run_sequence(&mut connection, &requests).buys;
-        shop.record_sales(&measured);
-        measured
-    };
-    buy(WARM_UP);
-    let measured = buy(count);
+    let mut customer = Customer::connect(shop)?;
+    customer.send(&bench.requests(WARM_UP, &books, Request::Buy));
+    let measured = customer.send(&bench.requests(count, &books, Request::Buy));
     let catalogs = shop.catalogs.len();
     let name = format!("buys by one customer, {}", counted(catalogs, "catalog"));
     bench.add(Summary {
         published_ms: PUBLISHED_MS.get(catalogs - 1).copied(),
-        ..Summary::new(Section::Buys, name, &measured)
+        ..Summary::new(Section::Buys, name, &measured, "")
     });
     Ok(())
 }

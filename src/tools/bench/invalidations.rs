@@ -2,10 +2,11 @@
 //! cache. The original has this section and left it empty.
 
 use crate::config::bench::Section;
-use crate::tools::bench::summary::{Summary, hits};
+use crate::tools::bench::customer::Customer;
+use crate::tools::bench::summary::hits;
 use crate::tools::bench::{Bench, WARM_UP};
-use crate::tools::harness::connection::{Connection, Request};
-use crate::tools::harness::load::run_sequence;
+use crate::tools::harness::connection::Request;
+use crate::tools::harness::measurement::Measurement;
 use crate::tools::harness::shop::Shop;
 
 /// How many of a hundred requests are buys.
@@ -25,24 +26,27 @@ pub(super) fn run(bench: &mut Bench) -> Result<(), String> {
 }
 
 fn measure(bench: &mut Bench, shop: &Shop, books: &[u64], percent: usize) -> Result<(), String> {
-    let mut connection = Connection::open(shop.front_end)?;
-    let warm_up = bench.requests(WARM_UP, books, Request::Lookup);
-    run_sequence(&mut connection, &warm_up);
+    let mut customer = Customer::connect(shop)?;
+    customer.send(&bench.requests(WARM_UP, books, Request::Lookup));
     // Exactly that share, in random order.
-    let buys = bench.sizes.requests * percent / 100;
-    let mut requests = bench.requests(buys, books, Request::Buy);
-    requests.extend(bench.requests(bench.sizes.requests - buys, books, Request::Lookup));
+    let count = bench.sizes.requests;
+    let mut requests = bench.requests(count * percent / 100, books, Request::Buy);
+    let lookups = bench.requests(count - requests.len(), books, Request::Lookup);
+    requests.extend(lookups);
     bench.rng.shuffle(&mut requests);
-    let measured = run_sequence(&mut connection, &requests);
-    shop.record_sales(&measured.buys);
-    let section = Section::Invalidations;
+    let (mut buys, mut lookups) = (Measurement::default(), Measurement::default());
+    for request in requests {
+        let measured = customer.send(&[request]);
+        match request {
+            Request::Buy(_) => buys.append(measured),
+            _ => lookups.append(measured),
+        }
+    }
     let name = |kind| format!("{kind}, {percent} % buys");
-    bench.add(Summary {
-        note: hits(&measured.lookups),
-        ..Summary::new(section, name("look-ups"), &measured.lookups)
-    });
+    let section = Section::Invalidations;
+    bench.add_measurement(section, name("look-ups"), &lookups, &hits(&lookups));
     if 0 < percent {
-        bench.add(Summary::new(section, name("buys"), &measured.buys));
+        bench.add_measurement(section, name("buys"), &buys, "");
     }
     Ok(())
 }

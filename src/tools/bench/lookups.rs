@@ -2,15 +2,17 @@
 //! without.
 
 use crate::config::bench::Section;
+use crate::tools::bench::customer::Customer;
 use crate::tools::bench::summary::{Summary, hits};
 use crate::tools::bench::{Bench, WARM_UP};
-use crate::tools::harness::connection::{Connection, Request};
-use crate::tools::harness::load::run_sequence;
-use crate::tools::harness::local_shop::Setup;
+use crate::tools::harness::connection::Request;
 use crate::tools::harness::shop::Shop;
 
-/// What the original published, with caching and without.
-const PUBLISHED_MS: [f64; 2] = [4.55, 10.62];
+/// Whether the front-end caches, how the rows say so, and what the original published.
+const MODES: [(bool, &str, f64); 2] = [
+    (true, "with the cache", 4.55),
+    (false, "without the cache", 10.62),
+];
 
 pub(super) fn run(bench: &mut Bench) -> Result<(), String> {
     if !bench.is_local() {
@@ -19,12 +21,9 @@ pub(super) fn run(bench: &mut Bench) -> Result<(), String> {
             measure(bench, shop, "as it is set up", None)
         });
     }
-    let modes = [(true, "with the cache"), (false, "without the cache")];
-    for ((cached, mode), published_ms) in modes.into_iter().zip(PUBLISHED_MS) {
-        let setup = Setup {
-            cached,
-            ..bench.setup(2)
-        };
+    for (cached, mode, published_ms) in MODES {
+        let mut setup = bench.setup(2);
+        setup.cached = cached;
         bench.with_shop(setup, |bench, shop| {
             measure(bench, shop, mode, Some(published_ms))
         })?;
@@ -40,11 +39,8 @@ fn measure(
 ) -> Result<(), String> {
     let books = bench.first_books(shop)?;
     let count = bench.sizes.requests;
-    let mut connection = Connection::open(shop.front_end)?;
-    run_sequence(
-        &mut connection,
-        &bench.requests(WARM_UP, &books, Request::Lookup),
-    );
+    let mut customer = Customer::connect(shop)?;
+    customer.send(&bench.requests(WARM_UP, &books, Request::Lookup));
     let valid = bench.requests(count, &books, Request::Lookup);
     let first_ten: Vec<u64> = (1..=10).collect();
     let first_ten = bench.requests(count, &first_ten, |id| {
@@ -58,12 +54,11 @@ fn measure(
         ("valid ids", valid, published_ms),
         ("ids 1 to 10", first_ten, None),
     ] {
-        let measured = run_sequence(&mut connection, &requests).lookups;
+        let measured = customer.send(&requests);
         let name = format!("look-ups of {ids}, {mode}");
         bench.add(Summary {
             published_ms,
-            note: hits(&measured),
-            ..Summary::new(Section::Lookups, name, &measured)
+            ..Summary::new(Section::Lookups, name, &measured, hits(&measured))
         });
     }
     Ok(())

@@ -7,10 +7,10 @@
 //! them, the benchmark adds copies to the stock, sells some, and removes the rest. Outages are for
 //! local shops only.
 //!
-//! Read on in the order of the sections: [`lookups`], [`invalidations`], [`buys`], [`outages`],
-//! [`throughput`], [`yardsticks`]. Each puts load ([`super::harness::load`]) on a shop, and makes
-//! of each measurement a row ([`summary`]) of the [`report`] and of the [`picture`]. [`targets`]
-//! are ratios of rows. An [`audit`] of each shop's stock comes before the shop is closed.
+//! Read on in the order of the sections: `lookups`, `invalidations`, `buys`, `outages`,
+//! `throughput`, `yardsticks`. Each puts load (`super::harness::load`) on a shop, and makes
+//! of each measurement a row (`summary`) of the `report` and of the `picture`. `targets`
+//! are ratios of rows. An `audit` of each shop's stock comes before the shop is closed.
 //! `RESULTS.md` holds the tables of one run.
 //!
 //! What is not measured: whether the answers could have come from one shop with one copy of each
@@ -19,6 +19,7 @@
 mod audit;
 pub mod baseline_server;
 mod buys;
+mod customer;
 mod invalidations;
 mod lookups;
 mod outages;
@@ -33,7 +34,7 @@ mod yardsticks;
 use std::io::{IsTerminal, Write};
 use std::path::Path;
 use std::sync::Arc;
-use std::{env, fs, io, process};
+use std::{env, fs, io};
 
 use fastrand::Rng;
 
@@ -42,10 +43,12 @@ use crate::runtime::exit::Exit;
 use crate::tools::harness::connection::Request;
 use crate::tools::harness::load::one_of;
 use crate::tools::harness::local_shop::{LocalShop, Setup};
-use crate::tools::harness::machine::RunInfo;
+use crate::tools::harness::machine;
+use crate::tools::harness::measurement::Measurement;
 use crate::tools::harness::scratch_dir::ScratchDir;
 use crate::tools::harness::shop::Shop;
 use audit::Audit;
+use customer::Customer;
 use report::Report;
 use sizes::Sizes;
 use summary::Summary;
@@ -53,8 +56,8 @@ use summary::Summary;
 /// The original's shop has seven books.
 const FIRST_BOOKS: usize = 7;
 
-/// Requests before those that are counted: the servers open their connections to each other, and
-/// the catalogs settle their books.
+/// Requests before those that are counted: meanwhile the servers open their connections to each
+/// other.
 const WARM_UP: usize = 20;
 
 /// Runs the benchmark and prints the table.
@@ -96,15 +99,17 @@ fn measure(settings: &BenchSettings) -> Result<Report, String> {
         }
     }
     bench.show_progress("");
-    let targets = if settings.quick {
-        Vec::new()
-    } else if bench.is_local() {
-        targets::evaluate(&bench.rows, &sections)
-    } else {
-        targets::evaluate(&bench.rows, &[])
-    };
+    if !bench.is_local() {
+        // What a running shop cannot show is not missing.
+        sections.clear();
+    }
+    let mut targets = targets::evaluate(&bench.rows, &sections);
+    if settings.quick {
+        targets.clear();
+    }
     Ok(Report {
-        run: bench.run,
+        run: bench.description,
+        seed: settings.seed,
         rows: bench.rows,
         targets,
         audits: bench.audits,
@@ -117,7 +122,7 @@ struct Bench<'a> {
     sizes: Sizes,
     rng: Rng,
     scratch: Arc<ScratchDir>,
-    run: RunInfo,
+    description: String,
     rows: Vec<Summary>,
     audits: Vec<Audit>,
     /// How many local shops were set up: each has a number of its own.
@@ -126,7 +131,6 @@ struct Bench<'a> {
 
 impl Bench<'_> {
     fn new(settings: &BenchSettings) -> Result<Bench<'_>, String> {
-        let scratch = env::temp_dir().join(format!("bazar-bench-{}", process::id()));
         Ok(Bench {
             settings,
             sizes: if settings.quick {
@@ -135,8 +139,8 @@ impl Bench<'_> {
                 Sizes::FULL
             },
             rng: Rng::with_seed(settings.seed),
-            scratch: Arc::new(ScratchDir::create(&scratch)?),
-            run: RunInfo::new(settings.seed, settings.quick),
+            scratch: Arc::new(ScratchDir::create(&env::temp_dir(), "bazar-bench")?),
+            description: machine::describe_run(settings.seed, settings.quick),
             rows: Vec::new(),
             audits: Vec::new(),
             shops: 0,
@@ -150,6 +154,16 @@ impl Bench<'_> {
             // The escape sequence clears the rest of the line.
             let _ = write!(stderr, "\r{what}\x1b[K");
         }
+    }
+
+    fn add_measurement(
+        &mut self,
+        section: Section,
+        name: String,
+        measured: &Measurement,
+        note: &str,
+    ) {
+        self.add(Summary::new(section, name, measured, note));
     }
 
     fn add(&mut self, row: Summary) {
@@ -187,7 +201,7 @@ impl Bench<'_> {
         let cache = if setup.cached { "" } else { ", no cache" };
         let catalogs = counted(setup.catalogs, "catalog");
         let name = format!("shop{}, {catalogs}{cache}", setup.number);
-        let local = LocalShop::start(setup)?;
+        let local = LocalShop::start(&setup)?;
         work(self, &local)?;
         self.audit(&local.shop, &name)
     }
@@ -202,7 +216,7 @@ impl Bench<'_> {
             return self.with_local(setup, |bench, local| work(bench, &local.shop));
         };
         let (catalogs, token) = (&self.settings.catalogs, self.settings.token.as_deref());
-        let mut shop = Shop::new(front_end, catalogs, token)?;
+        let shop = Shop::new(front_end, catalogs, token);
         shop.read_stock()?;
         let worked = work(self, &shop);
         if !catalogs.is_empty() {
@@ -222,7 +236,9 @@ impl Bench<'_> {
     fn first_books(&self, shop: &Shop) -> Result<Vec<u64>, String> {
         let mut ids = shop.ids(FIRST_BOOKS);
         if ids.is_empty() {
-            ids = shop.ids_found(FIRST_BOOKS as u64)?;
+            let mut customer = Customer::connect(shop)?;
+            let mut exists = |id: &u64| customer.send(&[Request::Lookup(*id)]).errors == 0;
+            ids = (1..=FIRST_BOOKS as u64).filter(&mut exists).collect();
         }
         if ids.is_empty() {
             return Err("this shop has none of the books 1 to 7".into());

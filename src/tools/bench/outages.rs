@@ -15,11 +15,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::config::bench::Section;
+use crate::tools::bench::customer::Customer;
 use crate::tools::bench::summary::{Summary, hits, mean_ms};
 use crate::tools::bench::{Bench, WARM_UP};
-use crate::tools::harness::connection::{Connection, Request};
-use crate::tools::harness::load::run_sequence;
-use crate::tools::harness::local_shop::{LocalShop, Setup};
+use crate::tools::harness::connection::Request;
+use crate::tools::harness::local_shop::LocalShop;
 use crate::tools::harness::measurement::Measurement;
 use crate::tools::harness::process::Process;
 
@@ -37,6 +37,15 @@ const COPIES: u64 = 1000;
 enum Kind {
     Reads,
     Buys,
+}
+
+impl Kind {
+    fn request(self) -> fn(u64) -> Request {
+        match self {
+            Kind::Reads => Request::Lookup,
+            Kind::Buys => Request::Buy,
+        }
+    }
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -63,35 +72,22 @@ struct Outage {
 
 #[rustfmt::skip]
 const OUTAGES: [Outage; 4] = [
-    outage("order server killed", Tier::Order, Fault::Killed, [None, Some(447.58)]),
-    outage("order server stopped", Tier::Order, Fault::Stopped, [None, None]),
-    outage("catalog killed", Tier::Catalog, Fault::Killed, [Some(111.78), Some(288.29)]),
-    outage("catalog stopped", Tier::Catalog, Fault::Stopped, [None, None]),
+    Outage { name: "order server killed", tier: Tier::Order, fault: Fault::Killed,
+        published_ms: [None, Some(447.58)] },
+    Outage { name: "order server stopped", tier: Tier::Order, fault: Fault::Stopped,
+        published_ms: [None, None] },
+    Outage { name: "catalog killed", tier: Tier::Catalog, fault: Fault::Killed,
+        published_ms: [Some(111.78), Some(288.29)] },
+    Outage { name: "catalog stopped", tier: Tier::Catalog, fault: Fault::Stopped,
+        published_ms: [None, None] },
 ];
-
-const fn outage(
-    name: &'static str,
-    tier: Tier,
-    fault: Fault,
-    published_ms: [Option<f64>; 2],
-) -> Outage {
-    Outage {
-        name,
-        tier,
-        fault,
-        published_ms,
-    }
-}
 
 pub(super) fn run(bench: &mut Bench) -> Result<(), String> {
     if !bench.is_local() {
         return Ok(());
     }
-    let uncached = Setup {
-        cached: false,
-        ..bench.setup(2)
-    };
-    let (cached, failing) = (bench.setup(2), bench.setup(2));
+    let [mut uncached, cached, failing] = [2, 2, 2].map(|catalogs| bench.setup(catalogs));
+    uncached.cached = false;
     bench.with_local(uncached, |bench, uncached| {
         bench.with_local(cached, |bench, cached| {
             bench.with_local(failing, |bench, failing| {
@@ -138,31 +134,36 @@ fn measure_outage(
     [failing, control]: [&LocalShop; 2],
 ) -> Result<Measurement, String> {
     let books = bench.first_books(&failing.shop)?;
-    let mut clients = [Client::new(failing, &books)?, Client::new(control, &books)?];
+    for local in [failing, control] {
+        local.shop.add_stock(&books, COPIES)?;
+    }
+    let mut customers = [
+        Customer::connect(&failing.shop)?,
+        Customer::connect(&control.shop)?,
+    ];
     for kind in [Kind::Buys, Kind::Reads] {
-        in_turns(&mut clients, &requests(bench, kind, &books, WARM_UP));
+        let warm_up = bench.requests(WARM_UP, &books, kind.request());
+        in_turns(&mut customers, &warm_up);
     }
     outage.begin(failing)?;
-    let first = clients[0].send(requests(bench, kind, &books, 1)[0]);
+    let first = customers[0].send(&bench.requests(1, &books, kind.request()));
     bench.add(summary(kind, &format!("{}: first", outage.name), &first));
     if outage.fault == Fault::Stopped {
-        let measured = clients[0].detect(bench, kind, &books);
+        let measured = detect(bench, &mut customers[0], kind, &books);
         let name = format!("{}: being found out", outage.name);
         bench.add(summary(kind, &name, &measured));
     }
     let count = bench.sizes.outage_requests - 1;
-    let requests = requests(bench, kind, &books, count);
-    let [measured, control] = in_turns(&mut clients, &requests);
+    let requests = bench.requests(count, &books, kind.request());
+    let [measured, control] = in_turns(&mut customers, &requests);
     let control_ms = mean_ms(&control);
     let row = summary(kind, outage.name, &measured);
     let comma = if row.note.is_empty() { "" } else { ", " };
+    let note = format!("{comma}in turn without an outage: {control_ms:.3}");
     bench.add(Summary {
         published_ms: outage.published_ms[kind as usize],
         control_ms: Some(control_ms),
-        note: format!(
-            "{}{comma}in turn without an outage: {control_ms:.3}",
-            row.note
-        ),
+        note: row.note + &note,
         ..row
     });
     outage.end(failing)?;
@@ -174,28 +175,29 @@ fn summary(kind: Kind, name: &str, measured: &Measurement) -> Summary {
         Kind::Reads => ("reads", hits(measured)),
         Kind::Buys => ("buys", String::new()),
     };
-    Summary {
-        note,
-        ..Summary::new(Section::Outages, format!("{what}, {name}"), measured)
-    }
+    Summary::new(Section::Outages, format!("{what}, {name}"), measured, note)
 }
 
-fn requests(bench: &mut Bench, kind: Kind, books: &[u64], count: usize) -> Vec<Request> {
-    match kind {
-        Kind::Reads => bench.requests(count, books, Request::Lookup),
-        Kind::Buys => bench.requests(count, books, Request::Buy),
-    }
-}
-
-/// Both clients send the first request, one after the other, then the next.
-fn in_turns(clients: &mut [Client; 2], requests: &[Request]) -> [Measurement; 2] {
+/// Both customers send the first request, one after the other, then the next.
+fn in_turns(customers: &mut [Customer; 2], requests: &[Request]) -> [Measurement; 2] {
     let mut all = [Measurement::default(), Measurement::default()];
     for request in requests {
-        for (client, measured) in clients.iter_mut().zip(&mut all) {
-            measured.append(client.send(*request));
+        for (customer, measured) in customers.iter_mut().zip(&mut all) {
+            measured.append(customer.send(&[*request]));
         }
     }
     all
+}
+
+/// Sends requests until the other servers have had time to detect the fault.
+fn detect(bench: &mut Bench, customer: &mut Customer, kind: Kind, books: &[u64]) -> Measurement {
+    let end = Instant::now() + bench.sizes.detection;
+    let mut measured = Measurement::default();
+    while Instant::now() < end {
+        measured.append(customer.send(&bench.requests(1, books, kind.request())));
+        thread::sleep(DETECTION_PAUSE);
+    }
+    measured
 }
 
 impl Outage {
@@ -223,37 +225,5 @@ impl Outage {
         local.await_ready()?;
         thread::sleep(NOTICE_DELAY);
         local.await_ready()
-    }
-}
-
-/// One customer of a shop.
-struct Client<'a> {
-    connection: Connection,
-    local: &'a LocalShop,
-}
-
-impl<'a> Client<'a> {
-    fn new(local: &'a LocalShop, books: &[u64]) -> Result<Client<'a>, String> {
-        local.shop.add_stock(books, COPIES)?;
-        let connection = Connection::open(local.shop.front_end)?;
-        Ok(Client { connection, local })
-    }
-
-    fn send(&mut self, request: Request) -> Measurement {
-        let mut measured = run_sequence(&mut self.connection, &[request]);
-        self.local.shop.record_sales(&measured.buys);
-        measured.buys.append(measured.lookups);
-        measured.buys
-    }
-
-    /// Sends requests until the other servers have had time to detect the fault.
-    fn detect(&mut self, bench: &mut Bench, kind: Kind, books: &[u64]) -> Measurement {
-        let end = Instant::now() + bench.sizes.detection;
-        let mut measured = Measurement::default();
-        while Instant::now() < end {
-            measured.append(self.send(requests(bench, kind, books, 1)[0]));
-            thread::sleep(DETECTION_PAUSE);
-        }
-        measured
     }
 }

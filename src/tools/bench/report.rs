@@ -6,11 +6,16 @@ use crate::config::bench::Section;
 use crate::tools::bench::audit::Audit;
 use crate::tools::bench::summary::Summary;
 use crate::tools::bench::targets::Outcome;
-use crate::tools::harness::machine::RunInfo;
+
+/// Where the columns of a section end.
+const COLUMNS: &str =
+    "  count     mean      p50      p90      p99      max     per s errors  original";
 
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Report {
-    pub(super) run: RunInfo,
+    /// Build, date, seed and machine.
+    pub(super) run: String,
+    pub(super) seed: u64,
     pub(super) rows: Vec<Summary>,
     /// Empty in a quick run, which shows nothing about how fast.
     pub(super) targets: Vec<Outcome>,
@@ -31,7 +36,7 @@ impl Report {
     }
 
     pub(super) fn table(&self) -> String {
-        let mut text = self.run.description.clone();
+        let mut text = self.run.clone();
         text += "times in milliseconds; original: the mean that the original published\n";
         for section in Section::ALL {
             let rows = self.rows.iter().filter(|row| row.section == section);
@@ -47,19 +52,7 @@ fn write_rows(text: &mut String, section: Section, rows: &[&Summary]) {
     if rows.is_empty() {
         return;
     }
-    *text += &format!(
-        "\n{:<48}{:>7}{:>9}{:>9}{:>9}{:>9}{:>9}{:>10}{:>7}{:>10}\n",
-        section.name(),
-        "count",
-        "mean",
-        "p50",
-        "p90",
-        "p99",
-        "max",
-        "per s",
-        "errors",
-        "original"
-    );
+    *text += &format!("\n{:<48}{COLUMNS}\n", section.name());
     for row in rows {
         let times = [row.mean_ms, row.p50_ms, row.p90_ms, row.p99_ms, row.max_ms];
         let times = times.map(|ms| format!("{:>9}", three_digits(ms))).concat();

@@ -34,6 +34,7 @@ impl Summary {
         section: Section,
         name: impl Into<String>,
         measurement: &Measurement,
+        note: impl Into<String>,
     ) -> Summary {
         let mut sorted = measurement.latencies.clone();
         sorted.sort_unstable();
@@ -51,15 +52,11 @@ impl Summary {
             p90_ms: ms(0.9),
             p99_ms: ms(0.99),
             max_ms: ms(1.0),
-            rate: if 0.0 < seconds {
-                sorted.len() as f64 / seconds
-            } else {
-                0.0
-            },
+            rate: sorted.len() as f64 / seconds.max(f64::MIN_POSITIVE),
             errors: measurement.errors,
             published_ms: None,
             control_ms: None,
-            note: String::new(),
+            note: note.into(),
         }
     }
 }
@@ -70,12 +67,12 @@ pub(super) fn mean_ms(measurement: &Measurement) -> f64 {
     sum as f64 / 1e6 / measurement.latencies.len().max(1) as f64
 }
 
-/// As a note: how many look-ups the front-end answered from its cache.
+/// A note: how many look-ups the front-end answered from its cache.
 pub(super) fn hits(measurement: &Measurement) -> String {
     format!("{} from the cache", measurement.hits)
 }
 
-/// As a note: how much of the machine is not the servers'.
+/// A note: how much of the machine is not the servers'.
 pub(super) fn generator(measurement: &Measurement) -> String {
     let percent = measurement.generator_cpu * 100.0;
     format!("generator {percent:.0} % of the machine")
@@ -96,14 +93,14 @@ mod tests {
             elapsed: Duration::from_secs(4),
             ..Measurement::default()
         };
-        let row = Summary::new(Section::Buys, "n", &measurement);
+        let row = Summary::new(Section::Buys, "n", &measurement, "");
         assert_eq!((row.p50_ms, row.p90_ms, row.p99_ms), (50.0, 90.0, 99.0));
         assert_eq!((row.max_ms, row.mean_ms, row.rate), (100.0, 50.5, 25.0));
     }
 
     #[test]
     fn an_empty_measurement_is_a_summary_of_zeros() {
-        let row = Summary::new(Section::Buys, "n", &Measurement::default());
+        let row = Summary::new(Section::Buys, "n", &Measurement::default(), "");
         assert_eq!((row.count, row.max_ms, row.rate), (0, 0.0, 0.0));
     }
 }

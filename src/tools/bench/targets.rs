@@ -6,7 +6,7 @@ use crate::config::bench::Section;
 use crate::tools::bench::summary::Summary;
 
 use Bound::{AtLeast, AtMost};
-use Compared::{Alone, WithControl, WithPublished, WithRow};
+use Compared::{Alone, Control, Published, Row};
 use Section::{Buys, Lookups, Outages, Throughput};
 
 /// A target and what was measured.
@@ -20,15 +20,15 @@ pub(super) struct Outcome {
     pub(super) is_reached: bool,
 }
 
-struct Target {
-    name: &'static str,
-    /// The section whose run measures it.
-    section: Section,
-    row: &'static str,
-    statistic: Statistic,
-    compared: Compared,
-    bound: Bound,
-}
+/// Its name, the section whose run measures it, its row, and what must be reached there.
+struct Target(
+    &'static str,
+    Section,
+    &'static str,
+    Statistic,
+    Compared,
+    Bound,
+);
 
 type Statistic = fn(&Summary) -> f64;
 
@@ -39,12 +39,12 @@ const RATE: Statistic = |row| row.rate;
 
 /// What becomes of the row's statistic.
 enum Compared {
-    /// It is divided by that of another row.
-    WithRow(&'static str),
+    /// It is divided by that of this row.
+    Row(&'static str),
     /// It is divided by the mean of the control, which was measured in turn with it.
-    WithControl,
+    Control,
     /// The mean that the original published is divided by it.
-    WithPublished,
+    Published,
     Alone,
 }
 
@@ -55,63 +55,46 @@ enum Bound {
 
 #[rustfmt::skip]
 const TARGETS: &[Target] = &[
-    target("cached look-ups over 16 connections, of the bare server's", Throughput,
-        "cached look-ups, 16 connections", RATE, WithRow("bare server, 16 connections"), AtLeast(0.9)),
-    target("cached look-ups over 64 connections, of the bare server's", Throughput,
-        "cached look-ups, 64 connections", RATE, WithRow("bare server, 64 connections"), AtLeast(0.9)),
-    target("a cached look-up, one connection, median, of the bare server's", Throughput,
-        "cached look-ups, 1 connection", MEDIAN, WithRow("bare server, 1 connection"), AtMost(1.15)),
-    target("200 look-ups of valid ids, mean, times faster than the original", Lookups,
-        "look-ups of valid ids, with the cache", MEAN, WithPublished, AtLeast(20.0)),
-    target("200 buys, 2 catalogs, mean, times faster than the original", Buys,
-        "buys by one customer, 2 catalogs", MEAN, WithPublished, AtLeast(15.0)),
-    target("reads, catalog killed, mean, of those without an outage", Outages,
-        "reads, catalog killed", MEAN, WithControl, AtMost(1.2)),
-    target("reads, catalog stopped, mean, of uncached ones without an outage", Outages,
-        "reads, catalog stopped", MEAN, WithControl, AtMost(1.2)),
-    target("buys, order server killed, mean, of those without an outage", Outages,
-        "buys, order server killed", MEAN, WithControl, AtMost(1.5)),
-    target("buys, order server stopped, mean, of those without an outage", Outages,
-        "buys, order server stopped", MEAN, WithControl, AtMost(1.5)),
-    target("buys, catalog killed, mean, of those without an outage", Outages,
-        "buys, catalog killed", MEAN, WithControl, AtMost(1.5)),
-    target("buys, catalog stopped, mean, of those without an outage", Outages,
-        "buys, catalog stopped", MEAN, WithControl, AtMost(1.5)),
-    target("flash sale, 64 customers, sales a second", Throughput,
+    Target("cached look-ups over 16 connections, of the bare server's", Throughput,
+        "cached look-ups, 16 connections", RATE, Row("bare server, 16 connections"), AtLeast(0.9)),
+    Target("cached look-ups over 64 connections, of the bare server's", Throughput,
+        "cached look-ups, 64 connections", RATE, Row("bare server, 64 connections"), AtLeast(0.9)),
+    Target("a cached look-up, one connection, median, of the bare server's", Throughput,
+        "cached look-ups, 1 connection", MEDIAN, Row("bare server, 1 connection"), AtMost(1.15)),
+    Target("200 look-ups of valid ids, mean, times faster than the original", Lookups,
+        "look-ups of valid ids, with the cache", MEAN, Published, AtLeast(20.0)),
+    Target("200 buys, 2 catalogs, mean, times faster than the original", Buys,
+        "buys by one customer, 2 catalogs", MEAN, Published, AtLeast(15.0)),
+    Target("reads, catalog killed, mean, of those without an outage", Outages,
+        "reads, catalog killed", MEAN, Control, AtMost(1.2)),
+    Target("reads, catalog stopped, mean, of uncached ones without an outage", Outages,
+        "reads, catalog stopped", MEAN, Control, AtMost(1.2)),
+    Target("buys, order server killed, mean, of those without an outage", Outages,
+        "buys, order server killed", MEAN, Control, AtMost(1.5)),
+    Target("buys, order server stopped, mean, of those without an outage", Outages,
+        "buys, order server stopped", MEAN, Control, AtMost(1.5)),
+    Target("buys, catalog killed, mean, of those without an outage", Outages,
+        "buys, catalog killed", MEAN, Control, AtMost(1.5)),
+    Target("buys, catalog stopped, mean, of those without an outage", Outages,
+        "buys, catalog stopped", MEAN, Control, AtMost(1.5)),
+    Target("flash sale, 64 customers, sales a second", Throughput,
         "flash sale, 64 customers", RATE, Alone, AtLeast(3000.0)),
-    target("flash sale, 256 customers, of the rate of 64", Throughput,
-        "flash sale, 256 customers", RATE, WithRow("flash sale, 64 customers"), AtLeast(1.0)),
-    target("64 customers all over 1,000 books, sales a second", Throughput,
+    Target("flash sale, 256 customers, of the rate of 64", Throughput,
+        "flash sale, 256 customers", RATE, Row("flash sale, 64 customers"), AtLeast(1.0)),
+    Target("64 customers all over 1,000 books, sales a second", Throughput,
         "buys all over 1000 books, 64 customers", RATE, Alone, AtLeast(2000.0)),
-    target("a cached look-up beside 16 buyers, p99, of the bare server's", Throughput,
-        "cached look-ups, beside 16 buyers", P99, WithRow("bare server, beside 16 buyers"), AtMost(3.0)),
+    Target("a cached look-up beside 16 buyers, p99, of the bare server's", Throughput,
+        "cached look-ups, beside 16 buyers", P99, Row("bare server, beside 16 buyers"),
+        AtMost(3.0)),
 ];
-
-const fn target(
-    name: &'static str,
-    section: Section,
-    row: &'static str,
-    statistic: Statistic,
-    compared: Compared,
-    bound: Bound,
-) -> Target {
-    Target {
-        name,
-        section,
-        row,
-        statistic,
-        compared,
-        bound,
-    }
-}
 
 /// Compares the rows with the targets. A target without its row is left out, unless it belongs to a
 /// section that was run completely.
 pub(super) fn evaluate(rows: &[Summary], complete: &[Section]) -> Vec<Outcome> {
     let evaluate = |target: &Target| {
+        let Target(_, section, ..) = target;
         let reached = target.ratio(rows);
-        let expected = complete.contains(&target.section);
-        (reached.is_some() || expected).then(|| target.outcome(reached))
+        (reached.is_some() || complete.contains(section)).then(|| target.outcome(reached))
     };
     TARGETS.iter().filter_map(evaluate).collect()
 }
@@ -120,29 +103,31 @@ impl Target {
     /// `None`: a row, or what it is compared with, was not measured.
     fn ratio(&self, rows: &[Summary]) -> Option<f64> {
         let find = |name: &str| rows.iter().find(|row| row.name == name);
-        let row = find(self.row)?;
-        let ours = (self.statistic)(row);
-        Some(match self.compared {
-            WithRow(other) => ours / (self.statistic)(find(other)?),
-            WithControl => ours / row.control_ms?,
-            WithPublished => row.published_ms? / ours,
+        let Target(_, _, row, statistic, compared, _) = self;
+        let row = find(row)?;
+        let ours = statistic(row);
+        Some(match compared {
+            Row(other) => ours / statistic(find(other)?),
+            Control => ours / row.control_ms?,
+            Published => row.published_ms? / ours,
             Alone => ours,
         })
     }
 
     fn outcome(&self, reached: Option<f64>) -> Outcome {
-        let (target, is_reached) = match self.bound {
+        let Target(name, .., bound) = self;
+        let (target, is_reached) = match bound {
             AtLeast(bound) => (
                 format!("at least {bound}"),
-                reached.is_some_and(|it| bound <= it),
+                reached.is_some_and(|it| *bound <= it),
             ),
             AtMost(bound) => (
                 format!("at most {bound}"),
-                reached.is_some_and(|it| it <= bound),
+                reached.is_some_and(|it| it <= *bound),
             ),
         };
         Outcome {
-            name: self.name,
+            name,
             target,
             reached,
             is_reached,
@@ -165,7 +150,7 @@ mod tests {
             elapsed: Duration::from_millis(10 * ms),
             ..Measurement::default()
         };
-        Summary::new(Section::Buys, name, &measurement)
+        Summary::new(Section::Buys, name, &measurement, "")
     }
 
     #[track_caller]

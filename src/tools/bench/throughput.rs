@@ -4,17 +4,18 @@
 use std::thread;
 use std::time::Duration;
 
-use crate::config::bench::{BaselineKind, Section};
+use fastrand::Rng;
+
+use crate::config::bench::Section;
 use crate::tools::bench::baseline_server::BaselineServer;
-use crate::tools::bench::summary::{Summary, generator};
-use crate::tools::bench::{Bench, counted};
+use crate::tools::bench::customer::Customer;
+use crate::tools::bench::summary::generator;
+use crate::tools::bench::{Bench, FIRST_BOOKS, counted};
 use crate::tools::harness::connection::{Connection, Request};
-use crate::tools::harness::load::{ClosedLoop, LOOKUP_THREADS, OpenLoop, one_of, run_sequence};
+use crate::tools::harness::dataset::{self, COPIES};
+use crate::tools::harness::load::{LOOKUP_THREADS, one_of, run_closed_loop, run_open_loop};
 use crate::tools::harness::measurement::Measurement;
 use crate::tools::harness::shop::Shop;
-
-/// Copies of each book: more than can be sold meanwhile.
-const COPIES: u64 = 1_000_000;
 
 /// The look-up cache of the front-end has this many entries, so these books stay in it.
 const CACHED_BOOKS: usize = 3;
@@ -34,7 +35,7 @@ pub(super) fn run(bench: &mut Bench) -> Result<(), String> {
         let lookups = CachedLookups {
             shop,
             books,
-            baseline: BaselineServer::start(bench, BaselineKind::TinyHttp)?,
+            baseline: BaselineServer::start(bench)?,
         };
         for clients in bench.sizes.readers {
             lookups.closed_loop(bench, *clients)?;
@@ -44,8 +45,11 @@ pub(super) fn run(bench: &mut Bench) -> Result<(), String> {
             return Ok(());
         }
         if bench.is_local() {
-            shop.add_books_up_to(bench.sizes.books, COPIES)?;
-            shop.add_stock(&bench.first_books(shop)?, COPIES)?;
+            let first = bench.first_books(shop)?;
+            let more: Vec<u64> = (FIRST_BOOKS as u64 + 1..=bench.sizes.books as u64).collect();
+            dataset::import(&shop.catalogs[0], bench.scratch.path(), &more)?;
+            shop.read_stock()?;
+            shop.add_stock(&first, COPIES)?;
         } else {
             shop.add_stock(&shop.ids(bench.sizes.books), COPIES)?;
         }
@@ -73,49 +77,35 @@ impl CachedLookups<'_> {
         load: impl Fn(&mut [Connection], u64) -> Result<Measurement, String>,
     ) -> Result<(), String> {
         let warm_up: Vec<_> = self.books.iter().map(|id| Request::Lookup(*id)).collect();
-        run_sequence(&mut Connection::open(self.shop.front_end)?, &warm_up);
-        let mut baseline_connections = Connection::open_many(self.baseline.address, connections)?;
-        let mut shop_connections = Connection::open_many(self.shop.front_end, connections)?;
+        Customer::connect(self.shop)?.send(&warm_up);
+        let mut baseline_connections = Connection::open_many(&self.baseline.address, connections)?;
+        let mut shop_connections = Connection::open_many(&self.shop.front_end, connections)?;
         let (mut baseline, mut ours) = (Measurement::default(), Measurement::default());
         for seed in bench.seeds(bench.sizes.rounds) {
             baseline.append(load(&mut baseline_connections, seed)?);
             ours.append(load(&mut shop_connections, seed)?);
         }
-        let row = Summary::new(
-            Section::Yardsticks,
-            format!("bare server, {name}"),
-            &baseline,
-        );
-        bench.add(Summary {
-            note: format!("{note}{}", generator(&baseline)),
-            ..row
-        });
-        let row = Summary::new(
-            Section::Throughput,
-            format!("cached look-ups, {name}"),
-            &ours,
-        );
+        let row = format!("bare server, {name}");
+        let baseline_note = format!("{note}{}", generator(&baseline));
+        bench.add_measurement(Section::Yardsticks, row, &baseline, &baseline_note);
+        let row = format!("cached look-ups, {name}");
         let hits_percent = ours.hits * 100 / ours.latencies.len().max(1) as u64;
-        bench.add(Summary {
-            note: format!(
-                "{note}{hits_percent} % from the cache, {}",
-                generator(&ours)
-            ),
-            ..row
-        });
+        let generator = generator(&ours);
+        let note = format!("{note}{hits_percent} % from the cache, {generator}");
+        bench.add_measurement(Section::Throughput, row, &ours, &note);
         Ok(())
+    }
+
+    fn next(&self, rng: &mut Rng) -> Request {
+        Request::Lookup(one_of(rng, &self.books))
     }
 
     fn closed_loop(&self, bench: &mut Bench, clients: usize) -> Result<(), String> {
         let duration = bench.sizes.reading;
         let load = |connections: &mut [Connection], seed| {
-            let closed_loop = ClosedLoop {
-                clients,
-                threads: LOOKUP_THREADS,
-                duration,
-                seed,
-            };
-            Ok(closed_loop.run_on(connections, |rng| Request::Lookup(one_of(rng, &self.books))))
+            let next = |rng: &mut Rng| self.next(rng);
+            let threads = LOOKUP_THREADS;
+            Ok(run_closed_loop(connections, threads, duration, seed, next))
         };
         self.measure(bench, &counted(clients, "connection"), "", clients, load)
     }
@@ -128,25 +118,11 @@ impl CachedLookups<'_> {
         let rate = (highest * OPEN_LOOP_PART).round();
         let duration = bench.sizes.reading;
         let load = |connections: &mut [Connection], seed| {
-            Ok(self.run_open_loop(connections, rate, duration, seed))
+            let next = |rng: &mut Rng| self.next(rng);
+            Ok(run_open_loop(connections, rate, duration, seed, next))
         };
         let note = format!("{rate} due a second, ");
         self.measure(bench, "by the clock", &note, OPEN_LOOP_CONNECTIONS, load)
-    }
-
-    fn run_open_loop(
-        &self,
-        connections: &mut [Connection],
-        per_second: f64,
-        duration: Duration,
-        seed: u64,
-    ) -> Measurement {
-        let open_loop = OpenLoop {
-            per_second,
-            duration,
-            seed,
-        };
-        open_loop.run_on(connections, |rng| Request::Lookup(one_of(rng, &self.books)))
     }
 
     /// The buyers buy other books than those that are looked up, which therefore stay in the cache.
@@ -156,16 +132,15 @@ impl CachedLookups<'_> {
         let rate = bench.sizes.rate_beside_buyers;
         let duration = bench.sizes.reading_beside_buyers;
         let load = |connections: &mut [Connection], seed| {
-            let buyers = closed_loop_of_buyers(BUYERS_BESIDE, duration, seed);
+            let mut buyers = Connection::open_many(&self.shop.front_end, BUYERS_BESIDE)?;
             let (bought, looked_up) = thread::scope(|scope| {
-                let buy =
-                    || buyers.run(self.shop.front_end, |rng| Request::Buy(one_of(rng, &sold)));
-                let buying = scope.spawn(buy);
-                let looked_up = self.run_open_loop(connections, rate, duration, seed);
+                let buying = scope.spawn(|| buy(&mut buyers, duration, seed, &sold));
+                let next = |rng: &mut Rng| self.next(rng);
+                let looked_up = run_open_loop(connections, rate, duration, seed, next);
                 let bought = buying.join().expect("a load has no reason to panic");
                 (bought, looked_up)
             });
-            self.shop.record_sales(&bought?);
+            self.shop.record_sales(&bought);
             Ok(looked_up)
         };
         let name = format!("beside {BUYERS_BESIDE} buyers");
@@ -174,44 +149,45 @@ impl CachedLookups<'_> {
     }
 }
 
-/// With a thread for each buyer, because buys take long.
-fn closed_loop_of_buyers(buyers: usize, duration: Duration, seed: u64) -> ClosedLoop {
-    ClosedLoop {
-        clients: buyers,
-        threads: buyers,
-        duration,
-        seed,
-    }
+/// A closed loop with a thread for each buyer, because buys take long.
+fn buy(
+    connections: &mut [Connection],
+    duration: Duration,
+    seed: u64,
+    books: &[u64],
+) -> Measurement {
+    let threads = connections.len();
+    let next = |rng: &mut Rng| Request::Buy(one_of(rng, books));
+    run_closed_loop(connections, threads, duration, seed, next)
 }
 
 fn buys(bench: &mut Bench, shop: &Shop) -> Result<(), String> {
     let books = shop.ids(bench.sizes.books);
     for buyers in bench.sizes.buyers {
-        let load = closed_loop_of_buyers(*buyers, bench.sizes.buying, bench.settings.seed);
-        let measured = load.run(shop.front_end, |rng| Request::Buy(one_of(rng, &books)))?;
+        let mut connections = Connection::open_many(&shop.front_end, *buyers)?;
+        let seed = bench.settings.seed;
+        let measured = buy(&mut connections, bench.sizes.buying, seed, &books);
         let customers = counted(*buyers, "customer");
         let name = format!("buys all over {} books, {customers}", books.len());
         add_sales(bench, shop, name, &measured);
     }
-    flash_sales(bench, shop, books[0])
+    flash_sales(bench, shop, &books[..1])
 }
 
-/// Every number of customers buys one book, in turn, so that all of them meet the same machine.
-fn flash_sales(bench: &mut Bench, shop: &Shop, book: u64) -> Result<(), String> {
-    let sizes = bench.sizes;
+/// Every number of customers buys the one book, in turn, so that all of them meet the same machine.
+fn flash_sales(bench: &mut Bench, shop: &Shop, book: &[u64]) -> Result<(), String> {
     let mut sales = Vec::new();
-    for buyers in sizes.flash_buyers {
-        let connections = Connection::open_many(shop.front_end, *buyers)?;
+    for buyers in bench.sizes.flash_buyers {
+        let connections = Connection::open_many(&shop.front_end, *buyers)?;
         sales.push((connections, Measurement::default()));
     }
     // Fewer rounds than for look-ups: at the end of each, many customers wait for their last
     // answers.
-    let rounds = sizes.rounds.div_ceil(2);
+    let rounds = bench.sizes.rounds.div_ceil(2);
+    let duration = bench.sizes.buying / rounds as u32;
     for seed in bench.seeds(rounds) {
         for (connections, measured) in &mut sales {
-            let duration = sizes.buying / rounds as u32;
-            let load = closed_loop_of_buyers(connections.len(), duration, seed);
-            measured.append(load.run_on(connections, |_| Request::Buy(book)));
+            measured.append(buy(connections, duration, seed, book));
         }
     }
     for (connections, measured) in &sales {
@@ -223,8 +199,5 @@ fn flash_sales(bench: &mut Bench, shop: &Shop, book: u64) -> Result<(), String> 
 
 fn add_sales(bench: &mut Bench, shop: &Shop, name: String, measured: &Measurement) {
     shop.record_sales(measured);
-    bench.add(Summary {
-        note: generator(measured),
-        ..Summary::new(Section::Throughput, name, measured)
-    });
+    bench.add_measurement(Section::Throughput, name, measured, &generator(measured));
 }

@@ -1,17 +1,14 @@
-//! Section 6: what this machine can do at best. Section 5 measures the baseline server, in turn with
-//! the shop. Here are the load generator alone, and the disk.
+//! Section 6: what this machine can do at best. Section 5 measures the baseline server, in turn
+//! with the shop. Here is the disk.
 
 use std::fs;
 use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use crate::config::bench::{BaselineKind, Section};
-use crate::tools::bench::baseline_server::BaselineServer;
-use crate::tools::bench::summary::{Summary, generator};
-use crate::tools::bench::{Bench, counted};
-use crate::tools::harness::connection::Request;
-use crate::tools::harness::load::{ClosedLoop, LOOKUP_THREADS, in_parallel};
+use crate::config::bench::Section;
+use crate::tools::bench::Bench;
+use crate::tools::harness::load::in_parallel;
 use crate::tools::harness::measurement::Measurement;
 use crate::tools::harness::scratch_dir::replace_file;
 
@@ -22,45 +19,11 @@ const FILE_BYTES: usize = 1000;
 const DISK_THREADS: [usize; 2] = [1, 8];
 
 pub(super) fn run(bench: &mut Bench) -> Result<(), String> {
-    measure_generator(bench)?;
     for threads in DISK_THREADS {
         let measured = replace_files(bench.scratch.path(), threads, bench.sizes.replacing);
         let measured = measured.map_err(|error| format!("cannot replace a file: {error}"))?;
         let name = format!("files replaced, {threads} at once");
-        bench.add(Summary::new(Section::Yardsticks, name, &measured));
-    }
-    Ok(())
-}
-
-/// The load generator: against a server that does not parse requests, and with a thread for each
-/// connection.
-fn measure_generator(bench: &mut Bench) -> Result<(), String> {
-    let clients = bench.sizes.readers[bench.sizes.readers.len().min(3) - 1];
-    for (kind, what, threads) in [
-        (BaselineKind::Std, "std server", LOOKUP_THREADS),
-        (BaselineKind::Std, "std server, a thread each", clients),
-        (
-            BaselineKind::TinyHttp,
-            "bare server, a thread each",
-            clients,
-        ),
-    ] {
-        let server = BaselineServer::start(bench, kind)?;
-        let mut measured = Measurement::default();
-        for seed in bench.seeds(bench.sizes.rounds) {
-            let load = ClosedLoop {
-                clients,
-                threads,
-                duration: bench.sizes.reading,
-                seed,
-            };
-            measured.append(load.run(server.address, |_| Request::Lookup(1))?);
-        }
-        let name = format!("{what}, {}", counted(clients, "connection"));
-        bench.add(Summary {
-            note: generator(&measured),
-            ..Summary::new(Section::Yardsticks, name, &measured)
-        });
+        bench.add_measurement(Section::Yardsticks, name, &measured, "");
     }
     Ok(())
 }

@@ -4,8 +4,10 @@
 //! generator takes little of the machine that it measures.
 
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{TcpStream, ToSocketAddrs};
 use std::time::Duration;
+
+use crate::model::address::Address;
 
 /// An answer that takes longer is an error, and its connection is given up.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -32,7 +34,7 @@ pub(crate) enum Request {
 
 #[derive(Debug)]
 pub(crate) struct Connection {
-    address: SocketAddr,
+    address: Address,
     stream: TcpStream,
     request: Vec<u8>,
     buffer: Vec<u8>,
@@ -81,21 +83,21 @@ impl Connection {
     /// Opens one connection, and returns once it has had an answer.
     ///
     /// Fails when there is none.
-    pub(crate) fn open(address: SocketAddr) -> Result<Connection, String> {
+    pub(crate) fn open(address: &Address) -> Result<Connection, String> {
         Ok(Connection::open_many(address, 1)?.remove(0))
     }
 
     /// Opens `count` connections, a few at a time, and returns once each has had an answer.
     ///
     /// Fails when one has none.
-    pub(crate) fn open_many(address: SocketAddr, count: usize) -> Result<Vec<Connection>, String> {
+    pub(crate) fn open_many(address: &Address, count: usize) -> Result<Vec<Connection>, String> {
         let failed = |error| format!("cannot open connections to {address}: {error}");
         let mut all = Vec::with_capacity(count);
         while all.len() < count {
             let before = all.len();
             for _ in before..count.min(before + OPENING_MAX) {
                 let mut connection = Connection {
-                    address,
+                    address: address.clone(),
                     stream: connect(address).map_err(failed)?,
                     request: Vec::new(),
                     buffer: vec![0; ANSWER_BYTES_MAX],
@@ -113,7 +115,7 @@ impl Connection {
     /// After a failure: an answer that is still under way must not be taken for the answer to the
     /// next request.
     pub(crate) fn reopen(&mut self) -> io::Result<()> {
-        self.stream = connect(self.address)?;
+        self.stream = connect(&self.address)?;
         Ok(())
     }
 
@@ -145,8 +147,10 @@ impl Connection {
     }
 }
 
-fn connect(address: SocketAddr) -> io::Result<TcpStream> {
-    let stream = TcpStream::connect_timeout(&address, ANSWER_TIMEOUT)?;
+fn connect(address: &Address) -> io::Result<TcpStream> {
+    let authority = address.as_str().trim_start_matches("http://");
+    let address = authority.to_socket_addrs()?.next();
+    let stream = TcpStream::connect_timeout(&address.ok_or(ErrorKind::NotFound)?, ANSWER_TIMEOUT)?;
     stream.set_nodelay(true)?;
     stream.set_read_timeout(Some(ANSWER_TIMEOUT))?;
     stream.set_write_timeout(Some(ANSWER_TIMEOUT))?;

@@ -1,12 +1,11 @@
 //! Load: one request after another, a closed loop, and an open loop.
 //!
 //! In a *closed loop* each client sends its next request as soon as the last one is answered: that
-//! finds the highest rate. In an *open loop* requests are due at fixed times, whether the one before
-//! is answered or not, and latency counts from the time at which a request was due. So a stall of
-//! the server counts against every request that had to wait, not only against those under way. (See
-//! Gil Tene, "coordinated omission".)
+//! finds the highest rate. In an *open loop* requests are due at fixed times, whether the one
+//! before is answered or not, and latency counts from the time at which a request was due. So a
+//! stall of the server counts against every request that had to wait, not only against those under
+//! way. (See Gil Tene, "coordinated omission".)
 
-use std::net::SocketAddr;
 use std::sync::Barrier;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -24,76 +23,32 @@ use crate::tools::harness::measurement::Measurement;
 /// server that does not parse requests, two got 89,000 to 104,000.
 pub(crate) const LOOKUP_THREADS: usize = 2;
 
-/// Each client has a connection, and sends again as soon as it is answered.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct ClosedLoop {
-    pub(crate) clients: usize,
-    /// The clients are divided among these. Where answers take long there are as many threads as
-    /// clients, so that no answer is read late.
-    pub(crate) threads: usize,
-    pub(crate) duration: Duration,
-    pub(crate) seed: u64,
-}
-
-/// Requests are due at fixed times.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct OpenLoop {
-    pub(crate) per_second: f64,
-    pub(crate) duration: Duration,
-    pub(crate) seed: u64,
-}
-
-/// What a sequence of requests measured; look-ups and buys apart.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Sequence {
-    pub(crate) lookups: Measurement,
-    pub(crate) buys: Measurement,
-}
-
 /// Sends one request after another.
-pub(crate) fn run_sequence(connection: &mut Connection, requests: &[Request]) -> Sequence {
-    let mut sequence = Sequence::default();
+pub(crate) fn run_sequence(connection: &mut Connection, requests: &[Request]) -> Measurement {
+    let mut measured = Measurement::default();
+    let began = Instant::now();
     for request in requests {
-        let measurement = match request {
-            Request::Buy(_) => &mut sequence.buys,
-            _ => &mut sequence.lookups,
-        };
-        let due = Instant::now();
-        if measurement.send(connection, *request, due) {
-            measurement.receive(connection, *request, due);
-        }
-        measurement.elapsed += due.elapsed();
+        measured.exchange(connection, *request, Instant::now());
     }
-    sequence
+    measured.elapsed = began.elapsed();
+    measured
 }
 
-impl ClosedLoop {
-    /// As [`ClosedLoop::run_on`], on new connections.
-    ///
-    /// Fails when the connections cannot be opened.
-    pub(crate) fn run(
-        &self,
-        address: SocketAddr,
-        next: impl Fn(&mut Rng) -> Request + Sync,
-    ) -> Result<Measurement, String> {
-        let mut connections = Connection::open_many(address, self.clients)?;
-        Ok(self.run_on(&mut connections, next))
-    }
-
-    /// Runs on these connections, one for each client. No request is under way afterwards. `next`
-    /// chooses each request.
-    pub(crate) fn run_on(
-        &self,
-        connections: &mut [Connection],
-        next: impl Fn(&mut Rng) -> Request + Sync,
-    ) -> Measurement {
-        let each = self.clients.div_ceil(self.threads.min(self.clients));
-        let parts = connections.chunks_mut(each).collect();
-        measure_in_parallel(parts, |n, part| {
-            let mut rng = Rng::with_seed(self.seed.wrapping_add(n as u64));
-            keep_busy(part, self.duration, || next(&mut rng))
-        })
-    }
+/// A closed loop with a client for each connection. The clients are divided among the threads;
+/// where answers take long there are as many threads as clients, so that no answer is read late.
+/// `next` chooses each request. No request is under way afterwards.
+pub(crate) fn run_closed_loop(
+    connections: &mut [Connection],
+    threads: usize,
+    duration: Duration,
+    seed: u64,
+    next: impl Fn(&mut Rng) -> Request + Sync,
+) -> Measurement {
+    let each = connections.len().div_ceil(threads.min(connections.len()));
+    measure_in_parallel(connections.chunks_mut(each).collect(), |n, part| {
+        let mut rng = Rng::with_seed(seed.wrapping_add(n as u64));
+        keep_busy(part, duration, || next(&mut rng))
+    })
 }
 
 /// Keeps every connection busy until the time is over, and then receives what is still under way.
@@ -102,54 +57,51 @@ fn keep_busy(
     duration: Duration,
     mut next: impl FnMut() -> Request,
 ) -> Measurement {
-    let mut measurement = Measurement::default();
+    let mut measured = Measurement::default();
     let began = Instant::now();
     let mut under_way: Vec<Option<(Request, Instant)>> = vec![None; connections.len()];
     loop {
         let goes_on = began.elapsed() < duration;
         for (connection, slot) in connections.iter_mut().zip(&mut under_way) {
             if let Some((request, due)) = slot.take() {
-                measurement.receive(connection, request, due);
+                measured.receive(connection, request, due);
             }
             if goes_on {
                 let (request, due) = (next(), Instant::now());
-                let sent = measurement.send(connection, request, due);
+                let sent = measured.send(connection, request, due);
                 *slot = sent.then_some((request, due));
             }
         }
         if !goes_on {
-            measurement.elapsed = began.elapsed();
-            return measurement;
+            measured.elapsed = began.elapsed();
+            return measured;
         }
     }
 }
 
-impl OpenLoop {
-    /// Sends on these connections in turn. `next` chooses each request.
-    pub(crate) fn run_on(
-        &self,
-        connections: &mut [Connection],
-        next: impl Fn(&mut Rng) -> Request + Sync,
-    ) -> Measurement {
-        let count = connections.len() as u32;
-        let gap = Duration::from_secs_f64(1.0 / self.per_second);
-        measure_in_parallel(connections.iter_mut().collect(), |n, connection| {
-            let mut rng = Rng::with_seed(self.seed.wrapping_add(n as u64));
-            let mut measurement = Measurement::default();
-            let began = Instant::now();
-            let mut due = began + gap * n as u32;
-            while due < began + self.duration {
-                thread::sleep(due.saturating_duration_since(Instant::now()));
-                let request = next(&mut rng);
-                if measurement.send(connection, request, due) {
-                    measurement.receive(connection, request, due);
-                }
-                due += gap * count;
-            }
-            measurement.elapsed = began.elapsed();
-            measurement
-        })
-    }
+/// An open loop with requests on these connections in turn. `next` chooses each request.
+pub(crate) fn run_open_loop(
+    connections: &mut [Connection],
+    per_second: f64,
+    duration: Duration,
+    seed: u64,
+    next: impl Fn(&mut Rng) -> Request + Sync,
+) -> Measurement {
+    let count = connections.len() as u32;
+    let gap = Duration::from_secs_f64(1.0 / per_second);
+    measure_in_parallel(connections.iter_mut().collect(), |n, connection| {
+        let mut rng = Rng::with_seed(seed.wrapping_add(n as u64));
+        let mut measured = Measurement::default();
+        let began = Instant::now();
+        let mut due = began + gap * n as u32;
+        while due < began + duration {
+            thread::sleep(due.saturating_duration_since(Instant::now()));
+            measured.exchange(connection, next(&mut rng), due);
+            due += gap * count;
+        }
+        measured.elapsed = began.elapsed();
+        measured
+    })
 }
 
 /// What all threads measured, as one, and what the load generator used of the machine.
@@ -177,19 +129,19 @@ pub(crate) fn in_parallel<T: Send, R: Send>(
     work: impl Fn(usize, T) -> R + Sync,
 ) -> Vec<R> {
     let start = Barrier::new(parts.len());
+    let (start, work) = (&start, &work);
     thread::scope(|scope| {
-        let spawn = |(n, part)| {
-            let (start, work) = (&start, &work);
-            scope.spawn(move || {
+        let mut threads = Vec::new();
+        for (n, part) in parts.into_iter().enumerate() {
+            threads.push(scope.spawn(move || {
                 start.wait();
                 work(n, part)
-            })
-        };
-        let threads: Vec<_> = parts.into_iter().enumerate().map(spawn).collect();
-        let join = |thread: thread::ScopedJoinHandle<'_, R>| {
-            thread.join().expect("a load has no reason to panic")
-        };
-        threads.into_iter().map(join).collect()
+            }));
+        }
+        let results = threads.into_iter().map(|thread| thread.join());
+        results
+            .map(|result| result.expect("a load has no reason to panic"))
+            .collect()
     })
 }
 

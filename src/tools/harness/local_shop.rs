@@ -39,7 +39,7 @@ pub(crate) struct LocalShop {
     pub(crate) catalogs: Vec<Process>,
     pub(crate) order_servers: Vec<Process>,
     _front_end: Process,
-    setup: Setup,
+    addresses: Vec<Address>,
 }
 
 /// An address of this machine that no other program uses: all of 127.0.0.0/8 is local. It depends
@@ -53,23 +53,48 @@ impl LocalShop {
     /// Starts a shop, and returns once every server is ready.
     ///
     /// Fails when a server does not start or does not become ready.
-    pub(crate) fn start(setup: Setup) -> Result<LocalShop, String> {
-        let catalogs: Vec<_> = (0..setup.catalogs).map(|n| setup.catalog(n)).collect();
-        let order_servers: Vec<_> = (0..ORDER_SERVERS).map(|n| setup.order_server(n)).collect();
-        let front_end = setup.front_end();
+    pub(crate) fn start(setup: &Setup) -> Result<LocalShop, String> {
+        let catalog_addresses = setup.addresses(CATALOG_PORT, setup.catalogs);
+        let order_addresses = setup.addresses(ORDER_PORT, ORDER_SERVERS);
+        let front_end_address = setup.address(FRONT_END_PORT, 0);
+        let catalog = |n: usize| {
+            let mut peers = catalog_addresses.clone();
+            peers.remove(n);
+            let settings = [
+                ("CATALOG_ADDRESSES", list(&peers)),
+                ("FRONT_END_ADDRESS", front_end_address.to_string()),
+                ("DATA_DIR", setup.data_dir(n).display().to_string()),
+            ];
+            setup.process("catalog", n, CATALOG_PORT, &settings)
+        };
+        let order_server = |n: usize| {
+            let catalog = &catalog_addresses[n % setup.catalogs];
+            let settings = [("CATALOG_ADDRESS", catalog.to_string())];
+            setup.process("order", n, ORDER_PORT, &settings)
+        };
+        let catalogs: Vec<_> = (0..setup.catalogs).map(catalog).collect();
+        let order_servers: Vec<_> = (0..ORDER_SERVERS).map(order_server).collect();
+        let mut settings = vec![
+            ("CATALOG_ADDRESSES", list(&catalog_addresses)),
+            ("ORDER_ADDRESSES", list(&order_addresses)),
+        ];
+        if !setup.cached {
+            settings.push(("LOOKUP_CACHE_SIZE", "0".into()));
+            settings.push(("SEARCH_CACHE_SIZE", "0".into()));
+        }
+        let front_end = setup.process("front-end", 0, FRONT_END_PORT, &settings);
         for process in catalogs.iter().chain(&order_servers).chain([&front_end]) {
             process.start()?;
         }
-        let address = setup.address(FRONT_END_PORT, 0);
-        let mut local = LocalShop {
-            shop: Shop::new(&address, &setup.catalog_addresses(), None)?,
+        let local = LocalShop {
+            shop: Shop::new(&front_end_address, &catalog_addresses, None),
             catalogs,
             order_servers,
             _front_end: front_end,
-            setup,
+            addresses: [catalog_addresses, order_addresses, vec![front_end_address]].concat(),
         };
         local.await_ready()?;
-        // Only now: before, the catalogs may still be settling their stock.
+        // Only now: a catalog that is not ready may not know the latest quantities.
         local.shop.read_stock()?;
         Ok(local)
     }
@@ -78,62 +103,23 @@ impl LocalShop {
     ///
     /// Fails when that takes too long.
     pub(crate) fn await_ready(&self) -> Result<(), String> {
-        let setup = &self.setup;
-        let catalogs = setup.catalog_addresses();
-        let order_servers = setup.order_addresses();
-        let front_end = setup.address(FRONT_END_PORT, 0);
-        let mut all = catalogs.iter().chain(&order_servers).chain([&front_end]);
-        all.try_for_each(|address| self.shop.await_ready(address))
-    }
-
-    pub(crate) fn data_dir(&self, catalog: usize) -> PathBuf {
-        self.setup.data_dir(catalog)
+        let mut addresses = self.addresses.iter();
+        addresses.try_for_each(|address| self.shop.await_ready(address))
     }
 }
 
 impl Setup {
-    fn catalog(&self, n: usize) -> Process {
-        let all = self.catalog_addresses();
-        let peers = all.iter().filter(|peer| **peer != all[n]);
-        let settings = vec![
-            ("CATALOG_ADDRESSES", list(peers)),
-            (
-                "FRONT_END_ADDRESS",
-                self.address(FRONT_END_PORT, 0).to_string(),
-            ),
-            ("DATA_DIR", self.data_dir(n).display().to_string()),
-        ];
-        self.process("catalog", n, CATALOG_PORT, settings)
-    }
-
-    fn order_server(&self, n: usize) -> Process {
-        let catalog = self.address(CATALOG_PORT, n % self.catalogs);
-        let settings = vec![("CATALOG_ADDRESS", catalog.to_string())];
-        self.process("order", n, ORDER_PORT, settings)
-    }
-
-    fn front_end(&self) -> Process {
-        let mut settings = vec![
-            ("CATALOG_ADDRESSES", list(&self.catalog_addresses())),
-            ("ORDER_ADDRESSES", list(&self.order_addresses())),
-        ];
-        if !self.cached {
-            settings.push(("LOOKUP_CACHE_SIZE", "0".into()));
-            settings.push(("SEARCH_CACHE_SIZE", "0".into()));
-        }
-        self.process("front-end", 0, FRONT_END_PORT, settings)
-    }
-
     /// A server with these settings and those that every server has.
     fn process(
         &self,
         command: &str,
         n: usize,
-        port: u16,
-        mut settings: Vec<(&'static str, String)>,
+        first_port: u16,
+        settings: &[(&'static str, String)],
     ) -> Process {
+        let mut settings = settings.to_vec();
         settings.push(("HOST", unique_host(self.number)));
-        settings.push(("PORT", nth_port(port, n).to_string()));
+        settings.push(("PORT", nth_port(first_port, n).to_string()));
         settings.push(("LOG", "warn".into()));
         if let Some(timeout) = self.timeout {
             settings.push(("TIMEOUT_MS", timeout.as_millis().to_string()));
@@ -142,23 +128,17 @@ impl Setup {
         Process::new(name, &[command], settings, &self.scratch)
     }
 
-    fn data_dir(&self, catalog: usize) -> PathBuf {
+    pub(crate) fn data_dir(&self, catalog: usize) -> PathBuf {
         let name = format!("shop{}-catalog{catalog}", self.number);
         self.scratch.path().join(name)
     }
 
-    fn catalog_addresses(&self) -> Vec<Address> {
-        let all = 0..self.catalogs;
-        all.map(|n| self.address(CATALOG_PORT, n)).collect()
+    fn addresses(&self, first_port: u16, count: usize) -> Vec<Address> {
+        (0..count).map(|n| self.address(first_port, n)).collect()
     }
 
-    fn order_addresses(&self) -> Vec<Address> {
-        let all = 0..ORDER_SERVERS;
-        all.map(|n| self.address(ORDER_PORT, n)).collect()
-    }
-
-    fn address(&self, port: u16, n: usize) -> Address {
-        Address::of(&unique_host(self.number), nth_port(port, n))
+    fn address(&self, first_port: u16, n: usize) -> Address {
+        Address::of(&unique_host(self.number), nth_port(first_port, n))
     }
 }
 
@@ -167,7 +147,7 @@ fn nth_port(first: u16, n: usize) -> u16 {
 }
 
 /// Addresses as a setting.
-fn list<'a>(addresses: impl IntoIterator<Item = &'a Address>) -> String {
-    let all: Vec<&str> = addresses.into_iter().map(Address::as_str).collect();
+fn list(addresses: &[Address]) -> String {
+    let all: Vec<&str> = addresses.iter().map(Address::as_str).collect();
     all.join("|")
 }

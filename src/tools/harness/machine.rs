@@ -4,48 +4,32 @@ use std::fs;
 use std::thread;
 use std::time::{Duration, SystemTime};
 
-use serde::Serialize;
-
 use crate::runtime::log;
 
-/// Stands above every table.
-#[derive(Clone, Debug, Serialize)]
-pub(crate) struct RunInfo {
-    /// Build, date (UTC), seed, machine, and how many other processes wanted a core when the run
-    /// began: numbers from a busy machine are worth less.
-    pub(crate) description: String,
-    pub(crate) seed: u64,
-    pub(crate) quick: bool,
-}
-
-impl RunInfo {
-    pub(crate) fn new(seed: u64, quick: bool) -> RunInfo {
-        let profile = if cfg!(debug_assertions) {
-            "debug"
-        } else {
-            "release"
-        };
-        let mut description = format!(
-            "bazar {} ({profile}), {}, seed {seed}\n\
-            {} cores ({}), {:.1} GiB, Linux {}, load average {} at the start\n",
-            env!("CARGO_PKG_VERSION"),
-            log::rfc3339(SystemTime::now()),
-            cores(),
-            field("/proc/cpuinfo", "model name"),
-            memory_bytes("/proc/meminfo", "MemTotal") as f64 / (1 << 30) as f64,
-            read("/proc/sys/kernel/osrelease").trim(),
-            read("/proc/loadavg").split(' ').next().unwrap_or(""),
-        );
-        if quick {
-            description +=
-                "A quick run: it shows that everything works, and nothing about how fast.\n";
-        }
-        RunInfo {
-            description,
-            seed,
-            quick,
-        }
-    }
+/// What stands above every table: build, date (UTC), seed, machine, and how many processes wanted
+/// a core when the run began. Numbers from a busy machine are worth less.
+pub(crate) fn describe_run(seed: u64, quick: bool) -> String {
+    let profile = if cfg!(debug_assertions) {
+        "debug"
+    } else {
+        "release"
+    };
+    let warning = if quick {
+        "A quick run: it shows that everything works, and nothing about how fast.\n"
+    } else {
+        ""
+    };
+    format!(
+        "bazar {} ({profile}), {}, seed {seed}\n\
+        {} cores ({}), {:.1} GiB, Linux {}, load average {} at the start\n{warning}",
+        env!("CARGO_PKG_VERSION"),
+        log::rfc3339(SystemTime::now()),
+        cores(),
+        field("/proc/cpuinfo", "model name"),
+        memory_bytes("/proc/meminfo", "MemTotal") as f64 / (1 << 30) as f64,
+        read("/proc/sys/kernel/osrelease").trim(),
+        read("/proc/loadavg").split(' ').next().unwrap_or(""),
+    )
 }
 
 pub(crate) fn cores() -> usize {

@@ -73,6 +73,13 @@ impl Measurement {
         }
     }
 
+    /// Sends `request`, which is due at `due`, and receives the answer.
+    pub(crate) fn exchange(&mut self, connection: &mut Connection, request: Request, due: Instant) {
+        if self.send(connection, request, due) {
+            self.receive(connection, request, due);
+        }
+    }
+
     fn record(&mut self, request: Request, response: io::Result<Response>, latency: Duration) {
         self.latencies.push(latency.as_nanos() as u64);
         let expected = response.as_ref().is_ok_and(|it| it.is_expected(request));

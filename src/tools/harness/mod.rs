@@ -1,11 +1,12 @@
 //! What `bazar bench` and `bazar scale` measure with.
 //!
 //! [`scratch_dir`] holds the files and ends the processes, whatever happens; [`process`] is one
-//! server; [`local_shop`] starts all servers of a shop; [`shop`] knows its stock and its sales.
-//! [`connection`] sends requests, [`load`] decides when, and [`measurement`] collects what came of
-//! them. [`machine`] says on which machine all of that ran.
+//! server; [`local_shop`] starts all servers of a shop; [`shop`] knows its stock and its sales;
+//! [`dataset`] fills it with books. [`connection`] sends requests, [`load`] decides when, and
+//! [`measurement`] collects what came of them. [`machine`] says on which machine all of that ran.
 
 pub(crate) mod connection;
+pub(crate) mod dataset;
 pub(crate) mod load;
 pub(crate) mod local_shop;
 pub(crate) mod machine;

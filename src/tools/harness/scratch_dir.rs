@@ -9,7 +9,7 @@
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{self, Child, Command, Stdio};
 
 const SCRIPT: &str = r#"
 trap '' INT TERM HUP
@@ -34,14 +34,15 @@ pub(crate) struct ScratchDir {
 }
 
 impl ScratchDir {
-    /// Creates `path`, which must not exist.
+    /// Creates the folder `NAME-PID` in `parent`.
     ///
     /// Fails when it cannot be created, or there is no shell.
-    pub(crate) fn create(path: &Path) -> Result<ScratchDir, String> {
+    pub(crate) fn create(parent: &Path, name: &str) -> Result<ScratchDir, String> {
+        let path = parent.join(format!("{name}-{}", process::id()));
         let cannot = |error| format!("cannot create {}: {error}", path.display());
-        fs::create_dir(path).map_err(cannot)?;
+        fs::create_dir(&path).map_err(cannot)?;
         // As Linux shows it under /proc.
-        let path = fs::canonicalize(path).map_err(cannot)?;
+        let path = fs::canonicalize(&path).map_err(cannot)?;
         let shell = Command::new("sh")
             .args(["-c", SCRIPT, "bazar-scratch-dir"])
             .arg(&path)

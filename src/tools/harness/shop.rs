@@ -1,7 +1,6 @@
 //! The shop under measurement, as its owner sees it: its addresses, its stock, and its sales.
 
 use std::collections::BTreeMap;
-use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::Mutex;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -9,7 +8,6 @@ use std::time::{Duration, Instant};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::config::import::BATCH_MAX;
 use crate::http::Method;
 use crate::http::client::{Answer, Client};
 use crate::model::address::Address;
@@ -29,7 +27,7 @@ const READY_POLL_INTERVAL: Duration = Duration::from_millis(2);
 /// A running shop.
 #[derive(Debug)]
 pub(crate) struct Shop {
-    pub(crate) front_end: SocketAddr,
+    pub(crate) front_end: Address,
     pub(crate) catalogs: Vec<Address>,
     client: Client,
     /// By id; empty without a catalog to read the stock from. Locked for one look or change.
@@ -63,28 +61,26 @@ struct Quantity {
 
 impl Shop {
     /// A shop whose stock is not read yet.
-    ///
-    /// Fails when the front-end's name cannot be resolved.
-    pub(crate) fn new(
-        front_end: &Address,
-        catalogs: &[Address],
-        token: Option<&str>,
-    ) -> Result<Shop, String> {
-        Ok(Shop {
-            front_end: socket_address(front_end)?,
+    pub(crate) fn new(front_end: &Address, catalogs: &[Address], token: Option<&str>) -> Shop {
+        Shop {
+            front_end: front_end.clone(),
             catalogs: catalogs.to_vec(),
             client: patient_client(token),
             accounts: Mutex::default(),
-        })
+        }
     }
 
     /// Reads the stock of the first catalog, if one is known.
     ///
     /// Fails when the catalog does not answer.
-    pub(crate) fn read_stock(&mut self) -> Result<(), String> {
+    pub(crate) fn read_stock(&self) -> Result<(), String> {
         if let Some(catalog) = self.catalogs.first() {
             let books = self.dump(catalog)?;
-            let accounts = books.iter().map(|book| (book.id, Account::of(book)));
+            let account = |book: &DumpedBook| Account {
+                start: book.quantity,
+                ..Account::default()
+            };
+            let accounts = books.iter().map(|book| (book.id, account(book)));
             *lock(&self.accounts) = accounts.collect();
         }
         Ok(())
@@ -128,30 +124,6 @@ impl Shop {
             let left = account.added.saturating_sub(account.sales.sold);
             if 0 < left {
                 self.change_quantity(id, |quantity| quantity.saturating_sub(left))?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Adds books until there are `count`, each with this many copies.
-    ///
-    /// Fails with the catalog's message.
-    pub(crate) fn add_books_up_to(&self, count: usize, copies: u64) -> Result<(), String> {
-        #[derive(Deserialize)]
-        struct Added {
-            body: Value,
-            status: u16,
-        }
-        let have = lock(&self.accounts).len();
-        let missing: Vec<_> = (have..count).map(|n| new_book(n, copies)).collect();
-        for some in missing.chunks(BATCH_MAX) {
-            let answer = self.call_catalog(Method::Post, "/add", &[], Some(&json!(some)))?;
-            for added in answer.json::<Vec<Added>>().map_err(failure_text)? {
-                if added.status != 201 {
-                    return Err(format!("cannot add a book: {}", added.body));
-                }
-                let book = DumpedBook::deserialize(added.body).map_err(|e| e.to_string())?;
-                lock(&self.accounts).insert(book.id, Account::of(&book));
             }
         }
         Ok(())
@@ -224,47 +196,4 @@ impl Shop {
         }
         Ok(())
     }
-
-    /// Which of the books 1 to `max` a customer can look up.
-    pub(crate) fn ids_found(&self, max: u64) -> Result<Vec<u64>, String> {
-        let mut ids = Vec::new();
-        for id in 1..=max {
-            let url = format!("http://{}/lookup/{id}", self.front_end);
-            match self.client.get(&url, &[]).map_err(failure_text)?.status {
-                200 => ids.push(id),
-                404 => (),
-                status => return Err(format!("GET {url}: {status}")),
-            }
-        }
-        Ok(ids)
-    }
-}
-
-impl Account {
-    fn of(book: &DumpedBook) -> Account {
-        Account {
-            start: book.quantity,
-            ..Account::default()
-        }
-    }
-}
-
-fn new_book(n: usize, copies: u64) -> Value {
-    json!({
-        "title": format!("Volume {n} of the works that nobody reads"),
-        "topic": format!("Shelf {}", n / 10),
-        "quantity": copies,
-        "price": 10.0,
-    })
-}
-
-/// Where a server listens. Fails when its name cannot be resolved.
-pub(crate) fn socket_address(address: &Address) -> Result<SocketAddr, String> {
-    let authority = address.as_str().trim_start_matches("http://");
-    let mut found = authority
-        .to_socket_addrs()
-        .map_err(|error| format!("cannot resolve {address}: {error}"))?;
-    found
-        .next()
-        .ok_or_else(|| format!("cannot resolve {address}: it has no address"))
 }

@@ -1,7 +1,7 @@
 //! `bazar import`: adds the books of a file to a running shop.
 //!
-//! [`book_reader`] splits the file into books while it reads. Many books go in one request, and
-//! while one request is answered the next is under way ([`sender`]). The catalog validates the
+//! `book_reader` splits the file into books while it reads. Many books go in one request, and
+//! while one request is answered the next is under way (`sender`). The catalog validates the
 //! books; one that it refuses is reported with its line. Memory holds a few batches, however long
 //! the file is.
 //!
@@ -10,7 +10,7 @@
 //! **Books with ids** may be sent again, by this import or by a later one: an id that belongs to a
 //! book of the same title is *there already*. (Quantity and price may have changed since, by sales
 //! and updates, and stay as they are. With another title the book is refused as bad.) So a request
-//! that failed is retried for [`sender::RETRY_MAX`], and after an interruption the same import is
+//! that failed is retried for `sender::RETRY_MAX`, and after an interruption the same import is
 //! simply run again. Two requests are under way at a time.
 //!
 //! **Books without ids** get theirs from the catalog, so a retry would add them twice. Only a
@@ -21,7 +21,6 @@
 //! The first book decides which of the two a file is; a book of the other kind is a bad one.
 
 mod book_reader;
-mod counts;
 mod progress;
 mod sender;
 #[cfg(test)]
@@ -29,6 +28,7 @@ mod tests;
 
 use std::fs::File;
 use std::io::{self, IsTerminal, Read};
+use std::mem::take;
 use std::path::Path;
 
 use serde_json::Value;
@@ -45,12 +45,14 @@ use sender::{Book, Sender};
 pub fn run(settings: &ImportSettings) -> Result<String, String> {
     let client = patient_client(settings.token.as_deref());
     let (file, size) = open(&settings.file)?;
-    let progress = Progress::new(size, Box::new(io::stderr()), io::stderr().is_terminal());
+    let stderr = io::stderr();
+    let is_terminal = stderr.is_terminal();
+    let progress = Progress::new(size, settings.skip_bad, Box::new(stderr), is_terminal);
     let call = |method, path: &str, body: Option<&[u8]>| {
         client.call(method, &format!("{}{path}", settings.catalog), &[], body)
     };
-    let sender = Sender::new(&call, &progress, settings.skip_bad);
-    import(file, settings, &sender)
+    let (call, progress) = (&call, &progress);
+    import(file, settings, &Sender { call, progress })
 }
 
 /// The file and its size. `-` is standard input, whose size is unknown.
@@ -71,29 +73,24 @@ fn import(file: impl Read, settings: &ImportSettings, sender: &Sender) -> Result
     sender.run(|send| {
         let mut batch = Vec::new();
         let mut with_ids = None;
-        let mut outcome = Ok(());
-        while !sender.is_stopped() {
-            let raw = match reader.next_book() {
-                Ok(Some(raw)) => raw,
-                Ok(None) => break,
-                Err(problem) => {
-                    outcome = Err(problem);
-                    break;
-                }
+        while !sender.progress.is_stopped() {
+            // After an error the books before it are sent all the same.
+            let Some(raw) = reader.next_book().inspect_err(|_| send(take(&mut batch)))? else {
+                break;
             };
             if settings.from_line <= raw.line {
                 let line = raw.line;
                 match parse(raw, &mut with_ids) {
                     Ok(book) => batch.push(book),
-                    Err(why) => sender.report_bad(line, &why),
+                    Err(why) => sender.progress.report_bad(line, &why),
                 }
             }
             if settings.batch <= batch.len() {
-                send(std::mem::take(&mut batch));
+                send(take(&mut batch));
             }
         }
         send(batch);
-        outcome
+        Ok(())
     })
 }
 
@@ -103,18 +100,13 @@ fn parse(raw: RawBook, with_ids: &mut Option<bool>) -> Result<Book, String> {
     if BOOK_BYTES_MAX < raw.text.len() {
         return Err(format!("a book has at most {BOOK_BYTES_MAX} bytes"));
     }
-    let value: Value = serde_json::from_slice(&raw.text).map_err(|e| e.to_string())?;
-    let fields = value.as_object().ok_or("a book is a JSON object")?;
-    let id = fields.get("id").filter(|id| !id.is_null());
-    let has_id = id.is_some();
-    if has_id != *with_ids.get_or_insert(has_id) {
+    let fields: Value = serde_json::from_slice(&raw.text).map_err(|e| e.to_string())?;
+    if !fields.is_object() {
+        return Err("a book is a JSON object".into());
+    }
+    let book = Book { raw, fields };
+    if book.has_id() != *with_ids.get_or_insert(book.has_id()) {
         return Err("either all books have an id, or none".into());
     }
-    let title = fields.get("title").and_then(Value::as_str);
-    Ok(Book {
-        has_id,
-        id: id.and_then(Value::as_u64),
-        title: title.unwrap_or_default().into(),
-        raw,
-    })
+    Ok(book)
 }

@@ -14,7 +14,6 @@ use crate::model::book::Offer;
 use crate::runtime::sync::lock;
 use crate::tools::failure_text;
 use crate::tools::import::book_reader::RawBook;
-use crate::tools::import::counts::Counts;
 use crate::tools::import::progress::Progress;
 
 /// A request that failed is retried for this long, so that a catalog that was restarted is back.
@@ -35,22 +34,23 @@ pub(super) type Call<'a> =
 /// A book of the file.
 pub(super) struct Book {
     pub(super) raw: RawBook,
-    pub(super) has_id: bool,
-    /// `None` too when its id is none that a book can have.
-    pub(super) id: Option<u64>,
-    pub(super) title: String,
+    pub(super) fields: Value,
+}
+
+impl Book {
+    /// Whether it has one, valid or not.
+    pub(super) fn has_id(&self) -> bool {
+        !self.fields["id"].is_null()
+    }
 }
 
 pub(super) struct Sender<'a> {
-    call: &'a Call<'a>,
-    progress: &'a Progress,
-    skip_bad: bool,
-    /// Locked for a look or a count.
-    counts: Mutex<Counts>,
+    pub(super) call: &'a Call<'a>,
+    pub(super) progress: &'a Progress,
 }
 
 /// Books that a request did not add, or perhaps not.
-struct Unsettled {
+struct Failed {
     books: Vec<Book>,
     state: State,
     why: String,
@@ -74,21 +74,12 @@ struct BookResult {
     body: Value,
 }
 
-impl<'a> Sender<'a> {
-    pub(super) fn new(call: &'a Call<'a>, progress: &'a Progress, skip_bad: bool) -> Sender<'a> {
-        Sender {
-            call,
-            progress,
-            skip_bad,
-            counts: Mutex::default(),
-        }
-    }
-
+impl Sender<'_> {
     /// Sends the batches that `read` passes on, and returns the summary. All books of a batch have
     /// ids, or none has.
     ///
     /// Fails when `read` does, when a book was bad and bad ones are not skipped, and when a batch
-    /// stays unsettled; with what is in the shop by then, and how to continue.
+    /// stays without a result; with what is in the shop by then, and how to continue.
     pub(super) fn run(
         &self,
         read: impl FnOnce(&dyn Fn(Vec<Book>)) -> Result<(), String>,
@@ -104,32 +95,18 @@ impl<'a> Sender<'a> {
             drop(queue);
             outcome
         });
-        self.progress.end();
-        let elapsed = self.progress.elapsed();
-        lock(&self.counts).outcome(outcome, self.skip_bad, elapsed)
-    }
-
-    /// Whether reading on makes no sense.
-    pub(super) fn is_stopped(&self) -> bool {
-        let counts = lock(&self.counts);
-        counts.failed.is_some() || (0 < counts.bad && !self.skip_bad)
-    }
-
-    /// Reports and counts a bad book.
-    pub(super) fn report_bad(&self, line: u64, why: &str) {
-        self.progress.print(&format!("line {line}: {why}"));
-        lock(&self.counts).bad += 1;
+        self.progress.outcome(outcome)
     }
 
     fn send_batches(&self, batches: &Mutex<Receiver<Vec<Book>>>) {
         loop {
             let turn = lock(batches);
             let Ok(books) = turn.recv() else { return };
-            let without_ids = books.iter().any(|book| !book.has_id);
+            let without_ids = books.iter().any(|book| !book.has_id());
             // Kept while these books are sent, so that the next batch waits: if these turn out to
             // be the last, nothing after them is in the shop.
             let _turn = without_ids.then_some(turn);
-            if !books.is_empty() && lock(&self.counts).failed.is_none() {
+            if !books.is_empty() && lock(&self.progress.counts).failed.is_none() {
                 self.send_batch(books, without_ids);
             }
         }
@@ -137,56 +114,60 @@ impl<'a> Sender<'a> {
 
     fn send_batch(&self, books: Vec<Book>, without_ids: bool) {
         let (first, last) = lines(&books);
-        let (count, end) = (books.len() as u64, books.last().map_or(0, |it| it.raw.end));
+        let end = books.last().map_or(0, |book| book.raw.end);
         let mark_sent = |through_line| {
             if without_ids {
-                lock(&self.counts).mark_sent(through_line);
+                let sent = &mut lock(&self.progress.counts).sent_through_line;
+                *sent = (*sent).max(Some(through_line));
             }
         };
         mark_sent(first - 1);
-        let Err(unsettled) = self.send_with_retries(books, without_ids) else {
-            self.progress.advance(count, end);
+        let Err(failed) = self.send_with_retries(books, without_ids) else {
             mark_sent(last);
-            return;
+            return self.progress.draw(end);
         };
-        let mut why = unsettled.why;
-        if without_ids && unsettled.state == State::Unknown {
+        let mut why = failed.why;
+        if without_ids && failed.state == State::Unknown {
             mark_sent(last);
-            let (from, to) = lines(&unsettled.books);
+            let (from, to) = lines(&failed.books);
             why = format!(
                 "it is unknown whether the books of lines {from} to {to} were added, so look: {why}"
             );
         }
-        lock(&self.counts).failed.get_or_insert(why);
+        lock(&self.progress.counts).failed.get_or_insert(why);
     }
 
-    /// Sends books until all are settled. Fails with the rest when a retry cannot help, could add
+    /// Sends books until each has its result. Fails with the rest when a retry cannot help, could add
     /// books twice, or comes too late.
-    fn send_with_retries(&self, mut books: Vec<Book>, without_ids: bool) -> Result<(), Unsettled> {
+    fn send_with_retries(&self, mut books: Vec<Book>, without_ids: bool) -> Result<(), Failed> {
         let deadline = Instant::now() + RETRY_MAX;
-        while let Err(unsettled) = self.send_once(books) {
-            let may_retry = match unsettled.state {
+        while let Err(failed) = self.send_once(books) {
+            let may_retry = match failed.state {
                 State::Rejected => false,
                 State::NotAdded => true,
                 State::Unknown => !without_ids,
             };
             if !may_retry || deadline <= Instant::now() {
-                return Err(unsettled);
+                return Err(failed);
             }
             thread::sleep(RETRY_PAUSE);
-            books = unsettled.books;
+            books = failed.books;
         }
         Ok(())
     }
 
-    fn send_once(&self, books: Vec<Book>) -> Result<(), Unsettled> {
+    fn send_once(&self, books: Vec<Book>) -> Result<(), Failed> {
         let texts: Vec<&[u8]> = books.iter().map(|book| &book.raw.text[..]).collect();
         let body = [b"[", &texts.join(&b","[..])[..], b"]"].concat();
         let answer = (self.call)(Method::Post, "/add", Some(&body));
         let (state, why) = match answer {
-            Ok(answer) if answer.status == 200 => match results(&answer, books.len()) {
-                Ok(results) => return self.count_results(books, results),
-                Err(why) => (State::Unknown, why),
+            Ok(answer) if answer.status == 200 => match answer.list(books.len()) {
+                Some(results) => return self.count_results(books, results),
+                None => {
+                    let count = books.len();
+                    let why = format!("the catalog's answer is not a list of {count} results");
+                    (State::Unknown, why)
+                }
             },
             Ok(answer) if answer.status < 500 => (State::Rejected, describe(&answer)),
             Ok(answer) if answer.status == 503 => (State::NotAdded, describe(&answer)),
@@ -194,33 +175,33 @@ impl<'a> Sender<'a> {
             Err(failure) if failure.definite() => (State::NotAdded, failure_text(failure)),
             Err(failure) => (State::Unknown, failure_text(failure)),
         };
-        Err(Unsettled { books, state, why })
+        Err(Failed { books, state, why })
     }
 
-    fn count_results(&self, books: Vec<Book>, results: Vec<BookResult>) -> Result<(), Unsettled> {
-        let (mut unsettled, mut reason) = (Vec::new(), None);
+    fn count_results(&self, books: Vec<Book>, results: Vec<BookResult>) -> Result<(), Failed> {
+        let (mut failed, mut why) = (Vec::new(), None);
         for (book, result) in books.into_iter().zip(results) {
-            if let Err(why) = self.count_result(&book, &result) {
-                unsettled.push(book);
-                reason = Some(why);
+            if let Err(problem) = self.count_result(&book, &result) {
+                failed.push(book);
+                why = Some(problem);
             }
         }
-        match reason {
-            None => Ok(()),
-            Some(why) => Err(Unsettled {
-                books: unsettled,
-                state: State::Unknown,
-                why,
-            }),
-        }
+        let Some(why) = why else { return Ok(()) };
+        Err(Failed {
+            books: failed,
+            state: State::Unknown,
+            why,
+        })
     }
 
     fn count_result(&self, book: &Book, result: &BookResult) -> Result<(), String> {
         match result.status {
-            201 => lock(&self.counts).added += 1,
+            201 => lock(&self.progress.counts).added += 1,
             409 => return self.compare_titles(book),
             500.. => return Err(message(&result.body)),
-            _ => self.report_bad(book.raw.line, &message(&result.body)),
+            _ => self
+                .progress
+                .report_bad(book.raw.line, &message(&result.body)),
         }
         Ok(())
     }
@@ -228,18 +209,18 @@ impl<'a> Sender<'a> {
     /// Counts `book` as already there, or as bad if its id belongs to a book of another title.
     /// Fails when the catalog does not answer.
     fn compare_titles(&self, book: &Book) -> Result<(), String> {
-        let id = book.id.unwrap_or_default();
+        let id = &book.fields["id"];
         let path = format!("/query/item/{id}");
         let answer = (self.call)(Method::Get, &path, None).map_err(failure_text)?;
         if answer.status != 200 {
             return Err(describe(&answer));
         }
         let Offer { title, .. } = answer.json().map_err(failure_text)?;
-        if *title == *book.title {
-            lock(&self.counts).already_there += 1;
+        if book.fields["title"] == *title {
+            lock(&self.progress.counts).already_there += 1;
         } else {
             let why = format!("id {id} is in use by another book, {title:?}");
-            self.report_bad(book.raw.line, &why);
+            self.progress.report_bad(book.raw.line, &why);
         }
         Ok(())
     }
@@ -249,16 +230,6 @@ impl<'a> Sender<'a> {
 fn lines(books: &[Book]) -> (u64, u64) {
     let line = |book: Option<&Book>| book.map_or(0, |book| book.raw.line);
     (line(books.first()), line(books.last()))
-}
-
-/// The catalog's answer for each of `count` books. Fails when it is not such a list.
-fn results(answer: &Answer, count: usize) -> Result<Vec<BookResult>, String> {
-    let results: Vec<BookResult> = answer.json().map_err(failure_text)?;
-    if results.len() != count {
-        let got = results.len();
-        return Err(format!("the catalog answered for {got} books of {count}"));
-    }
-    Ok(results)
 }
 
 /// An answer that is not a 200, in words.

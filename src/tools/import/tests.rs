@@ -1,4 +1,4 @@
-//! The import against a shop in memory, which validates as a catalog does, and fails as told.
+//! The import against a shop in memory, which validates as a catalog does, and fails on demand.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, Write};
@@ -85,11 +85,11 @@ impl Shop {
     /// An import's outcome, and what it printed meanwhile.
     fn import(&self, text: &str, args: &str) -> (Result<String, String>, String) {
         let output = Output::default();
-        let progress = Progress::new(None, Box::new(output.clone()), false);
-        let call = |method, path: &str, body: Option<&[u8]>| self.call(method, path, body);
         let settings = settings(args);
-        let sender = Sender::new(&call, &progress, settings.skip_bad);
-        let outcome = import(text.as_bytes(), &settings, &sender);
+        let progress = Progress::new(None, settings.skip_bad, Box::new(output.clone()), false);
+        let call = |method, path: &str, body: Option<&[u8]>| self.call(method, path, body);
+        let (call, progress) = (&call, &progress);
+        let outcome = import(text.as_bytes(), &settings, &Sender { call, progress });
         let output = String::from_utf8(output.0.lock().unwrap().clone()).unwrap();
         (outcome, output)
     }

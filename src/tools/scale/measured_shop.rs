@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 use fastrand::Rng;
 
 use crate::http::encode;
+use crate::model::address::Address;
 use crate::tools::harness::connection::{Connection, Request};
-use crate::tools::harness::load::{ClosedLoop, in_parallel, run_sequence};
+use crate::tools::harness::dataset::{ONE_TOPIC, TEN_TOPICS};
+use crate::tools::harness::load::{in_parallel, run_closed_loop, run_sequence};
 use crate::tools::harness::local_shop::LocalShop;
 use crate::tools::harness::measurement::Measurement;
 use crate::tools::harness::process::Process;
-use crate::tools::harness::shop::socket_address;
-use crate::tools::scale::dataset::{ONE_TOPIC, TEN_TOPICS};
 use crate::tools::scale::results::Results;
 
 /// Chooses the books of the requests.
@@ -110,24 +110,30 @@ impl MeasuredShop {
     }
 
     pub(super) fn lookups(&mut self) -> Result<(), String> {
-        let catalog = socket_address(&self.local.shop.catalogs[0])?;
-        let mut connection = Connection::open(catalog)?;
-        run_sequence(&mut connection, &self.requests(WARM_UP, Request::Query));
-        let requests = self.requests(self.sizes.lookups, Request::Query);
-        let measured = run_sequence(&mut connection, &requests).lookups;
-        self.results.errors += measured.errors;
+        let catalog = self.local.shop.catalogs[0].clone();
+        let measured = self.run_sequence(&catalog, self.sizes.lookups, Request::Query)?;
         self.results.lookup.append(measured);
         Ok(())
     }
 
     pub(super) fn buys(&mut self) -> Result<(), String> {
-        let mut connection = Connection::open(self.local.shop.front_end)?;
-        run_sequence(&mut connection, &self.requests(WARM_UP, Request::Buy));
-        let requests = self.requests(self.sizes.buys, Request::Buy);
-        let measured = run_sequence(&mut connection, &requests).buys;
-        self.results.errors += measured.errors;
+        let front_end = self.local.shop.front_end.clone();
+        let measured = self.run_sequence(&front_end, self.sizes.buys, Request::Buy)?;
         self.results.buy.append(measured);
         Ok(())
+    }
+
+    fn run_sequence(
+        &mut self,
+        server: &Address,
+        count: usize,
+        request: fn(u64) -> Request,
+    ) -> Result<Measurement, String> {
+        let mut connection = Connection::open(server)?;
+        run_sequence(&mut connection, &self.requests(WARM_UP, request));
+        let measured = run_sequence(&mut connection, &self.requests(count, request));
+        self.results.errors += measured.errors;
+        Ok(measured)
     }
 
     fn requests(&mut self, count: usize, request: fn(u64) -> Request) -> Vec<Request> {
@@ -136,15 +142,10 @@ impl MeasuredShop {
     }
 
     pub(super) fn many_customers(&mut self) -> Result<(), String> {
-        let load = ClosedLoop {
-            clients: CUSTOMERS,
-            threads: CUSTOMERS,
-            duration: self.sizes.buying,
-            seed: SEED,
-        };
-        let ids = self.ids.clone();
-        let next = |rng: &mut Rng| Request::Buy(rng.u64(ids.clone()));
-        let measured = load.run(self.local.shop.front_end, next)?;
+        let mut connections = Connection::open_many(&self.local.shop.front_end, CUSTOMERS)?;
+        let next = |rng: &mut Rng| Request::Buy(rng.u64(self.ids.clone()));
+        let duration = self.sizes.buying;
+        let measured = run_closed_loop(&mut connections, CUSTOMERS, duration, SEED, next);
         let sold = measured.latencies.len() as u64 - measured.errors;
         self.results.sales_rate = sold as f64 / measured.elapsed.as_secs_f64();
         self.results.errors += measured.errors;
@@ -173,10 +174,10 @@ impl MeasuredShop {
     }
 
     fn send_in_parallel(&self, requests: &[Request]) -> Result<Measurement, String> {
-        let connections = Connection::open_many(self.local.shop.front_end, CUSTOMERS)?;
+        let connections = Connection::open_many(&self.local.shop.front_end, CUSTOMERS)?;
         let parts = requests.chunks(requests.len().div_ceil(CUSTOMERS));
         let send = |_, (part, mut connection): (&[Request], Connection)| {
-            run_sequence(&mut connection, part).buys
+            run_sequence(&mut connection, part)
         };
         let mut whole = Measurement::default();
         for measured in in_parallel(parts.zip(connections).collect(), send) {

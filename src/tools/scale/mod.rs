@@ -1,16 +1,15 @@
 //! `bazar scale`: what a million books cost, compared with a shop of seven on the same machine.
 //!
 //! It starts two shops of real processes in a temporary folder, each with two catalogs, two order
-//! servers and a front-end; fills the large one with `bazar import` ([`dataset`]); measures the
-//! same things in both ([`measured_shop`]); compares them with the targets ([`table`]); and removes
+//! servers and a front-end; fills the large one with `bazar import`; measures the same things
+//! in both (`measured_shop`); compares them with the targets (`table`); and removes
 //! everything. Progress goes to stderr, the table to stdout.
 //!
 //! No number is compared with one of another machine. A target is a ratio to the small shop, or a
 //! bound that was set for two cores and a disk that takes some thousand files a second. The table
 //! also shows what a first version with all books in one file would need
-//! ([`single_file_baseline`]).
+//! (`single_file_baseline`).
 
-mod dataset;
 mod measured_shop;
 mod results;
 mod single_file_baseline;
@@ -18,94 +17,97 @@ mod table;
 
 use std::io::Write;
 use std::ops::RangeInclusive;
+use std::path::Path;
 use std::sync::Arc;
-use std::{env, io, process};
+use std::{env, io};
 
 use crate::config::scale::ScaleSettings;
 use crate::runtime::exit::Exit;
+use crate::tools::harness::dataset;
 use crate::tools::harness::local_shop::{LocalShop, Setup};
-use crate::tools::harness::machine::RunInfo;
+use crate::tools::harness::machine;
 use crate::tools::harness::scratch_dir::ScratchDir;
 use measured_shop::{MeasuredShop, SEED, Sizes};
 
 /// The ids of the original's shop, and of ours when it is new.
 const FIRST_STOCK: RangeInclusive<u64> = 1..=7;
 
+/// Of the large shop's books: not in the first stock, and the first id of a data file.
+const FIRST_ID: u64 = 1000;
+
 /// Measures both shops and prints the table.
 ///
 /// Fails when a shop cannot be started, filled or reached. A target that is missed is not a
 /// failure: the table shows it.
 pub fn run(settings: &ScaleSettings) -> Result<(), Exit> {
-    let run_info = RunInfo::new(SEED, settings.quick);
+    let description = machine::describe_run(SEED, settings.quick);
     let sizes = if settings.quick {
         Sizes::QUICK
     } else {
         Sizes::FULL
     };
     let parent = settings.folder.clone().unwrap_or_else(env::temp_dir);
-    let scratch = parent.join(format!("bazar-scale-{}", process::id()));
-    let scratch = Arc::new(ScratchDir::create(&scratch)?);
-    let [small, large] = [start(1, &scratch)?, start(2, &scratch)?];
-    let mut shops = Shops {
-        small: MeasuredShop::new(small, FIRST_STOCK, sizes),
-        large: MeasuredShop::new(large, dataset::ids(settings.books), sizes),
-        scratch: &scratch,
-    };
-    shops.fill()?;
-    shops.measure(sizes.rounds)?;
-    show_progress("a first version with the same books");
-    let (small, large) = (&shops.small.results, &shops.large.results);
-    let data_dir = shops.large.local.data_dir(0);
-    let baseline = single_file_baseline::measure(&data_dir, scratch.path(), sizes.missed, large)?;
-    let table = table::draw(settings.books, sizes.missed, [small, large, &baseline]);
-    // A closed stdout is no failure.
-    let _ = write!(io::stdout(), "{}\n{table}", run_info.description);
-    Ok(())
-}
-
-fn start(number: u8, scratch: &Arc<ScratchDir>) -> Result<LocalShop, String> {
-    LocalShop::start(Setup {
+    let scratch = Arc::new(ScratchDir::create(&parent, "bazar-scale")?);
+    let setup = |number| Setup {
         number,
         catalogs: 2,
         cached: true,
         timeout: None,
         scratch: scratch.clone(),
-    })
+    };
+    let [small, large] = [setup(1), setup(2)];
+    let ids = FIRST_ID..=FIRST_ID + settings.books - 1;
+    let mut shops = Shops {
+        small: MeasuredShop::new(LocalShop::start(&small)?, FIRST_STOCK, sizes),
+        large: MeasuredShop::new(LocalShop::start(&large)?, ids, sizes),
+        scratch: scratch.path(),
+    };
+    shops.measure(sizes.rounds)?;
+    show_progress("a first version with the same books");
+    let data_dir = large.data_dir(0);
+    let [small, large] = [&shops.small.results, &shops.large.results];
+    let baseline = single_file_baseline::measure(&data_dir, scratch.path(), sizes.missed, large)?;
+    let table = table::draw(settings.books, sizes.missed, [small, large, &baseline]);
+    // A closed stdout is no failure.
+    let _ = write!(io::stdout(), "{description}\n{table}");
+    Ok(())
 }
 
 struct Shops<'a> {
     small: MeasuredShop,
     large: MeasuredShop,
-    scratch: &'a ScratchDir,
+    scratch: &'a Path,
 }
 
 type Step = fn(&mut MeasuredShop) -> Result<(), String>;
 
 impl Shops<'_> {
-    fn fill(&mut self) -> Result<(), String> {
-        show_progress("import");
-        let first_stock: Vec<u64> = FIRST_STOCK.collect();
-        let shop = &self.small.local.shop;
-        shop.add_stock(&first_stock, dataset::COPIES)?;
-        let ids = self.large.ids.clone();
-        let (summary, rate) = dataset::import(&self.large.local, self.scratch.path(), ids)?;
+    /// Returns how many books a second were added.
+    fn import(&self, into: &MeasuredShop, ids: &[u64]) -> Result<f64, String> {
+        let catalog = &into.local.shop.catalogs[0];
+        let (summary, rate) = dataset::import(catalog, self.scratch, ids)?;
         show_progress(&summary);
-        self.large.results.import_rate = rate;
-        Ok(())
+        Ok(rate)
     }
 
+    /// Fills the large shop, and measures both.
     fn measure(&mut self, rounds: usize) -> Result<(), String> {
+        show_progress("import");
+        let first_stock: Vec<u64> = FIRST_STOCK.collect();
+        self.small
+            .local
+            .shop
+            .add_stock(&first_stock, dataset::COPIES)?;
+        let ids: Vec<u64> = self.large.ids.clone().collect();
+        self.large.results.import_rate = self.import(&self.large, &ids)?;
         self.in_turns(1, "stop and start", MeasuredShop::starts)?;
         self.in_turns(rounds, "look-ups", MeasuredShop::lookups)?;
         self.in_turns(rounds, "buys, one customer", MeasuredShop::buys)?;
         self.in_turns(1, "buys, 64 customers", MeasuredShop::many_customers)?;
         let what = "changes that a catalog misses";
         self.in_turns(1, what, MeasuredShop::missed_changes)?;
-        let ids = self.large.ids.clone();
-        let of_one_topic = ids.filter(|id| dataset::is_of_one_topic(*id));
-        let small = &self.small.local;
-        let (summary, _) = dataset::import(small, self.scratch.path(), of_one_topic)?;
-        show_progress(&summary);
+        let of_one_topic = ids.into_iter().filter(|id| dataset::is_of_one_topic(*id));
+        self.import(&self.small, &of_one_topic.collect::<Vec<_>>())?;
         self.in_turns(rounds, "searches", MeasuredShop::searches)
     }
 

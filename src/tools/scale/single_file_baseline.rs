@@ -9,9 +9,9 @@ use std::time::Instant;
 
 use crate::config::import::BATCH_MAX;
 use crate::model::book::Book;
+use crate::tools::harness::dataset::{ONE_TOPIC, TEN_TOPICS};
 use crate::tools::harness::measurement::Measurement;
 use crate::tools::harness::scratch_dir::replace_file;
-use crate::tools::scale::dataset::{ONE_TOPIC, TEN_TOPICS};
 use crate::tools::scale::results::Results;
 
 /// How often a step that takes long is repeated.

@@ -21,11 +21,8 @@ struct Row {
     target: &'static str,
 }
 
-struct Cell {
-    text: String,
-    /// `None`: there is no target for it.
-    is_reached: Option<bool>,
-}
+/// A result, and whether it reaches its target if it has one.
+struct Cell(String, Option<bool>);
 
 /// The table of a small shop, of a large one with this many books, and of the baseline with as
 /// many.
@@ -35,8 +32,8 @@ pub(super) fn draw(books: u64, missed: usize, results: [&Results; 3]) -> String 
     for row in rows(missed, results) {
         text += &line([
             &row.what,
-            &row.small.text,
-            &row.large.text,
+            &row.small.0,
+            &row.large.0,
             &row.baseline,
             row.target,
             row.verdict(),
@@ -118,10 +115,10 @@ fn rows(missed: usize, [small, large, baseline]: [&Results; 3]) -> Vec<Row> {
         Row {
             what: "search, ten times that answer".into(),
             small: plain("-".into()),
-            large: Cell {
-                text: ms(&large.search_ten),
-                is_reached: Some(times(&large.search_ten, &large.search) <= 15.0),
-            },
+            large: Cell(
+                ms(&large.search_ten),
+                Some(times(&large.search_ten, &large.search) <= 15.0),
+            ),
             baseline: ms(&baseline.search_ten),
             target: "at most 15 times the short one",
         },
@@ -146,7 +143,7 @@ fn notes([small, large, _]: [&Results; 3]) -> String {
 
 impl Row {
     fn verdict(&self) -> &'static str {
-        let reached = [self.small.is_reached, self.large.is_reached];
+        let reached = [self.small.1, self.large.1];
         if reached.contains(&Some(false)) {
             "NO"
         } else if reached.contains(&Some(true)) {
@@ -158,40 +155,25 @@ impl Row {
 }
 
 fn plain(text: String) -> Cell {
-    Cell {
-        text,
-        is_reached: None,
-    }
+    Cell(text, None)
 }
 
 fn below(time: Duration, bound: f64) -> Cell {
-    Cell {
-        text: seconds(time),
-        is_reached: Some(time.as_secs_f64() < bound),
-    }
+    Cell(seconds(time), Some(time.as_secs_f64() < bound))
 }
 
 fn at_least(rate: f64, bound: f64) -> Cell {
-    Cell {
-        text: per_second(rate),
-        is_reached: Some(bound <= rate),
-    }
+    Cell(per_second(rate), Some(bound <= rate))
 }
 
 fn at_most(large: &Measurement, small: &Measurement, bound: f64) -> Cell {
     let times = times(large, small);
-    Cell {
-        text: format!("{} ({times:.2}x)", ms(large)),
-        is_reached: Some(times <= bound),
-    }
+    Cell(format!("{} ({times:.2}x)", ms(large)), Some(times <= bound))
 }
 
 fn memory(results: &Results, bound: f64) -> Cell {
     let mib = results.memory as f64 / MIB;
-    Cell {
-        text: format!("{mib:.1} MB"),
-        is_reached: Some(mib < bound),
-    }
+    Cell(format!("{mib:.1} MB"), Some(mib < bound))
 }
 
 /// How many times the median of `one` that of `other` is.

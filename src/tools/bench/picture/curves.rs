@@ -58,7 +58,13 @@ fn draw_curves(picture: &mut Picture, title: &str, curves: &[Curve]) {
     };
     let highest = round_up(points().map(|(_, rate)| *rate).fold(1.0, f64::max));
     picture.title(title);
-    draw_legend(picture, curves);
+    picture.y += 20.0;
+    let legend = curves.iter().filter(|curve| !curve.points.is_empty());
+    for (n, Curve { class, name, .. }) in legend.enumerate() {
+        let (x, y) = (20.0 + NAME_WIDTH * n as f64, picture.y);
+        picture.dot([x, y - 4.0], class);
+        picture.text(x + 10.0, y, "start", "faint", name);
+    }
     let top = picture.y + 16.0;
     let bottom = top + HEIGHT;
     let x = |clients: usize| {
@@ -99,19 +105,6 @@ fn draw_curve(picture: &mut Picture, curve: &Curve, points: &[(f64, f64, f64)]) 
             "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3.5\" class=\"{class}\">\
             <title>{name}: {rate:.0}/s</title></circle>"
         ));
-    }
-}
-
-fn draw_legend(picture: &mut Picture, curves: &[Curve]) {
-    picture.y += 20.0;
-    let mut x = 20.0;
-    for curve in curves.iter().filter(|curve| !curve.points.is_empty()) {
-        let (y, class) = (picture.y - 4.0, curve.class);
-        picture.put(format_args!(
-            "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"4\" class=\"{class}\"/>"
-        ));
-        picture.label(x + 10.0, "faint", curve.name);
-        x += NAME_WIDTH;
     }
 }
 

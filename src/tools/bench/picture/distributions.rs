@@ -1,11 +1,16 @@
 //! Latencies: a line for each row, on one logarithmic axis of time.
 
+use std::ops::RangeInclusive;
+
 use crate::config::bench::Section;
 use crate::tools::bench::picture::{Picture, RIGHT};
 use crate::tools::bench::summary::Summary;
 
 /// Where names end and the axis begins.
 const LEFT: f64 = 300.0;
+
+/// The axis goes from 0.01 ms to 10 s.
+const DECADES: RangeInclusive<i32> = -2..=4;
 
 const LINE_HEIGHT: f64 = 22.0;
 
@@ -19,19 +24,16 @@ pub(super) fn draw(picture: &mut Picture, rows: &[Summary]) {
     }
     picture.title("latency");
     picture.y += 18.0;
-    picture.label(20.0, "faint", LEGEND);
-    let shown = |row: &&Summary| [Some(row.p1_ms), Some(row.p99_ms), row.published_ms];
-    let axis = Axis::over(rows.iter().flat_map(shown).flatten());
+    picture.text(20.0, picture.y, "start", "faint", LEGEND);
     let top = picture.y + 10.0;
     let bottom = top + LINE_HEIGHT * rows.len() as f64;
-    for decade in axis.low..=axis.high {
+    for decade in DECADES {
         let ms = 10f64.powi(decade);
-        let x = axis.x(ms);
-        picture.grid_line([x, top], [x, bottom]);
-        picture.text(x, bottom + 14.0, "middle", "faint", &format!("{ms} ms"));
+        picture.grid_line([x(ms), top], [x(ms), bottom]);
+        picture.text(x(ms), bottom + 14.0, "middle", "faint", &format!("{ms} ms"));
     }
     for (n, row) in rows.into_iter().enumerate() {
-        draw_row(picture, row, &axis, top + LINE_HEIGHT * (n as f64 + 0.5));
+        draw_row(picture, row, top + LINE_HEIGHT * (n as f64 + 0.5));
     }
     picture.y = bottom + 20.0;
 }
@@ -45,56 +47,34 @@ fn is_shown(row: &Summary) -> bool {
     1 < row.count && !row.name.contains("being found out") && (!has_rate || is_steady)
 }
 
-fn draw_row(picture: &mut Picture, row: &Summary, axis: &Axis, y: f64) {
+fn draw_row(picture: &mut Picture, row: &Summary, y: f64) {
     let class = if row.section == Section::Yardsticks {
         "bare"
     } else {
         "ours"
     };
     let quantiles = [row.p1_ms, row.p25_ms, row.p50_ms, row.p75_ms, row.p99_ms];
-    let [low, q1, median, q3, high] = quantiles.map(|ms| axis.x(ms));
+    let [low, q1, median, q3, high] = quantiles.map(x);
     picture.text(LEFT - 12.0, y + 4.0, "end", "", &row.name);
     picture.put(format_args!(
-        "<line x1=\"{low:.1}\" x2=\"{high:.1}\" y1=\"{y:.1}\" y2=\"{y:.1}\" class=\"{class} whisker\"/>\
-<rect x=\"{q1:.1}\" y=\"{:.1}\" width=\"{:.1}\" height=\"8\" class=\"{class}\" fill-opacity=\".5\"/>\
-<rect x=\"{:.1}\" y=\"{:.1}\" width=\"2\" height=\"14\" class=\"{class}\"/>",
+        "<line x1=\"{low:.1}\" x2=\"{high:.1}\" y1=\"{y:.1}\" y2=\"{y:.1}\" \
+        class=\"{class} whisker\"/>\
+        <rect x=\"{q1:.1}\" y=\"{:.1}\" width=\"{:.1}\" height=\"8\" \
+        class=\"{class}\" fill-opacity=\".5\"/>\
+        <rect x=\"{:.1}\" y=\"{:.1}\" width=\"2\" height=\"14\" class=\"{class}\"/>",
         y - 4.0,
         (q3 - q1).max(1.0),
         median - 1.0,
         y - 7.0
     ));
     if let Some(published) = row.published_ms {
-        let x = axis.x(published);
-        picture.put(format_args!(
-            "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"4\" class=\"original\"/>"
-        ));
+        picture.dot([x(published), y], "original");
     }
 }
 
-/// Whole decades of milliseconds.
-struct Axis {
-    low: i32,
-    high: i32,
-}
-
-impl Axis {
-    fn over(values: impl Iterator<Item = f64>) -> Axis {
-        let logs = values.filter(|value| 0.0 < *value).map(f64::log10);
-        let (low, high) = logs.fold((f64::MAX, f64::MIN), |(low, high), log| {
-            (low.min(log), high.max(log))
-        });
-        if high < low {
-            return Axis { low: -1, high: 1 };
-        }
-        let low = low.floor() as i32;
-        Axis {
-            low,
-            high: (high.ceil() as i32).max(low + 1),
-        }
-    }
-
-    fn x(&self, ms: f64) -> f64 {
-        let part = (ms.max(1e-6).log10() - f64::from(self.low)) / f64::from(self.high - self.low);
-        LEFT + part.clamp(0.0, 1.0) * (RIGHT - LEFT)
-    }
+/// Where a time is on the axis; at its end when it is beyond.
+fn x(ms: f64) -> f64 {
+    let (low, high) = (*DECADES.start(), *DECADES.end());
+    let part = (ms.max(1e-6).log10() - f64::from(low)) / f64::from(high - low);
+    LEFT + part.clamp(0.0, 1.0) * (RIGHT - LEFT)
 }

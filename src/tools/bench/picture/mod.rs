@@ -30,8 +30,8 @@ pub(super) fn draw(report: &Report) -> String {
         text: String::new(),
         y: 24.0,
     };
-    for line in report.run.description.lines() {
-        picture.label(20.0, "faint", line);
+    for line in report.run.lines() {
+        picture.text(20.0, picture.y, "start", "faint", line);
         picture.y += 18.0;
     }
     distributions::draw(&mut picture, &report.rows);
@@ -56,21 +56,24 @@ impl Picture {
         writeln!(self.text, "{element}").expect("a String takes any text");
     }
 
-    fn label(&mut self, x: f64, class: &str, text: &str) {
-        self.text(x, self.y, "start", class, text);
-    }
-
     /// `anchor`: whether `x` is the `start`, `middle` or `end` of the text.
     fn text(&mut self, x: f64, y: f64, anchor: &str, class: &str, text: &str) {
         let text = escape(text);
         self.put(format_args!(
-            "<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\" class=\"{class}\">{text}</text>"
+            "<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\" class=\"{class}\">\
+            {text}</text>"
         ));
     }
 
     fn title(&mut self, text: &str) {
         self.y += 26.0;
-        self.label(20.0, "title", text);
+        self.text(20.0, self.y, "start", "title", text);
+    }
+
+    fn dot(&mut self, [x, y]: [f64; 2], class: &str) {
+        self.put(format_args!(
+            "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"4\" class=\"{class}\"/>"
+        ));
     }
 
     fn grid_line(&mut self, [x1, y1]: [f64; 2], [x2, y2]: [f64; 2]) {
