@@ -10,7 +10,7 @@ use std::ops::Range;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use bazar::testing::linearizability::{self, Operation, What};
+use bazar::testing::linearizability::{self, Kind, Operation};
 
 use crate::harness::clients::number;
 use crate::harness::history::{self, Buy, History};
@@ -119,10 +119,10 @@ fn buy_and_look_until(shop: &Shop, history: &History, id: u64, until: Instant) {
 fn buy(shop: &Shop, history: &History, id: u64) {
     let start = history.now();
     match history::buy(shop.front_end(), id, &[]) {
-        Buy::Purchased => history.record(id, What::Bought, start, true),
-        Buy::SoldOut => history.record(id, What::SoldOut, start, true),
+        Buy::Purchased => history.record(id, Kind::Bought, start, true),
+        Buy::SoldOut => history.record(id, Kind::SoldOut, start, true),
         Buy::Failed => {}
-        Buy::Unknown => history.record(id, What::Bought, start, false),
+        Buy::Unknown => history.record(id, Kind::Bought, start, false),
     }
 }
 
@@ -134,14 +134,14 @@ fn check(shop: &Shop, history: &History, quantities: &mut [u32]) {
         history.look_up(shop.front_end(), "/lookup/", id);
         let mut books = history.books.lock().unwrap();
         let operations = books.get_mut(&id).expect("clients look at every book");
-        let of_kind = |what| move |o: &&Operation| o.what == what && o.end.is_some();
-        let purchases = operations.iter().filter(of_kind(What::Bought)).count();
-        let sold_out = operations.iter().filter(of_kind(What::SoldOut)).count();
+        let of_kind = |kind| move |o: &&Operation| o.kind == kind && o.end.is_some();
+        let purchases = operations.iter().filter(of_kind(Kind::Bought)).count();
+        let sold_out = operations.iter().filter(of_kind(Kind::SoldOut)).count();
         assert!(0 < purchases + sold_out, "no buy of book {id} was answered");
         if let Err(flaw) = linearizability::check(*quantity, operations) {
             panic!("book {id}: {flaw}");
         }
-        let What::Saw(now) = operations.last().expect("the last lookup").what else {
+        let Kind::Saw(now) = operations.last().expect("the last lookup").kind else {
             panic!("the last lookup was not answered");
         };
         *quantity = now;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::catalog::sim::scheduler::event_queue::Micros;
 use crate::runtime::sync;
-use crate::testing::linearizability::{Operation, What};
+use crate::testing::linearizability::{Kind, Operation};
 
 #[derive(Default)]
 pub(super) struct History {
@@ -14,9 +14,9 @@ pub(super) struct History {
 
 impl History {
     /// `None` for the end: nobody knows what came of it.
-    pub(super) fn record(&self, what: What, start: Micros, end: Option<Micros>) {
+    pub(super) fn record(&self, kind: Kind, start: Micros, end: Option<Micros>) {
         let operation = Operation {
-            what,
+            kind,
             start: Duration::from_micros(start),
             end: end.map(Duration::from_micros),
         };

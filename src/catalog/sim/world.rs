@@ -10,7 +10,7 @@ use crate::catalog::sim::parameters::{BOOK, OTHER_BOOK, Parameters};
 use crate::catalog::sim::scheduler::event_queue::Micros;
 use crate::catalog::sim::trace::{self, Counts};
 use crate::model::book::{BookId, Version};
-use crate::testing::linearizability::{self, Flaw, What};
+use crate::testing::linearizability::{self, CheckError, Kind};
 
 /// Nothing goes on for this long before the end is checked. The latest message has arrived by then,
 /// and every copy is repaired.
@@ -104,14 +104,14 @@ pub(super) fn check_end(cluster: &Arc<Cluster>) -> Result<Verdict, String> {
         let seen = calls::lookup(cluster, server)
             .ok_or_else(|| format!("{server} does not answer after quiet"))?;
         let end = Some(cluster.scheduler.now());
-        cluster.history.record(What::Saw(seen), start, end);
+        cluster.history.record(Kind::Saw(seen), start, end);
     }
     if !parameters.linearizable {
         return Ok(Verdict::Right);
     }
     match linearizability::check(parameters.copies(), &cluster.history.operations()) {
         Ok(()) => Ok(Verdict::Right),
-        Err(Flaw::GaveUp) => Ok(Verdict::GaveUp),
+        Err(CheckError::GaveUp) => Ok(Verdict::GaveUp),
         Err(wrong) => Err(wrong.to_string()),
     }
 }

@@ -29,7 +29,7 @@ const STATES_MAX: usize = 1_000_000;
 
 /// What a customer did and was told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum What {
+pub enum Kind {
     /// A lookup that showed this quantity.
     Saw(u32),
     /// A purchase; one copy less.
@@ -43,7 +43,7 @@ pub enum What {
 /// One operation, between two moments of one clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Operation {
-    pub what: What,
+    pub kind: Kind,
     pub start: Duration,
     /// `None`: nobody knows what came of it (a time-out, a 409). It may happen at any time after
     /// its start, or never.
@@ -52,19 +52,19 @@ pub struct Operation {
 
 /// What is wrong with a history.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Flaw {
+pub enum CheckError {
     /// No single book behaves so; the smallest part of the history that shows it, to be read by
     /// people.
-    Wrong(String),
+    NotLinearizable(String),
     /// Too many states were possible to try them all: nothing is known.
     GaveUp,
 }
 
-impl fmt::Display for Flaw {
+impl fmt::Display for CheckError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Flaw::Wrong(window) => write!(f, "not linearizable: {window}"),
-            Flaw::GaveUp => write!(f, "gave up after {STATES_MAX} states"),
+            CheckError::NotLinearizable(window) => write!(f, "not linearizable: {window}"),
+            CheckError::GaveUp => write!(f, "gave up after {STATES_MAX} states"),
         }
     }
 }
@@ -77,11 +77,11 @@ impl fmt::Display for Operation {
             Some(end) => write!(f, "{:10.3} ms  ", ms(end))?,
             None => f.write_str("   unknown     ")?,
         }
-        match self.what {
-            What::Saw(quantity) => write!(f, "saw {quantity}"),
-            What::Bought => f.write_str("bought"),
-            What::SoldOut => f.write_str("out of stock"),
-            What::Set(quantity) => write!(f, "set to {quantity}"),
+        match self.kind {
+            Kind::Saw(quantity) => write!(f, "saw {quantity}"),
+            Kind::Bought => f.write_str("bought"),
+            Kind::SoldOut => f.write_str("out of stock"),
+            Kind::Set(quantity) => write!(f, "set to {quantity}"),
         }
     }
 }
@@ -89,13 +89,15 @@ impl fmt::Display for Operation {
 /// Checks that one book which started with `quantity` copies explains the history, in whatever
 /// order it is given.
 ///
-/// Fails with [`Flaw::Wrong`] and the smallest window that no book explains, or [`Flaw::GaveUp`].
+/// Fails with [`CheckError::NotLinearizable`] and the smallest window that no book explains, or [`CheckError::GaveUp`].
 /// An operation that only looked and has no end says nothing and is passed over.
-pub fn check(quantity: u32, history: &[Operation]) -> Result<(), Flaw> {
+pub fn check(quantity: u32, history: &[Operation]) -> Result<(), CheckError> {
     match search(BTreeSet::from([quantity]), history) {
         Found::Fine => Ok(()),
-        Found::GaveUp => Err(Flaw::GaveUp),
-        Found::Stuck(end) => Err(Flaw::Wrong(window::explain(quantity, history, end))),
+        Found::GaveUp => Err(CheckError::GaveUp),
+        Found::Stuck(end) => Err(CheckError::NotLinearizable(window::explain(
+            quantity, history, end,
+        ))),
     }
 }
 
@@ -227,11 +229,11 @@ impl<'a> Search<'a> {
         let mut alike = BTreeSet::new();
         let mut steps = Vec::new();
         for i in &self.under_way {
-            let what = self.history[*i].what;
-            let Some(quantity) = changed(what, state.quantity) else {
+            let kind = self.history[*i].kind;
+            let Some(quantity) = changed(kind, state.quantity) else {
                 continue;
             };
-            if state.happened.binary_search(i).is_err() && alike.insert(what) {
+            if state.happened.binary_search(i).is_err() && alike.insert(kind) {
                 let mut next = state.clone();
                 next.quantity = quantity;
                 mark(&mut next, *i);
@@ -244,10 +246,10 @@ impl<'a> Search<'a> {
     /// Whoever looks and can have seen this has seen it.
     fn look(&self, mut state: State) -> State {
         for i in &self.under_way {
-            let fits = match self.history[*i].what {
-                What::Saw(quantity) => quantity == state.quantity,
-                What::SoldOut => state.quantity == 0,
-                What::Bought | What::Set(_) => false,
+            let fits = match self.history[*i].kind {
+                Kind::Saw(quantity) => quantity == state.quantity,
+                Kind::SoldOut => state.quantity == 0,
+                Kind::Bought | Kind::Set(_) => false,
             };
             if fits {
                 mark(&mut state, *i);
@@ -268,10 +270,10 @@ fn mark(state: &mut State, operation: usize) {
 }
 
 /// The quantity after this change; `None` if it changes nothing or cannot be.
-fn changed(what: What, quantity: u32) -> Option<u32> {
-    match what {
-        What::Bought => quantity.checked_sub(1),
-        What::Set(quantity) => Some(quantity),
-        What::Saw(_) | What::SoldOut => None,
+fn changed(kind: Kind, quantity: u32) -> Option<u32> {
+    match kind {
+        Kind::Bought => quantity.checked_sub(1),
+        Kind::Set(quantity) => Some(quantity),
+        Kind::Saw(_) | Kind::SoldOut => None,
     }
 }

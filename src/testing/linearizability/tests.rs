@@ -14,19 +14,19 @@ fn history(text: &str) -> Vec<Operation> {
 }
 
 fn operation(text: &str) -> Operation {
-    let (what, times) = text.split_once('@').unwrap();
+    let (kind, times) = text.split_once('@').unwrap();
     let (start, end) = times.split_once('-').unwrap();
-    let words: Vec<&str> = what.split_whitespace().collect();
-    let what = match words[..] {
-        ["saw", n] => What::Saw(n.parse().unwrap()),
-        ["bought"] => What::Bought,
-        ["out"] => What::SoldOut,
-        ["set", n] => What::Set(n.parse().unwrap()),
+    let words: Vec<&str> = kind.split_whitespace().collect();
+    let kind = match words[..] {
+        ["saw", n] => Kind::Saw(n.parse().unwrap()),
+        ["bought"] => Kind::Bought,
+        ["out"] => Kind::SoldOut,
+        ["set", n] => Kind::Set(n.parse().unwrap()),
         _ => panic!("{text:?}"),
     };
     let time = |text: &str| Some(Duration::from_millis(text.parse().ok()?));
     Operation {
-        what,
+        kind,
         start: time(start).unwrap(),
         end: time(end),
     }
@@ -40,7 +40,10 @@ fn check_fine(quantity: u32, text: &str) {
 #[track_caller]
 fn check_wrong(quantity: u32, text: &str) {
     let found = check(quantity, &history(text));
-    assert!(matches!(found, Err(Flaw::Wrong(_))), "{text}: {found:?}");
+    assert!(
+        matches!(found, Err(CheckError::NotLinearizable(_))),
+        "{text}: {found:?}"
+    );
 }
 
 #[test]
@@ -129,18 +132,18 @@ fn recorded(seed: u64, customers: usize, operations: usize) -> Vec<Operation> {
         let start = rng.u64(free[customer].max(at.saturating_sub(15_000)).min(at)..=at);
         let end = at + rng.u64(..15_000);
         free[customer] = end;
-        let what = match rng.u32(..20) {
-            0 => What::Set(rng.u32(100..120)),
-            1..10 => What::Saw(quantity),
-            _ if quantity == 0 => What::SoldOut,
-            _ => What::Bought,
+        let kind = match rng.u32(..20) {
+            0 => Kind::Set(rng.u32(100..120)),
+            1..10 => Kind::Saw(quantity),
+            _ if quantity == 0 => Kind::SoldOut,
+            _ => Kind::Bought,
         };
-        let unknown = what == What::Bought && rng.u32(..8) == 0;
+        let unknown = kind == Kind::Bought && rng.u32(..8) == 0;
         if !(unknown && rng.bool()) {
-            quantity = changed(what, quantity).unwrap_or(quantity);
+            quantity = changed(kind, quantity).unwrap_or(quantity);
         }
         history.push(Operation {
-            what,
+            kind,
             start: Duration::from_micros(start),
             end: (!unknown).then_some(Duration::from_micros(end)),
         });
@@ -168,11 +171,14 @@ fn one_lie_among_hundreds_of_operations_is_found() {
         let mut history = recorded(seed, 4, 300);
         let end = history.iter().filter_map(|o| o.end).max().unwrap();
         history.push(Operation {
-            what: What::Saw(301),
+            kind: Kind::Saw(301),
             start: end + Duration::from_millis(1),
             end: Some(end + Duration::from_millis(2)),
         });
         let flaw = check(300, &history).unwrap_err();
-        assert!(matches!(flaw, Flaw::Wrong(_)), "seed {seed}: {flaw}");
+        assert!(
+            matches!(flaw, CheckError::NotLinearizable(_)),
+            "seed {seed}: {flaw}"
+        );
     }
 }

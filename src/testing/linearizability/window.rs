@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::testing::linearizability::{Found, Operation, What, search};
+use crate::testing::linearizability::{Found, Kind, Operation, search};
 
 /// The smallest window before `end` that is wrong whatever the quantity was before it; else all of
 /// it.
@@ -10,9 +10,9 @@ pub fn explain(quantity: u32, history: &[Operation], end: Duration) -> String {
     let mut ended: Vec<Operation> = history.to_vec();
     ended.retain(|operation| operation.end.is_some_and(|e| e <= end));
     ended.sort_by_key(|operation| operation.end);
-    let largest = history.iter().filter_map(|o| match o.what {
-        What::Saw(n) | What::Set(n) => Some(n),
-        What::Bought | What::SoldOut => None,
+    let largest = history.iter().filter_map(|o| match o.kind {
+        Kind::Saw(n) | Kind::Set(n) => Some(n),
+        Kind::Bought | Kind::SoldOut => None,
     });
     let largest = largest.max().unwrap_or(0).max(quantity);
     for cut in (0..ended.len()).rev() {
@@ -31,7 +31,7 @@ fn window(history: &[Operation], kept: &[Operation], end: Duration) -> Vec<Opera
     let start = kept.iter().map(|o| o.start).min().unwrap_or_default();
     let mut window = kept.to_vec();
     for operation in history {
-        let changes = matches!(operation.what, What::Bought | What::Set(_));
+        let changes = matches!(operation.kind, Kind::Bought | Kind::Set(_));
         let meanwhile = operation.start <= end && operation.end.is_none_or(|end| start <= end);
         if changes && meanwhile && !kept.contains(operation) {
             window.push(Operation {

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use bazar::testing::linearizability::What;
+use bazar::testing::linearizability::Kind;
 use fastrand::Rng;
 
 use super::RESTOCKED;
@@ -61,9 +61,9 @@ impl Client<'_> {
         for _ in 0..TRIES_MAX {
             let tried = self.history.now();
             match history::buy(self.seller(), id, &[("Idempotency-Key", &key)]) {
-                Buy::Purchased => return self.history.record(id, What::Bought, start, true),
+                Buy::Purchased => return self.history.record(id, Kind::Bought, start, true),
                 Buy::SoldOut => {
-                    self.history.record(id, What::SoldOut, tried, true);
+                    self.history.record(id, Kind::SoldOut, tried, true);
                     break;
                 }
                 Buy::Failed => {}
@@ -72,7 +72,7 @@ impl Client<'_> {
             thread::sleep(PAUSE_MAX);
         }
         if unknown {
-            self.history.record(id, What::Bought, start, false);
+            self.history.record(id, Kind::Bought, start, false);
         }
     }
 

@@ -11,7 +11,7 @@ mod faults;
 use std::thread;
 use std::time::Duration;
 
-use bazar::testing::linearizability::{self, Operation, What};
+use bazar::testing::linearizability::{self, Kind, Operation};
 use fastrand::Rng;
 
 use crate::harness::clients::{number, seeded};
@@ -44,15 +44,15 @@ fn take_stock(shop: &Shop, history: &History) -> Vec<u32> {
             "{quantities:?}"
         );
         let quantity = quantities[0] as u32;
-        history.record(id, What::Saw(quantity), start, true);
+        history.record(id, Kind::Saw(quantity), start, true);
         quantity
     };
     (1..=RESTOCKED).map(look).collect()
 }
 
 /// How many operations of this kind there are: with a known outcome, and in all.
-fn count(operations: &[Operation], of_kind: fn(What) -> bool) -> (u32, u32) {
-    let operations = operations.iter().filter(|o| of_kind(o.what));
+fn count(operations: &[Operation], of_kind: fn(Kind) -> bool) -> (u32, u32) {
+    let operations = operations.iter().filter(|o| of_kind(o.kind));
     let known = operations.clone().filter(|o| o.end.is_some()).count();
     (known as u32, operations.count() as u32)
 }
@@ -97,8 +97,8 @@ fn whatever_crashes_each_book_is_linearizable_and_each_copy_is_sold_once() {
     let left = take_stock(&shop, &history);
     for (id, operations) in history.books.lock().unwrap().iter() {
         let (start, left) = (STOCK[*id as usize - 1], left[*id as usize - 1]);
-        let (sold_min, sold_max) = count(operations, |what| what == What::Bought);
-        let (seen, _) = count(operations, |what| matches!(what, What::Saw(_)));
+        let (sold_min, sold_max) = count(operations, |kind| kind == Kind::Bought);
+        let (seen, _) = count(operations, |kind| matches!(kind, Kind::Saw(_)));
         println!(
             "book {id}: {seen} lookups, {sold_min} to {sold_max} sold of {start}, {left} left"
         );

@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use bazar::testing::linearizability::{Operation, What};
+use bazar::testing::linearizability::{Kind, Operation};
 use serde_json::json;
 
 use crate::harness::http::{self, Response};
@@ -42,9 +42,9 @@ impl History {
     }
 
     /// An operation that began at `start`, and ended now if its outcome is known.
-    pub fn record(&self, id: u64, what: What, start: Duration, known: bool) {
+    pub fn record(&self, id: u64, kind: Kind, start: Duration, known: bool) {
         let end = known.then(|| self.now());
-        let operation = Operation { what, start, end };
+        let operation = Operation { kind, start, end };
         let mut books = self.books.lock().unwrap();
         books.entry(id).or_default().push(operation);
     }
@@ -55,7 +55,7 @@ impl History {
         let response = server.try_get(&format!("{path}{id}")).ok();
         if let Some(response) = response.filter(|response| response.status == 200) {
             let quantity = response.json()["quantity"].as_u64().unwrap();
-            self.record(id, What::Saw(quantity as u32), start, true);
+            self.record(id, Kind::Saw(quantity as u32), start, true);
         }
     }
 
@@ -66,7 +66,7 @@ impl History {
         let response = http::call(&catalog.address, "PUT", &path, &[], &body.to_string());
         if !refused(&response) {
             let known = response.is_ok_and(|response| response.status == 200);
-            self.record(id, What::Set(quantity), start, known);
+            self.record(id, Kind::Set(quantity), start, known);
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::catalog::sim::parameters::Parameters;
 use crate::catalog::sim::scheduler::event_queue::Micros;
 use crate::model::order::{Order, OrderId};
 use crate::runtime::sync;
-use crate::testing::linearizability::What;
+use crate::testing::linearizability::Kind;
 use order_server::Sale;
 
 pub(super) fn tasks(parameters: &Parameters) -> Vec<Task> {
@@ -94,13 +94,13 @@ fn record_buy(cluster: &Cluster, start: Micros, ends: &[(Sale, Micros)]) {
     };
     for end in ends_of(Sale::SoldOut) {
         cluster.trace.count("sold out");
-        cluster.history.record(What::SoldOut, start, Some(end));
+        cluster.history.record(Kind::SoldOut, start, Some(end));
     }
     let bought = ends_of(Sale::Bought).min();
     if bought.is_some() || ends_of(Sale::Unknown).next().is_some() {
         let event = bought.map_or("unknown buy", |_| "bought");
         cluster.trace.count(event);
-        cluster.history.record(What::Bought, start, bought);
+        cluster.history.record(Kind::Bought, start, bought);
     }
 }
 
@@ -113,7 +113,7 @@ pub(super) fn set(cluster: &Arc<Cluster>, catalog: usize, quantity: u32) {
         .trace
         .count(if done { "set" } else { "unknown set" });
     let end = done.then(|| cluster.scheduler.now());
-    cluster.history.record(What::Set(quantity), start, end);
+    cluster.history.record(Kind::Set(quantity), start, end);
 }
 
 /// Looks the book up at a random server, mostly a front-end.
@@ -129,6 +129,6 @@ fn look(cluster: &Arc<Cluster>) {
     };
     if let Some(quantity) = calls::lookup(cluster, server) {
         let end = Some(scheduler.now());
-        cluster.history.record(What::Saw(quantity), start, end);
+        cluster.history.record(Kind::Saw(quantity), start, end);
     }
 }

@@ -7,7 +7,7 @@ use crate::catalog::replication::rules::Rule;
 use crate::catalog::sim::clients::calls::{lookup, set_price, set_quantity, write};
 use crate::catalog::sim::cluster::Cluster;
 use crate::model::error::Error;
-use crate::testing::linearizability::What;
+use crate::testing::linearizability::Kind;
 
 /// Sets the quantity at a catalog in the background. A 409 is taken at its word: nothing happened.
 fn set_unless_refused(cluster: &Arc<Cluster>, catalog: usize, quantity: u32) {
@@ -19,7 +19,7 @@ fn set_unless_refused(cluster: &Arc<Cluster>, catalog: usize, quantity: u32) {
         if !matches!(written, Some(Err(Error::OutOfDate))) {
             let now = cluster.scheduler.now();
             let end = matches!(written, Some(Ok(_))).then_some(now);
-            cluster.history.record(What::Set(quantity), start, end);
+            cluster.history.record(Kind::Set(quantity), start, end);
         }
     });
 }
@@ -49,7 +49,7 @@ fn without_ownwrite_a_write_is_refused_that_was_committed() {
         assert_eq!(seen, 9);
         cluster
             .history
-            .record(What::Saw(seen), start, Some(scheduler.now()));
+            .record(Kind::Saw(seen), start, Some(scheduler.now()));
         cluster.resume(1);
         scheduler.sleep(500 * MS);
         cluster.start(0);

@@ -8,7 +8,7 @@ use crate::catalog::replication::rules::Rule;
 use crate::catalog::sim::clients::calls::{set_price, set_quantity, write};
 use crate::catalog::sim::clients::set;
 use crate::catalog::sim::cluster::Cluster;
-use crate::testing::linearizability::What;
+use crate::testing::linearizability::Kind;
 
 /// Catalog 0 has a write on disk that it could send to nobody, and crashes. Catalog 1 acknowledges
 /// another one of the same number and a lower stamp. Catalog 0 starts again.
@@ -16,7 +16,7 @@ fn unacknowledged_write(cluster: &Arc<Cluster>) {
     cluster.network.cut([(0, 1)]);
     // A purchase, because an update might rightly happen at any later time.
     let now = cluster.scheduler.now();
-    cluster.history.record(What::Bought, now, None);
+    cluster.history.record(Kind::Bought, now, None);
     let own = cluster.clone();
     cluster.scheduler.spawn_in(0, None, move || {
         write(&own, 0, set_quantity(4));
