@@ -38,7 +38,7 @@ pub(super) fn start(cache: &Arc<LeasedCache>, settings: &FrontEndSettings) -> Re
             catalog: catalog.clone(),
             url: format!("{catalog}/rep/heartbeat"),
             body: body.clone(),
-            client: Client::new(limits, settings.common.token.as_deref()).repeating(),
+            client: Client::new(limits, settings.common.token.as_deref()).idempotent(),
             cache: cache.clone(),
         };
         sync::spawn("heartbeat", move || sender.run(&when_due))?;

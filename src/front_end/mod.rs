@@ -124,7 +124,7 @@ impl FrontEnd {
             cache: Arc::new(cache),
             catalogs: RoundRobin::start(&settings.catalogs, token)?,
             order_servers: RoundRobin::start(&settings.orders, token)?,
-            buys: reads.with_limits(doubled),
+            buys: Client::new(doubled, token),
             buy_batcher: batch_buy::batcher(),
             reads,
             order_ids: OrderIds::new(),

@@ -1,4 +1,10 @@
-//! Requests and responses as plain values; paths and percent-escapes. A route test needs no socket.
+//! HTTP for all servers: requests and responses as plain values, so that a test of a route needs no
+//! socket.
+//!
+//! This file has the values, and what paths and percent-escapes mean. `client/` calls other servers.
+//! `server/` receives requests and hands them to a `Service`; its page says what tiny_http and ureq
+//! do unexpectedly. `startup` binds the port. Only `server/` names tiny_http (the baseline server of
+//! `bazar bench` apart), only `client/` names ureq.
 
 pub(crate) mod client;
 pub(crate) mod server;
@@ -10,62 +16,64 @@ use std::sync::Arc;
 use crate::model::error::{Error, Result};
 use crate::model::order::{Order, is_key};
 
+/// The method of a request. The server gives `HEAD` as `Get`, and leaves the body out itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Method {
+pub(crate) enum Method {
     Get,
-    Head,
     Put,
     Post,
     Delete,
+    /// Any that no route of ours has.
     Other,
 }
 
-/// A request whose path is split and percent-decoded, and whose body, if it was asked for, is read.
+/// A request whose path is split and percent-decoded, and whose body is read.
 #[derive(Clone, Debug)]
-pub struct Request {
-    /// `HEAD` is shown as `Get`: the server leaves the body out itself.
-    pub method: Method,
+pub(crate) struct Request {
+    pub(crate) method: Method,
     /// The decoded segments: `/search/a%2Fb` is `["search", "a/b"]`, `/dump/` is `["dump", ""]`,
     /// `/` is `[""]`.
-    pub segments: Vec<String>,
+    pub(crate) segments: Vec<String>,
     /// The raw text after `?`, if any.
-    pub query: Option<String>,
+    pub(crate) query: Option<String>,
     /// Names as sent; compare ignoring case.
-    pub headers: Vec<(String, String)>,
-    pub body: Vec<u8>,
-    /// Taken over from `X-Request-Id` when sane, made otherwise.
-    pub id: Arc<str>,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
+    /// The client's own `X-Request-Id`, if it is harmless, or a new one.
+    pub(crate) id: Arc<str>,
 }
 
 impl Request {
     /// The path for a `match` with slice patterns.
-    pub fn path(&self) -> Path<'_> {
-        let mut shown = [""; SEGMENTS_SHOWN];
-        for (shown, segment) in shown.iter_mut().zip(&self.segments) {
-            *shown = segment;
+    pub(crate) fn path(&self) -> Path<'_> {
+        let mut segments = [""; SEGMENTS_MAX];
+        for (place, segment) in segments.iter_mut().zip(&self.segments) {
+            *place = segment;
         }
-        let count = self.segments.len().min(SEGMENTS_SHOWN);
-        Path { shown, count }
+        let count = self.segments.len().min(SEGMENTS_MAX);
+        Path { segments, count }
     }
 
-    /// The first header of that name.
-    pub fn header(&self, name: &str) -> Option<&str> {
+    /// The first header of that name, whatever its case.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers_of(name).next()
     }
 
-    /// Every header of that name.
-    pub fn headers_of<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a str> {
-        values_of(&self.headers, name)
+    /// Every header of that name, whatever its case.
+    pub(crate) fn headers_of<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a str> {
+        let same = move |(n, _): &&(String, String)| n.eq_ignore_ascii_case(name);
+        let headers = self.headers.iter().filter(same);
+        headers.map(|(_, value)| value.as_str())
     }
 
     /// The decoded value of `name` in the query string, if it is there.
-    pub fn query(&self, name: &str) -> Option<String> {
+    pub(crate) fn query(&self, name: &str) -> Option<String> {
         query_value(self.query.as_deref(), name)
     }
 
-    /// The order of a buy: `Bazar-Order` and `Idempotency-Key`. Fails with 400 when one is
-    /// malformed.
-    pub fn order(&self) -> Result<Option<Order>> {
+    /// The order of a buy: `Bazar-Order`, with the client's own key if there is one. Fails with 400
+    /// when one of them is malformed.
+    pub(crate) fn order(&self) -> Result<Option<Order>> {
         let Some(text) = self.header("Bazar-Order") else {
             return Ok(None);
         };
@@ -78,9 +86,9 @@ impl Request {
         }))
     }
 
-    /// The customer's own key. Fails with 400 when it is not 1 to 64 visible ASCII characters, or
-    /// is there twice.
-    pub fn key(&self) -> Result<Option<Arc<str>>> {
+    /// The client's own key for a buy. Fails with 400 when it is not 1 to 64 visible ASCII
+    /// characters, or is there twice.
+    pub(crate) fn key(&self) -> Result<Option<Arc<str>>> {
         idempotency_key(self.headers_of("Idempotency-Key"))
     }
 }
@@ -116,71 +124,72 @@ pub(crate) fn query_value(query: Option<&str>, name: &str) -> Option<String> {
     decode(value).ok()
 }
 
-/// More segments of a path are not shown: no route of ours has so many.
-const SEGMENTS_SHOWN: usize = 6;
+/// Further segments of a path are left out: no route of ours has so many.
+const SEGMENTS_MAX: usize = 6;
 
-/// A path's segments. Not on the heap: every request is looked at twice or more.
-pub struct Path<'a> {
-    shown: [&'a str; SEGMENTS_SHOWN],
+/// The segments of a path. Not on the heap, because every request is matched several times.
+pub(crate) struct Path<'a> {
+    segments: [&'a str; SEGMENTS_MAX],
     count: usize,
 }
 
 impl<'a> Path<'a> {
-    pub fn as_slice(&self) -> &[&'a str] {
-        &self.shown[..self.count]
+    pub(crate) fn as_slice(&self) -> &[&'a str] {
+        &self.segments[..self.count]
     }
 }
 
-/// What goes back. `Content-Type: application/json` and the length are added by the server.
-pub struct Response {
-    pub status: u16,
+/// A response. The server adds `Content-Type: application/json` and the length.
+pub(crate) struct Response {
+    pub(crate) status: u16,
     /// Names and values that are safe in a head: never a client's text unchecked.
-    pub headers: Vec<(&'static str, Cow<'static, str>)>,
-    pub body: Body,
+    pub(crate) headers: Vec<(&'static str, Cow<'static, str>)>,
+    pub(crate) body: Body,
 }
 
-/// A response's body.
-pub enum Body {
-    /// No body at all: 204.
+/// The body of a response.
+pub(crate) enum Body {
+    /// None at all, as in a 204.
     None,
     Bytes(Vec<u8>),
-    /// Bytes that were made once and are sent often.
+    /// Bytes that are sent often, such as a cached answer.
     Shared(Arc<[u8]>),
-    /// Made piece by piece while it is sent, for answers too long for memory.
+    /// Made piece by piece while it is sent, for what is too long for memory.
     Pieces(Box<dyn Iterator<Item = Vec<u8>> + Send>),
 }
 
 impl Response {
-    pub fn json(status: u16, body: &impl serde::Serialize) -> Response {
+    fn new(status: u16, body: Body) -> Response {
+        Response {
+            status,
+            headers: Vec::new(),
+            body,
+        }
+    }
+
+    pub(crate) fn json(status: u16, body: &impl serde::Serialize) -> Response {
         let body = serde_json::to_vec(body).expect("our own values are JSON");
         Response::bytes(status, body)
     }
 
-    pub fn bytes(status: u16, body: Vec<u8>) -> Response {
-        Response {
-            status,
-            headers: Vec::new(),
-            body: Body::Bytes(body),
-        }
+    pub(crate) fn bytes(status: u16, body: Vec<u8>) -> Response {
+        Response::new(status, Body::Bytes(body))
     }
 
-    pub fn shared(status: u16, body: Arc<[u8]>) -> Response {
-        Response {
-            status,
-            headers: Vec::new(),
-            body: Body::Shared(body),
-        }
+    pub(crate) fn shared(status: u16, body: Arc<[u8]>) -> Response {
+        Response::new(status, Body::Shared(body))
     }
 
-    pub fn empty(status: u16) -> Response {
-        Response {
-            status,
-            headers: Vec::new(),
-            body: Body::None,
-        }
+    pub(crate) fn empty(status: u16) -> Response {
+        Response::new(status, Body::None)
     }
 
-    pub fn with(mut self, name: &'static str, value: impl Into<Cow<'static, str>>) -> Response {
+    /// Adds a header.
+    pub(crate) fn with(
+        mut self,
+        name: &'static str,
+        value: impl Into<Cow<'static, str>>,
+    ) -> Response {
         self.headers.push((name, value.into()));
         self
     }
@@ -198,21 +207,15 @@ impl From<Error> for Response {
     }
 }
 
-/// The values of every header of that name, whatever its case.
-fn values_of<'a>(headers: &'a [(String, String)], name: &str) -> impl Iterator<Item = &'a str> {
-    let same = move |(n, _): &&(String, String)| n.eq_ignore_ascii_case(name);
-    headers.iter().filter(same).map(|(_, value)| value.as_str())
-}
-
 /// Splits a raw path (without its query string) into decoded segments. The path is split first, so
 /// that an escaped `/` belongs to its segment. Fails with 400 at a bad escape or bad UTF-8.
-pub fn split_path(path: &str) -> Result<Vec<String>> {
+pub(crate) fn split_path(path: &str) -> Result<Vec<String>> {
     let path = path.strip_prefix('/').unwrap_or(path);
     path.split('/').map(decode).collect()
 }
 
 /// Undoes percent-encoding. Fails with 400 at a bad escape or bad UTF-8.
-pub fn decode(segment: &str) -> Result<String> {
+pub(crate) fn decode(segment: &str) -> Result<String> {
     let bad = |what: &str| Error::BadRequest(format!("The path has {what}"));
     let mut bytes = Vec::with_capacity(segment.len());
     let mut rest = segment.bytes();
@@ -230,7 +233,7 @@ pub fn decode(segment: &str) -> Result<String> {
 }
 
 /// Percent-encodes all but unreserved characters, so that the text is one segment of a path.
-pub fn encode(segment: &str) -> String {
+pub(crate) fn encode(segment: &str) -> String {
     let mut text = String::with_capacity(segment.len());
     for byte in segment.bytes() {
         match byte {
@@ -248,7 +251,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_path_is_split_first_and_decoded_then() {
+    fn a_path_is_split_before_it_is_decoded() {
         assert_eq!(split_path("/search/a%2Fb").unwrap(), ["search", "a/b"]);
         assert_eq!(split_path("/dump/").unwrap(), ["dump", ""]);
         assert_eq!(split_path("/").unwrap(), [""]);

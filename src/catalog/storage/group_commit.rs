@@ -82,7 +82,7 @@ impl GroupCommit {
             dir,
             images: RecentImages::default(),
             commits: Batcher::new(Semaphore::new(1), usize::MAX, Duration::ZERO),
-            savers: WorkerPool::new("saver", THREADS_MAX - 1, THREADS_MAX),
+            savers: WorkerPool::new("saver", THREADS_MAX - 1, THREADS_MAX, None),
             closer: Closer::new(),
             metrics: CommitMetrics::default(),
         })

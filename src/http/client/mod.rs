@@ -1,66 +1,92 @@
-//! Calls to other servers. With [`wire`](super::wire) below it the only file that knows ureq.
+//! Calls to other servers, on top of ureq.
 //!
 //! A [`Client`] keeps connections and uses them again, without a thread for each call: 20 µs at the
 //! median to a bare std server on the same core, where ureq's own sockets with the same limit take
-//! 66 µs. The whole exchange, connecting and the last byte of the answer included, has one limit.
+//! 66 µs. The whole exchange, from connecting to the last byte of the answer, has one limit.
 //!
-//! **What is sent twice.** A kept connection may be closed by the server at the very moment it is
-//! used again. A call whose connection broke is therefore sent once more, on a new connection and
-//! within the same limit, if doing it twice does no harm: every `GET`, `HEAD` and `DELETE`,
-//! whatever carries `Bazar-Order` (it is applied at most once), and every call of a client that is
-//! [`Client::repeating`]. Nothing is sent again after a time-out: the limit is used up.
+//! **What is sent twice.** The server may close a kept connection at the very moment it is used
+//! again. So a call whose connection broke is sent once more, on a new connection and within the
+//! same limit, if doing it twice does no harm: every `GET` and `DELETE`, every call with
+//! `Bazar-Order` (an order is applied at most once), and every call of a client that is
+//! [`Client::idempotent`]. Nothing is sent again after a time-out: the limit is used up.
 //!
 //! Not done: redirects, proxies (not even those of the environment: servers call each other
 //! directly), cookies, compression, TLS.
+//!
+//! To read: `call` is one call, and what its failure means; `transport` the sockets below ureq;
+//! `agent_slots` which connections a call uses. What ureq does unexpectedly is in
+//! `../server/HTTP.md`, 15 to 19.
 
-pub mod agent_slots;
-pub mod answer;
+mod agent_slots;
+mod call;
 #[cfg(test)]
 mod tests;
-pub mod transport;
+mod transport;
 
 use std::fmt;
 use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ureq::http::{self, Request, Response};
-use ureq::{Agent, AsSendBody, Body, Timeout};
+use serde::de::DeserializeOwned;
+use ureq::http::{Request, Response};
+use ureq::{Agent, AsSendBody, Body};
 
-use super::Method;
 use crate::config::Limits;
-use crate::http::client::transport::{CachingResolver, TcpConnector, Unconnected};
-
-use agent_slots::{AGENTS, AgentSlots, SEATS_PER_AGENT};
-pub use answer::{Answer, Failure, Headers};
+use crate::http::Method;
+use crate::model::error::Error;
+use agent_slots::{AGENTS, AgentSlots, SLOTS_PER_AGENT};
+use call::Call;
+use transport::{CachingResolver, TcpConnector};
 
 /// An answer longer than this is [`Failure::Broken`].
 const ANSWER_BYTES_MAX: u64 = 64 << 20;
 
 /// More kept connections of one agent are closed. No server has more, because only so many calls
 /// use them at a time.
-const IDLE_MAX: usize = 4 * SEATS_PER_AGENT;
+const IDLE_MAX: usize = 4 * SLOTS_PER_AGENT;
 
-/// A kept connection is not used again after this long. Below the servers' 10 s, so that it is we
-/// who close it.
+/// A kept connection is not used again after this long. Below the servers' 10 s, so that it is the
+/// client that closes it.
 const IDLE_AGE_MAX: Duration = Duration::from_secs(5);
 
 /// Calls other servers. Clones share the kept connections.
 #[derive(Clone)]
-pub struct Client {
+pub(crate) struct Client {
     agents: Arc<[Agent]>,
-    seats: Arc<AgentSlots>,
-    /// Those that the agents know; others are told with each request, which costs a copy of all
-    /// that an agent is told.
-    usual: Limits,
+    slots: Arc<AgentSlots>,
     limits: Limits,
     authorization: Option<Arc<str>>,
-    repeating: bool,
+    idempotent: bool,
+}
+
+/// What a server answered, whatever the status.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: Headers,
+    pub(crate) body: Vec<u8>,
+}
+
+/// As ureq read them: a copy of each would be as much work again.
+pub(crate) type Headers = ureq::http::HeaderMap;
+
+/// Why there is no answer. Each says what was tried on which server.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Failure {
+    /// Nobody listens there: nothing happened, and the server is dead.
+    Refused(String),
+    /// No connection in time, or none to be had: nothing happened, but the server may live.
+    Unconnected(String),
+    /// No whole answer in time: it may have happened.
+    TimedOut(String),
+    /// The connection broke, or the answer makes no sense: it may have happened.
+    Broken(String),
 }
 
 impl Client {
-    /// A client with connections of its own. It shows `token` to everybody it calls.
-    pub fn new(limits: Limits, token: Option<&str>) -> Client {
+    /// A client with connections of its own. It shows `token` to every server it calls.
+    pub(crate) fn new(limits: Limits, token: Option<&str>) -> Client {
         let config = Agent::config_builder()
             .proxy(None)
             .http_status_as_error(false)
@@ -75,193 +101,105 @@ impl Client {
             .accept("")
             .accept_encoding("")
             .build();
+        let agent = || Agent::with_parts(config.clone(), TcpConnector, CachingResolver::default());
         Client {
-            agents: (0..AGENTS)
-                .map(|_| {
-                    Agent::with_parts(config.clone(), TcpConnector, CachingResolver::default())
-                })
-                .collect(),
-            seats: Arc::default(),
-            usual: limits,
+            agents: (0..AGENTS).map(|_| agent()).collect(),
+            slots: Arc::default(),
             limits,
             authorization: token.map(|token| format!("Bearer {token}").into()),
-            repeating: false,
+            idempotent: false,
         }
     }
 
-    /// The same connections with other limits.
-    pub fn with_limits(&self, limits: Limits) -> Client {
+    /// Makes all calls count as idempotent, such as the messages between catalogs. Their sender
+    /// wants to know whether the other server is alive, not whether it did something before it died:
+    /// if a connection breaks and the next one is refused, that is [`Failure::Refused`].
+    pub(crate) fn idempotent(self) -> Client {
         Client {
-            limits,
-            ..self.clone()
+            idempotent: true,
+            ..self
         }
     }
 
-    /// The same connections for calls that may all be sent twice, such as the messages between
-    /// catalogs. Whoever makes those asks whether the other is alive, not whether it did something
-    /// before it died: if a connection breaks and the next is refused, that is
-    /// [`Failure::Refused`].
-    pub fn repeating(&self) -> Client {
-        Client {
-            repeating: true,
-            ..self.clone()
-        }
-    }
-
-    pub fn get(&self, url: &str, headers: &[(&str, &str)]) -> Result<Answer, Failure> {
+    pub(crate) fn get(&self, url: &str, headers: &[(&str, &str)]) -> Result<Answer, Failure> {
         self.call(Method::Get, url, headers, None)
     }
 
-    pub fn put(&self, url: &str, headers: &[(&str, &str)], body: &[u8]) -> Result<Answer, Failure> {
+    pub(crate) fn put(
+        &self,
+        url: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Result<Answer, Failure> {
         self.call(Method::Put, url, headers, Some(body))
-    }
-
-    pub fn delete(&self, url: &str, headers: &[(&str, &str)]) -> Result<Answer, Failure> {
-        self.call(Method::Delete, url, headers, None)
     }
 
     /// Sends a request, JSON if it has a body, and reads the whole answer. `url` is percent-encoded
     /// already.
-    pub fn call(
+    pub(crate) fn call(
         &self,
         method: Method,
         url: &str,
         headers: &[(&str, &str)],
         body: Option<&[u8]>,
     ) -> Result<Answer, Failure> {
-        // A PUT without a body says so; or else a server might wait for one.
-        let bodied = matches!(method, Method::Put | Method::Post);
+        // A PUT without a body says so: otherwise a server might wait for one.
+        let has_body = matches!(method, Method::Put | Method::Post);
         let call = Call {
             method,
             url,
             headers,
-            body: body.or(bodied.then_some(&[])),
+            body: body.or(has_body.then_some(&[])),
         };
         let deadline = Instant::now() + self.limits.whole;
-        let first = match self.exchange(&call, self.limits.whole, IDLE_AGE_MAX) {
-            Err(error) if broke(&error) && (self.repeating || call.is_repeatable()) => error,
-            done => return done.map_err(|error| call.failure(error)),
+        let first = match self.exchange(&call, None) {
+            Err(error) if broke(&error) && (self.idempotent || call.is_idempotent()) => error,
+            outcome => return outcome.map_err(|error| call.failure(error)),
         };
         let left = deadline.saturating_duration_since(Instant::now());
-        let again = self.exchange(&call, left, Duration::ZERO);
-        again.map_err(|error| match call.failure(error) {
+        let second = self.exchange(&call, Some(left));
+        second.map_err(|error| match call.failure(error) {
             // That the second never arrived does not undo the first.
-            failure if failure.definite() && !call.is_safe() && !self.repeating => {
+            failure if failure.definite() && !call.is_safe() && !self.idempotent => {
                 call.failure(first)
             }
             failure => failure,
         })
     }
 
-    /// One request and its answer, on a kept connection that is younger than `idle_age`, or on a
-    /// new one.
-    fn exchange(
-        &self,
-        call: &Call,
-        whole: Duration,
-        idle_age: Duration,
-    ) -> Result<Answer, ureq::Error> {
+    /// One request and its answer. `again`: it is sent for the second time, so it goes on a new
+    /// connection and has only so much time.
+    fn exchange(&self, call: &Call, again: Option<Duration>) -> Result<Answer, ureq::Error> {
         let head = call.head(self.authorization.as_deref());
-        let seat = self.seats.take();
-        let agent = &self.agents[seat.agent()];
+        let slot = self.slots.acquire();
+        let agent = &self.agents[slot.agent()];
         let response = match call.body {
-            Some(body) => self.run(agent, head.body(body)?, whole, idle_age)?,
-            None => self.run(agent, head.body(())?, whole, idle_age)?,
+            Some(body) => run(agent, head.body(body)?, again)?,
+            None => run(agent, head.body(())?, again)?,
         };
         let (parts, mut body) = response.into_parts();
         Ok(Answer {
             status: parts.status.as_u16(),
             headers: parts.headers,
-            // To its end: only then does the connection go back to the kept ones.
+            // To its end: only then is the connection kept.
             body: body.with_config().limit(ANSWER_BYTES_MAX).read_to_vec()?,
         })
     }
-
-    fn run(
-        &self,
-        agent: &Agent,
-        request: Request<impl AsSendBody>,
-        whole: Duration,
-        idle_age: Duration,
-    ) -> Result<Response<Body>, ureq::Error> {
-        if (self.limits, whole, idle_age) == (self.usual, self.usual.whole, IDLE_AGE_MAX) {
-            return agent.run(request);
-        }
-        let limited = agent
-            .configure_request(request)
-            .timeout_resolve(Some(self.limits.connect))
-            .timeout_connect(Some(self.limits.connect))
-            .timeout_global(Some(whole))
-            .max_idle_age(idle_age);
-        agent.run(limited.build())
-    }
 }
 
-/// What is to be sent.
-struct Call<'a> {
-    method: Method,
-    url: &'a str,
-    headers: &'a [(&'a str, &'a str)],
-    body: Option<&'a [u8]>,
-}
-
-impl Call<'_> {
-    fn head(&self, authorization: Option<&str>) -> http::request::Builder {
-        let mut head = Request::builder().method(self.method()).uri(self.url);
-        for (name, value) in self.headers {
-            head = head.header(*name, *value);
-        }
-        if let Some(authorization) = authorization {
-            head = head.header(http::header::AUTHORIZATION, authorization);
-        }
-        if self.body.is_some_and(|body| !body.is_empty()) {
-            head = head.header(http::header::CONTENT_TYPE, "application/json");
-        }
-        head
-    }
-
-    fn method(&self) -> http::Method {
-        match self.method {
-            Method::Get => http::Method::GET,
-            Method::Head => http::Method::HEAD,
-            Method::Put => http::Method::PUT,
-            Method::Post => http::Method::POST,
-            Method::Delete => http::Method::DELETE,
-            Method::Other => unreachable!("we call with methods that we know"),
-        }
-    }
-
-    /// Whether a server does nothing on it but answer.
-    fn is_safe(&self) -> bool {
-        matches!(self.method, Method::Get | Method::Head)
-    }
-
-    /// Whether doing it twice is the same as doing it once.
-    fn is_repeatable(&self) -> bool {
-        let ordered = |(name, _): &(&str, &str)| name.eq_ignore_ascii_case("Bazar-Order");
-        self.is_safe() || self.method == Method::Delete || self.headers.iter().any(ordered)
-    }
-
-    /// Tells definite failures from the others. Only what certainly came before sending is
-    /// definite.
-    fn failure(&self, error: ureq::Error) -> Failure {
-        let say = |why: &dyn fmt::Display| format!("{} {}: {why}", self.method(), self.url);
-        match error {
-            ureq::Error::Other(other) => match other.downcast_ref::<Unconnected>() {
-                Some(failure) if failure.refused => Failure::Refused(say(failure)),
-                Some(failure) => Failure::Unconnected(say(failure)),
-                None => Failure::Broken(say(&other)),
-            },
-            // A malformed URL or header is seen before anything is sent.
-            ureq::Error::BadUri(_)
-            | ureq::Error::Http(_)
-            | ureq::Error::Timeout(Timeout::Resolve | Timeout::Connect) => {
-                Failure::Unconnected(say(&error))
-            }
-            ureq::Error::Timeout(_) => Failure::TimedOut(say(&"no answer in time")),
-            _ => Failure::Broken(say(&error)),
-        }
-    }
+fn run(
+    agent: &Agent,
+    request: Request<impl AsSendBody>,
+    again: Option<Duration>,
+) -> Result<Response<Body>, ureq::Error> {
+    let Some(left) = again else {
+        return agent.run(request);
+    };
+    let limited = agent
+        .configure_request(request)
+        .timeout_global(Some(left))
+        .max_idle_age(Duration::ZERO);
+    agent.run(limited.build())
 }
 
 /// Whether the connection broke, as it does when the server closes a kept one at the moment it is
@@ -283,5 +221,42 @@ impl fmt::Debug for Client {
     /// Without the token, which must not get into a log.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Client({:?})", self.limits)
+    }
+}
+
+impl Answer {
+    /// The first header of that name, if it is ASCII.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// The body, read as JSON. Fails with [`Failure::Broken`] when it is not that of a `T`.
+    pub(crate) fn json<T: DeserializeOwned>(&self) -> Result<T, Failure> {
+        serde_json::from_slice(&self.body).map_err(|error| {
+            let status = self.status;
+            Failure::Broken(format!("an answer {status} that makes no sense: {error}"))
+        })
+    }
+
+    /// The body of a 200, read as a list of so many entries. `None`: it is something else.
+    pub(crate) fn list<T: DeserializeOwned>(&self, count: usize) -> Option<Vec<T>> {
+        let list: Vec<T> = self.json().ok().filter(|_| self.status == 200)?;
+        (list.len() == count).then_some(list)
+    }
+}
+
+impl Failure {
+    /// Whether nothing happened, so that another server may be asked.
+    pub(crate) fn definite(&self) -> bool {
+        matches!(self, Failure::Refused(_) | Failure::Unconnected(_))
+    }
+}
+
+impl From<Failure> for Error {
+    fn from(failure: Failure) -> Error {
+        match failure {
+            Failure::Refused(text) | Failure::Unconnected(text) => Error::Unreachable(text),
+            Failure::TimedOut(text) | Failure::Broken(text) => Error::TimedOut(text),
+        }
     }
 }

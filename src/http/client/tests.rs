@@ -1,4 +1,4 @@
-//! Against small servers, each of which misbehaves in one way.
+//! The client against small servers, each of which misbehaves in one way.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -25,20 +25,20 @@ fn client(whole: Duration) -> Client {
     Client::new(Limits { connect, whole }, None)
 }
 
-/// A server that treats its connections one after the other, each by the next of `acts`, and
-/// listens no more once it has the last. The receiver hears of every request that was read.
-fn server(acts: Vec<fn(&mut Peer)>) -> (String, mpsc::Receiver<String>) {
+/// A server that handles its connections one after the other, each with the next of `handlers`, and
+/// closes its port once it has the last. Every request that was read is sent to the receiver.
+fn server(handlers: Vec<fn(&mut Peer)>) -> (String, mpsc::Receiver<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/x", listener.local_addr().unwrap());
-    let (heard, requests) = mpsc::channel();
+    let (received, requests) = mpsc::channel();
     thread::spawn(move || {
         let mut listener = Some(listener);
-        for (left, act) in (0..acts.len()).rev().zip(acts) {
+        for (left, handle) in (0..handlers.len()).rev().zip(handlers) {
             let accepted = listener.as_ref().map(TcpListener::accept);
             let stream = BufReader::new(accepted.unwrap().unwrap().0);
             listener = listener.filter(|_| 0 < left);
-            let heard = heard.clone();
-            act(&mut Peer { stream, heard });
+            let received = received.clone();
+            handle(&mut Peer { stream, received });
         }
     });
     (url, requests)
@@ -46,7 +46,7 @@ fn server(acts: Vec<fn(&mut Peer)>) -> (String, mpsc::Receiver<String>) {
 
 struct Peer {
     stream: BufReader<TcpStream>,
-    heard: mpsc::Sender<String>,
+    received: mpsc::Sender<String>,
 }
 
 impl Peer {
@@ -63,10 +63,10 @@ impl Peer {
         });
         let mut body = vec![0; length];
         self.stream.read_exact(&mut body).unwrap();
-        let _ = self.heard.send(head + &String::from_utf8(body).unwrap());
+        let _ = self.received.send(head + &String::from_utf8(body).unwrap());
     }
 
-    /// Writes as far as the client still listens.
+    /// Writes as long as the client reads. Returns whether all was taken.
     fn write(&mut self, text: &str) -> bool {
         self.stream.get_mut().write_all(text.as_bytes()).is_ok()
     }
@@ -173,7 +173,7 @@ fn a_proxy_in_the_environment_makes_no_difference() {
 }
 
 #[test]
-fn where_nobody_listens_is_refused() {
+fn a_call_to_a_port_where_nobody_listens_is_refused() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap());
     drop(listener);
@@ -187,7 +187,7 @@ fn where_nobody_listens_is_refused() {
 }
 
 #[test]
-fn a_full_backlog_is_no_connection_but_proves_no_death() {
+fn a_full_backlog_is_no_connection_but_no_proof_that_the_server_is_dead() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let full = || TcpStream::connect_timeout(&address, ms(100)).ok();
@@ -205,7 +205,7 @@ fn a_full_backlog_is_no_connection_but_proves_no_death() {
 }
 
 #[test]
-fn what_cannot_be_sent_is_not_sent() {
+fn a_malformed_url_or_header_is_never_sent() {
     for (url, value) in [
         ("nonsense", ""),
         ("http://127.0.0.1:1/", "a\r\nb"),
@@ -220,13 +220,13 @@ fn what_cannot_be_sent_is_not_sent() {
 }
 
 #[test]
-fn who_never_answers_is_waited_for_until_the_limit() {
+fn a_silent_server_is_waited_for_until_the_limit() {
     let (url, _) = server(vec![Peer::wait_for_the_end]);
     check_takes(ms(300), |client| client.get(&url, &[]));
 }
 
 #[test]
-fn who_trickles_an_answer_is_waited_for_until_the_limit() {
+fn a_body_that_trickles_is_waited_for_until_the_limit() {
     let (url, _) = server(vec![|peer| {
         peer.read();
         peer.write("HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n");
@@ -238,7 +238,7 @@ fn who_trickles_an_answer_is_waited_for_until_the_limit() {
 }
 
 #[test]
-fn who_trickles_a_head_is_waited_for_until_the_limit() {
+fn a_head_that_trickles_is_waited_for_until_the_limit() {
     let (url, _) = server(vec![|peer| {
         peer.read();
         peer.write("HTTP/1.1 200 OK\r\nX: ");
@@ -250,7 +250,7 @@ fn who_trickles_a_head_is_waited_for_until_the_limit() {
 }
 
 #[test]
-fn who_reads_slowly_is_waited_for_until_the_limit() {
+fn a_server_that_reads_slowly_is_waited_for_until_the_limit() {
     let (url, _) = server(vec![|peer| {
         let mut bytes = [0; 50_000];
         while matches!(peer.stream.get_mut().read(&mut bytes), Ok(1..)) {
@@ -262,7 +262,7 @@ fn who_reads_slowly_is_waited_for_until_the_limit() {
 }
 
 #[test]
-fn nonsense_is_broken() {
+fn an_answer_that_is_not_http_is_broken() {
     for nonsense in [
         "nonsense\r\n\r\n",
         "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nab",
@@ -297,18 +297,18 @@ fn an_endless_answer_is_broken() {
 
 #[test]
 fn a_kept_connection_whose_server_has_gone_costs_nothing() {
-    let greet: fn(&mut Peer) = |peer| assert!(peer.write("x"));
-    let (url, _) = server(vec![Peer::answer, greet, Peer::answer]);
+    let write: fn(&mut Peer) = |peer| assert!(peer.write("x"));
+    let (url, _) = server(vec![Peer::answer, write, Peer::answer]);
     let client = patient();
     client.put(&url, &[], b"{}").unwrap();
-    // Who is greeted knows that the connection before is closed.
+    // The server writes to the second connection once it has closed the first.
     let address = url.trim_start_matches("http://").trim_end_matches("/x");
-    let mut unknown_peer = TcpStream::connect(address).unwrap();
-    unknown_peer.read_exact(&mut [0]).unwrap();
+    let mut second = TcpStream::connect(address).unwrap();
+    second.read_exact(&mut [0]).unwrap();
     assert_eq!(client.put(&url, &[], b"{}").unwrap().status, 200);
 }
 
-/// What a call hears from a server that drops the first connection after reading, and answers on
+/// The outcome of a call to a server that drops the first connection after reading, and answers on
 /// the second.
 fn dropped_once(
     call: impl FnOnce(&Client, &str) -> Result<Answer, Failure>,
@@ -318,27 +318,30 @@ fn dropped_once(
 }
 
 #[test]
-fn what_may_be_repeated_is_sent_once_more() {
+fn an_idempotent_call_is_sent_once_more_when_its_connection_breaks() {
     let order = [("bazar-order", "1.1; open=1")];
     assert_eq!(dropped_once(|client, url| client.get(url, &[])), Ok(200));
-    assert_eq!(dropped_once(|client, url| client.delete(url, &[])), Ok(200));
+    assert_eq!(
+        dropped_once(|client, url| client.call(Method::Delete, url, &[], None)),
+        Ok(200)
+    );
     assert_eq!(
         dropped_once(|client, url| client.put(url, &order, b"{}")),
         Ok(200)
     );
     assert_eq!(
-        dropped_once(|client, url| client.repeating().put(url, &[], b"{}")),
+        dropped_once(|client, url| client.clone().idempotent().put(url, &[], b"{}")),
         Ok(200)
     );
 }
 
 #[test]
-fn what_may_not_be_repeated_is_sent_once() {
+fn any_other_call_is_sent_once() {
     let got = dropped_once(|client, url| client.put(url, &[], b"{}"));
     assert!(matches!(got, Err(Failure::Broken(_))), "{got:?}");
 }
 
-/// What a call hears from a server that drops the first connection after reading, and is gone then.
+/// The failure of a call to a server that drops the first connection after reading, and then is gone.
 fn gone_after_reading(call: impl FnOnce(&Client, &str) -> Result<Answer, Failure>) -> Failure {
     // The port is closed once the only connection is dropped.
     let (url, _) = server(vec![Peer::read]);
@@ -356,6 +359,7 @@ fn a_refusal_of_the_second_does_not_undo_the_first() {
 
 #[test]
 fn a_refusal_of_the_second_says_that_a_peer_is_dead() {
-    let failure = gone_after_reading(|client, url| client.repeating().put(url, &[], b"{}"));
+    let failure =
+        gone_after_reading(|client, url| client.clone().idempotent().put(url, &[], b"{}"));
     assert!(matches!(failure, Failure::Refused(_)), "{failure:?}");
 }

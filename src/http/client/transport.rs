@@ -1,12 +1,13 @@
-//! The sockets below [`Client`](super::client::Client), in place of those that ureq brings along.
+//! The sockets below [`Client`](super::Client), in place of those that ureq brings along.
 //!
-//! ureq's own are replaced because, with a limit on the whole call, they
+//! With a limit on the whole call, ureq's own (HTTP.md, 15 to 19)
+//!
 //! - start a thread for each call to look up the address, even of `127.0.0.1` and even on a kept
 //!   connection ([`CachingResolver`]);
 //! - do not tell a failure to connect, after which nothing has happened, from a later one of the
 //!   same kind ([`Unconnected`]);
-//! - begin the limit anew when a `write` was done in part ([`TcpTransport`] has one deadline for
-//!   all of them);
+//! - begin the limit anew when a `write` was done in part ([`TcpTransport`] has one deadline for all
+//!   of them);
 //! - send head and body in two packets, which wakes the server twice.
 //!
 //! These traits are from ureq's module `unversioned`, which is why Cargo.toml pins the exact
@@ -26,10 +27,12 @@ use ureq::unversioned::transport::{
     Buffers, ConnectionDetails, Connector, LazyBuffers, NextTimeout, Transport,
 };
 
+use crate::runtime::sync;
+
 /// How long the address of a name is used before it is looked up again.
 const NAME_AGE_MAX: Duration = Duration::from_secs(10);
 
-/// What is written is gathered up to this size, so that head and body of most requests are one
+/// What is written is collected up to this size, so that head and body of most requests are one
 /// packet.
 const UNSENT_BYTES_MAX: usize = 64 * 1024;
 
@@ -39,10 +42,10 @@ const BUFFER_BYTES: usize = 16 * 1024;
 
 /// The failure of a call that was never sent.
 #[derive(Debug)]
-pub struct Unconnected {
-    /// Every address of the server answered that nobody listens there.
-    pub refused: bool,
-    pub why: String,
+pub(super) struct Unconnected {
+    /// At every address of the server, nobody listens.
+    pub(super) refused: bool,
+    why: String,
 }
 
 impl std::error::Error for Unconnected {}
@@ -59,12 +62,12 @@ impl From<Unconnected> for ureq::Error {
     }
 }
 
-/// Addresses of names. Literal addresses are parsed without a thread; names are looked up by a
-/// thread, so that it can be left behind when it takes too long, and then remembered.
+/// The addresses of names. Literal addresses are parsed without a thread. Names are looked up by a
+/// thread, so that a look-up which takes too long can be abandoned, and then remembered.
 #[derive(Debug, Default)]
-pub struct CachingResolver {
-    /// `name:port` and what it was when. Held for a look into the map only, never while a name is
-    /// looked up.
+pub(super) struct CachingResolver {
+    /// By `name:port`: when it was looked up, and what was found. Held for a look into the map only,
+    /// never while a name is looked up.
     known: Mutex<HashMap<String, (Instant, ResolvedSocketAddrs)>>,
 }
 
@@ -75,25 +78,25 @@ impl Resolver for CachingResolver {
         config: &Config,
         timeout: NextTimeout,
     ) -> Result<ResolvedSocketAddrs, ureq::Error> {
-        let place = uri.authority().map_or("", |authority| authority.as_str());
-        if let Ok(address) = place.parse() {
+        let name = uri.authority().map_or("", |authority| authority.as_str());
+        if let Ok(address) = name.parse() {
             let mut addresses = self.empty();
             addresses.push(address);
             return Ok(addresses);
         }
-        let known = self.known(place);
+        let known = sync::lock(&self.known).get(name).cloned();
         if let Some((_, addresses)) = known.clone().filter(|(at, _)| at.elapsed() < NAME_AGE_MAX) {
             return Ok(addresses);
         }
         match DefaultResolver::default().resolve(uri, config, timeout) {
             Ok(addresses) => {
                 let entry = (Instant::now(), addresses.clone());
-                self.lock().insert(place.to_string(), entry);
+                sync::lock(&self.known).insert(name.to_string(), entry);
                 Ok(addresses)
             }
             // While names cannot be looked up, servers are most likely where they were.
             Err(failure) => known.map(|(_, addresses)| addresses).ok_or_else(|| {
-                let why = format!("cannot look up {place}: {failure}");
+                let why = format!("cannot look up {name}: {failure}");
                 Unconnected {
                     refused: false,
                     why,
@@ -104,19 +107,9 @@ impl Resolver for CachingResolver {
     }
 }
 
-impl CachingResolver {
-    fn known(&self, place: &str) -> Option<(Instant, ResolvedSocketAddrs)> {
-        self.lock().get(place).cloned()
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, (Instant, ResolvedSocketAddrs)>> {
-        self.known.lock().expect("nothing panics while it is held")
-    }
-}
-
 /// Opens connections.
 #[derive(Debug)]
-pub struct TcpConnector;
+pub(super) struct TcpConnector;
 
 impl Connector for TcpConnector {
     type Out = TcpTransport;
@@ -126,7 +119,7 @@ impl Connector for TcpConnector {
         details: &ConnectionDetails,
         _: Option<()>,
     ) -> Result<Option<TcpTransport>, ureq::Error> {
-        let stream = dial(&details.addrs, deadline(details.timeout))?;
+        let stream = connect_any(&details.addrs, deadline(details.timeout))?;
         Ok(Some(TcpTransport {
             stream,
             buffers: LazyBuffers::new(BUFFER_BYTES, BUFFER_BYTES),
@@ -136,16 +129,13 @@ impl Connector for TcpConnector {
     }
 }
 
-/// Tries the addresses one after the other; each has its share of the time that is left.
-fn dial(addresses: &[SocketAddr], deadline: Instant) -> Result<TcpStream, Unconnected> {
+/// Tries the addresses one after the other. Each has its share of the time that is left.
+fn connect_any(addresses: &[SocketAddr], deadline: Instant) -> Result<TcpStream, Unconnected> {
     let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
     let mut refused = !addresses.is_empty();
     for (tried, address) in addresses.iter().enumerate() {
         let share = left(deadline) / (addresses.len() - tried) as u32;
-        // The system takes zero for a mistake.
-        match TcpStream::connect_timeout(address, share.max(Duration::from_millis(1)))
-            .and_then(ready)
-        {
+        match connect(address, share) {
             Ok(stream) => return Ok(stream),
             Err(failure) => {
                 refused &= failure.kind() == io::ErrorKind::ConnectionRefused;
@@ -157,7 +147,9 @@ fn dial(addresses: &[SocketAddr], deadline: Instant) -> Result<TcpStream, Unconn
     Err(Unconnected { refused, why })
 }
 
-fn ready(stream: TcpStream) -> io::Result<TcpStream> {
+fn connect(address: &SocketAddr, timeout: Duration) -> io::Result<TcpStream> {
+    // The system refuses a time-out of zero.
+    let stream = TcpStream::connect_timeout(address, timeout.max(Duration::from_millis(1)))?;
     // Where nobody listens, the system may give the caller the very port that it calls, and connect
     // it to itself.
     if stream.local_addr()? == stream.peer_addr()? {
@@ -170,12 +162,12 @@ fn ready(stream: TcpStream) -> io::Result<TcpStream> {
 /// One connection. Every wait ends at the deadline that ureq gives it, however often something
 /// arrives meanwhile.
 #[derive(Debug)]
-pub struct TcpTransport {
+pub(super) struct TcpTransport {
     stream: TcpStream,
     buffers: LazyBuffers,
     /// Written by ureq, but not sent yet.
     unsent: Vec<u8>,
-    /// Whether nobody asked since the last read if it is open.
+    /// ureq has not asked since the last read whether it is open.
     just_read: bool,
 }
 
@@ -209,8 +201,8 @@ impl Transport for TcpTransport {
         Ok(0 < amount)
     }
 
-    /// A connection that waits to be used again has nothing to say. If there is something, it is
-    /// the end, or an answer to no question.
+    /// Nothing arrives on a connection that waits to be used again. If something does, it is the
+    /// end, or an answer to no request.
     fn is_open(&mut self) -> bool {
         let quiet = |stream: &TcpStream| -> io::Result<bool> {
             stream.set_nonblocking(true)?;
@@ -244,8 +236,8 @@ impl TcpTransport {
     }
 }
 
-/// Does one read or write within the time that is left. A signal begins it anew: Linux does not do
-/// so itself for sockets with a time limit.
+/// Does one read or write within the time that is left. After a signal it begins anew: Linux does
+/// not do so itself for sockets with a time limit.
 fn until(
     deadline: Instant,
     timeout: NextTimeout,
@@ -257,13 +249,10 @@ fn until(
             return Err(ureq::Error::Timeout(timeout.reason));
         }
         match step(left) {
-            Ok(amount) => return Ok(amount),
-            Err(e) => match e.kind() {
-                // Either not a second too early or, by the system's coarser clock, a little: look
-                // again.
-                io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock => continue,
-                _ => return Err(e.into()),
-            },
+            // The system's clock is coarser, so that a wait may end a little early.
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => (),
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => (),
+            outcome => return Ok(outcome?),
         }
     }
 }

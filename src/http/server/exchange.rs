@@ -175,18 +175,14 @@ fn body_error(
     count: usize,
     limit: usize,
 ) -> Option<Error> {
-    let malformed = "The body is shorter than announced, or badly chunked";
+    let bad = |text: &str| Some(Error::BadRequest(text.into()));
     match failure {
-        Some(ErrorKind::WouldBlock | ErrorKind::TimedOut) => Some(Error::BadRequest(
-            "The body did not come in time".to_string(),
-        )),
-        Some(_) => Some(Error::BadRequest(malformed.into())),
-        None if limit < count => Some(Error::BodyTooLarge(format!(
-            "The body may have {limit} bytes"
-        ))),
-        None if announced.is_some_and(|announced| count < announced) => {
-            Some(Error::BadRequest(malformed.into()))
+        Some(ErrorKind::WouldBlock | ErrorKind::TimedOut) => bad("The body did not come in time"),
+        None if limit < count => {
+            let text = format!("The body may have {limit} bytes");
+            Some(Error::BodyTooLarge(text))
         }
-        None => None,
+        None if announced.is_none_or(|announced| announced <= count) => None,
+        _ => bad("The body is shorter than announced, or badly chunked"),
     }
 }

@@ -63,41 +63,40 @@ impl ServerMetrics {
             let help = "From the head of a request until its response was ready to be sent.";
             page.histogram(name, help, &[("route", route)], took);
         }
-        for (what, help, counter) in [
-            (
-                "requests_forgotten",
-                "Requests neither answered nor dropped.",
-                &self.forgotten,
-            ),
-            (
-                "requests_dropped",
-                "Requests dropped unanswered.",
-                &self.dropped,
-            ),
-            (
-                "requests_rejected",
-                "Requests that found a queue full.",
-                &self.rejected,
-            ),
-            ("panics", "Handlers that panicked.", &self.panics),
-            (
-                "responses_unread",
-                "Responses given up because the client did not read.",
-                &self.unread,
-            ),
-            (
-                "acceptors",
-                "Acceptors opened, the first ones included.",
-                &self.acceptors,
-            ),
-        ] {
+        let mut count = |what: &str, help: &str, counter: &Counter| {
             page.counter(
                 &format!("bazar_http_{what}_total"),
                 help,
                 &[],
                 counter.get(),
             );
-        }
+        };
+        count(
+            "requests_forgotten",
+            "Requests neither answered nor dropped.",
+            &self.forgotten,
+        );
+        count(
+            "requests_dropped",
+            "Requests dropped unanswered.",
+            &self.dropped,
+        );
+        count(
+            "requests_rejected",
+            "Requests that found a queue full.",
+            &self.rejected,
+        );
+        count("panics", "Handlers that panicked.", &self.panics);
+        count(
+            "responses_unread",
+            "Responses that no client read to the end.",
+            &self.unread,
+        );
+        count(
+            "acceptors",
+            "Acceptors opened, the first ones included.",
+            &self.acceptors,
+        );
     }
 
     /// Linear search, mostly by address: a server has some ten routes.

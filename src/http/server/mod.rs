@@ -96,10 +96,8 @@ pub(crate) struct ServerConfig {
     /// where they could join a batch: with 64 threads at the front-end 256 clients of one book
     /// bought 3,500 copies a second, with 256 threads 4,200.
     pub(crate) client_threads_max: usize,
-    /// Threads of [`Lane::PeerWrite`].
-    pub(crate) peer_write_threads_max: usize,
-    /// Threads of [`Lane::PeerRead`].
-    pub(crate) peer_read_threads_max: usize,
+    /// Threads of [`Lane::PeerWrite`], and of [`Lane::PeerRead`].
+    pub(crate) peer_threads_max: usize,
     /// Requests that may wait for a thread of their lane. Beyond: 503 with `Retry-After`, at once.
     pub(crate) waiting_max: usize,
 }
@@ -112,8 +110,7 @@ impl ServerConfig {
             token,
             idle,
             client_threads_max: 256,
-            peer_write_threads_max: 16,
-            peer_read_threads_max: 16,
+            peer_threads_max: 16,
             waiting_max: 256,
         }
     }

@@ -58,22 +58,10 @@ struct Queue<W> {
 }
 
 impl<W: Work> WorkerPool<W> {
-    /// A pool that does each piece of work on its own and as soon as a thread is free.
-    pub(crate) fn new(thread_name: &str, threads_max: usize, waiting_max: usize) -> WorkerPool<W> {
-        WorkerPool::with(thread_name, threads_max, waiting_max, None)
-    }
-
-    /// A pool that holds work for up to 5 ms while `batches_enough` batches are under way.
-    pub(crate) fn batching(
-        thread_name: &str,
-        threads_max: usize,
-        waiting_max: usize,
-        batches_enough: usize,
-    ) -> WorkerPool<W> {
-        WorkerPool::with(thread_name, threads_max, waiting_max, Some(batches_enough))
-    }
-
-    fn with(
+    /// A pool that does each piece of work on its own, as soon as a thread is free. With
+    /// `batches_enough`, it does work in batches, and holds it for up to 5 ms while so many batches
+    /// are under way.
+    pub(crate) fn new(
         thread_name: &str,
         threads_max: usize,
         waiting_max: usize,

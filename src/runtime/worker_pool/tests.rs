@@ -64,7 +64,7 @@ fn next(batches: &Receiver<Vec<u32>>) -> Vec<u32> {
 
 #[test]
 fn work_is_done_by_a_few_threads() {
-    let pool = WorkerPool::new("test", 2, WAITING_MAX);
+    let pool = WorkerPool::new("test", 2, WAITING_MAX, None);
     let (done, batches) = channel();
     (0..100).for_each(|name| submit(&pool, job(name, &done)));
     let mut names = Vec::new();
@@ -78,7 +78,7 @@ fn work_is_done_by_a_few_threads() {
 
 #[test]
 fn without_batching_nothing_is_joined() {
-    let pool = WorkerPool::new("test", 1, WAITING_MAX);
+    let pool = WorkerPool::new("test", 1, WAITING_MAX, None);
     let (done, batches) = channel();
     let go = occupy(&pool, &done);
     [2, 4]
@@ -90,7 +90,7 @@ fn without_batching_nothing_is_joined() {
 
 #[test]
 fn work_that_waits_is_done_in_batches() {
-    let pool = WorkerPool::batching("test", 1, WAITING_MAX, 1);
+    let pool = WorkerPool::new("test", 1, WAITING_MAX, Some(1));
     let (done, batches) = channel();
     let go = occupy(&pool, &done);
     (1..=5).for_each(|name| submit(&pool, job(name, &done)));
@@ -102,7 +102,7 @@ fn work_that_waits_is_done_in_batches() {
 
 #[test]
 fn work_is_not_held_for_long_behind_a_batch_that_is_stuck() {
-    let pool = WorkerPool::batching("test", 8, WAITING_MAX, 1);
+    let pool = WorkerPool::new("test", 8, WAITING_MAX, Some(1));
     let (done, batches) = channel();
     let go = occupy(&pool, &done);
     [2, 1, 4]
@@ -117,7 +117,7 @@ fn work_is_not_held_for_long_behind_a_batch_that_is_stuck() {
 
 #[test]
 fn work_that_finds_the_queue_full_is_handed_back() {
-    let pool = WorkerPool::new("test", 1, WAITING_MAX);
+    let pool = WorkerPool::new("test", 1, WAITING_MAX, None);
     let (done, batches) = channel();
     let go = occupy(&pool, &done);
     (0..WAITING_MAX).for_each(|_| submit(&pool, job(1, &done)));
@@ -130,7 +130,7 @@ fn work_that_finds_the_queue_full_is_handed_back() {
 
 #[test]
 fn a_panic_costs_no_thread() {
-    let pool = WorkerPool::new("test", 1, WAITING_MAX);
+    let pool = WorkerPool::new("test", 1, WAITING_MAX, None);
     let (done, batches) = channel();
     // Nobody receives from its channel, so that it panics.
     submit(&pool, job(0, &channel().0));

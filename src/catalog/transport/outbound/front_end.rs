@@ -33,10 +33,10 @@ impl InvalidationSender {
         InvalidationSender(Sender {
             to: Arc::new(Destination {
                 address: address.clone(),
-                client: Client::new(limits, token).repeating(),
+                client: Client::new(limits, token).idempotent(),
                 seconds: None,
             }),
-            pool: WorkerPool::batching(&name, THREADS_MAX, WAITING_MAX, BATCHES_ENOUGH),
+            pool: WorkerPool::new(&name, THREADS_MAX, WAITING_MAX, Some(BATCHES_ENOUGH)),
         })
     }
 

@@ -38,7 +38,7 @@ impl PeerSender {
             whole: heartbeat_timeout,
         };
         // Every message between catalogs may arrive twice.
-        let client = |limits| Client::new(limits, token).repeating();
+        let client = |limits| Client::new(limits, token).idempotent();
         let destination = |client: &Client, seconds| Destination {
             address: address.clone(),
             client: client.clone(),
@@ -46,7 +46,7 @@ impl PeerSender {
         };
         let batching = |to, kind: &str| {
             let name = format!("{kind} to {address}");
-            let pool = WorkerPool::batching(&name, THREADS_MAX, WAITING_MAX, BATCHES_ENOUGH);
+            let pool = WorkerPool::new(&name, THREADS_MAX, WAITING_MAX, Some(BATCHES_ENOUGH));
             Sender { to, pool }
         };
         let shared_client = client(limits);
@@ -55,13 +55,13 @@ impl PeerSender {
         PeerSender {
             heartbeats: Sender {
                 to: Arc::new(destination(&client(heartbeat_limits), None)),
-                pool: WorkerPool::new(&format!("heartbeat {address}"), 1, WAITING_MAX),
+                pool: WorkerPool::new(&format!("heartbeat {address}"), 1, WAITING_MAX, None),
             },
             updates: batching(Arc::new(updates), "update"),
             confirms: batching(others.clone(), "confirm"),
             others: Sender {
                 to: others,
-                pool: WorkerPool::new(&format!("to {address}"), THREADS_MAX, WAITING_MAX),
+                pool: WorkerPool::new(&format!("to {address}"), THREADS_MAX, WAITING_MAX, None),
             },
         }
     }

@@ -24,7 +24,7 @@ pub(super) fn is_public(route: &str) -> bool {
 }
 
 impl Dispatcher {
-    pub(super) fn answer_common(&self, route: &str, request: &Request) -> Response {
+    pub(super) fn common_response(&self, route: &str, request: &Request) -> Response {
         if request.method != Method::Get {
             return Error::MethodNotAllowed("GET, HEAD").into();
         }
@@ -53,9 +53,9 @@ impl Dispatcher {
     fn metrics_page(&self) -> Response {
         let mut page = Exposition::default();
         self.metrics.write(&mut page);
-        for (name, pool) in self.pools.all() {
+        for (name, waiting) in self.pools.waiting() {
             let help = "Requests that wait for a thread.";
-            let waiting = pool.waiting() as f64;
+            let waiting = waiting as f64;
             page.gauge(
                 "bazar_http_requests_waiting",
                 help,
@@ -63,25 +63,27 @@ impl Dispatcher {
                 waiting,
             );
         }
-        let memory = "process_resident_memory_bytes";
-        for (name, help, value) in [
-            (
-                "process_open_fds",
-                "Open descriptors.",
-                process::descriptors(),
-            ),
-            (
-                "process_max_fds",
-                "Descriptors allowed.",
-                process::descriptors_max(),
-            ),
-            ("process_threads", "Threads.", process::threads()),
-            (memory, "Memory in use.", process::resident_bytes()),
-        ] {
+        let mut gauge = |name: &str, help: &str, value: Option<usize>| {
             if let Some(value) = value {
                 page.gauge(name, help, &[], value as f64);
             }
-        }
+        };
+        gauge(
+            "process_open_fds",
+            "Open descriptors.",
+            process::descriptors(),
+        );
+        gauge(
+            "process_max_fds",
+            "Descriptors allowed.",
+            process::descriptors_max(),
+        );
+        gauge("process_threads", "Threads.", process::threads());
+        gauge(
+            "process_resident_memory_bytes",
+            "Memory in use.",
+            process::resident_bytes(),
+        );
         self.service.metrics(&mut page);
         Response::bytes(200, page.finish().into_bytes()).with("Content-Type", CONTENT_TYPE)
     }

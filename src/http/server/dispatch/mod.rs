@@ -30,7 +30,7 @@ use crate::http::server::wakeups::{self, Wakeups};
 use crate::http::server::{Lane, ServerConfig, Service};
 use crate::http::{Method, Request, Response};
 use crate::model::error::{Error, Result};
-use worker_pools::{Task, WorkerPools};
+use worker_pools::{Pool, Task, WorkerPools};
 
 /// How long a body may take, in multiples of the silence that closes a connection. Then its request
 /// is forgotten.
@@ -45,12 +45,6 @@ pub(super) struct Dispatcher {
     service: Arc<dyn Service>,
     pools: WorkerPools,
     auth: Auth,
-}
-
-/// What is to be done with a request whose body is there.
-enum Decision {
-    Respond(Response),
-    Answer(Lane),
 }
 
 impl Dispatcher {
@@ -100,9 +94,9 @@ impl Dispatcher {
         }
         let from_server = exchange.is_from_server() && self.admits(&exchange.request);
         let pool = if from_server {
-            &self.pools.peer_body
+            Pool::PeerBody
         } else {
-            &self.pools.client_body
+            Pool::ClientBody
         };
         if let Err(Task::ReadBody(exchange)) = self.try_submit(pool, Task::ReadBody(exchange)) {
             self.forget(exchange);
@@ -124,43 +118,46 @@ impl Dispatcher {
     }
 
     fn dispatch(self: &Arc<Self>, mut exchange: Box<Exchange>) {
-        let decision = self.guarded(|| self.decide(&mut exchange));
-        let lane = match decision.and_then(|decision| decision) {
-            Ok(Decision::Respond(response)) => return self.reply(exchange, response),
-            Ok(Decision::Answer(lane)) => lane,
+        let lane = self.guarded(|| self.lane(&mut exchange));
+        let pool = match lane.and_then(|lane| lane) {
+            Ok(lane) => Pool::of_lane(lane),
             Err(error) => return self.fail(exchange, error),
         };
-        let Some(pool) = self.pools.of_lane(lane) else {
+        let Some(pool) = pool else {
             return self.answer(exchange);
         };
         if let Err(Task::Answer(exchange)) = self.try_submit(pool, Task::Answer(exchange)) {
             self.metrics.rejected.inc();
-            let rejected = with_outcome(busy(), is_write(&exchange.request).then_some("none"));
-            self.reply(exchange, rejected);
+            let outcome = is_write(&exchange.request).then_some("none");
+            self.reply(exchange, with_outcome(busy(), outcome));
         }
     }
 
-    /// Checks the token, and then looks at the path: common routes first.
-    fn decide(&self, exchange: &mut Exchange) -> Result<Decision> {
+    /// Checks the token and looks at the path: common routes first.
+    fn lane(&self, exchange: &mut Exchange) -> Result<Lane> {
         let request = &exchange.request;
         let common = common_routes::route(request);
         exchange.context.route = common.unwrap_or_else(|| self.service.route(request));
-        let first_segment = request.segments.first().map_or("", String::as_str);
         let is_public = match common {
             Some(route) => common_routes::is_public(route),
-            None => self.service.is_public(first_segment),
+            None => {
+                let first_segment = request.segments.first().map_or("", String::as_str);
+                self.service.is_public(first_segment)
+            }
         };
         if !is_public && !self.admits(request) {
             return Err(Error::Unauthorized);
         }
-        Ok(match common {
-            Some(route) => Decision::Respond(self.answer_common(route, request)),
-            None => Decision::Answer(self.service.lane(request)),
-        })
+        Ok(common.map_or_else(|| self.service.lane(request), |_| Lane::Inline))
     }
 
     fn answer(self: &Arc<Self>, exchange: Box<Exchange>) {
-        match self.guarded(|| self.service.answer(&exchange.request)) {
+        let request = &exchange.request;
+        let response = self.guarded(|| match common_routes::route(request) {
+            Some(route) => self.common_response(route, request),
+            None => self.service.answer(request),
+        });
+        match response {
             Ok(response) => self.reply(exchange, response),
             Err(error) => self.fail(exchange, error),
         }

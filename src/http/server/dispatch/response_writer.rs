@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::worker_pools::Task;
+use super::worker_pools::{Pool, Task};
 use super::{Dispatcher, busy};
 use crate::http::Response;
 use crate::http::server::encoded_response::{EncodedResponse, ResponseWrite, Sent};
@@ -47,7 +47,7 @@ impl Dispatcher {
             return self.send(write);
         }
         let task = Task::Send(Box::new(write));
-        if let Err(Task::Send(write)) = self.try_submit(&self.pools.long_response, task) {
+        if let Err(Task::Send(write)) = self.try_submit(Pool::LongResponse, task) {
             self.metrics.rejected.inc();
             self.send(write.replace_with(encode(busy())));
         }
@@ -60,7 +60,7 @@ impl Dispatcher {
             Sent::Broken => self.give_up(write),
             Sent::Stuck => {
                 let task = Task::Send(Box::new(write));
-                if let Err(Task::Send(write)) = self.try_submit(&self.pools.slow_reader, task) {
+                if let Err(Task::Send(write)) = self.try_submit(Pool::SlowReader, task) {
                     self.give_up(*write);
                 }
             }
@@ -102,7 +102,7 @@ impl Dispatcher {
             return;
         };
         let task = Task::Begin(Box::new(raw));
-        if let Err(Task::Begin(raw)) = self.try_submit(&self.pools.pipelined, task) {
+        if let Err(Task::Begin(raw)) = self.try_submit(Pool::Pipelined, task) {
             self.drop_unanswered(vec![*raw]);
             self.drop_unanswered(self.connections.quarantine(peer));
             self.connections.finish(peer);
@@ -118,7 +118,7 @@ impl Dispatcher {
                 continue;
             }
             let task = Task::Drop(Box::new(raw));
-            if let Err(Task::Drop(raw)) = self.try_submit(&self.pools.client_body, task) {
+            if let Err(Task::Drop(raw)) = self.try_submit(Pool::ClientBody, task) {
                 std::mem::forget(raw);
                 self.metrics.forgotten.inc();
             }

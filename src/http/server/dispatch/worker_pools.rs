@@ -11,21 +11,25 @@ use crate::http::server::head::Raw;
 use crate::http::server::{Lane, ServerConfig};
 use crate::runtime::worker_pool::{Work, WorkerPool};
 
-/// The pools. Their threads are called `http-` and the name of the pool.
-pub(super) struct WorkerPools {
-    client: WorkerPool<Job>,
-    peer_write: WorkerPool<Job>,
-    peer_read: WorkerPool<Job>,
-    /// Wait for bodies of requests that show no token, and drop bodies.
-    pub(super) client_body: WorkerPool<Job>,
-    /// Wait for bodies from other servers.
-    pub(super) peer_body: WorkerPool<Job>,
-    /// Begin with requests that waited for their predecessors.
-    pub(super) pipelined: WorkerPool<Job>,
-    pub(super) long_response: WorkerPool<Job>,
-    /// Send to clients that do not read.
-    pub(super) slow_reader: WorkerPool<Job>,
+/// What a pool is for. The first three are those of the lanes.
+#[derive(Clone, Copy)]
+pub(super) enum Pool {
+    Client,
+    PeerWrite,
+    PeerRead,
+    /// Waits for bodies of requests that show no token, and drops bodies.
+    ClientBody,
+    /// Waits for bodies from other servers.
+    PeerBody,
+    /// Begins with requests that waited for their predecessors.
+    Pipelined,
+    LongResponse,
+    /// Sends to clients that do not read.
+    SlowReader,
 }
+
+/// Each with its name in metrics. The threads of a pool are called `http-` and that name.
+pub(super) struct WorkerPools([(&'static str, WorkerPool<Job>); 8]);
 
 /// A task, and the server that it belongs to.
 pub(super) struct Job {
@@ -48,45 +52,50 @@ pub(super) enum Task {
 impl WorkerPools {
     pub(super) fn new(config: &ServerConfig) -> WorkerPools {
         let waiting_max = config.waiting_max;
-        // A connection has one unread body at most, so that their number bounds those queues too.
-        WorkerPools {
-            client: WorkerPool::new("http-client", config.client_threads_max, waiting_max),
-            peer_write: WorkerPool::new(
-                "http-peer-write",
-                config.peer_write_threads_max,
-                waiting_max,
-            ),
-            peer_read: WorkerPool::new("http-peer-read", config.peer_read_threads_max, waiting_max),
-            client_body: WorkerPool::new("http-client-body", 128, 10_000),
-            peer_body: WorkerPool::new("http-peer-body", 32, 1000),
-            pipelined: WorkerPool::new("http-pipelined", 4, 10_000),
-            long_response: WorkerPool::new("http-long-response", 16, 64),
-            slow_reader: WorkerPool::new("http-slow-reader", 64, 1000),
-        }
+        // In the order of `Pool`: name, threads, and how many may wait. A connection has one unread
+        // body at most, so that the number of connections bounds those queues, too.
+        let pools = [
+            ("client", config.client_threads_max, waiting_max),
+            ("peer-write", config.peer_threads_max, waiting_max),
+            ("peer-read", config.peer_threads_max, waiting_max),
+            ("client-body", 128, 10_000),
+            ("peer-body", 32, 1000),
+            ("pipelined", 4, 10_000),
+            ("long-response", 16, 64),
+            ("slow-reader", 64, 1000),
+        ];
+        WorkerPools(pools.map(|(name, threads_max, waiting_max)| {
+            let thread_name = format!("http-{name}");
+            let pool = WorkerPool::new(&thread_name, threads_max, waiting_max, None);
+            (name, pool)
+        }))
     }
 
-    /// The pool of a lane. [`Lane::Inline`] has none.
-    pub(super) fn of_lane(&self, lane: Lane) -> Option<&WorkerPool<Job>> {
+    /// Each pool's name, and how many requests wait there for a thread.
+    pub(super) fn waiting(&self) -> impl Iterator<Item = (&'static str, usize)> {
+        self.0.iter().map(|(name, pool)| (*name, pool.waiting()))
+    }
+}
+
+impl Pool {
+    /// `None`: the receiving thread itself answers.
+    pub(super) fn of_lane(lane: Lane) -> Option<Pool> {
         match lane {
             Lane::Inline => None,
-            Lane::Client => Some(&self.client),
-            Lane::PeerWrite => Some(&self.peer_write),
-            Lane::PeerRead => Some(&self.peer_read),
+            Lane::Client => Some(Pool::Client),
+            Lane::PeerWrite => Some(Pool::PeerWrite),
+            Lane::PeerRead => Some(Pool::PeerRead),
         }
     }
+}
 
-    /// All pools, by the name that they have in metrics.
-    pub(super) fn all(&self) -> [(&'static str, &WorkerPool<Job>); 8] {
-        [
-            ("client", &self.client),
-            ("peer-write", &self.peer_write),
-            ("peer-read", &self.peer_read),
-            ("client-body", &self.client_body),
-            ("peer-body", &self.peer_body),
-            ("pipelined", &self.pipelined),
-            ("long-response", &self.long_response),
-            ("slow-reader", &self.slow_reader),
-        ]
+impl Dispatcher {
+    /// Hands a task to a pool. Fails at once, with the task, when too many wait already.
+    pub(super) fn try_submit(self: &Arc<Self>, pool: Pool, task: Task) -> Result<(), Task> {
+        let dispatcher = self.clone();
+        let job = Job { dispatcher, task };
+        let (_, pool) = &self.pools.0[pool as usize];
+        pool.try_submit(job).map_err(|job| job.task)
     }
 }
 
@@ -100,18 +109,5 @@ impl Work for Job {
             Task::Send(write) => dispatcher.send_to_slow_reader(*write),
             Task::Drop(raw) => drop(raw.into_writer()),
         }
-    }
-}
-
-impl Dispatcher {
-    /// Hands a task to a pool. Fails at once, with the task, when too many wait already.
-    pub(super) fn try_submit(
-        self: &Arc<Self>,
-        pool: &WorkerPool<Job>,
-        task: Task,
-    ) -> Result<(), Task> {
-        let dispatcher = self.clone();
-        let job = Job { dispatcher, task };
-        pool.try_submit(job).map_err(|job| job.task)
     }
 }
