@@ -1,9 +1,9 @@
 //! Buys that come at the same moment go to an order server in one request.
 //!
-//! Each keeps its own order and gets its own answer. A buy that the batch does not serve (too little
-//! is known of its book, others were faster again and again, the order server cannot be reached) goes
-//! on alone, with the same order. A lone buy after another lone one notices nothing of this: see
-//! [`crate::runtime::batcher`].
+//! Each keeps its own order and gets its own answer. A buy that the batch does not serve (too
+//! little is known of its book, others were faster again and again, the order server cannot be
+//! reached) goes on alone, with the same order. A lone buy after another lone one notices nothing
+//! of this: see [`crate::runtime::batcher`].
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -1,9 +1,9 @@
 //! A buy: it asks the order servers in turn, with the same order id at each.
 //!
 //! The id makes it harmless to ask the next one when the outcome at the last one is unknown: an
-//! order takes one copy at most (see [`crate::model::applied_orders`]). A buy never shares another's
-//! answer, even if it travels in a batch ([`crate::front_end::batch_buy`]). Its 5xx says in
-//! `Bazar-Outcome` whether a copy may have been sold.
+//! order takes one copy at most (see [`crate::model::applied_orders`]). A buy never shares
+//! another's answer, even if it travels in a batch ([`crate::front_end::batch_buy`]). Its 5xx says
+//! in `Bazar-Outcome` whether a copy may have been sold.
 
 use crate::front_end::FrontEnd;
 use crate::front_end::batch_buy::fits_in_a_batch;

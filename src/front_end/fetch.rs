@@ -18,7 +18,7 @@ const MISS: &str = "bazar; fwd=miss";
 const COLLAPSED: &str = "bazar; fwd=miss; collapsed";
 
 impl FrontEnd {
-    /// The answer, if it is in the cache. Waits for nobody.
+    /// The answer, if it is in the cache. Never waits.
     pub(super) fn try_find<Q: CacheKey>(&self, query: &Q) -> Option<Response> {
         let answer = self.cache.get(query)?;
         self.metrics.hits.inc();

@@ -24,9 +24,10 @@ const FIRST_ROUND_MAX: Duration = Duration::from_secs(30);
 
 /// Starts the heartbeats, and returns once the first round has ended.
 pub(super) fn start(cache: &Arc<LeasedCache>, settings: &FrontEndSettings) -> Result<(), String> {
+    let silent = settings.timing.silent;
     let limits = Limits {
-        connect: settings.timing.silent,
-        whole: settings.timing.silent,
+        connect: silent,
+        whole: silent,
     };
     let body = json!({"from": settings.common.address}).to_string();
     let mut senders = Vec::new();

@@ -4,6 +4,7 @@ use serde::Deserialize;
 
 use crate::front_end::FrontEnd;
 use crate::front_end::order_reply::OrderReply;
+use crate::front_end::round_robin::RoundRobin;
 use crate::model::invalidation::Invalidation;
 use crate::runtime::metrics::{Counter, Exposition};
 
@@ -100,27 +101,21 @@ impl FrontEnd {
     pub(super) fn write_metrics(&self, page: &mut Exposition) {
         self.metrics.write(page);
         let stats = self.cache.stats();
-        let entries = [("lookup", stats.lookups), ("search", stats.searches)];
-        for (cache, count) in entries {
-            let labels = [("cache", cache)];
-            page.gauge(
-                "bazar_cache_entries",
-                "Cached answers.",
-                &labels,
-                count as f64,
-            );
-        }
+        let (name, help) = ("bazar_cache_entries", "Cached answers.");
+        page.gauge(name, help, &[("cache", "lookup")], stats.lookups as f64);
+        page.gauge(name, help, &[("cache", "search")], stats.searches as f64);
         let help = "Whether the caches may be answered from.";
         page.gauge("bazar_lease", help, &[], f64::from(stats.lease));
         let help = "Peers that are live.";
         page.gauge("bazar_peers_live", help, &[], stats.live_catalogs as f64);
         let help = "How often another server was counted as down.";
         page.counter("bazar_peers_lost_total", help, &[], stats.catalogs_lost);
-        let tiers = [("catalog", &self.catalogs), ("order", &self.order_servers)];
-        for (tier, servers) in tiers {
-            let help = "Servers of a tier behind that are ready.";
-            let up = servers.up_count() as f64;
-            page.gauge("bazar_servers_up", help, &[("tier", tier)], up);
-        }
+        let (name, help) = (
+            "bazar_servers_up",
+            "Servers of a tier behind that are ready.",
+        );
+        let up = |servers: &RoundRobin| servers.up_count() as f64;
+        page.gauge(name, help, &[("tier", "catalog")], up(&self.catalogs));
+        page.gauge(name, help, &[("tier", "order")], up(&self.order_servers));
     }
 }

@@ -2,10 +2,10 @@
 //! to look-ups and searches.
 //!
 //! A request enters at `routes`. A look-up or a search (`query`) is answered by `fetch`, from the
-//! `cache` or from a catalog whose turn it is (`round_robin`). `heartbeat` keeps the leases that the
-//! cache needs. A buy (`buy`) goes to an order server whose turn it is, in a request of its own or in
-//! a batch (`batch_buy`); `order_reply` says what the reply means. `dump` and `metrics` show what is
-//! going on. Read the files in this order.
+//! `cache` or from a catalog whose turn it is (`round_robin`). `heartbeat` keeps the leases that
+//! the cache needs. A buy (`buy`) goes to an order server whose turn it is, in a request of its own
+//! or in a batch (`batch_buy`); `order_reply` says what the reply means. `dump` and `metrics` show
+//! what is going on. Read the files in this order.
 //!
 //! # Why a cached answer may not be used
 //!
@@ -16,21 +16,21 @@
 //! - *No lease*: a catalog has answered no heartbeat sent within `LEASE_MS`, and is not known to be
 //!   dead. It may count this front-end as down, and acknowledge changes without it. Without the
 //!   leases no request joins another's fetch either. `cache/leased_cache.rs`
-//! - *Missed invalidations*: a heartbeat's reply shows that the catalog was restarted, or has counted
-//!   this front-end as down; or this process was asleep for longer than `STALL_MS`. The caches are
-//!   emptied. `heartbeat.rs`
+//! - *Missed invalidations*: a heartbeat's reply shows that the catalog was restarted, or has
+//!   counted this front-end as down; or this process was asleep for longer than `STALL_MS`. The
+//!   caches are emptied. `heartbeat.rs`
 //! - *Invalidated*: a catalog sent `DELETE /invalidate/…` for it. `routes.rs`
 //! - *Stale when it came*: it was invalidated while it was being fetched, so it was not stored.
 //!   `cache/single_flight.rs`
-//! - *Not cacheable*: the catalog that gave it was not live, or said `no-store`, or it is longer than
-//!   1 MiB. `cache/leased_cache.rs`, `query.rs`
+//! - *Not cacheable*: the catalog that gave it was not live, or said `no-store`, or it is longer
+//!   than 1 MiB. `cache/leased_cache.rs`, `query.rs`
 //! - *Evicted*: it was the least recently used one in a full cache. `cache/lru.rs`
 //!
 //! # Which thread answers a cached look-up
 //!
-//! The thread that receives it; no other thread is involved. `Service::try_answer` answers a look-up
-//! or search whose answer is cached, before anything of the request is copied. Only a miss is handed
-//! to one of the threads of `Lane::Client`, which may wait for other servers.
+//! The thread that receives it; no other thread is involved. `Service::try_answer` answers a
+//! look-up or search whose answer is cached, before anything of the request is copied. Only a miss
+//! is handed to one of the threads of `Lane::Client`, which may wait for other servers.
 //!
 //! # How often and how long a buy is retried
 //!
@@ -82,11 +82,11 @@ struct FrontEnd {
     fetch_max: Duration,
 }
 
-/// Binds the port, sends every catalog a first heartbeat, announces the server on stdout, and serves.
-/// Does not return while all is well.
+/// Binds the port, sends every catalog a first heartbeat, announces the server on stdout, and
+/// serves. Does not return while all is well.
 ///
-/// Fails when the port cannot be bound or no thread can be started, and with [`Exit::Degraded`] when
-/// the server can no longer serve well.
+/// Fails when the port cannot be bound or no thread can be started, and with [`Exit::Degraded`]
+/// when the server can no longer serve well.
 pub fn start(mut settings: FrontEndSettings) -> Result<(), Exit> {
     let listener = startup::bind(&mut settings.common)?;
     let front_end = FrontEnd::new(&settings)?;

@@ -98,12 +98,10 @@ pub(super) fn with_outcome(mut response: Response, may_have_sold: bool) -> Respo
     if response.status < 500 {
         return response;
     }
-    let headers = &mut response.headers;
-    let outcome = headers
-        .iter()
-        .position(|(name, _)| *name == "Bazar-Outcome");
-    let outcome = outcome.map(|at| headers.remove(at).1);
-    let unknown = may_have_sold || outcome.as_deref() == Some("unknown");
+    let is_outcome = |(name, _): &(&'static str, _)| *name == "Bazar-Outcome";
+    let outcome = response.headers.iter().find(|header| is_outcome(header));
+    let unknown = may_have_sold || outcome.is_some_and(|(_, value)| value == "unknown");
+    response.headers.retain(|header| !is_outcome(header));
     response.with("Bazar-Outcome", if unknown { "unknown" } else { "none" })
 }
 

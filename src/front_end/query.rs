@@ -38,8 +38,8 @@ pub(crate) struct Search {
 }
 
 impl Search {
-    /// A search for `text`, with the parameters of a request's query string. A `limit` or `after` that is not a number is ignored, like every unknown
-    /// parameter.
+    /// A search for `text`, with the parameters of a request's query string. A `limit` or `after`
+    /// that is not a number is ignored, like every unknown parameter.
     pub(super) fn new(text: &str, query: Option<&str>) -> Search {
         let number = |name| Some(BookId::parse(&query_value(query, name)?)?.0);
         Search {

@@ -18,10 +18,8 @@ pub(crate) struct RoundRobin {
 
 impl RoundRobin {
     pub(super) fn new(servers: Vec<Arc<HealthCheck>>) -> RoundRobin {
-        RoundRobin {
-            servers,
-            next: Mutex::new(0),
-        }
+        let next = Mutex::default();
+        RoundRobin { servers, next }
     }
 
     /// Starts a health check of each server, and returns once each has been asked.
@@ -35,8 +33,8 @@ impl RoundRobin {
         Ok(RoundRobin::new(servers))
     }
 
-    /// Every server once, with its index: first those that are up, beginning with the one whose turn
-    /// it is, then those known to be down. The turn moves on with each.
+    /// Every server once, with its index: first those that are up, beginning with the one whose
+    /// turn it is, then those known to be down. The turn moves on with each.
     pub(super) fn attempts(&self) -> impl Iterator<Item = (usize, &HealthCheck)> {
         let servers = &self.servers;
         let mut tried: Vec<usize> = Vec::new();

@@ -1,5 +1,5 @@
-//! The front-end's paths: see `src/API.md`. `DELETE /invalidate/…` and `GET /dump/` need the service
-//! token, if there is one.
+//! The front-end's paths: see `src/API.md`. `DELETE /invalidate/…` and `GET /dump/` need the
+//! service token, if there is one.
 
 use crate::front_end::FrontEnd;
 use crate::front_end::dump::Dump;
@@ -110,13 +110,11 @@ impl Service for FrontEnd {
 
     fn ready(&self) -> std::result::Result<(), Vec<String>> {
         let tiers = [
-            (&self.catalogs, "a catalog that is ready"),
-            (&self.order_servers, "an order server that is ready"),
+            (&self.catalogs, "a catalog"),
+            (&self.order_servers, "an order server"),
         ];
-        let missing = tiers
-            .iter()
-            .filter(|(servers, _)| servers.up_count() == 0)
-            .map(|(_, name)| name.to_string());
+        let missing = tiers.iter().filter(|(servers, _)| servers.up_count() == 0);
+        let missing = missing.map(|(_, name)| format!("{name} that is ready"));
         let missing: Vec<String> = missing.collect();
         if missing.is_empty() {
             Ok(())

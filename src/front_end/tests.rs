@@ -19,7 +19,7 @@ enum Behind {
     Says(u16, &'static str, &'static str),
     /// Takes the request and hangs up.
     HangsUp,
-    /// Nobody listens there.
+    /// Nothing listens there.
     Refuses,
 }
 use Behind::{HangsUp, Refuses, Says};

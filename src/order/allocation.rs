@@ -1,5 +1,5 @@
-//! Who gets a copy: from the book as it was read, over the one update that sells to many, to an
-//! outcome for each buy.
+//! The allocation of copies to buys: from the book as it was read, over the one update that sells
+//! to many, to an outcome for each buy.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -34,14 +34,12 @@ pub(super) fn read_request(id: BookId, waiters: &[Arc<Waiter>]) -> ReadRequest {
 }
 
 impl Allocation {
-    /// Gives the copies of a book that was read to those who came first. Ends the waiters that need
-    /// no update: they have their copies already, or nothing is left. `None` if that is everybody.
+    /// Gives the copies of a book that was read to the first waiters. Ends the waiters that need no
+    /// update: they have their copies already, or nothing is left. `None`: no waiter needs one.
     pub(super) fn new(waiters: &[Arc<Waiter>], book: &Snapshot) -> Option<Allocation> {
         let (served, waiting) = split(waiters, &book.applied);
         succeed(&served, REPLAYED);
-        for waiter in &waiting {
-            waiter.saw(&book.version);
-        }
+        waiting.iter().for_each(|waiter| waiter.saw(&book.version));
         if book.quantity == 0 {
             succeed(&waiting, BuyOutcome::OutOfStock);
             return None;
@@ -67,8 +65,8 @@ impl Allocation {
         }
     }
 
-    /// Gives everybody the outcome of the update. Returns whether there was progress; without it, the
-    /// next round begins after a pause.
+    /// Gives all waiters the outcome of the update. Returns whether there was progress; without it,
+    /// the next round begins after a pause.
     pub(super) fn conclude(&self, outcome: WriteOutcome) -> bool {
         let buyers = self.buyers.as_slice();
         match outcome {
@@ -109,8 +107,8 @@ pub(super) fn fail(waiters: &[Arc<Waiter>], error: &Error) -> bool {
     true
 }
 
-/// No progress: all of them try again. If their time is up before they are served, they fail with this error or,
-/// without one, because of conflicts.
+/// No progress: all of them try again. If their time is up before they are served, they fail with
+/// this error or, without one, because of conflicts.
 pub(super) fn retry(waiters: &[Arc<Waiter>], error: Option<&Error>) -> bool {
     let not_served = |waiter: &Arc<Waiter>| waiter.not_served(error.cloned());
     waiters.iter().for_each(not_served);
@@ -131,8 +129,8 @@ fn split(waiters: &[Arc<Waiter>], ids: &[OrderId]) -> (Vec<Arc<Waiter>>, Vec<Arc
     waiters.iter().cloned().partition(among)
 }
 
-/// Without those whose order or key an earlier one has too. They are the same purchase, so they wait
-/// for the next round, whose read shows that it was made.
+/// Without those whose order or key an earlier one has too. They are the same purchase, so they
+/// wait for the next round, whose read shows that it was made.
 fn distinct(waiters: &[Arc<Waiter>]) -> Vec<Arc<Waiter>> {
     let (mut ids, mut keys) = (HashSet::new(), HashSet::new());
     let mut is_new = |order: &Order| {

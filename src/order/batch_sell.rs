@@ -2,19 +2,18 @@
 //! of them.
 //!
 //! They join no queue, because nothing here waits for one book only. A buy that is not served (the
-//! catalog must be asked about its book alone, or others were faster again and again) has no outcome.
-//! The front-end sends it again alone, with the same order, and it waits in the queue: see
+//! catalog must be asked about its book alone, or others were faster again and again) has no
+//! outcome. The front-end sends it again alone, with the same order, and it waits in the queue: see
 //! [`crate::order::sell`].
 
 use std::sync::Arc;
 use std::time::Instant;
 
 use crate::model::book::BookId;
-use crate::model::error::Result;
 use crate::model::validation::BatchBuy;
 use crate::order::allocation::{Allocation, fail, read_request};
 use crate::order::catalog_client::{Catalog, ReadOutcome, ReadRequest, WriteOutcome, WriteRequest};
-use crate::order::queue::{BUY_RETRY_MAX, BuyOutcome, Waiter};
+use crate::order::queue::{BUY_RETRY_MAX, BuyResult, Waiter};
 use crate::order::sell::Seller;
 
 /// Rounds of read and update, the first included. Then what still conflicts has no outcome.
@@ -24,17 +23,10 @@ const ROUNDS_MAX: u32 = 8;
 type BookWaiters = (BookId, Vec<Arc<Waiter>>);
 
 impl<C: Catalog> Seller<C> {
-    /// Sells a copy to each, as [`Seller::buy`] does, in competition with the queues. `None`: nothing
-    /// happened, and this buy must come alone. Begins no round after [`BUY_RETRY_MAX`].
-    pub(super) fn batch_sell(&self, buys: &[BatchBuy]) -> Vec<Option<Result<BuyOutcome>>> {
-        self.batch_sell_since(Instant::now(), buys)
-    }
-
-    pub(super) fn batch_sell_since(
-        &self,
-        began: Instant,
-        buys: &[BatchBuy],
-    ) -> Vec<Option<Result<BuyOutcome>>> {
+    /// Sells a copy to each, as [`Seller::buy`] does, in competition with the queues. `None`:
+    /// nothing happened, and this buy must come alone. Begins no round later than [`BUY_RETRY_MAX`]
+    /// after `began`.
+    pub(super) fn batch_sell(&self, buys: &[BatchBuy], began: Instant) -> Vec<Option<BuyResult>> {
         let waiters = buys.iter().map(|buy| {
             let waiter = Waiter::new(buy.order.clone(), buy.request.clone(), began);
             (buy.id, Arc::new(waiter))
@@ -92,7 +84,7 @@ impl<C: Catalog> Seller<C> {
             if let Some(outcome) = outcome {
                 allocation.conclude(outcome);
             }
-            waiters.retain(|waiter| !waiter.is_done());
+            waiters.retain(|waiter| waiter.outcome().is_none());
             if conflict && !waiters.is_empty() {
                 conflicted.push((id, waiters));
             }

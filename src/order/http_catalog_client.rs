@@ -128,8 +128,8 @@ fn texts(orders: &[Order]) -> Vec<String> {
     orders.iter().map(Order::to_string).collect()
 }
 
-/// The outcome of each of `count` reads. `None`: the catalog wants to be asked about this book alone,
-/// or does not know batches.
+/// The outcome of each of `count` reads. `None`: the catalog wants to be asked about this book
+/// alone, or does not know batches.
 fn read_outcomes(answer: &Answer, count: usize) -> Vec<Option<ReadOutcome>> {
     let outcome = |entry: BatchEntry| {
         let answered = entry.status < 500;

@@ -1,7 +1,7 @@
 //! The order server's part of `/metrics`.
 
-use crate::model::error::{Error, Result};
-use crate::order::queue::BuyOutcome;
+use crate::model::error::Error;
+use crate::order::queue::{BuyOutcome, BuyResult};
 use crate::runtime::metrics::{Counter, Exposition};
 
 /// Counts since the start.
@@ -21,7 +21,7 @@ pub(super) struct Metrics {
 }
 
 impl Metrics {
-    pub(super) fn buy(&self, outcome: &Result<BuyOutcome>) {
+    pub(super) fn buy(&self, outcome: &BuyResult) {
         let counter = match outcome {
             Ok(BuyOutcome::Purchased { replayed: false }) => &self.purchased,
             Ok(BuyOutcome::Purchased { replayed: true }) => &self.replayed,

@@ -1,20 +1,20 @@
 //! The order server: sells one copy to each buy, many buys at once.
 //!
 //! A buy enters at `routes`, waits in its book's `queue`, and is served by `sell`, which reads the
-//! book from this server's one catalog and writes it back with fewer copies (`allocation`). Buys that
-//! come in one request, of several books, are served by `batch_sell`. `catalog_client` says what is
-//! asked of the catalog and what its answers mean, `http_catalog_client` how that travels. Read the
-//! files in this order.
+//! book from this server's one catalog and writes it back with fewer copies (`allocation`). Buys
+//! that come in one request, of several books, are served by `batch_sell`. `catalog_client` says
+//! what is asked of the catalog and what its answers mean, `http_catalog_client` how that travels.
+//! Read the files in this order.
 //!
 //! An order server stores nothing. Which orders have their copies is in the book's own record.
 //!
 //! # How often and how long a buy is retried
 //!
-//! An order takes one copy at most, whoever sends it how often, so each tier may retry:
+//! An order takes one copy at most, however often it is sent, so each tier may retry:
 //!
 //! | tier | what is retried | how often at most | how long at most |
 //! |---|---|---|---|
-//! | front-end, a batch | nothing: what it leaves goes on alone | 1 order server | 2 × `TIMEOUT_MS` |
+//! | front-end, a batch | nothing: the rest goes on alone | 1 order server | 2 × `TIMEOUT_MS` |
 //! | front-end, a buy alone | at the next order server | each once | 2 × `TIMEOUT_MS` each |
 //! | HTTP client | on a new connection, if a kept one broke | once | within the call's limit |
 //! | order server, a buy | read and update | no limit | 3 s |
@@ -30,8 +30,8 @@
 //! - The order server retries after a conflict and when the catalog does not answer, with
 //!   exponential backoff: a random pause of up to 1 ms, doubled each time, up to 16 ms. If the
 //!   catalog cannot be connected to, it answers 504 at once, and the front-end goes on to the next
-//!   order server. When the time is up, the answer is 503 after conflicts, or 504 if a copy may have
-//!   been sold. `sell/mod.rs`, `batch_sell.rs`
+//!   order server. When the time is up, the answer is 503 after conflicts, or 504 if a copy may
+//!   have been sold. `sell/mod.rs`, `batch_sell.rs`
 //! - The catalog's limits are those of an update: `catalog/replication/PROTOCOL.md`.
 //!
 //! Beyond that a client may retry as it likes: with an `Idempotency-Key` its buys take one copy.
@@ -70,24 +70,21 @@ struct OrderServer {
     order_ids: OrderIds,
 }
 
-/// Binds the port, asks the catalog once whether it is ready, announces the server on stdout, and serves. Does not return while all is well.
+/// Binds the port, asks the catalog once whether it is ready, announces the server on stdout, and
+/// serves. Does not return while all is well.
 ///
-/// Fails when the port cannot be bound or no thread can be started, and with [`Exit::Degraded`] when
-/// the server can no longer serve well.
-pub fn start(settings: OrderSettings) -> Result<(), Exit> {
-    let OrderSettings {
-        mut common,
-        catalog,
-        limits,
-    } = settings;
-    let listener = startup::bind(&mut common)?;
+/// Fails when the port cannot be bound or no thread can be started, and with [`Exit::Degraded`]
+/// when the server can no longer serve well.
+pub fn start(mut settings: OrderSettings) -> Result<(), Exit> {
+    let listener = startup::bind(&mut settings.common)?;
+    let (common, catalog) = (settings.common, settings.catalog);
     let token = common.token.as_deref();
     let (first, asked) = channel();
     let health_check = HealthCheck::start(catalog.clone(), token, first)?;
     // Closed once the health check has asked for the first time.
     let _ = asked.recv();
     let order_server = OrderServer {
-        seller: Seller::new(HttpCatalog::new(catalog, limits, token)),
+        seller: Seller::new(HttpCatalog::new(catalog, settings.limits, token)),
         catalog: health_check,
         order_ids: OrderIds::new(),
     };

@@ -5,10 +5,11 @@
 //! forgotten when it is empty.
 //!
 //! This is not [`crate::runtime::batcher`], whose batches are closed before they run and end as a
-//! whole. Here a round that conflicts is repeated with everybody who has come since, each waiter has
-//! a deadline of its own, and a leader leaves with its own outcome while others wait on. A closed
-//! batch would make newcomers wait for every retry of the buys before them. Nor is there anything to
-//! learn about how long to wait for others: the queue is what came during the round before.
+//! whole. Here a round that conflicts is repeated with all the waiters that have come since, each
+//! waiter has a deadline of its own, and a leader leaves with its own outcome while others wait on.
+//! A closed batch would make newcomers wait for every retry of the buys before them. Nor is there
+//! anything to learn about how long to wait for others: the queue is what came during the round
+//! before.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex};
@@ -35,6 +36,9 @@ pub(super) enum BuyOutcome {
     },
     OutOfStock,
 }
+
+/// The outcome of a buy, or its failure.
+pub(super) type BuyResult = Result<BuyOutcome>;
 
 /// A buy that waits for its outcome.
 #[derive(Debug)]
@@ -63,7 +67,7 @@ struct WaiterState {
 pub(super) enum Signal {
     /// The waiter leads its queue now.
     Lead,
-    Done(Result<BuyOutcome>),
+    Done(BuyResult),
 }
 
 impl Waiter {
@@ -77,15 +81,11 @@ impl Waiter {
         }
     }
 
-    pub(super) fn outcome(&self) -> Option<Result<BuyOutcome>> {
+    pub(super) fn outcome(&self) -> Option<BuyResult> {
         match &sync::lock(&self.state).signal {
             Some(Signal::Done(outcome)) => Some(outcome.clone()),
             _ => None,
         }
-    }
-
-    pub(super) fn is_done(&self) -> bool {
-        matches!(sync::lock(&self.state).signal, Some(Signal::Done(_)))
     }
 
     pub(super) fn succeed(&self, outcome: BuyOutcome) {
@@ -106,7 +106,7 @@ impl Waiter {
 
     /// Ends in failure, unless it has ended: the time is up.
     pub(super) fn expire(&self) {
-        if self.is_done() {
+        if self.outcome().is_some() {
             return;
         }
         let busy = || Error::Busy("Too many customers want this book; please try again".into());
@@ -124,8 +124,8 @@ impl Waiter {
         sync::lock(&self.state).unknown_since.is_some()
     }
 
-    /// The book is at this version, and this order has no copy of it: an update that was conditional
-    /// on another version can no longer happen.
+    /// The book is at this version, and this order has no copy of it: an update that was
+    /// conditional on another version can no longer happen.
     pub(super) fn saw(&self, version: &str) {
         let mut state = sync::lock(&self.state);
         state.unknown_since.take_if(|since| since != version);
@@ -194,7 +194,7 @@ impl BuyQueues {
         };
         let late = queue.iter().filter(|waiter| waiter.deadline <= now);
         late.for_each(|waiter| waiter.expire());
-        let waiting = queue.iter().filter(|waiter| !waiter.is_done());
+        let waiting = queue.iter().filter(|waiter| waiter.outcome().is_none());
         waiting.take(waiters_max).cloned().collect()
     }
 
@@ -204,7 +204,7 @@ impl BuyQueues {
         let Some(queue) = books.get_mut(&id) else {
             return;
         };
-        queue.retain(|waiter| !Arc::ptr_eq(waiter, leader) && !waiter.is_done());
+        queue.retain(|waiter| !Arc::ptr_eq(waiter, leader) && waiter.outcome().is_none());
         match queue.front() {
             Some(next) => next.signal(Signal::Lead),
             None => drop(books.remove(&id)),

@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 use serde::Serialize;
 use serde_json::Value;
@@ -14,7 +15,7 @@ use crate::model::book::BookId;
 use crate::model::error::{Error, Result};
 use crate::model::validation;
 use crate::order::OrderServer;
-use crate::order::queue::BuyOutcome;
+use crate::order::queue::{BuyOutcome, BuyResult};
 use crate::runtime::metrics::Exposition;
 
 /// The answer of a buy that did not fail.
@@ -62,7 +63,7 @@ impl OrderServer {
         }
     }
 
-    fn buy(&self, id: BookId, request: &Request) -> Result<BuyOutcome> {
+    fn buy(&self, id: BookId, request: &Request) -> BuyResult {
         if let Some(order) = request.order()? {
             return self.seller.buy(id, order, request.id.clone());
         }
@@ -72,29 +73,26 @@ impl OrderServer {
     }
 
     fn batch_buy(&self, request: &Request) -> Result<Response> {
-        let outcomes = self
-            .seller
-            .batch_sell(&validation::parse_batch_buys(&request.body)?);
+        let buys = validation::parse_batch_buys(&request.body)?;
+        let outcomes = self.seller.batch_sell(&buys, Instant::now());
         let alone = || Error::Busy("This book needs a wait of its own: ask for it alone".into());
         let entries = outcomes.into_iter().map(|outcome| {
             let outcome = outcome.unwrap_or_else(|| Err(alone()));
-            BatchEntry::of(outcome.map_or_else(failure, success))
+            batch_entry(outcome.map_or_else(failure, success))
         });
         Ok(Response::json(200, &entries.collect::<Vec<_>>()))
     }
 }
 
-impl BatchEntry {
-    fn of(response: Response) -> BatchEntry {
-        let body = match &response.body {
-            Body::Bytes(bytes) => serde_json::from_slice(bytes).expect("our own answers are JSON"),
-            _ => Value::Null,
-        };
-        BatchEntry {
-            status: response.status,
-            headers: response.headers.into_iter().collect(),
-            body,
-        }
+fn batch_entry(response: Response) -> BatchEntry {
+    let body = match &response.body {
+        Body::Bytes(bytes) => serde_json::from_slice(bytes).expect("our own answers are JSON"),
+        _ => Value::Null,
+    };
+    BatchEntry {
+        status: response.status,
+        headers: response.headers.into_iter().collect(),
+        body,
     }
 }
 
@@ -186,12 +184,7 @@ mod tests {
     }
 
     #[track_caller]
-    fn check_answer(
-        outcome: Result<BuyOutcome>,
-        status: u16,
-        body: &str,
-        headers: &[(&str, &str)],
-    ) {
+    fn check_answer(outcome: BuyResult, status: u16, body: &str, headers: &[(&str, &str)]) {
         let response = outcome.map_or_else(failure, success);
         let Body::Bytes(bytes) = response.body else {
             panic!("an answer has a body");

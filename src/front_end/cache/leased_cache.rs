@@ -4,10 +4,10 @@
 //! the change makes old. So a front-end may use its caches only while it knows that every catalog
 //! counts it as live: while each has answered a recent heartbeat, or is known to be dead.
 //!
-//! Caches and membership share one lock, so that "the leases hold" and "this is the answer" are true
-//! at the same moment, and so that a heartbeat's reply which says that invalidations were missed
-//! empties the caches before its catalog counts as live again. The lock is held for microseconds and
-//! never across the network. A hit takes it once.
+//! Caches and membership share one lock, so that "the leases hold" and "this is the answer" are
+//! true at the same moment, and so that a heartbeat's reply which says that invalidations were
+//! missed empties the caches before its catalog counts as live again. The lock is held for
+//! microseconds and never across the network. A hit takes it once.
 //!
 //! Without the leases no request joins another's flight either. The catalogs may have sold a copy
 //! without telling this front-end, after they counted it as down; a request that already knows of
@@ -98,8 +98,8 @@ impl LeasedCache {
         Q::cache(&mut *self.lock_leased()?).get(query)
     }
 
-    /// The answer, or the flight that fetches it, or a new flight for the caller. `None` without the
-    /// leases: then every request fetches for itself, and stores nothing.
+    /// The answer, or the flight that fetches it, or a new flight for the caller. `None` without
+    /// the leases: then every request fetches for itself, and stores nothing.
     pub(crate) fn get_or_join<Q: CacheKey>(&self, query: &Q) -> Option<CacheResult> {
         Some(Q::cache(&mut *self.lock_leased()?).get_or_join(query))
     }
@@ -158,9 +158,8 @@ impl LeasedCache {
         outcome: HeartbeatOutcome,
     ) -> Changes {
         let mut inner = sync::lock(&self.inner);
-        let changes = inner
-            .membership
-            .on_outcome(catalog, sent, self.now(), outcome);
+        let now = self.now();
+        let changes = inner.membership.on_outcome(catalog, sent, now, outcome);
         if changes.missed_invalidations {
             inner.invalidate_all();
         }
@@ -229,8 +228,8 @@ mod tests {
     fn heartbeat(cache: &LeasedCache, catalog: usize, down_count: u64) -> Changes {
         cache.tick();
         let start = 9;
-        let reply = HeartbeatReply { start, down_count };
-        cache.heartbeat_ended(catalog, cache.now(), HeartbeatOutcome::Answered(reply))
+        let outcome = HeartbeatOutcome::Answered(HeartbeatReply { start, down_count });
+        cache.heartbeat_ended(catalog, cache.now(), outcome)
     }
 
     fn leased() -> LeasedCache {

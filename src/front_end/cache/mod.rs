@@ -19,7 +19,7 @@ pub(crate) const ANSWER_BYTES_MAX: usize = 1 << 20;
 /// What a catalog answered to a look-up or a search.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct CachedAnswer {
-    /// The JSON, encoded once for everybody who gets it.
+    /// The JSON, encoded once for all requests that get it.
     pub(crate) body: Arc<[u8]>,
     /// The topics of the books that a search found; a look-up has none.
     pub(crate) topics: Arc<BTreeSet<Arc<str>>>,

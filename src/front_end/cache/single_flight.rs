@@ -1,14 +1,14 @@
 //! One cache, whose equal requests share one fetch.
 //!
-//! A request that finds no answer begins a *flight*: it fetches the answer. Equal requests that come
-//! meanwhile join the flight and get the same answer, or the same failure. The name is that of Go's
-//! `singleflight`.
+//! A request that finds no answer begins a *flight*: it fetches the answer. Equal requests that
+//! come meanwhile join the flight and get the same answer, or the same failure. The name is that of
+//! Go's `singleflight`.
 //!
 //! **An invalidation ends flights too.** It says that everything read before it is old, so it
 //! concerns the answers in the cache *and* those being fetched. A flight that it concerns is taken
-//! off the list: its answer still goes to the requests that joined before, but it is not stored, and
-//! later requests fetch again. An invalidation of a topic ends all flights, because nobody knows
-//! which topics a search under way will find.
+//! off the list: its answer still goes to the requests that joined before, but it is not stored,
+//! and later requests fetch again. An invalidation of a topic ends all flights, because it is not
+//! known which topics a search under way will find.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -174,6 +174,14 @@ mod tests {
         }
     }
 
+    #[track_caller]
+    fn check_joins(cache: &mut Cache<&'static str>, key: &'static str, expected: &Arc<Flight>) {
+        match cache.get_or_join(&key) {
+            CacheResult::InFlight(flight) => assert!(Arc::ptr_eq(&flight, expected)),
+            other => panic!("{key}: {other:?}"),
+        }
+    }
+
     fn store(cache: &mut Cache<&'static str>, key: &'static str, topics: &[&str]) {
         let flight = miss(cache, key);
         let inserted = cache.insert(&key, &flight, Some(&answer(key, topics)));
@@ -218,18 +226,14 @@ mod tests {
     fn a_request_after_an_invalidation_does_not_join_an_older_flight() {
         let mut cache = Cache::new(10);
         let older = miss(&mut cache, "a");
-        assert!(
-            matches!(cache.get_or_join(&"a"), CacheResult::InFlight(flight) if Arc::ptr_eq(&flight, &older))
-        );
+        check_joins(&mut cache, "a", &older);
         cache.invalidate(&"a");
         let newer = miss(&mut cache, "a");
         assert_eq!(
             cache.insert(&"a", &older, Some(&answer("old", &[]))),
             Some(Inserted::Stale)
         );
-        assert!(
-            matches!(cache.get_or_join(&"a"), CacheResult::InFlight(flight) if Arc::ptr_eq(&flight, &newer))
-        );
+        check_joins(&mut cache, "a", &newer);
         assert_eq!(
             cache.insert(&"a", &newer, Some(&answer("new", &[]))),
             Some(Inserted::Stored)

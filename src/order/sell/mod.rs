@@ -20,12 +20,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::model::book::BookId;
-use crate::model::error::Result;
 use crate::model::order::Order;
 use crate::order::allocation::{Allocation, fail, read_request, retry};
 use crate::order::catalog_client::{Catalog, READ_ORDERS_MAX, ReadOutcome};
 use crate::order::metrics::Metrics;
-use crate::order::queue::{BuyOutcome, BuyQueues, Signal, Waiter};
+use crate::order::queue::{BuyQueues, BuyResult, Signal, Waiter};
 
 /// The longest pause before the first retry. It doubles with each retry, up to [`PAUSE_MAX`].
 const PAUSE_FIRST: Duration = Duration::from_millis(1);
@@ -50,8 +49,9 @@ impl<C: Catalog> Seller<C> {
     /// Sells one copy, after all buys of the same book that came before.
     ///
     /// Fails with `NoSuchBook`; with `Busy` after 3 s of conflicts; with `Unreachable` when the
-    /// catalog is; with `Closed`; and with `TimedOut` or `DiskRefuses` when a copy may have been sold.
-    pub(super) fn buy(&self, id: BookId, order: Order, request: Arc<str>) -> Result<BuyOutcome> {
+    /// catalog is; with `Closed`; and with `TimedOut` or `DiskRefuses` when a copy may have been
+    /// sold.
+    pub(super) fn buy(&self, id: BookId, order: Order, request: Arc<str>) -> BuyResult {
         let waiter = Arc::new(Waiter::new(order, request, Instant::now()));
         let signal = if self.queues.join(id, &waiter) {
             Signal::Lead
@@ -67,7 +67,7 @@ impl<C: Catalog> Seller<C> {
     }
 
     /// Serves the book's queue until its leader has an outcome.
-    fn lead(&self, id: BookId, leader: &Arc<Waiter>) -> Result<BuyOutcome> {
+    fn lead(&self, id: BookId, leader: &Arc<Waiter>) -> BuyResult {
         let _leadership = Leadership {
             queues: &self.queues,
             id,

@@ -9,12 +9,12 @@ use crate::model::error::Error;
 use crate::model::order::OrderId;
 use crate::model::validation::BatchBuy;
 use crate::order::catalog_client::{ReadRequest, WriteOutcome, WriteRequest};
-use crate::order::queue::BUY_RETRY_MAX;
+use crate::order::queue::{BUY_RETRY_MAX, BuyOutcome};
 use crate::order::sell::fake::{BOOK, Fake, Fault, Record};
 
-const PURCHASED: Option<Result<BuyOutcome>> = Some(Ok(BuyOutcome::Purchased { replayed: false }));
-const REPLAYED: Option<Result<BuyOutcome>> = Some(Ok(BuyOutcome::Purchased { replayed: true }));
-const OUT_OF_STOCK: Option<Result<BuyOutcome>> = Some(Ok(BuyOutcome::OutOfStock));
+const PURCHASED: Option<BuyResult> = Some(Ok(BuyOutcome::Purchased { replayed: false }));
+const REPLAYED: Option<BuyResult> = Some(Ok(BuyOutcome::Purchased { replayed: true }));
+const OUT_OF_STOCK: Option<BuyResult> = Some(Ok(BuyOutcome::OutOfStock));
 
 fn seller(quantity: u32, faults: impl IntoIterator<Item = Fault>) -> Seller<Fake> {
     let book = Record {
@@ -44,7 +44,7 @@ fn keyed(count: u64, key: &str) -> Order {
 
 /// The outcomes of these buys of one queue: the first leads, and after each leader the next, until
 /// all are done.
-fn serve(seller: &Seller<Fake>, orders: &[Order]) -> Vec<Option<Result<BuyOutcome>>> {
+fn serve(seller: &Seller<Fake>, orders: &[Order]) -> Vec<Option<BuyResult>> {
     let waiters = enqueue(seller, orders, Instant::now());
     for waiter in &waiters {
         if waiter.outcome().is_none() {
@@ -268,13 +268,14 @@ fn buys_that_come_during_a_round_are_served_by_the_next_and_other_books_do_not_w
 }
 
 /// The outcome of each buy of a batch. `None`: it must come alone.
-fn batch_sell(seller: &Seller<Fake>, buys: &[(BookId, Order)]) -> Vec<Option<Result<BuyOutcome>>> {
+fn batch_sell(seller: &Seller<Fake>, buys: &[(BookId, Order)]) -> Vec<Option<BuyResult>> {
     let buy = |(id, order): &(BookId, Order)| BatchBuy {
         id: *id,
         order: order.clone(),
         request: "r".into(),
     };
-    seller.batch_sell(&buys.iter().map(buy).collect::<Vec<_>>())
+    let buys: Vec<_> = buys.iter().map(buy).collect();
+    seller.batch_sell(&buys, Instant::now())
 }
 
 fn of_book(orders: Vec<Order>) -> Vec<(BookId, Order)> {
@@ -339,7 +340,7 @@ fn no_round_begins_for_a_batch_whose_time_is_up() {
         request: "r".into(),
     };
     let long_ago = Instant::now() - BUY_RETRY_MAX;
-    assert_eq!(seller.batch_sell_since(long_ago, &[buy]), [None]);
+    assert_eq!(seller.batch_sell(&[buy], long_ago), [None]);
     check(&seller, 5, &[], &[]);
 }
 
