@@ -25,14 +25,10 @@ impl<E: Environment> Replica<E> {
         updates: &[(BookId, Update)],
     ) -> Vec<Result<Updated>> {
         let mut outcomes = vec![Err(send_alone()); updates.len()];
-        let mut locks = Vec::new();
         let mut started = Vec::new();
         for (index, (id, update)) in updates.iter().enumerate() {
             match self.try_begin(*id, update) {
-                Ok((lock, Prepared::Pending(write))) => {
-                    locks.push(lock);
-                    started.push((index, write));
-                }
+                Ok((lock, Prepared::Pending(write))) => started.push((index, write, lock)),
                 Ok((_, Prepared::Unchanged(updated))) => outcomes[index] = Ok(updated),
                 Ok((_, Prepared::NeedsRepair)) => (),
                 Err(error) => outcomes[index] = Err(error),
@@ -62,21 +58,24 @@ impl<E: Environment> Replica<E> {
     /// Commits what has begun, by its place in the batch.
     fn finish_batch(
         self: &Arc<Self>,
-        started: &[(usize, PendingWrite)],
+        started: &[(usize, PendingWrite, BookLock<'_, E>)],
         outcomes: &mut [Result<Updated>],
     ) {
-        let Some((_, first)) = started.first() else {
+        let Some((_, first, _)) = started.first() else {
             return;
         };
         let stale: Vec<_> = started
             .iter()
-            .flat_map(|(_, write)| invalidations(&write.old, &write.new))
+            .flat_map(|(_, write, _)| invalidations(&write.old, &write.new))
             .collect();
-        let books: Vec<_> = started.iter().map(|(_, write)| write.new.clone()).collect();
+        let books: Vec<_> = started
+            .iter()
+            .map(|(_, write, _)| write.new.clone())
+            .collect();
         // The valid list may have been emptied between two beginnings. Then the first one's epoch
         // is over, and no copy of the batch becomes valid here.
         let superseded = self.commit(&books, first.epoch, &stale);
-        for ((index, _), book) in started.iter().zip(books) {
+        for ((index, ..), book) in started.iter().zip(books) {
             outcomes[*index] = match &superseded {
                 Ok(superseded) if superseded.contains(&book.id) => Err(may_be_committed()),
                 Ok(_) => Ok(Updated {
@@ -90,11 +89,11 @@ impl<E: Environment> Replica<E> {
 }
 
 fn send_alone() -> Error {
-    Error::Busy("This change needs a wait of its own: ask for it alone".into())
+    Error::Busy("This change would have to wait: send it alone".into())
 }
 
 fn may_be_committed() -> Error {
     Error::TimedOut(
-        "Another copy took the place of this change, which may have come true all the same".into(),
+        "Another copy took the place of this change, which may be committed all the same".into(),
     )
 }

@@ -10,11 +10,11 @@ use crate::model::book::BookId;
 use crate::model::invalidation::Invalidation;
 
 /// Called once with what came of a message, perhaps before the call that sent it returns.
-pub type OnOutcome = Box<dyn FnOnce(Outcome) + Send>;
+pub(crate) type OnOutcome = Box<dyn FnOnce(Outcome) + Send>;
 
 /// What a waiting thread waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum WaitKey {
+pub(crate) enum WaitKey {
     /// Any change of one book's copy, of its queue of writers, or of its read repair.
     Book(BookId),
     /// An answer within one round of messages.
@@ -28,7 +28,7 @@ pub enum WaitKey {
 ///
 /// There are two implementations: HTTP with files, and the simulation. All waiting goes through
 /// [`Environment::wait`], so that the simulation decides every interleaving.
-pub trait Environment: Send + Sync + 'static {
+pub(crate) trait Environment: Send + Sync + 'static {
     fn now(&self) -> Time;
 
     /// 53 random bits, never 0.

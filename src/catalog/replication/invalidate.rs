@@ -49,7 +49,7 @@ impl<E: Environment> Replica<E> {
                 return Ok(());
             }
             if self.is_over(until) {
-                let why = "A front-end does not invalidate; the change may come true yet";
+                let why = "A front-end does not invalidate; the change may still be committed";
                 return Err(Error::TimedOut(why.into()));
             }
         }

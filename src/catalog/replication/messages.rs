@@ -13,7 +13,7 @@ use crate::model::book::{Book, BookId, Rank, Version};
 /// A request from one catalog to another. The kind is in the path, the fields are the body.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(untagged)]
-pub enum Message {
+pub(crate) enum Message {
     /// "I am up." The receiver never waits.
     Heartbeat { from: Address },
     /// "Do you know this book? The requesters do not." `best` is the best rank seen so far. The
@@ -43,7 +43,7 @@ pub enum Message {
 /// The answer to a [`Message`]. As with those, the fields are the body.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(untagged)]
-pub enum Reply {
+pub(crate) enum Reply {
     /// To heartbeat.
     HeartbeatReply(HeartbeatReply),
     /// To heartbeat: "you are not in my settings".
@@ -77,7 +77,7 @@ pub(crate) type Versions = Vec<(BookId, Version)>;
 
 /// What came of a message.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Outcome {
+pub(crate) enum Outcome {
     Reply(Reply),
     /// Nothing listens at that address.
     Refused,

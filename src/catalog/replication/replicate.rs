@@ -14,7 +14,7 @@ use crate::model::book::{Book, BookId};
 use crate::model::error::{Error, Result};
 
 /// How long a peer that may be alive is waited for before a write goes on without it, unless
-/// nothing was heard of it for [`SUSPECT_FORGOTTEN`].
+/// nothing was received from it for [`SUSPECT_FORGOTTEN`].
 const SUSPECT_WAIT: Duration = Duration::from_millis(30);
 
 const SUSPECT_FORGOTTEN: Duration = Duration::from_secs(2);
@@ -258,6 +258,6 @@ fn unsaved(inner: &Inner, payload: &Payload) -> Vec<BookId> {
 
 fn timed_out() -> Error {
     Error::TimedOut(
-        "The other catalogs did not answer in time; the change may come true yet".into(),
+        "The other catalogs did not answer in time; the change may still be committed".into(),
     )
 }
