@@ -7,7 +7,7 @@
 //! or in a batch (`batch_buy`); `order_reply` says what the reply means. `dump` and `metrics` show
 //! what is going on. Read the files in this order.
 //!
-//! # Why a cached answer may not be used
+//! # When a cached answer may be used
 //!
 //! A cached answer is as good as a fresh one: a catalog acknowledges no change before every
 //! front-end that it counts as live has invalidated what the change makes old. So an answer is
@@ -32,9 +32,9 @@
 //! look-up or search whose answer is cached, before anything of the request is copied. Only a miss
 //! is handed to one of the threads of `Lane::Client`, which may wait for other servers.
 //!
-//! # How often and how long a buy is retried
+//! # Retries
 //!
-//! See the table in [`crate::order`], which has all tiers.
+//! How often and how long a buy is retried, in all tiers: [`crate::order`], "Retries".
 
 mod batch_buy;
 mod buy;

@@ -8,9 +8,10 @@
 //!
 //! An order server stores nothing. Which orders have their copies is in the book's own record.
 //!
-//! # How often and how long a buy is retried
+//! # Retries
 //!
-//! An order takes one copy at most, however often it is sent, so each tier may retry:
+//! How often and how long is a buy retried? An order takes one copy at most, however often it is
+//! sent, so each tier may retry:
 //!
 //! | tier | what is retried | how often at most | how long at most |
 //! |---|---|---|---|
