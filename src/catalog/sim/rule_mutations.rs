@@ -1,5 +1,7 @@
 //! The check can fail: with one rule of the protocol left out, a wrong history is found.
 
+use std::path::Path;
+
 use crate::catalog::replication::rules::{Rule, Rules};
 use crate::catalog::sim::world::World;
 
@@ -88,4 +90,26 @@ fn without_clear_an_old_copy_stays_after_a_cut() {
     check_found(100, "after quiet", world, |world| {
         world.parameters.rules = Rules::all().without(Rule::Clear);
     });
+}
+
+#[test]
+fn a_test_leaves_out_each_rule() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/catalog");
+    let read = |path: &Path| std::fs::read_to_string(path).unwrap();
+    let mut tests = read(&folder.join("sim/rule_mutations.rs"));
+    for entry in folder.join("sim/scenarios").read_dir().unwrap() {
+        tests += &read(&entry.unwrap().path());
+    }
+    let rules = read(&folder.join("replication/rules.rs"));
+    let (_, rules) = rules.split_once("enum Rule {").unwrap();
+    let (rules, _) = rules.split_once('}').unwrap();
+    let rules = rules
+        .lines()
+        .filter_map(|line| line.trim().strip_suffix(','));
+    let rules: Vec<&str> = rules.collect();
+    assert!(10 < rules.len(), "{rules:?}");
+    for rule in rules {
+        let left_out = |end| tests.contains(&format!("(Rule::{rule}{end}"));
+        assert!(left_out(',') || left_out(')'), "no test leaves out {rule}");
+    }
 }

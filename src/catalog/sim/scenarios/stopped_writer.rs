@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::{MS, check};
 use crate::catalog::replication::rules::Rule;
 use crate::catalog::sim::clients::calls::{lookup, set_price, set_quantity, write};
+use crate::catalog::sim::clients::set;
 use crate::catalog::sim::cluster::Cluster;
 use crate::model::error::Error;
 use crate::testing::linearizability::Kind;
@@ -24,11 +25,34 @@ fn set_unless_refused(cluster: &Arc<Cluster>, catalog: usize, quantity: u32) {
     });
 }
 
+/// Catalog 0 waits until the lease of catalog 1 is over, to go on without it. It sleeps through
+/// that moment, while catalog 1 comes back and waits for the lease of catalog 0.
+#[test]
+fn without_stall_a_writer_that_slept_goes_on_without_a_peer_that_is_back() {
+    check(Rule::Stall, 2, |cluster| {
+        let scheduler = &cluster.scheduler;
+        cluster.stop(1);
+        scheduler.sleep(400 * MS);
+        // Catalog 0 counts catalog 1 as down. The one message that tells it of the write is lost.
+        cluster.network.cut([(0, 1)]);
+        set_unless_refused(cluster, 0, 7);
+        scheduler.sleep(5 * MS);
+        cluster.network.heal();
+        cluster.stop(0);
+        // Catalog 1 answers the heartbeats of catalog 0 after these have timed out.
+        scheduler.sleep(300 * MS);
+        cluster.resume(1);
+        scheduler.sleep(300 * MS);
+        set(cluster, 1, 8);
+        cluster.resume(0);
+    });
+}
+
 /// Catalogs 0 and 1 write at the same time. Catalog 0 has the higher stamp, refuses the write of
 /// catalog 1, and crashes. Catalog 1 is stopped before it receives the refusal; its write is
 /// committed by catalog 2.
 #[test]
-fn without_ownwrite_a_write_is_refused_that_was_committed() {
+fn without_own_write_a_write_is_refused_that_was_committed() {
     check(Rule::OwnWrite, 3, |cluster| {
         let scheduler = &cluster.scheduler;
         cluster.network.cut([(0, 1), (0, 2)]);

@@ -34,7 +34,7 @@ fn without_committed_an_unacknowledged_write_beats_an_acknowledged_one() {
 }
 
 #[test]
-fn without_checkrank_a_write_is_made_on_top_of_an_unacknowledged_one() {
+fn without_check_rank_a_write_is_made_on_top_of_an_unacknowledged_one() {
     check(Rule::CheckRank, 2, |cluster| {
         unacknowledged_write(cluster);
         // Catalog 0 has done its first round of heartbeats, and repairs nothing before its next.
