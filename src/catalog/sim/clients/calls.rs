@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::catalog::replication::Read;
 use crate::catalog::replication::write::{Update, Updated};
 use crate::catalog::sim::cluster::{Cluster, SimReplica};
-use crate::catalog::sim::network::{Call, CallOutcome};
+use crate::catalog::sim::network::call::{Call, CallOutcome};
 use crate::catalog::sim::parameters::{BOOK, OTHER_BOOK};
 use crate::catalog::sim::scheduler::event_queue::Micros;
 use crate::model::book::Change;
@@ -18,7 +18,7 @@ const CATALOG_TIMEOUT: Micros = 1_500_000;
 /// How long a front-end may take for a client.
 const FRONT_END_TIMEOUT: Micros = 2_500_000;
 
-pub(in crate::catalog::sim) fn set_quantity(quantity: u32) -> Update {
+pub(crate) fn set_quantity(quantity: u32) -> Update {
     Update {
         change: Change {
             quantity: Some(quantity),
@@ -28,7 +28,7 @@ pub(in crate::catalog::sim) fn set_quantity(quantity: u32) -> Update {
     }
 }
 
-pub(in crate::catalog::sim) fn set_price(price: f64) -> Update {
+pub(crate) fn set_price(price: f64) -> Update {
     Update {
         change: Change {
             price: Some(price),
@@ -39,7 +39,7 @@ pub(in crate::catalog::sim) fn set_price(price: f64) -> Update {
 }
 
 /// The quantity that a client sees at a catalog or a front-end.
-pub(in crate::catalog::sim) fn lookup(cluster: &Arc<Cluster>, server: usize) -> Option<u32> {
+pub(crate) fn lookup(cluster: &Arc<Cluster>, server: usize) -> Option<u32> {
     let Some(front_end) = server.checked_sub(cluster.parameters.catalogs) else {
         return query(cluster, server, &[]).map(|read| read.book.quantity);
     };
@@ -53,11 +53,7 @@ pub(in crate::catalog::sim) fn lookup(cluster: &Arc<Cluster>, server: usize) -> 
     reply(cluster.network.call(call, work, show))?
 }
 
-pub(in crate::catalog::sim) fn query(
-    cluster: &Arc<Cluster>,
-    catalog: usize,
-    orders: &[Order],
-) -> Option<Read> {
+pub(crate) fn query(cluster: &Arc<Cluster>, catalog: usize, orders: &[Order]) -> Option<Read> {
     let (own, orders) = (cluster.clone(), orders.to_vec());
     let work = move || own.at_catalog(catalog, |replica| replica.read(BOOK, &orders));
     let show = |read: &Result<Read>| match read {
@@ -71,7 +67,7 @@ pub(in crate::catalog::sim) fn query(
     reply(cluster.network.call(call, work, show))?.ok()
 }
 
-pub(in crate::catalog::sim) fn write(
+pub(crate) fn write(
     cluster: &Arc<Cluster>,
     catalog: usize,
     update: Update,

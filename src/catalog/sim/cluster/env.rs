@@ -7,7 +7,7 @@ use super::disk::Turn;
 use super::{Cluster, HEARTBEAT_TIMEOUT, SimReplica, TIMEOUT};
 use crate::catalog::replication::env::{Environment, OnOutcome, WaitKey};
 use crate::catalog::replication::messages::{Message, Outcome, Reply};
-use crate::catalog::sim::network::{Call, CallOutcome};
+use crate::catalog::sim::network::call::{Call, CallOutcome};
 use crate::catalog::sim::scheduler::event_queue::{Incarnation, Micros, WaitId};
 use crate::catalog::sim::trace;
 use crate::catalog::storage::Reader;

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::{Cluster, HEARTBEAT_EVERY, HEARTBEAT_TIMEOUT};
 use crate::catalog::replication::messages::{Message, Reply};
-use crate::catalog::sim::network::{Call, CallOutcome};
+use crate::catalog::sim::network::call::{Call, CallOutcome};
 use crate::catalog::sim::parameters::BOOK;
 use crate::catalog::sim::scheduler::event_queue::{Incarnation, Micros};
 use crate::config::timing::Timing;

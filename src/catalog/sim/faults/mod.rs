@@ -1,6 +1,7 @@
 //! What goes wrong in a run. Each file is one kind of fault: a function that returns the tasks that
-//! do it. A world names the kinds that it has. What happens to single messages and writes to disk is
-//! in the parameters.
+//! do it. A world names the kinds that it has.
+//!
+//! What happens to single messages and to writes to disk is in the parameters.
 
 pub(super) mod partition;
 pub(super) mod random;

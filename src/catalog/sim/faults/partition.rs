@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::catalog::sim::cluster::{Cluster, Task};
 use crate::catalog::sim::parameters::Parameters;
 
-pub(in crate::catalog::sim) fn tasks(_: &Parameters) -> Vec<Task> {
+pub(crate) fn tasks(_: &Parameters) -> Vec<Task> {
     vec![Box::new(partition)]
 }
 

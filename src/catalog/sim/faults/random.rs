@@ -6,7 +6,7 @@ use crate::catalog::sim::cluster::{Cluster, Task};
 use crate::catalog::sim::parameters::Parameters;
 
 /// The faults are shared among as many tasks as catalogs may fail at once.
-pub(in crate::catalog::sim) fn tasks(parameters: &Parameters) -> Vec<Task> {
+pub(crate) fn tasks(parameters: &Parameters) -> Vec<Task> {
     let among = (parameters.catalogs - 1).max(1);
     let shares = (0..among).map(|i| (parameters.faults.random + i) / among);
     shares
