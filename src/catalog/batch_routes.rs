@@ -57,12 +57,13 @@ pub(super) fn query(catalog: &Catalog, request: &Request) -> Result<Response> {
 /// Sells copies of several books.
 pub(super) fn update(catalog: &Catalog, request: &Request) -> Result<Response> {
     let parsed = validation::parse_batch_updates(&request.body)?;
-    let (valid, parsed) = split_valid(parsed.into_iter().map(to_update));
-    let outcomes = catalog.replica.batch_write(&valid);
-    for ((_, update), outcome) in valid.iter().zip(&outcomes) {
-        catalog.metrics.observe(update, outcome);
-    }
-    let outcomes = merge_outcomes(parsed, outcomes);
+    let outcomes = run_valid(parsed.into_iter().map(to_update), |updates| {
+        let outcomes = catalog.replica.batch_write(updates);
+        for ((_, update), outcome) in updates.iter().zip(&outcomes) {
+            catalog.metrics.observe(update, outcome);
+        }
+        outcomes
+    });
     let entries = outcomes.iter().map(|outcome| match outcome {
         Ok(updated) => updated_entry(updated),
         Err(error) => Entry::Failed(responses::error_entry(error)),
@@ -70,20 +71,17 @@ pub(super) fn update(catalog: &Catalog, request: &Request) -> Result<Response> {
     Ok(Response::json(200, &entries.collect::<Vec<Entry>>()))
 }
 
-/// Separates the valid entries of a batch from the places of all entries.
-pub(super) fn split_valid<T>(parsed: impl Iterator<Item = Result<T>>) -> (Vec<T>, Vec<Result<()>>) {
+/// Runs the valid entries of a batch together, and puts their outcomes in their places among the
+/// errors of the others.
+pub(super) fn run_valid<T, U>(
+    parsed: impl Iterator<Item = Result<T>>,
+    run: impl FnOnce(&[T]) -> Vec<Result<U>>,
+) -> Vec<Result<U>> {
     let mut valid = Vec::new();
-    let places = parsed.map(|entry| entry.map(|entry| valid.push(entry)));
-    let places = places.collect();
-    (valid, places)
-}
-
-/// Puts the outcomes of the valid entries in their places among the others.
-pub(super) fn merge_outcomes<T>(
-    places: Vec<Result<()>>,
-    outcomes: Vec<Result<T>>,
-) -> Vec<Result<T>> {
-    let mut outcomes = outcomes.into_iter();
+    let places: Vec<Result<()>> = parsed
+        .map(|entry| entry.map(|entry| valid.push(entry)))
+        .collect();
+    let mut outcomes = run(&valid).into_iter();
     let mut next = || outcomes.next().expect("one outcome for each valid entry");
     let merged = places.into_iter().map(|place| place.and_then(|()| next()));
     merged.collect()

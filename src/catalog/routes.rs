@@ -7,7 +7,7 @@
 use serde_json::{Value, json};
 
 use crate::catalog::Catalog;
-use crate::catalog::batch_routes::{self, merge_outcomes, split_valid};
+use crate::catalog::batch_routes;
 use crate::catalog::if_match::IfMatch;
 use crate::catalog::replication::write::Update;
 use crate::catalog::transport::codec::{reply, request};
@@ -91,8 +91,8 @@ impl Catalog {
     }
 
     fn add_all(&self, books: Vec<Result<NewBook>>) -> Response {
-        let (valid, places) = split_valid(books.into_iter());
-        let outcomes = merge_outcomes(places, self.replica.create(&valid));
+        let create = |valid: &[NewBook]| self.replica.create(valid);
+        let outcomes = batch_routes::run_valid(books.into_iter(), create);
         let entries = outcomes.iter().map(|outcome| match outcome {
             Ok(book) => json!({"status": 201, "body": responses::whole_book(book)}),
             Err(error) => responses::error_entry(error),
@@ -184,16 +184,13 @@ impl Service for Catalog {
 
     fn ready(&self) -> std::result::Result<(), Vec<String>> {
         let health = self.replica.health();
-        let mut missing = Vec::new();
-        if !health.lease {
-            missing.push("contact with every live catalog".into());
-        }
-        if !health.caught_up {
-            missing.push("catching up with the other catalogs".into());
-        }
-        if health.disk_refuses {
-            missing.push("a disk that takes writes".into());
-        }
+        let conditions = [
+            (health.lease, "contact with every live catalog"),
+            (health.caught_up, "catching up with the other catalogs"),
+            (!health.disk_refuses, "a disk that takes writes"),
+        ];
+        let missing = conditions.into_iter().filter(|(holds, _)| !holds);
+        let missing: Vec<String> = missing.map(|(_, what)| what.into()).collect();
         if missing.is_empty() {
             Ok(())
         } else {

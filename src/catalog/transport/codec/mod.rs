@@ -9,7 +9,7 @@
 //! | 409 | nothing newer (get), or the books that conflict with what was sent |
 //! | any other | no reply: [`Outcome::Silent`](super::super::replication::messages::Outcome) |
 
-pub(in crate::catalog) mod reply;
-pub(in crate::catalog) mod request;
+pub(crate) mod reply;
+pub(crate) mod request;
 #[cfg(test)]
 mod tests;

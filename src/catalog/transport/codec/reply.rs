@@ -43,7 +43,7 @@ struct Differing {
 const UNKNOWN_PEER: &str = "You are not in this catalog's CATALOG_ADDRESSES or FRONT_END_ADDRESS";
 
 /// Encodes a reply.
-pub(in crate::catalog) fn encode(reply: &Reply) -> Response {
+pub(crate) fn encode(reply: &Reply) -> Response {
     match reply {
         Reply::UnknownPeer => Response::json(403, &json!({"message": UNKNOWN_PEER})),
         Reply::NothingNewer => {
@@ -59,7 +59,7 @@ pub(in crate::catalog) fn encode(reply: &Reply) -> Response {
 }
 
 /// The outcome of a message, from the outcome of its HTTP call.
-pub(in crate::catalog) fn outcome(message: &Message, answer: Result<Answer, Failure>) -> Outcome {
+pub(crate) fn outcome(message: &Message, answer: Result<Answer, Failure>) -> Outcome {
     let reply = match answer {
         Err(Failure::Refused(_)) => return Outcome::Refused,
         Err(_) => return Outcome::Silent,

@@ -65,12 +65,12 @@ const PATHS: [&str; 8] = [
 ];
 
 /// The path of this kind of message, without the id of a book. `None`: there is no such kind.
-pub(in crate::catalog) fn path_of_kind(kind: &str) -> Option<&'static str> {
+pub(crate) fn path_of_kind(kind: &str) -> Option<&'static str> {
     PATHS.into_iter().find(|path| &path[PREFIX.len()..] == kind)
 }
 
 /// The path that a message is put to.
-pub(in crate::catalog) fn path(message: &Message) -> String {
+pub(crate) fn path(message: &Message) -> String {
     let [heartbeat, get, check, update, confirm, page, fetch, claim] = PATHS;
     let path = match message {
         Message::Heartbeat { .. } => heartbeat,
@@ -89,7 +89,7 @@ pub(in crate::catalog) fn path(message: &Message) -> String {
 }
 
 /// The one book that a message is about.
-pub(in crate::catalog) fn subject(message: &Message) -> Option<BookId> {
+pub(crate) fn subject(message: &Message) -> Option<BookId> {
     match message {
         Message::Get { id, .. } | Message::Check { id, .. } => Some(*id),
         Message::Update { books } if books.len() == 1 => Some(books[0].id),
@@ -99,7 +99,7 @@ pub(in crate::catalog) fn subject(message: &Message) -> Option<BookId> {
 }
 
 /// The body of a message.
-pub(in crate::catalog) fn body(message: &Message) -> Vec<u8> {
+pub(crate) fn body(message: &Message) -> Vec<u8> {
     serde_json::to_vec(message).expect("our own messages are JSON")
 }
 
@@ -107,7 +107,7 @@ pub(in crate::catalog) fn body(message: &Message) -> Vec<u8> {
 ///
 /// Fails with 400 when the body is not JSON, with 404 when the kind or the id is none, and with 422
 /// when the body is not such a message or is about another book than the path.
-pub(in crate::catalog) fn decode(kind: &str, id: Option<&str>, body: &[u8]) -> Result<Message> {
+pub(crate) fn decode(kind: &str, id: Option<&str>, body: &[u8]) -> Result<Message> {
     let message = match kind {
         "heartbeat" => parse(body).map(|Heartbeat { from }| Message::Heartbeat { from }),
         "get" => parse(body).map(|get: Get| Message::Get {

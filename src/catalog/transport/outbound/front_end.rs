@@ -1,10 +1,8 @@
 //! Invalidations to a front-end.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use super::{BATCHES_ENOUGH, Destination, Payload, Sender, THREADS_MAX, WAITING_MAX};
-use crate::catalog::replication::env::OnOutcome;
+use super::{BATCHES_ENOUGH, Destination, Payload, Sender, THREADS_MAX};
 use crate::catalog::replication::messages::{Outcome, Reply};
 use crate::config::Limits;
 use crate::http::Method::Delete;
@@ -12,14 +10,13 @@ use crate::http::client::{Client, Failure};
 use crate::http::encode;
 use crate::model::address::Address;
 use crate::model::invalidation::{self, Invalidation};
-use crate::runtime::worker_pool::WorkerPool;
 
 /// The invalidations to one front-end.
-pub(in crate::catalog::transport) struct InvalidationSender(Sender<Invalidation>);
+pub(crate) type InvalidationSender = Sender<Invalidation>;
 
 impl InvalidationSender {
     /// `timeout` is the time that a front-end has to obey.
-    pub(in crate::catalog::transport) fn new(
+    pub(crate) fn new(
         address: &Address,
         limits: Limits,
         timeout: Duration,
@@ -29,23 +26,12 @@ impl InvalidationSender {
             whole: timeout,
             ..limits
         };
-        let name = format!("to {address}");
-        InvalidationSender(Sender {
-            to: Arc::new(Destination {
-                address: address.clone(),
-                client: Client::new(limits, token).idempotent(),
-                seconds: None,
-            }),
-            pool: WorkerPool::new(&name, THREADS_MAX, WAITING_MAX, Some(BATCHES_ENOUGH)),
-        })
-    }
-
-    pub(in crate::catalog::transport) fn send(
-        &self,
-        invalidation: Invalidation,
-        on_outcome: OnOutcome,
-    ) {
-        self.0.send(invalidation, on_outcome);
+        let to = Destination {
+            address: address.clone(),
+            client: Client::new(limits, token).idempotent(),
+            seconds: None,
+        };
+        Sender::for_destination(to, &format!("to {address}"), THREADS_MAX, BATCHES_ENOUGH)
     }
 }
 

@@ -35,14 +35,14 @@ const THREADS_MAX: usize = 64;
 /// Beyond this many requests that wait for one server, the outcome is [`Outcome::Silent`].
 const WAITING_MAX: usize = 4096;
 
-/// While this many batches are in progress, further requests wait.
-const BATCHES_ENOUGH: usize = 1;
+/// While this many batches are in progress, further requests of a batching queue wait.
+const BATCHES_ENOUGH: Option<usize> = Some(1);
 
 /// A batch does not grow beyond this many requests.
 const BATCH_MAX: usize = 64;
 
 /// What a server is sent.
-trait Payload: Send + Sized + 'static {
+pub(crate) trait Payload: Send + Sized + 'static {
     /// Whether one request may carry both.
     fn joins(&self, other: &Self) -> bool;
 
@@ -55,27 +55,41 @@ trait Payload: Send + Sized + 'static {
 }
 
 /// The requests of one kind to one server.
-struct Sender<P> {
+pub(crate) struct Sender<P> {
     to: Arc<Destination>,
     pool: WorkerPool<Outgoing<P>>,
 }
 
-struct Destination {
+pub(crate) struct Destination {
     address: Address,
     client: Client,
     /// Observes how long each request takes.
     seconds: Option<Arc<Histogram>>,
 }
 
-struct Outgoing<P> {
+pub(crate) struct Outgoing<P> {
     to: Arc<Destination>,
     payload: P,
     on_outcome: OnOutcome,
 }
 
 impl<P: Payload> Sender<P> {
+    /// With `batches_enough`, requests wait for a moment while so many batches are in progress, and
+    /// travel together. Otherwise each is sent by itself.
+    fn for_destination(
+        to: Destination,
+        thread_name: &str,
+        threads_max: usize,
+        batches_enough: Option<usize>,
+    ) -> Sender<P> {
+        Sender {
+            to: Arc::new(to),
+            pool: WorkerPool::new(thread_name, threads_max, WAITING_MAX, batches_enough),
+        }
+    }
+
     /// Queues a request and does not wait.
-    fn send(&self, payload: P, on_outcome: OnOutcome) {
+    pub(crate) fn send(&self, payload: P, on_outcome: OnOutcome) {
         let outgoing = Outgoing {
             to: self.to.clone(),
             payload,

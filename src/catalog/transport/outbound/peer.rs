@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{BATCHES_ENOUGH, Destination, Payload, Sender, THREADS_MAX, WAITING_MAX};
+use super::{BATCHES_ENOUGH, Destination, Payload, Sender, THREADS_MAX};
 use crate::catalog::replication::env::OnOutcome;
 use crate::catalog::replication::messages::{Message, Outcome, Reply};
 use crate::catalog::transport::codec::{reply, request};
@@ -12,10 +12,9 @@ use crate::http::Method::Put;
 use crate::http::client::Client;
 use crate::model::address::Address;
 use crate::runtime::metrics::Histogram;
-use crate::runtime::worker_pool::WorkerPool;
 
 /// The messages to one catalog.
-pub(in crate::catalog::transport) struct PeerSender {
+pub(crate) struct PeerSender {
     /// A thread and a connection that nothing else can occupy.
     heartbeats: Sender<Message>,
     updates: Sender<Message>,
@@ -26,7 +25,7 @@ pub(in crate::catalog::transport) struct PeerSender {
 impl PeerSender {
     /// `heartbeat_timeout` is the time limit of a heartbeat; `update_seconds` observes how long
     /// updates take.
-    pub(in crate::catalog::transport) fn new(
+    pub(crate) fn new(
         address: &Address,
         limits: Limits,
         heartbeat_timeout: Duration,
@@ -38,35 +37,30 @@ impl PeerSender {
             whole: heartbeat_timeout,
         };
         // Every message between catalogs may arrive twice.
-        let client = |limits| Client::new(limits, token).idempotent();
-        let destination = |client: &Client, seconds| Destination {
+        let client = Client::new(limits, token).idempotent();
+        let heartbeat_client = Client::new(heartbeat_limits, token).idempotent();
+        let to = |client: &Client, seconds: Option<&Arc<Histogram>>| Destination {
             address: address.clone(),
             client: client.clone(),
-            seconds,
+            seconds: seconds.cloned(),
         };
-        let batching = |to, kind: &str| {
-            let name = format!("{kind} to {address}");
-            let pool = WorkerPool::new(&name, THREADS_MAX, WAITING_MAX, Some(BATCHES_ENOUGH));
-            Sender { to, pool }
+        let sender = |to, kind: &str, threads_max, batches_enough| {
+            let name = format!("{kind} {address}");
+            Sender::for_destination(to, &name, threads_max, batches_enough)
         };
-        let shared_client = client(limits);
-        let others = Arc::new(destination(&shared_client, None));
-        let updates = destination(&shared_client, Some(update_seconds.clone()));
+        let heartbeats = to(&heartbeat_client, None);
+        let updates = to(&client, Some(update_seconds));
+        let confirms = to(&client, None);
+        let others = to(&client, None);
         PeerSender {
-            heartbeats: Sender {
-                to: Arc::new(destination(&client(heartbeat_limits), None)),
-                pool: WorkerPool::new(&format!("heartbeat {address}"), 1, WAITING_MAX, None),
-            },
-            updates: batching(Arc::new(updates), "update"),
-            confirms: batching(others.clone(), "confirm"),
-            others: Sender {
-                to: others,
-                pool: WorkerPool::new(&format!("to {address}"), THREADS_MAX, WAITING_MAX, None),
-            },
+            heartbeats: sender(heartbeats, "heartbeat", 1, None),
+            updates: sender(updates, "update to", THREADS_MAX, BATCHES_ENOUGH),
+            confirms: sender(confirms, "confirm to", THREADS_MAX, BATCHES_ENOUGH),
+            others: sender(others, "to", THREADS_MAX, None),
         }
     }
 
-    pub(in crate::catalog::transport) fn send(&self, message: Message, on_outcome: OnOutcome) {
+    pub(crate) fn send(&self, message: Message, on_outcome: OnOutcome) {
         let sender = match message {
             Message::Heartbeat { .. } => &self.heartbeats,
             Message::Update { .. } => &self.updates,
