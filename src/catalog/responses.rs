@@ -88,19 +88,13 @@ pub(super) fn error_entry(error: &Error) -> Value {
     json!({"status": error.status(), "body": body})
 }
 
-/// The answer to a request that failed. A 5xx to a write tells whether the write may have happened.
+/// The answer to a request that failed. A 5xx to a write says whether the write may have happened.
 pub(super) fn failed(error: Error, method: Method) -> Response {
-    let is_write = matches!(method, Method::Put | Method::Post | Method::Delete);
-    let tells_outcome = is_write && 500 <= error.status();
-    let outcome = if error.indefinite() {
-        "unknown"
-    } else {
-        "none"
-    };
+    let unknown = error.indefinite();
     let response = Response::from(error);
-    if tells_outcome {
-        response.with("Bazar-Outcome", outcome)
-    } else {
-        response
+    let is_write = matches!(method, Method::Put | Method::Post | Method::Delete);
+    if !is_write || response.status < 500 {
+        return response;
     }
+    response.with("Bazar-Outcome", if unknown { "unknown" } else { "none" })
 }
