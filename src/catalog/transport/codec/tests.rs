@@ -127,7 +127,8 @@ fn a_reply_that_no_catalog_sends_is_silence() {
         best: None,
     };
     let wrong_book = json!({"book": *book(8), "state": "valid"}).to_string();
-    let huge = r#"{"book":{"id":7,"title":"T","topic":"t","quantity":1,"price":1.0,"version":"9223372036854775808-1"},"state":"valid"}"#;
+    let huge = r#"{"book":{"id":7,"title":"T","topic":"t","quantity":1,"price":1.0,
+        "version":"9223372036854775808-1"},"state":"valid"}"#;
     for body in ["", "{}", "[1,2", &wrong_book, huge] {
         let answer = Answer {
             status: 200,
