@@ -1,13 +1,13 @@
 //! HTTP for all servers: requests and responses as plain values, so that a test of a route needs no
 //! socket.
 //!
-//! This file has the values, and what paths and percent-escapes mean. `client/` calls other servers.
-//! `server/` receives requests and hands them to a `Service`; its page says what tiny_http and ureq
-//! do unexpectedly. `startup` binds the port. Only `server/` names tiny_http (the baseline server of
-//! `bazar bench` apart), only `client/` names ureq.
+//! This file has the values, and what paths and percent-escapes mean. `client/` calls other
+//! servers. `server/` receives requests and hands them to a `Service`; its page says what tiny_http
+//! and ureq do unexpectedly. `startup` binds the port. Only `server/` names tiny_http (the baseline
+//! server of `bazar bench` apart), only `client/` names ureq.
 
-pub(crate) mod client;
-pub(crate) mod server;
+pub mod client;
+pub mod server;
 pub(crate) mod startup;
 
 use std::borrow::Cow;
@@ -156,6 +156,17 @@ pub(crate) enum Body {
     Shared(Arc<[u8]>),
     /// Made piece by piece while it is sent, for what is too long for memory.
     Pieces(Box<dyn Iterator<Item = Vec<u8>> + Send>),
+}
+
+impl Body {
+    /// The bytes of a body that has them all.
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        match self {
+            Body::Bytes(bytes) => bytes,
+            Body::Shared(bytes) => bytes,
+            Body::None | Body::Pieces(_) => &[],
+        }
+    }
 }
 
 impl Response {

@@ -1,9 +1,9 @@
 //! Which kept connections a call may use.
 //!
-//! With every call ureq looks through all connections that it keeps, at some 50 ns each. So a client
-//! has several agents, each with its own few connections. A call under way has a slot, the lowest
-//! free one, and every [`SLOTS_PER_AGENT`] slots share an agent: with little to do all calls use the
-//! connections of the first.
+//! With every call ureq looks through all connections that it keeps, at some 50 ns each. So a
+//! client has several agents, each with its own few connections. A call under way has a slot, the
+//! lowest free one, and every [`SLOTS_PER_AGENT`] slots share an agent: with little to do all calls
+//! use the connections of the first.
 
 use std::sync::Mutex;
 

@@ -54,7 +54,8 @@ impl Call<'_> {
         self.is_safe() || self.method == Method::Delete || self.headers.iter().any(ordered)
     }
 
-    /// Tells definite failures from the others. Only what certainly came before sending is definite.
+    /// Tells definite failures from the others. Only what certainly came before sending is
+    /// definite.
     pub(super) fn failure(&self, error: ureq::Error) -> Failure {
         let say = |why: &dyn fmt::Display| format!("{} {}: {why}", self.method(), self.url);
         match error {

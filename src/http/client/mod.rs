@@ -1,6 +1,6 @@
 //! Calls to other servers, on top of ureq.
 //!
-//! A [`Client`] keeps connections and uses them again, without a thread for each call: 20 µs at the
+//! A `Client` keeps connections and uses them again, without a thread for each call: 20 µs at the
 //! median to a bare std server on the same core, where ureq's own sockets with the same limit take
 //! 66 µs. The whole exchange, from connecting to the last byte of the answer, has one limit.
 //!
@@ -8,7 +8,7 @@
 //! again. So a call whose connection broke is sent once more, on a new connection and within the
 //! same limit, if doing it twice does no harm: every `GET` and `DELETE`, every call with
 //! `Bazar-Order` (an order is applied at most once), and every call of a client that is
-//! [`Client::idempotent`]. Nothing is sent again after a time-out: the limit is used up.
+//! `Client::idempotent`. Nothing is sent again after a time-out: the limit is used up.
 //!
 //! Not done: redirects, proxies (not even those of the environment: servers call each other
 //! directly), cookies, compression, TLS.
@@ -112,8 +112,8 @@ impl Client {
     }
 
     /// Makes all calls count as idempotent, such as the messages between catalogs. Their sender
-    /// wants to know whether the other server is alive, not whether it did something before it died:
-    /// if a connection breaks and the next one is refused, that is [`Failure::Refused`].
+    /// wants to know whether the other server is alive, not whether it did something before it
+    /// died: if a connection breaks and the next one is refused, that is [`Failure::Refused`].
     pub(crate) fn idempotent(self) -> Client {
         Client {
             idempotent: true,

@@ -341,7 +341,8 @@ fn any_other_call_is_sent_once() {
     assert!(matches!(got, Err(Failure::Broken(_))), "{got:?}");
 }
 
-/// The failure of a call to a server that drops the first connection after reading, and then is gone.
+/// The failure of a call to a server that drops the first connection after reading, and then is
+/// gone.
 fn gone_after_reading(call: impl FnOnce(&Client, &str) -> Result<Answer, Failure>) -> Failure {
     // The port is closed once the only connection is dropped.
     let (url, _) = server(vec![Peer::read]);

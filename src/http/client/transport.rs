@@ -6,8 +6,8 @@
 //!   connection ([`CachingResolver`]);
 //! - do not tell a failure to connect, after which nothing has happened, from a later one of the
 //!   same kind ([`Unconnected`]);
-//! - begin the limit anew when a `write` was done in part ([`TcpTransport`] has one deadline for all
-//!   of them);
+//! - begin the limit anew when a `write` was done in part ([`TcpTransport`] has one deadline for
+//!   all of them);
 //! - send head and body in two packets, which wakes the server twice.
 //!
 //! These traits are from ureq's module `unversioned`, which is why Cargo.toml pins the exact
@@ -66,8 +66,8 @@ impl From<Unconnected> for ureq::Error {
 /// thread, so that a look-up which takes too long can be abandoned, and then remembered.
 #[derive(Debug, Default)]
 pub(super) struct CachingResolver {
-    /// By `name:port`: when it was looked up, and what was found. Held for a look into the map only,
-    /// never while a name is looked up.
+    /// By `name:port`: when it was looked up, and what was found. Held for a look into the map
+    /// only, never while a name is looked up.
     known: Mutex<HashMap<String, (Instant, ResolvedSocketAddrs)>>,
 }
 

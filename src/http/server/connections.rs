@@ -106,8 +106,8 @@ impl Connections {
         next
     }
 
-    /// Says nothing more to this connection for a while. Returns the requests that waited, which are
-    /// to be dropped.
+    /// Says nothing more to this connection for a while. Returns the requests that waited, which
+    /// are to be dropped.
     pub(super) fn quarantine(&self, peer: SocketAddr) -> Vec<Raw> {
         let mut shard = self.shard(peer);
         let connection = shard.get_mut(&peer);

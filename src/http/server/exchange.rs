@@ -49,7 +49,7 @@ impl Exchange {
             Err(error) => (Vec::new(), Some(error)),
         };
         let mut context = ReplyContext::of(&raw, started);
-        context.form.close |= out_of_sync;
+        context.close |= out_of_sync;
         let request = Request {
             method: head::method(&raw),
             segments,
@@ -109,7 +109,7 @@ impl Exchange {
         // Chunks that were not read to their end would be taken for the next request.
         let unfinished = announced.is_none() && (failure.is_some() || count == read_max);
         self.out_of_sync |= unfinished;
-        self.context.form.close |= unfinished || failure.is_some();
+        self.context.close |= unfinished || failure.is_some();
         let error = body_error(failure, announced, count, limit);
         self.refused = self.refused.take().or(error);
         self.request.body = body;
@@ -128,8 +128,8 @@ impl Exchange {
 }
 
 /// Whether so long a body is announced that tiny_http's way with it would end the process (HTTP.md,
-/// 3). Such a request must be forgotten: neither answered nor dropped. `is_trusted`: whether it shows
-/// the token.
+/// 3). Such a request must be forgotten: neither answered nor dropped. `is_trusted`: whether it
+/// shows the token.
 pub(super) fn announces_too_much(raw: &Raw, is_trusted: impl FnOnce() -> bool) -> bool {
     let excess = raw
         .body_length()

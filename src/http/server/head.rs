@@ -31,14 +31,8 @@ pub(super) struct ReplyContext {
     pub(super) started: Instant,
     /// The client's own id, if it can be repeated in headers and logs without harm; or a new one.
     pub(super) id: Arc<str>,
-    pub(super) form: ResponseForm,
     /// For metrics and logs. Known once it is decided what is to be done with the request.
     pub(super) route: &'static str,
-}
-
-/// What the request says about the form of its response.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct ResponseForm {
     /// `HEAD`: the length is given, the body left out.
     pub(super) head_only: bool,
     /// HTTP/1.0, which knows no chunks.
@@ -49,12 +43,21 @@ pub(super) struct ResponseForm {
 
 impl ReplyContext {
     pub(super) fn of(raw: &Raw, started: Instant) -> ReplyContext {
+        let http_1_0 = *raw.http_version() < (1, 1);
+        let connection = header(raw, "Connection").map(str::to_ascii_lowercase);
+        let mentions = |word| {
+            connection
+                .as_ref()
+                .is_some_and(|value| value.contains(word))
+        };
         ReplyContext {
             peer: peer(raw),
             started,
             id: request_id(raw),
-            form: form(raw),
             route: "other",
+            head_only: *raw.method() == tiny_http::Method::Head,
+            http_1_0,
+            close: mentions("close") || mentions("upgrade") || http_1_0 && !mentions("keep-alive"),
         }
     }
 }
@@ -205,15 +208,4 @@ fn request_id(raw: &Raw) -> Arc<str> {
 fn hex_digits(number: u64) -> [u8; 16] {
     let digit = |place: usize| b"0123456789abcdef"[(number >> (60 - 4 * place) & 15) as usize];
     std::array::from_fn(digit)
-}
-
-fn form(raw: &Raw) -> ResponseForm {
-    let http_1_0 = *raw.http_version() < (1, 1);
-    ResponseForm {
-        head_only: *raw.method() == tiny_http::Method::Head,
-        http_1_0,
-        close: connection_mentions(raw, "close")
-            || connection_mentions(raw, "upgrade")
-            || (http_1_0 && !connection_mentions(raw, "keep-alive")),
-    }
 }

@@ -4,17 +4,12 @@
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use crate::http::server::encoded_response::STATUSES;
 use crate::runtime::metrics::{Counter, Exposition, Histogram};
 
-/// Routes that are told apart. Further ones are counted as the last of them, which no server of ours
-/// reaches.
+/// Routes that are told apart. Further ones are counted as the last of them, which no server of
+/// ours reaches.
 const ROUTES_MAX: usize = 32;
-
-/// The statuses that are told apart; 0 stands for all others.
-const STATUSES: [u16; 20] = [
-    200, 201, 204, 304, 400, 401, 404, 405, 409, 412, 413, 414, 422, 431, 500, 502, 503, 504, 507,
-    0,
-];
 
 #[derive(Default)]
 pub(super) struct ServerMetrics {
@@ -36,33 +31,20 @@ pub(super) struct ServerMetrics {
 struct Route {
     name: OnceLock<&'static str>,
     took: Histogram,
-    statuses: [Counter; STATUSES.len()],
+    /// One for each of [`STATUSES`], and the last for all others.
+    statuses: [Counter; STATUSES.len() + 1],
 }
 
 impl ServerMetrics {
     pub(super) fn record(&self, route: &'static str, status: u16, took: Duration) {
         let route = self.route(route);
         route.took.observe(took);
-        let at = STATUSES.iter().position(|known| *known == status);
-        route.statuses[at.unwrap_or(STATUSES.len() - 1)].inc();
+        let at = STATUSES.iter().position(|(known, _)| *known == status);
+        route.statuses[at.unwrap_or(STATUSES.len())].inc();
     }
 
     pub(super) fn write(&self, page: &mut Exposition) {
-        let named = |route| Route::name(route).map(|name| (name, route));
-        for (name, route) in self.routes.iter().filter_map(named) {
-            for (status, count) in STATUSES.iter().zip(&route.statuses) {
-                if 0 < count.get() {
-                    let labels = [("route", name), ("status", &status.to_string())];
-                    let help = "Requests answered.";
-                    page.counter("bazar_http_requests_total", help, &labels, count.get());
-                }
-            }
-        }
-        for (route, Route { took, .. }) in self.routes.iter().filter_map(named) {
-            let name = "bazar_http_request_duration_seconds";
-            let help = "From the head of a request until its response was ready to be sent.";
-            page.histogram(name, help, &[("route", route)], took);
-        }
+        self.write_routes(page);
         let mut count = |what: &str, help: &str, counter: &Counter| {
             page.counter(
                 &format!("bazar_http_{what}_total"),
@@ -89,7 +71,7 @@ impl ServerMetrics {
         count("panics", "Handlers that panicked.", &self.panics);
         count(
             "responses_unread",
-            "Responses that no client read to the end.",
+            "Responses given up because the client did not read.",
             &self.unread,
         );
         count(
@@ -97,6 +79,25 @@ impl ServerMetrics {
             "Acceptors opened, the first ones included.",
             &self.acceptors,
         );
+    }
+
+    fn write_routes(&self, page: &mut Exposition) {
+        let named = |route| Route::name(route).map(|name| (name, route));
+        for (name, route) in self.routes.iter().filter_map(named) {
+            let statuses = STATUSES.iter().map(|(status, _)| *status).chain([0]);
+            for (status, count) in statuses.zip(&route.statuses) {
+                if 0 < count.get() {
+                    let labels = [("route", name), ("status", &status.to_string())];
+                    let help = "Requests answered.";
+                    page.counter("bazar_http_requests_total", help, &labels, count.get());
+                }
+            }
+        }
+        for (route, Route { took, .. }) in self.routes.iter().filter_map(named) {
+            let name = "bazar_http_request_duration_seconds";
+            let help = "From the head of a request until its response was ready to be sent.";
+            page.histogram(name, help, &[("route", route)], took);
+        }
     }
 
     /// Linear search, mostly by address: a server has some ten routes.

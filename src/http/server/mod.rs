@@ -1,13 +1,30 @@
 //! The HTTP server, the same for every kind of server, on top of tiny_http.
 //!
-//! A [`Service`] is what one kind of server adds: its routes, and where each is answered. Common to
-//! all are `/livez`, `/readyz`, `/version` and `/metrics`, the token, the limits on paths, heads and
-//! bodies, `HEAD`, request ids, the log of requests and their metrics.
+//! A `Service` is what one kind of server adds: its routes, and which threads answer each. Common
+//! to all are `/livez`, `/readyz`, `/version` and `/metrics`, the token, the limits on paths, heads
+//! and bodies, `HEAD`, request ids, the log of requests and their metrics.
 //!
 //! To read: `dispatch/` is the way of a request through the threads. `head` and `exchange` take it
 //! apart, `encoded_response` puts its response together, `connections` keeps the requests of a
 //! connection in order, `auth` checks the token. `supervisor/` opens the acceptors and replaces
-//! them. The rest of this page is why there is so much of it.
+//! them.
+//!
+//! # Threads
+//!
+//! - tiny_http's own: one for each acceptor accepts; one for each connection parses its requests.
+//! - `http-receive`, two: takes requests from tiny_http, and answers those that wait for nothing:
+//!   `Lane::Inline`, the common routes, and what `Service::try_answer` has ready, such as a cached
+//!   look-up.
+//! - `http-client`, up to 256: answers clients' requests that wait for other servers or the disk.
+//! - `http-peer-write`, `http-peer-read`, up to 16 each: answers peers' requests that wait for the
+//!   disk, or for other servers.
+//! - `http-client-body`, `http-peer-body`: waits for bodies.
+//! - `http-pipelined`: begins with requests that waited for their predecessors.
+//! - `http-long-response`, `http-slow-reader`: sends what a client does not take in one write.
+//! - `http-wakeups`, `http-self-probe`: keep tiny_http going, see below.
+//! - the one that called `serve`: replaces acceptors.
+//!
+//! The rest of this page is why there are so many.
 //!
 #![doc = include_str!("HTTP.md")]
 
@@ -38,8 +55,8 @@ use dispatch::Dispatcher;
 /// thread waits for nothing longer than that.
 const WRITE_WAIT: Duration = Duration::from_millis(10);
 
-/// Which threads answer a request. Requests that wait have threads of their own, so that they do not
-/// delay those that do not wait.
+/// Which threads answer a request. Requests that wait have threads of their own, so that they do
+/// not delay those that do not wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Lane {
     /// The receiving thread: the request waits for nothing.
@@ -92,9 +109,9 @@ pub(crate) struct ServerConfig {
     pub(crate) token: Option<String>,
     /// How long a silent connection is kept, and a read of a request may take.
     pub(crate) idle: Duration,
-    /// Threads of [`Lane::Client`]. Requests that wait for a thread do not reach the servers behind,
-    /// where they could join a batch: with 64 threads at the front-end 256 clients of one book
-    /// bought 3,500 copies a second, with 256 threads 4,200.
+    /// Threads of [`Lane::Client`]. Requests that wait for a thread do not reach the servers
+    /// behind, where they could join a batch: with 64 threads at the front-end 256 clients of one
+    /// book bought 3,500 copies a second, with 256 threads 4,200.
     pub(crate) client_threads_max: usize,
     /// Threads of [`Lane::PeerWrite`], and of [`Lane::PeerRead`].
     pub(crate) peer_threads_max: usize,
@@ -131,8 +148,9 @@ pub(crate) fn prepare(listener: &TcpListener, idle: Duration) -> io::Result<()> 
 /// Serves, and does not return while all is well.
 ///
 /// Fails when the listener cannot be used, or when the server can no longer serve well: too many
-/// connections are lost, or nearly all descriptors have been in use for long. The process should end
-/// with [`Exit::Degraded`] then and be started again; the threads of this server go on until it does.
+/// connections are lost, or nearly all descriptors have been in use for long. The process should
+/// end with [`Exit::Degraded`] then and be started again; the threads of this server go on until it
+/// does.
 pub(crate) fn serve(
     listener: TcpListener,
     config: ServerConfig,

@@ -2,8 +2,8 @@
 //!
 //! In a burst of new connections tiny_http queues several behind one thread, and the surplus waits
 //! until any other connection closes (HTTP.md, 2). A wakeup is a connection that closes: each frees
-//! one that waits. So the first request of every connection makes some wakeups due. Connections that
-//! are accepted and send no request (half a head, `HTTP/2.0`) are seen only by those that wait
+//! one that waits. So the first request of every connection makes some wakeups due. Connections
+//! that are accepted and send no request (half a head, `HTTP/2.0`) are seen only by those that wait
 //! behind them. One of those is the self-probe, which makes wakeups due as well.
 
 use std::net::{SocketAddr, TcpStream};

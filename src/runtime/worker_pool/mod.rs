@@ -2,9 +2,11 @@
 //!
 //! A thread starts when no idle one is left for new work, and ends after some seconds without any.
 //! A pool may work in batches: while enough batches are under way, further work is held for a
-//! moment, so that more of its kind can join it and be done in one go. Everybody who submits work
-//! goes on at once; the caller who waits for the outcome of a batch uses
-//! [`Batcher`](super::batcher::Batcher) instead.
+//! moment, so that more of its kind can join it and be done in one go.
+//!
+//! The HTTP server, the messages between servers and the group commit use it. A thread that submits
+//! work does not wait for it; one that waits for the outcome of its batch uses
+//! `runtime::batcher`, which needs no threads of its own.
 
 #[cfg(test)]
 mod tests;

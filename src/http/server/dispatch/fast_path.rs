@@ -19,7 +19,7 @@ impl Dispatcher {
             return Some(raw);
         };
         let first_segment = path[1..].split('/').next().unwrap_or("");
-        if !self.service.is_public(first_segment) && !self.admits_raw(&raw) {
+        if !self.service.is_public(first_segment) && !self.admits(&raw) {
             return Some(raw);
         }
         let headers_of = |name| head::values(&raw, name).collect();

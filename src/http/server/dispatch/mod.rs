@@ -1,6 +1,6 @@
 //! Decides which thread does what for a request: reads its body, answers it, sends the response.
 //!
-//! A receiving thread does only what waits for nobody:
+//! A receiving thread does only what does not wait:
 //!
 //! 1. [`Connections`] hold a request back whose predecessor on the connection is unanswered.
 //! 2. `fast_path`: a response that the service has ready is sent right away.
@@ -67,7 +67,7 @@ impl Dispatcher {
     /// Takes a request from a receiving thread and never keeps that thread waiting.
     pub(super) fn receive(self: &Arc<Self>, raw: Raw) {
         let now = Instant::now();
-        if exchange::announces_too_much(&raw, || self.admits_raw(&raw)) {
+        if exchange::announces_too_much(&raw, || self.admits(&raw)) {
             std::mem::forget(raw);
             return self.metrics.forgotten.inc();
         }
@@ -92,7 +92,7 @@ impl Dispatcher {
         if !exchange::is_unread(exchange.raw()) {
             return self.read_body(exchange);
         }
-        let from_server = exchange.is_from_server() && self.admits(&exchange.request);
+        let from_server = exchange.is_from_server() && self.admits(exchange.raw());
         let pool = if from_server {
             Pool::PeerBody
         } else {
@@ -106,7 +106,7 @@ impl Dispatcher {
     fn read_body(self: &Arc<Self>, mut exchange: Box<Exchange>) {
         if head::has_body(exchange.raw()) {
             let deadline = exchange.context.started + self.config.idle * BODY_IDLES_MAX;
-            let trusted = self.admits(&exchange.request);
+            let trusted = self.admits(exchange.raw());
             if !exchange.read_body(trusted, deadline) {
                 return self.forget(exchange);
             }
@@ -145,7 +145,7 @@ impl Dispatcher {
                 self.service.is_public(first_segment)
             }
         };
-        if !is_public && !self.admits(request) {
+        if !is_public && !self.admits(exchange.raw()) {
             return Err(Error::Unauthorized);
         }
         Ok(common.map_or_else(|| self.service.lane(request), |_| Lane::Inline))
@@ -187,11 +187,7 @@ impl Dispatcher {
         exchange.forget();
     }
 
-    fn admits(&self, request: &Request) -> bool {
-        self.auth.admits(request.header("Authorization"))
-    }
-
-    fn admits_raw(&self, raw: &Raw) -> bool {
+    fn admits(&self, raw: &Raw) -> bool {
         self.auth.admits(head::header(raw, "Authorization"))
     }
 }

@@ -39,8 +39,7 @@ impl Dispatcher {
         response: Response,
     ) {
         self.record(raw.method().as_str(), context, response.status);
-        let encode = |response| EncodedResponse::new(response, &context.id, context.form);
-        let encoded = encode(response);
+        let encoded = EncodedResponse::new(response, context);
         let is_short = encoded.is_short();
         let write = encoded.write_to(context.peer, raw.into_writer());
         if is_short {
@@ -49,7 +48,7 @@ impl Dispatcher {
         let task = Task::Send(Box::new(write));
         if let Err(Task::Send(write)) = self.try_submit(Pool::LongResponse, task) {
             self.metrics.rejected.inc();
-            self.send(write.replace_with(encode(busy())));
+            self.send(write.replace_with(EncodedResponse::new(busy(), context)));
         }
     }
 

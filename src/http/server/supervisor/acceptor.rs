@@ -75,7 +75,8 @@ impl Acceptors {
         self.suspects.fetch_add(acceptors, Relaxed);
     }
 
-    /// Whether there is a suspect, which an acceptor that has been quiet for long takes to be itself.
+    /// Whether there is a suspect, which an acceptor that has been quiet for long takes to be
+    /// itself.
     fn take_suspect(&self) -> bool {
         let less = |suspects: u64| suspects.checked_sub(1);
         self.suspects.fetch_update(Relaxed, Relaxed, less).is_ok()

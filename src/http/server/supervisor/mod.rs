@@ -35,9 +35,9 @@ const PANIC_CHECK_EVERY: Duration = Duration::from_millis(250);
 /// thread as well.
 const DESCRIPTORS_MAX: usize = 20_000;
 
-/// What the supervisor is told.
+/// A message to the supervisor.
 enum Event {
-    /// `timed_out`: only because nobody connected for long.
+    /// `timed_out`: only because no client connected for long.
     AcceptingEnded { timed_out: bool },
     /// The self-probe gets no answer.
     ProbesFailed,

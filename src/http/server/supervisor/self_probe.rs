@@ -89,8 +89,8 @@ impl SelfProbe {
         }
     }
 
-    /// New descriptors are new connections, whether they have sent a request or not. One wakeup more,
-    /// now and then, keeps probes from always meeting the same acceptor.
+    /// New descriptors are new connections, whether they have sent a request or not. One wakeup
+    /// more, now and then, keeps probes from always meeting the same acceptor.
     fn count_descriptors(&mut self) {
         let descriptors = process::descriptors().unwrap_or(usize::MAX);
         let new = descriptors.saturating_sub(self.descriptors) / DESCRIPTORS_OF_CONNECTION;

@@ -1,4 +1,4 @@
-//! What is answered.
+//! Responses.
 
 use crate::http::server::tests::{server, server_with, usual};
 
@@ -19,7 +19,7 @@ fn a_204_has_no_body_and_no_length() {
 }
 
 #[test]
-fn head_tells_the_length_and_leaves_the_body_out() {
+fn head_gives_the_length_and_leaves_the_body_out() {
     let server = server();
     let mut connection = server.connect();
     let head = connection.ask("HEAD /quick HTTP/1.1\r\n\r\n");
@@ -29,7 +29,7 @@ fn head_tells_the_length_and_leaves_the_body_out() {
 }
 
 #[test]
-fn an_answer_in_pieces_is_chunked_and_to_http_1_0_until_close() {
+fn an_answer_in_pieces_is_chunked_and_to_http_1_0_ends_with_the_connection() {
     let server = server();
     let chunked = server.get("/pieces");
     assert_eq!(chunked.header("Transfer-Encoding"), Some("chunked"));
@@ -67,7 +67,7 @@ fn a_long_answer_arrives_whole() {
 }
 
 #[test]
-fn a_request_id_is_taken_over_when_it_is_sane_and_made_otherwise() {
+fn a_clients_request_id_is_kept_when_it_is_harmless_and_replaced_otherwise() {
     let server = server();
     let ask = |id: &str| {
         let answer = server.ask(&format!(
@@ -117,7 +117,7 @@ fn a_handler_that_panics_is_a_500_and_costs_nothing_else() {
 }
 
 #[test]
-fn health_is_told_with_what_is_missing() {
+fn readiness_says_what_is_missing() {
     let server = server();
     assert_eq!(server.get("/livez").text(), r#"{"live":true}"#);
     assert_eq!(server.get("/readyz").text(), r#"{"ready":true}"#);
@@ -160,10 +160,10 @@ fn metrics_count_requests_by_route_and_status() {
 }
 
 #[test]
-fn without_the_token_only_open_doors_are_open() {
-    let mut serving = usual();
-    serving.token = Some("secret".into());
-    let server = server_with(serving);
+fn without_the_token_only_public_paths_are_answered() {
+    let mut config = usual();
+    config.token = Some("secret".into());
+    let server = server_with(config);
     for path in ["/quick", "/livez", "/readyz", "/version"] {
         assert_eq!(server.get(path).status, 200, "{path}");
     }

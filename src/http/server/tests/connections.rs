@@ -9,9 +9,9 @@ use crate::http::server::tests::{Connection, DEADLINE, TestServer, server, serve
 
 const QUICK: &str = "GET /quick HTTP/1.1\r\n\r\n";
 
-/// Asks until it is so.
+/// Repeats until it is so.
 #[track_caller]
-pub fn eventually(is_so: impl Fn() -> bool) {
+pub(super) fn eventually(is_so: impl Fn() -> bool) {
     let deadline = Instant::now() + DEADLINE;
     while !is_so() {
         assert!(Instant::now() < deadline, "it has not become so");
@@ -19,7 +19,7 @@ pub fn eventually(is_so: impl Fn() -> bool) {
     }
 }
 
-/// Whether a customer is served while others do their worst. The time is tenfold what is promised.
+/// Checks that a client is served while others misbehave. The time is tenfold what is promised.
 #[track_caller]
 fn check_served(server: &TestServer) {
     let begin = Instant::now();
@@ -58,9 +58,9 @@ fn every_connection_of_a_burst_is_served() {
 
 #[test]
 fn an_idle_server_still_accepts() {
-    let mut serving = usual();
-    serving.idle = Duration::from_millis(200);
-    let server = server_with(serving);
+    let mut config = usual();
+    config.idle = Duration::from_millis(200);
+    let server = server_with(config);
     // Three silences are the point of this test.
     thread::sleep(Duration::from_millis(600));
     check_served(&server);
@@ -80,7 +80,7 @@ fn a_silent_connection_is_closed() {
 }
 
 #[test]
-fn announced_bodies_that_never_come_hold_nobody_up() {
+fn announced_bodies_that_never_come_delay_no_other_client() {
     let server = server();
     let mut silent = many(
         &server,
@@ -113,8 +113,8 @@ fn bodies_that_trickle_are_forgotten_in_the_end() {
     check_served(&server);
 }
 
-/// Sends a byte now and then, faster than the silence that would close the connection, and begins
-/// again should it have been closed all the same.
+/// Sends a byte now and then, more often than the silence that would close the connection, and
+/// begins again if it was closed all the same.
 fn trickle(server: &TestServer, is_over: &AtomicBool) {
     let begin = || {
         many(
@@ -135,7 +135,7 @@ fn trickle(server: &TestServer, is_over: &AtomicBool) {
 }
 
 #[test]
-fn quick_requests_behind_a_slow_one_hold_nobody_up() {
+fn quick_requests_behind_a_slow_one_delay_no_other_client() {
     let server = server();
     let slow_then_quick = format!("GET /gate HTTP/1.1\r\n\r\n{}", QUICK.repeat(4));
     let mut connections = many(&server, 20, &slow_then_quick);
@@ -161,7 +161,7 @@ fn pipelined_requests_are_answered_in_their_order() {
 }
 
 #[test]
-fn clients_that_never_read_hold_nobody_up() {
+fn clients_that_never_read_delay_no_other_client() {
     let server = server();
     let _long = many(&server, 30, "GET /long HTTP/1.1\r\n\r\n");
     let _short = many(&server, 30, &"GET /page HTTP/1.1\r\n\r\n".repeat(300));
@@ -177,7 +177,7 @@ fn clients_that_never_read_hold_nobody_up() {
 }
 
 #[test]
-fn a_client_that_reads_slowly_gets_all() {
+fn a_client_that_reads_slowly_gets_the_whole_response() {
     let server = server();
     let mut connection = server.connect();
     connection.send("GET /long HTTP/1.1\r\n\r\n");
@@ -194,12 +194,12 @@ fn a_client_that_reads_slowly_gets_all() {
 
 #[test]
 fn a_full_queue_is_a_503_at_once() {
-    let mut serving = usual();
-    (serving.client_threads_max, serving.waiting_max) = (2, 3);
-    let server = server_with(serving);
+    let mut config = usual();
+    (config.client_threads_max, config.waiting_max) = (2, 3);
+    let server = server_with(config);
     let gate = "PUT /gate HTTP/1.1\r\n\r\n";
     let mut waiting = many(&server, 5, gate);
-    let turned_away = || {
+    let is_rejected = || {
         let mut connection = server.connect();
         let answer = connection.ask("PUT /echo HTTP/1.1\r\n\r\n");
         let seen = (
@@ -217,7 +217,7 @@ fn a_full_queue_is_a_503_at_once() {
             .contains("\nbazar_http_requests_waiting{pool=\"client\"} 3\n")
     };
     eventually(is_full);
-    assert!(turned_away());
+    assert!(is_rejected());
     assert_eq!(server.get("/quick").status, 200);
     server.service.open_gate();
     for connection in &mut waiting {
@@ -226,7 +226,7 @@ fn a_full_queue_is_a_503_at_once() {
 }
 
 #[test]
-fn other_versions_cost_their_own_connection_only() {
+fn another_http_version_costs_only_its_own_connection() {
     let server = server();
     let _lost = many(&server, 50, "GET / HTTP/2.0\r\n\r\n");
     check_served(&server);

@@ -1,4 +1,4 @@
-//! What is too much, and what cannot be a request.
+//! Requests that are too large or malformed.
 
 use std::sync::atomic::Ordering;
 
@@ -33,7 +33,7 @@ fn a_head_may_have_100_headers_and_16_kb() {
 }
 
 #[test]
-fn a_body_may_have_64_kb_and_a_peers_more() {
+fn a_body_may_have_64_kb_and_that_of_a_peer_more() {
     let server = server();
     assert_eq!(put(&server, "/echo", "", LARGE).body.len(), LARGE);
     assert_eq!(put(&server, "/echo", "", LARGE + 1).status, 413);
@@ -42,9 +42,9 @@ fn a_body_may_have_64_kb_and_a_peers_more() {
 
 #[test]
 fn a_large_body_needs_the_token() {
-    let mut serving = usual();
-    serving.token = Some("secret".into());
-    let server = server_with(serving);
+    let mut config = usual();
+    config.token = Some("secret".into());
+    let server = server_with(config);
     assert_eq!(put(&server, "/rep/echo", "", LARGE + 1).status, 413);
     let token = "Authorization: Bearer secret\r\n";
     let answer = put(&server, "/rep/echo", token, LARGE + 1);
@@ -116,7 +116,7 @@ fn a_chunked_body_that_is_wrong_or_too_long_is_refused() {
 }
 
 #[test]
-fn who_expects_to_continue_may() {
+fn an_expectation_to_continue_is_met() {
     let server = server();
     let mut connection = server.connect();
     connection.send("PUT /echo HTTP/1.1\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n");
@@ -154,7 +154,7 @@ fn a_truncated_body_is_never_used() {
 }
 
 #[test]
-fn what_is_no_http_is_refused() {
+fn a_request_that_is_not_http_is_refused() {
     let server = server();
     assert_eq!(server.ask("nonsense\r\n\r\n").status, 400);
     assert_eq!(

@@ -1,9 +1,9 @@
 //! The server as a client sees it, byte by byte. Each test has a server of its own, on an address
 //! of its own.
 
-pub mod answers;
-pub mod connections;
-pub mod limits;
+mod answers;
+mod connections;
+mod limits;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -21,17 +21,17 @@ const DEADLINE: Duration = Duration::from_secs(20);
 
 /// Some routes of each kind.
 #[derive(Default)]
-pub struct TestService {
+struct TestService {
     /// `/gate` waits until it is open.
     open: Mutex<bool>,
     opened: Condvar,
-    pub missing: Mutex<Vec<String>>,
+    missing: Mutex<Vec<String>>,
     /// How many requests for `/echo` were answered.
-    pub echoes: AtomicUsize,
+    echoes: AtomicUsize,
 }
 
 impl TestService {
-    pub fn open_gate(&self) {
+    fn open_gate(&self) {
         *self.open.lock().unwrap() = true;
         self.opened.notify_all();
     }
@@ -119,34 +119,34 @@ fn pieces() -> Response {
     }
 }
 
-pub struct TestServer {
-    pub address: SocketAddr,
-    pub service: Arc<TestService>,
+struct TestServer {
+    address: SocketAddr,
+    service: Arc<TestService>,
 }
 
 /// With a silence of a second.
-pub fn server() -> TestServer {
+fn server() -> TestServer {
     server_with(usual())
 }
 
-pub fn usual() -> ServerConfig {
+fn usual() -> ServerConfig {
     ServerConfig::new("test", None, Duration::from_secs(1))
 }
 
-pub fn server_with(serving: ServerConfig) -> TestServer {
+fn server_with(config: ServerConfig) -> TestServer {
     static NEXT: AtomicU8 = AtomicU8::new(1);
     let last = NEXT.fetch_add(1, Ordering::Relaxed);
     let listener = TcpListener::bind(SocketAddr::from(([127, 88, 1, last], 0))).unwrap();
-    prepare(&listener, serving.idle).unwrap();
+    prepare(&listener, config.idle).unwrap();
     let address = listener.local_addr().unwrap();
     let service = Arc::new(TestService::default());
     let served = service.clone();
-    thread::spawn(move || serve(listener, serving, served));
+    thread::spawn(move || serve(listener, config, served));
     TestServer { address, service }
 }
 
 impl TestServer {
-    pub fn connect(&self) -> Connection {
+    fn connect(&self) -> Connection {
         let stream = TcpStream::connect(self.address).unwrap();
         stream.set_read_timeout(Some(DEADLINE)).unwrap();
         stream.set_write_timeout(Some(DEADLINE)).unwrap();
@@ -154,29 +154,29 @@ impl TestServer {
     }
 
     /// The answer to `text` on a connection of its own.
-    pub fn ask(&self, text: &str) -> Answer {
+    fn ask(&self, text: &str) -> Answer {
         self.connect().ask(text)
     }
 
-    pub fn get(&self, path: &str) -> Answer {
+    fn get(&self, path: &str) -> Answer {
         self.ask(&format!("GET {path} HTTP/1.1\r\n\r\n"))
     }
 }
 
-pub struct Connection(pub BufReader<TcpStream>);
+struct Connection(BufReader<TcpStream>);
 
 impl Connection {
-    pub fn send(&mut self, text: &str) {
+    fn send(&mut self, text: &str) {
         self.0.get_mut().write_all(text.as_bytes()).unwrap();
     }
 
-    pub fn ask(&mut self, text: &str) -> Answer {
+    fn ask(&mut self, text: &str) -> Answer {
         self.send(text);
         self.answer(!text.starts_with("HEAD"))
     }
 
     /// Reads the next answer.
-    pub fn answer(&mut self, with_body: bool) -> Answer {
+    fn answer(&mut self, with_body: bool) -> Answer {
         let status = self.line();
         let status = status.strip_prefix("HTTP/1.1 ").unwrap_or("0");
         let mut answer = Answer {
@@ -197,7 +197,7 @@ impl Connection {
     }
 
     /// Whether the server hangs up, having sent nothing more.
-    pub fn is_closed(&mut self) -> bool {
+    fn is_closed(&mut self) -> bool {
         matches!(self.0.read(&mut [0; 1]), Ok(0))
     }
 
@@ -233,20 +233,20 @@ impl Connection {
 
 /// A status of 0 means that there was none.
 #[derive(Debug, Default)]
-pub struct Answer {
-    pub status: u16,
-    pub headers: Vec<(String, String)>,
-    pub body: Vec<u8>,
+struct Answer {
+    status: u16,
+    headers: Vec<(String, String)>,
+    body: Vec<u8>,
 }
 
 impl Answer {
-    pub fn header(&self, name: &str) -> Option<&str> {
+    fn header(&self, name: &str) -> Option<&str> {
         let same = |(n, _): &&(String, String)| n == name;
         let header = self.headers.iter().find(same);
         header.map(|(_, value)| value.as_str())
     }
 
-    pub fn text(&self) -> &str {
+    fn text(&self) -> &str {
         std::str::from_utf8(&self.body).unwrap()
     }
 }
