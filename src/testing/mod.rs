@@ -1,4 +1,5 @@
-//! What tests check with: histories, metrics pages.
+//! Checkers for tests: histories of clients, and answers of `/metrics`. The unit tests and `tests/it`
+//! share them, so they are part of the library.
 
 pub mod linearizability;
 pub mod prometheus_check;

@@ -1,40 +1,41 @@
-//! Was it one book? A recorded history of what customers did to one book and what they were told,
-//! and the check that it is *linearizable*: that one order of all of it exists, in which nothing
-//! comes before what had ended when it began, and in which each answer is what a single book in a
-//! single drawer would have given.
+//! A linearizability checker for the history of one book.
 //!
-//! The simulation, the tests with real processes and `bazar bench` all record such histories. The
-//! search is the just-in-time linearization of Lowe (2017), which goes back to Wing and Gong
-//! (1993): go through the history in the order of time, carry along every state that the book can
-//! be in, and when an operation ends, let it and as many others as it takes happen before. Three
-//! facts keep the number of states small:
+//! A history has what clients did to the book, and what they were told. It is *linearizable* if all
+//! of it can be put into one order, in which an operation that ended before another began comes
+//! first, and in which each answer is what a single copy of the book would have given.
 //!
-//! - What only looks (a lookup, "out of stock") may happen as soon as it fits: that never spoils
-//!   anything.
-//! - Of operations that do the same, the one that ends first may happen first. Purchases are all
-//!   alike.
-//! - One whose outcome nobody knows never ends: it comes last of those alike, and only where
-//!   nothing else explains what was seen. So unknown purchases are counted, not told apart.
+//! The simulation and the tests with real processes record such histories. The search is the
+//! just-in-time linearization of Lowe (2017), after Wing and Gong (1993): it goes through the
+//! history in the order of time, with the set of all states that the book can be in. When an
+//! operation ends, it must have taken effect; the search tries every choice of other operations in
+//! progress that took effect before it. Three facts keep the number of states small:
+//!
+//! - An operation that only reads (a lookup, "out of stock") may take effect as soon as its answer
+//!   fits the state. That never excludes a solution.
+//! - Of operations in progress that do the same, the one that ends first may take effect first. All
+//!   purchases do the same.
+//! - An operation with an unknown outcome never ends. So it comes last of those that do the same,
+//!   and takes effect only where nothing else explains an answer.
 
 #[cfg(test)]
 mod tests;
-pub mod window;
+mod window;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt;
 use std::time::Duration;
 
-/// The search looks at this many states of the book, a second or two's worth, and gives up then.
+/// After this many states, which take a second or two, the search gives up.
 const STATES_MAX: usize = 1_000_000;
 
-/// What a customer did and was told.
+/// What a client did and was told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
-    /// A lookup that showed this quantity.
+    /// A lookup that was answered with this quantity.
     Saw(u32),
-    /// A purchase; one copy less.
+    /// A purchase of one copy.
     Bought,
-    /// A purchase that was refused: out of stock.
+    /// A purchase that was answered with "out of stock".
     SoldOut,
     /// An update of the quantity to this.
     Set(u32),
@@ -45,18 +46,18 @@ pub enum Kind {
 pub struct Operation {
     pub kind: Kind,
     pub start: Duration,
-    /// `None`: nobody knows what came of it (a time-out, a 409). It may happen at any time after
-    /// its start, or never.
+    /// `None`: the outcome is unknown (a timeout, a 409). It may take effect at any time after its
+    /// start, or never.
     pub end: Option<Duration>,
 }
 
-/// What is wrong with a history.
+/// Why a history did not pass.
 #[derive(Clone, Debug, PartialEq)]
 pub enum CheckError {
-    /// No single book behaves so; the smallest part of the history that shows it, to be read by
-    /// people.
+    /// No single copy of a book behaves so. The text is the smallest part of the history that shows
+    /// it.
     NotLinearizable(String),
-    /// Too many states were possible to try them all: nothing is known.
+    /// There were too many states to try them all, so nothing is known.
     GaveUp,
 }
 
@@ -86,14 +87,14 @@ impl fmt::Display for Operation {
     }
 }
 
-/// Checks that one book which started with `quantity` copies explains the history, in whatever
-/// order it is given.
+/// Checks that the history, in any order, is that of one book which started with `quantity` copies.
+/// A lookup without an end proves nothing, and is ignored.
 ///
-/// Fails with [`CheckError::NotLinearizable`] and the smallest window that no book explains, or [`CheckError::GaveUp`].
-/// An operation that only looked and has no end says nothing and is passed over.
+/// Fails with [`CheckError`]. A caller that checks many histories may count those with
+/// [`CheckError::GaveUp`], and fail beyond a share of them.
 pub fn check(quantity: u32, history: &[Operation]) -> Result<(), CheckError> {
     match search(BTreeSet::from([quantity]), history) {
-        Found::Fine => Ok(()),
+        Found::Linearizable => Ok(()),
         Found::GaveUp => Err(CheckError::GaveUp),
         Found::Stuck(end) => Err(CheckError::NotLinearizable(window::explain(
             quantity, history, end,
@@ -102,9 +103,9 @@ pub fn check(quantity: u32, history: &[Operation]) -> Result<(), CheckError> {
 }
 
 enum Found {
-    Fine,
+    Linearizable,
     GaveUp,
-    /// What ended at this moment could not have.
+    /// The operation that ended at this moment cannot have taken effect.
     Stuck(Duration),
 }
 
@@ -122,11 +123,11 @@ fn search(quantities: BTreeSet<u32>, history: &[Operation]) -> Found {
             return Found::Stuck(time);
         }
     }
-    Found::Fine
+    Found::Linearizable
 }
 
-/// Starts and ends in the order of time. At one moment starts come first: whatever touches may have
-/// overlapped.
+/// Starts and ends in the order of time. At one moment starts come first, because operations that
+/// touch may have overlapped.
 fn moments(history: &[Operation]) -> Vec<(Duration, bool, usize)> {
     let mut moments = Vec::new();
     for (i, operation) in history.iter().enumerate() {
@@ -141,111 +142,111 @@ fn moments(history: &[Operation]) -> Vec<(Duration, bool, usize)> {
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct State {
     quantity: u32,
-    /// Which of the operations under way have happened; sorted.
-    happened: Vec<usize>,
+    /// Which of the operations in progress have taken effect; sorted.
+    effective: Vec<usize>,
 }
 
 struct Search<'a> {
     history: &'a [Operation],
-    /// Those that have begun and not ended, the one that ends first in front.
-    under_way: Vec<usize>,
+    /// In the order of their ends.
+    in_progress: Vec<usize>,
     states: HashSet<State>,
-    looked_at: usize,
+    states_tried: usize,
 }
 
 impl<'a> Search<'a> {
     fn new(quantities: BTreeSet<u32>, history: &'a [Operation]) -> Search<'a> {
         let state = |quantity| State {
             quantity,
-            happened: Vec::new(),
+            effective: Vec::new(),
         };
         Search {
             history,
-            under_way: Vec::new(),
+            in_progress: Vec::new(),
             states: quantities.into_iter().map(state).collect(),
-            looked_at: 0,
+            states_tried: 0,
         }
     }
 
     fn begin(&mut self, operation: usize) {
         let end = |i: usize| self.history[i].end.unwrap_or(Duration::MAX);
         let place = self
-            .under_way
+            .in_progress
             .partition_point(|i| end(*i) <= end(operation));
-        self.under_way.insert(place, operation);
+        self.in_progress.insert(place, operation);
         let states = std::mem::take(&mut self.states);
-        self.states = states.into_iter().map(|s| self.look(s)).collect();
+        self.states = states.into_iter().map(|s| self.read(s)).collect();
     }
 
-    /// The operation ends, so it has happened in every state that is still possible. False: too
-    /// many to look at.
+    /// Ends an operation: it must have taken effect in every state that remains. Returns false if
+    /// there are too many states to try.
     fn end(&mut self, operation: usize) -> bool {
         let mut left: Vec<State> = self.states.drain().collect();
         let mut seen: HashSet<State> = left.iter().cloned().collect();
         while let Some(mut state) = left.pop() {
-            self.looked_at += 1;
-            if STATES_MAX < self.looked_at {
+            self.states_tried += 1;
+            if STATES_MAX < self.states_tried {
                 return false;
             }
-            if let Ok(place) = state.happened.binary_search(&operation) {
-                state.happened.remove(place);
+            if let Ok(place) = state.effective.binary_search(&operation) {
+                state.effective.remove(place);
                 self.states.insert(state);
                 continue;
             }
             let next = self.steps(&state).into_iter();
             left.extend(next.filter(|state| seen.insert(state.clone())));
         }
-        self.under_way.retain(|i| *i != operation);
-        self.spare();
+        self.in_progress.retain(|i| *i != operation);
+        self.prune();
         true
     }
 
-    /// Of states that differ only in what happened of the unknown, those in which the least did:
-    /// the rest is still to come.
-    fn spare(&mut self) {
+    /// Of states that differ only in which operations of unknown outcome took effect, keeps those
+    /// with the fewest: the others can still take effect later.
+    fn prune(&mut self) {
         let mut alike: HashMap<State, Vec<Vec<usize>>> = HashMap::new();
         for mut state in self.states.drain() {
             let unknown = |i: &usize| self.history[*i].end.is_none();
-            let (spent, happened) = state.happened.into_iter().partition(unknown);
-            state.happened = happened;
-            alike.entry(state).or_default().push(spent);
+            let (unknowns, effective) = state.effective.into_iter().partition(unknown);
+            state.effective = effective;
+            alike.entry(state).or_default().push(unknowns);
         }
-        for (state, mut spent) in alike {
-            spent.sort_by_key(Vec::len);
-            let mut least: Vec<Vec<usize>> = Vec::new();
-            for spent in spent {
-                if !least.iter().any(|less| contains(&spent, less)) {
+        for (state, mut unknowns) in alike {
+            unknowns.sort_by_key(Vec::len);
+            let mut fewest: Vec<Vec<usize>> = Vec::new();
+            for unknowns in unknowns {
+                if !fewest.iter().any(|fewer| contains(&unknowns, fewer)) {
                     let mut state = state.clone();
-                    spent.iter().for_each(|i| mark(&mut state, *i));
+                    unknowns.iter().for_each(|i| mark(&mut state, *i));
                     self.states.insert(state);
-                    least.push(spent);
+                    fewest.push(unknowns);
                 }
             }
         }
     }
 
-    /// The states one change further: of the changes that are alike, the one that ends first.
+    /// The states after one more change. Of equal changes, only the one that ends first is tried.
     fn steps(&self, state: &State) -> Vec<State> {
         let mut alike = BTreeSet::new();
         let mut steps = Vec::new();
-        for i in &self.under_way {
+        for i in &self.in_progress {
             let kind = self.history[*i].kind;
             let Some(quantity) = changed(kind, state.quantity) else {
                 continue;
             };
-            if state.happened.binary_search(i).is_err() && alike.insert(kind) {
+            if state.effective.binary_search(i).is_err() && alike.insert(kind) {
                 let mut next = state.clone();
                 next.quantity = quantity;
                 mark(&mut next, *i);
-                steps.push(self.look(next));
+                steps.push(self.read(next));
             }
         }
         steps
     }
 
-    /// Whoever looks and can have seen this has seen it.
-    fn look(&self, mut state: State) -> State {
-        for i in &self.under_way {
+    /// Every read in progress whose answer fits the state takes effect.
+    fn read(&self, mut state: State) -> State {
+        for i in &self.in_progress {
             let fits = match self.history[*i].kind {
                 Kind::Saw(quantity) => quantity == state.quantity,
                 Kind::SoldOut => state.quantity == 0,
@@ -264,12 +265,12 @@ fn contains(many: &[usize], few: &[usize]) -> bool {
 }
 
 fn mark(state: &mut State, operation: usize) {
-    if let Err(place) = state.happened.binary_search(&operation) {
-        state.happened.insert(place, operation);
+    if let Err(place) = state.effective.binary_search(&operation) {
+        state.effective.insert(place, operation);
     }
 }
 
-/// The quantity after this change; `None` if it changes nothing or cannot be.
+/// The quantity after a change. `None`: the operation only reads, or cannot take effect.
 fn changed(kind: Kind, quantity: u32) -> Option<u32> {
     match kind {
         Kind::Bought => quantity.checked_sub(1),

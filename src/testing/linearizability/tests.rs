@@ -1,4 +1,4 @@
-//! Histories that are one book's, and histories that are not.
+//! Histories that are linearizable, and histories that are not.
 
 use std::time::Instant;
 
@@ -33,7 +33,7 @@ fn operation(text: &str) -> Operation {
 }
 
 #[track_caller]
-fn check_fine(quantity: u32, text: &str) {
+fn check_linearizable(quantity: u32, text: &str) {
     assert_eq!(check(quantity, &history(text)), Ok(()), "{text}");
 }
 
@@ -47,28 +47,28 @@ fn check_wrong(quantity: u32, text: &str) {
 }
 
 #[test]
-fn what_one_book_does_is_fine() {
-    check_fine(3, "");
-    check_fine(3, "saw 3 @1-2, bought @3-4, saw 2 @5-6");
-    check_fine(1, "bought @1-2, out @3-4, saw 0 @5-6");
-    check_fine(3, "set 9 @1-2, saw 9 @3-4, bought @5-6, saw 8 @7-8");
+fn sequential_operations_of_one_book_pass() {
+    check_linearizable(3, "");
+    check_linearizable(3, "saw 3 @1-2, bought @3-4, saw 2 @5-6");
+    check_linearizable(1, "bought @1-2, out @3-4, saw 0 @5-6");
+    check_linearizable(3, "set 9 @1-2, saw 9 @3-4, bought @5-6, saw 8 @7-8");
 }
 
 #[test]
-fn what_overlaps_may_have_happened_either_way() {
-    check_fine(3, "bought @1-9, saw 3 @2-3, saw 2 @4-5");
-    check_fine(1, "bought @1-9, out @2-3");
-    check_fine(0, "set 1 @1-9, bought @2-5, out @6-7");
-    check_fine(5, "set 1 @1-9, set 7 @1-9, saw 7 @2-3, saw 1 @4-5");
-    check_fine(3, "bought @1-2, saw 3 @2-3");
+fn overlapping_operations_may_take_effect_in_either_order() {
+    check_linearizable(3, "bought @1-9, saw 3 @2-3, saw 2 @4-5");
+    check_linearizable(1, "bought @1-9, out @2-3");
+    check_linearizable(0, "set 1 @1-9, bought @2-5, out @6-7");
+    check_linearizable(5, "set 1 @1-9, set 7 @1-9, saw 7 @2-3, saw 1 @4-5");
+    check_linearizable(3, "bought @1-2, saw 3 @2-3");
 }
 
 #[test]
-fn an_unknown_purchase_may_happen_late_or_never() {
-    check_fine(3, "bought @1-?, saw 3 @5-6, saw 2 @700-701");
-    check_fine(3, "bought @1-?, saw 3 @5-6, saw 3 @700-701");
-    check_fine(3, "set 8 @1-?, saw 3 @5-6, saw 8 @700-701");
-    check_fine(3, "saw 9 @1-?, out @1-?");
+fn a_purchase_of_unknown_outcome_may_take_effect_late_or_never() {
+    check_linearizable(3, "bought @1-?, saw 3 @5-6, saw 2 @700-701");
+    check_linearizable(3, "bought @1-?, saw 3 @5-6, saw 3 @700-701");
+    check_linearizable(3, "set 8 @1-?, saw 3 @5-6, saw 8 @700-701");
+    check_linearizable(3, "saw 9 @1-?, out @1-?");
 }
 
 #[test]
@@ -94,16 +94,16 @@ fn a_sale_out_of_nothing_or_a_lost_one_is_wrong() {
 }
 
 #[test]
-fn an_unknown_operation_happens_at_most_once() {
+fn an_operation_of_unknown_outcome_takes_effect_at_most_once() {
     check_wrong(3, "set 8 @1-?, saw 8 @2-3, set 5 @4-5, saw 8 @6-7");
     check_wrong(3, "bought @1-?, saw 2 @2-3, saw 1 @4-5");
 }
 
 #[test]
-fn the_flaw_is_shown_by_the_fewest_lines() {
+fn the_error_shows_the_fewest_lines_that_prove_it() {
     let long = "bought @1-2, bought @3-4, saw 8 @5-6, saw 9 @7-8, bought @9-10";
-    let flaw = check(10, &history(long)).unwrap_err();
-    let shown: Vec<String> = flaw
+    let error = check(10, &history(long)).unwrap_err();
+    let shown: Vec<String> = error
         .to_string()
         .lines()
         .skip(1)
@@ -118,20 +118,19 @@ fn the_flaw_is_shown_by_the_fewest_lines() {
     );
 }
 
-/// What really happened to one book under `customers` at once, some of whom never heard the
-/// outcome.
-fn recorded(seed: u64, customers: usize, operations: usize) -> Vec<Operation> {
+/// A linearizable history of one book and several clients. Some purchases have an unknown outcome.
+fn recorded(seed: u64, clients: usize, operations: usize) -> Vec<Operation> {
     let mut rng = fastrand::Rng::with_seed(seed);
     let mut quantity = 300;
-    let mut free = vec![0; customers];
+    let mut free = vec![0; clients];
     let mut history = Vec::new();
-    // Effects happen in the order of `at`; each customer's operation lies around its effect.
+    // Effects happen in the order of `at`; each client's operation lies around its effect.
     for at in 1..=operations as u64 {
-        let customer = rng.usize(..customers);
+        let client = rng.usize(..clients);
         let at = at * 1000;
-        let start = rng.u64(free[customer].max(at.saturating_sub(15_000)).min(at)..=at);
+        let start = rng.u64(free[client].max(at.saturating_sub(15_000)).min(at)..=at);
         let end = at + rng.u64(..15_000);
-        free[customer] = end;
+        free[client] = end;
         let kind = match rng.u32(..20) {
             0 => Kind::Set(rng.u32(100..120)),
             1..10 => Kind::Saw(quantity),
@@ -166,7 +165,7 @@ fn hundreds_of_operations_take_milliseconds() {
 }
 
 #[test]
-fn one_lie_among_hundreds_of_operations_is_found() {
+fn one_wrong_answer_among_hundreds_of_operations_is_found() {
     for seed in 0..10 {
         let mut history = recorded(seed, 4, 300);
         let end = history.iter().filter_map(|o| o.end).max().unwrap();
@@ -175,10 +174,10 @@ fn one_lie_among_hundreds_of_operations_is_found() {
             start: end + Duration::from_millis(1),
             end: Some(end + Duration::from_millis(2)),
         });
-        let flaw = check(300, &history).unwrap_err();
+        let error = check(300, &history).unwrap_err();
         assert!(
-            matches!(flaw, CheckError::NotLinearizable(_)),
-            "seed {seed}: {flaw}"
+            matches!(error, CheckError::NotLinearizable(_)),
+            "seed {seed}: {error}"
         );
     }
 }

@@ -1,12 +1,12 @@
-//! The part of a history that shows what is wrong with it.
+//! The smallest part of a history that shows that it is not linearizable.
 
 use std::time::Duration;
 
 use crate::testing::linearizability::{Found, Kind, Operation, search};
 
-/// The smallest window before `end` that is wrong whatever the quantity was before it; else all of
-/// it.
-pub fn explain(quantity: u32, history: &[Operation], end: Duration) -> String {
+/// The smallest window before `end` that no quantity before it explains; otherwise the whole
+/// history.
+pub(super) fn explain(quantity: u32, history: &[Operation], end: Duration) -> String {
     let mut ended: Vec<Operation> = history.to_vec();
     ended.retain(|operation| operation.end.is_some_and(|e| e <= end));
     ended.sort_by_key(|operation| operation.end);
@@ -25,8 +25,8 @@ pub fn explain(quantity: u32, history: &[Operation], end: Duration) -> String {
     format!("of {quantity} copies at the start{}", lines(&all))
 }
 
-/// The operations `kept`, and of the others what may have changed the book meanwhile, as if nobody
-/// knew its outcome.
+/// The operations `kept`, and of the others those that may have changed the book meanwhile, as
+/// operations of unknown outcome.
 fn window(history: &[Operation], kept: &[Operation], end: Duration) -> Vec<Operation> {
     let start = kept.iter().map(|o| o.start).min().unwrap_or_default();
     let mut window = kept.to_vec();

@@ -1,8 +1,8 @@
-//! A strict reader of the text format, for tests: what it lets through, Prometheus reads as it was
-//! meant.
+//! A strict parser of the Prometheus text format: Prometheus reads whatever passes as it was meant.
 //!
-//! Stricter than the format: every family has help, type and a sample, and counters, and only they,
-//! end in `_total`. Not read, because we write none: other comments, timestamps, summaries.
+//! It is stricter than the format: every family has help, type and a sample, and counters, and only
+//! they, end in `_total`. It refuses other comments, timestamps and summaries, because Bazar writes
+//! none.
 
 #[cfg(test)]
 mod tests;
@@ -14,31 +14,33 @@ type Labels<'a> = Vec<(&'a str, String)>;
 /// A sample's name, its labels sorted, and its value.
 type Sample<'a> = (&'a str, Labels<'a>, f64);
 
-/// Reads a whole page. Fails with the line and what is wrong about it.
+/// Checks a whole answer of `/metrics`. Fails with the line and what is wrong with it.
 pub fn check(text: &str) -> Result<(), String> {
     if !text.ends_with('\n') {
         return Err("the last line does not end".into());
     }
-    let mut page = Page::default();
+    let mut checker = Checker::default();
     for line in text.lines() {
-        page.line(line).map_err(|what| format!("{what}: {line}"))?;
+        checker
+            .line(line)
+            .map_err(|what| format!("{what}: {line}"))?;
     }
-    page.end_family()
+    checker.end_family()
 }
 
 #[derive(Default)]
-struct Page<'a> {
-    /// Every family so far, so that none comes back.
+struct Checker<'a> {
+    /// The families so far: none may come twice.
     families: HashSet<&'a str>,
-    /// Every series so far: each may be there once.
+    /// The series so far: none may come twice.
     series: HashSet<String>,
-    /// The family that the lines belong to, and its type.
+    /// The current family and its type.
     name: &'a str,
     kind: Option<&'a str>,
     samples: Vec<Sample<'a>>,
 }
 
-impl<'a> Page<'a> {
+impl<'a> Checker<'a> {
     fn line(&mut self, line: &'a str) -> Result<(), String> {
         if let Some(rest) = line.strip_prefix("# HELP ") {
             self.help(rest)
@@ -52,9 +54,9 @@ impl<'a> Page<'a> {
     fn help(&mut self, rest: &'a str) -> Result<(), String> {
         self.end_family()?;
         let (name, help) = rest.split_once(' ').ok_or("no help text")?;
-        hold(is_name(name), "a bad name")?;
-        hold(!help.is_empty(), "no help text")?;
-        hold(self.families.insert(name), "a family twice")?;
+        ensure(is_name(name), "a bad name")?;
+        ensure(!help.is_empty(), "no help text")?;
+        ensure(self.families.insert(name), "a family twice")?;
         self.name = name;
         self.kind = None;
         Ok(())
@@ -62,16 +64,16 @@ impl<'a> Page<'a> {
 
     fn kind(&mut self, rest: &'a str) -> Result<(), String> {
         let (name, kind) = rest.split_once(' ').ok_or("no type")?;
-        hold(
+        ensure(
             name == self.name && self.kind.is_none(),
             "a type without its help",
         )?;
-        hold(
+        ensure(
             ["counter", "gauge", "histogram"].contains(&kind),
             "an unknown type",
         )?;
         let total = name.ends_with("_total");
-        hold(
+        ensure(
             total == (kind == "counter"),
             "counters, and only they, end in _total",
         )?;
@@ -89,13 +91,13 @@ impl<'a> Page<'a> {
             Some("histogram") => ["_bucket", "_sum", "_count"].contains(&suffix),
             kind => kind.is_some() && suffix.is_empty(),
         };
-        hold(fits, "a sample that its family has not")?;
+        ensure(fits, "a sample that its family has not")?;
         let (mut labels, rest) = labels(rest)?;
         labels.sort();
         let value = value(rest.strip_prefix(' ').ok_or("no value")?)?;
         let counts = self.kind != Some("gauge");
-        hold(!counts || 0.0 <= value, "a count below zero")?;
-        hold(
+        ensure(!counts || 0.0 <= value, "a count below zero")?;
+        ensure(
             self.series.insert(format!("{name}{labels:?}")),
             "a series twice",
         )?;
@@ -106,7 +108,7 @@ impl<'a> Page<'a> {
     fn end_family(&mut self) -> Result<(), String> {
         let samples = std::mem::take(&mut self.samples);
         let named = |what: String| format!("{}: {what}", self.name);
-        hold(self.name.is_empty() || !samples.is_empty(), "no samples").map_err(named)?;
+        ensure(self.name.is_empty() || !samples.is_empty(), "no samples").map_err(named)?;
         match self.kind {
             Some("histogram") => histogram(&samples).map_err(named),
             _ => Ok(()),
@@ -114,11 +116,11 @@ impl<'a> Page<'a> {
     }
 }
 
-/// Each set of labels has its buckets in order, up to the count, and a sum.
+/// Checks that each set of labels has its buckets in order, up to the count, and a sum.
 fn histogram(samples: &[Sample]) -> Result<(), String> {
     let mut seen = 0;
     for (_, labels, count) in samples.iter().filter(|(name, ..)| name.ends_with("_count")) {
-        let all: Vec<_> = samples.iter().map(without_end).collect();
+        let all: Vec<_> = samples.iter().map(split_bound).collect();
         let all: Vec<_> = all
             .iter()
             .filter(|(_, others, _)| others == labels)
@@ -131,21 +133,21 @@ fn histogram(samples: &[Sample]) -> Result<(), String> {
             .iter()
             .map(|(end, _)| value(end))
             .collect::<Result<_, _>>()?;
-        hold(ends.is_sorted_by(|a, b| a < b), "buckets out of order")?;
-        hold(
+        ensure(ends.is_sorted_by(|a, b| a < b), "buckets out of order")?;
+        ensure(
             buckets.is_sorted_by(|a, b| a.1 <= b.1),
             "buckets do not add up",
         )?;
         let last = buckets.last().map(|(end, total)| (end.as_str(), *total));
-        hold(last == Some(("+Inf", *count)), "+Inf is not the count")?;
-        hold(all.len() == buckets.len() + 2, "no sum")?;
+        ensure(last == Some(("+Inf", *count)), "+Inf is not the count")?;
+        ensure(all.len() == buckets.len() + 2, "no sum")?;
         seen += all.len();
     }
-    hold(seen == samples.len(), "samples without a count")
+    ensure(seen == samples.len(), "samples without a count")
 }
 
 /// A sample's `le`, its other labels, and its value.
-fn without_end<'a>(sample: &Sample<'a>) -> (Option<String>, Labels<'a>, f64) {
+fn split_bound<'a>(sample: &Sample<'a>) -> (Option<String>, Labels<'a>, f64) {
     let (ends, others): (Vec<_>, Vec<_>) = sample
         .1
         .iter()
@@ -158,7 +160,7 @@ fn without_end<'a>(sample: &Sample<'a>) -> (Option<String>, Labels<'a>, f64) {
     )
 }
 
-/// Reads `{a="b",…}`, if it is there, and gives what follows.
+/// Reads `{a="b",…}`, which may be missing. Returns the labels and the rest of the text.
 fn labels(text: &str) -> Result<(Labels<'_>, &str), String> {
     let mut labels = Labels::new();
     let Some(mut rest) = text.strip_prefix('{') else {
@@ -166,8 +168,8 @@ fn labels(text: &str) -> Result<(Labels<'_>, &str), String> {
     };
     loop {
         let (label, after) = rest.split_once("=\"").ok_or("a label without a value")?;
-        hold(is_name(label) && !label.contains(':'), "a bad label")?;
-        hold(
+        ensure(is_name(label) && !label.contains(':'), "a bad label")?;
+        ensure(
             labels.iter().all(|(known, _)| *known != label),
             "a label twice",
         )?;
@@ -180,7 +182,7 @@ fn labels(text: &str) -> Result<(Labels<'_>, &str), String> {
     }
 }
 
-/// Reads up to the closing quote, and gives what follows it.
+/// Reads up to the closing quote. Returns the value and the rest of the text.
 fn quoted(text: &str) -> Result<(String, &str), String> {
     let mut value = String::new();
     let mut chars = text.char_indices();
@@ -208,10 +210,14 @@ fn value(text: &str) -> Result<f64, String> {
     let digits = text
         .bytes()
         .all(|b| b.is_ascii_digit() || b"+-.eE".contains(&b));
-    hold(word || digits, "a bad value")?;
+    ensure(word || digits, "a bad value")?;
     text.parse().map_err(|_| "a bad value".into())
 }
 
-fn hold(claim: bool, otherwise: &str) -> Result<(), String> {
-    if claim { Ok(()) } else { Err(otherwise.into()) }
+fn ensure(condition: bool, otherwise: &str) -> Result<(), String> {
+    if condition {
+        Ok(())
+    } else {
+        Err(otherwise.into())
+    }
 }

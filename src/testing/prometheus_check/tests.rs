@@ -1,9 +1,9 @@
-//! What the check lets pass, and what not.
+//! What passes, and what is refused.
 
 use super::*;
 
-/// A page that is fine.
-const FINE: &str = r#"# HELP a_total Counts.
+/// An answer that passes.
+const VALID: &str = r#"# HELP a_total Counts.
 # TYPE a_total counter
 a_total{route="/buy"} 2
 a_total{route="a\\\"b\",}\n"} 3
@@ -18,22 +18,22 @@ t_seconds_count{route="x"} 2
 u -1.5e3
 "#;
 
-/// Checks that a page that is fine, changed so, is refused with `what`.
+/// Checks that a valid answer, changed so, is refused with `what`.
 #[track_caller]
 fn check_refused(from: &str, to: &str, what: &str) {
-    let changed = FINE.replacen(from, to, 1);
-    assert_ne!(changed, FINE);
+    let changed = VALID.replacen(from, to, 1);
+    assert_ne!(changed, VALID);
     let error = check(&changed).unwrap_err();
     assert!(error.contains(what), "{what:?} in {error:?}");
 }
 
 #[test]
-fn what_is_fine_passes() {
-    assert_eq!(check(FINE), Ok(()));
+fn a_valid_answer_passes() {
+    assert_eq!(check(VALID), Ok(()));
 }
 
 #[test]
-fn names_and_types_are_held_to_the_rules() {
+fn names_and_types_follow_the_rules() {
     check_refused("# HELP u Up and down.", "# HELP 1 Up", "a bad name");
     check_refused("# HELP u Up and down.\n", "", "without its help");
     check_refused(
@@ -51,7 +51,7 @@ fn names_and_types_are_held_to_the_rules() {
 }
 
 #[test]
-fn labels_and_values_are_held_to_the_rules() {
+fn labels_and_values_follow_the_rules() {
     check_refused(r#"{route="/buy"}"#, r#"{route="/buy}"#, "that does not end");
     check_refused(r#"{route="/buy"}"#, r#"{route=/buy}"#, "without a value");
     check_refused(r#"{route="/buy"}"#, r#"{r-t="/buy"}"#, "a bad label");
@@ -69,7 +69,7 @@ fn labels_and_values_are_held_to_the_rules() {
 }
 
 #[test]
-fn histograms_are_held_to_the_rules() {
+fn histograms_follow_the_rules() {
     check_refused(r#"le="0.5"} 1"#, r#"le="0.5"} 3"#, "do not add up");
     check_refused(
         "t_seconds_count{route=\"x\"} 2",
