@@ -11,24 +11,37 @@
 //! count change, or the other's start number, may have missed an invalidation and drops what it
 //! holds.
 //!
-//! [`Membership`] is plain state: it has no thread, no network and no clock, and the caller brings
+//! `Membership` is plain state: it has no thread, no network and no clock, and the caller brings
 //! all three. `catalog/replication/PROTOCOL.md`, "Membership", says why these rules are enough.
 //!
 //! # When a server counts as down
 //!
-//! There are two detectors. The first decides what is correct, the second only what is tried first.
+//! There are two detectors. The first decides what is correct: which servers must acknowledge a
+//! change, and whether a cached answer may be used. The second decides only which server a request
+//! goes to first.
 //!
-//! | | heartbeats: [`Membership`] | health check: [`health_check`] |
+//! | | heartbeats: `Membership` | health check: `health_check` |
 //! |---|---|---|
-//! | who checks whom | catalogs check catalogs and front-ends; front-ends check catalogs | front-ends check order servers and catalogs; an order server checks its catalog |
-//! | what is sent | `/heartbeat/`, every `HEARTBEAT_EVERY_MS` (100 ms) | `GET /readyz`, 100 ms after the last answer |
-//! | down at once | a refused connection, of a heartbeat or of any other call; 403, "unknown peer" | a refused connection; a status other than 200; a failed request, if its sender reports it |
-//! | down by silence | no good answer for `HEARTBEAT_TIMEOUT_MS` (300 ms) since the first unanswered heartbeat | two times in a row no answer within 300 ms (100 ms to connect) |
-//! | other causes | a front-end does not acknowledge an invalidation within 4/3 of `HEARTBEAT_TIMEOUT_MS` (400 ms) | |
-//! | does not count | silence while this process itself was asleep: its loop has not run for `STALL_MS` (250 ms) | |
-//! | up again | it answers a heartbeat, or sends one | `/readyz` answers 200 |
-//! | before the first answer | peers down, front-ends live | down |
-//! | what follows | a catalog leaves it out of the write set: at once if it refused, else once its lease is over; a front-end uses no cached answer unless every catalog has answered or refused within `LEASE_MS` | requests go to other servers first |
+//! | what is sent | a heartbeat every 100 ms (1) | `GET /readyz`, 100 ms after an answer |
+//! | catalogs check | catalogs; and front-ends, which send it | |
+//! | front-ends check | catalogs | catalogs, order servers |
+//! | order servers check | | their catalog |
+//! | down at once | connection refused; 403 | connection refused; not 200; failed request |
+//! | down by silence | 300 ms (2) | 2 times in a row, 300 ms each |
+//! | also down | no acknowledgement in 400 ms (3) | |
+//! | does not count | silence while asleep for 250 ms (4) | |
+//! | up again | a heartbeat answered, or received | 200 |
+//! | after a start | peers are down, front-ends live | down |
+//!
+//! 1. `HEARTBEAT_EVERY_MS`. Any other call that is refused counts like a refused heartbeat; after
+//!    one that breaks, a heartbeat is sent immediately.
+//! 2. `HEARTBEAT_TIMEOUT_MS`, since the first heartbeat that was not answered.
+//! 3. Of an invalidation, by a front-end: 4/3 of `HEARTBEAT_TIMEOUT_MS`.
+//! 4. `STALL_MS`: this process itself has not run its heartbeat loop for so long.
+//!
+//! A catalog leaves a peer that is down out of its writes: at once if the peer refused, otherwise
+//! when its lease is over. A front-end uses its caches only while every catalog has answered or
+//! refused a heartbeat within `LEASE_MS`.
 //!
 //! A catalog whose disk fails sends and answers no heartbeat, so its peers mark it as down too.
 //!

@@ -1,13 +1,12 @@
 //! The orders that a book has applied: how a buy that is sent again is told from a new one.
 //!
-//! Each buy has an [`OrderId`](crate::model::order::OrderId), and perhaps the client's own
-//! `Idempotency-Key`. A book keeps both in its own record, so that stock and orders are replicated,
-//! and written to disk, together.
+//! Each buy has an `OrderId`, and perhaps the client's own `Idempotency-Key`. A book keeps both in
+//! its own record, so that stock and orders are replicated, and written to disk, together.
 //!
 //! A book need not remember every id: with each order travels `open`, the lowest count that its
 //! issuer has not answered yet. The issuer never sends a lower count again, so the book forgets
 //! those, and refuses one that arrives all the same as *closed*. The idea of the window is TCP's.
-//! `catalog/replication/PROTOCOL.md` has the rule, with the heading "Orders".
+//! `catalog/replication/PROTOCOL.md` says why this is enough: "Orders are applied at most once".
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;

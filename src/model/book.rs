@@ -28,8 +28,8 @@ pub(crate) const TEXT_CHARS_MAX: usize = 200;
 pub(crate) struct BookId(pub(crate) u64);
 
 impl BookId {
-    /// Reads ASCII decimal digits, so `007` is 7. A number above [`BOOK_ID_MAX`] is the id of a book
-    /// that does not exist. `None`: not a number.
+    /// Reads ASCII decimal digits, so `007` is 7. A number above [`BOOK_ID_MAX`] is the id of a
+    /// book that does not exist. `None`: not a number.
     pub(crate) fn parse(text: &str) -> Option<BookId> {
         number::parse_digits(text).map(BookId)
     }

@@ -1,7 +1,7 @@
 //! What a front-end must drop from its caches, and how that is a path: `DELETE /invalidate/…`.
 //!
 //! Catalogs send it before a change becomes visible; front-ends obey it. Percent-encoding belongs
-//! to HTTP, so [`path`] is given the encoder, and [`parse`] takes decoded segments.
+//! to HTTP, so `path` is given the encoder, and `parse` takes decoded segments.
 
 use std::fmt::Write;
 use std::sync::Arc;

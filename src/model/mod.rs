@@ -1,5 +1,5 @@
-//! The shop's nouns as plain values, and how they are read and written as text and JSON. No threads,
-//! no I/O, nothing of HTTP but the status of an [`error`].
+//! The shop's nouns as plain values, and how they are read and written as text and JSON. No
+//! threads, no I/O, nothing of HTTP but the status of an [`error`].
 //!
 //! Read [`book`] first, then [`order`], [`order_ids`] and [`applied_orders`], which make a buy that
 //! is sent twice sell one copy. [`error`] has every failure that a client can be told.

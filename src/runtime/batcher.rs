@@ -27,7 +27,7 @@ pub(crate) struct Batcher<Q, A> {
     expected: AtomicUsize,
     /// The longest recent run, in microseconds. `wait_max` before the first run.
     run_micros: AtomicU64,
-    /// The batch that can still be joined. Held for moments only, and locked before a batch's state.
+    /// The batch that can still be joined. Held for moments only; locked before a batch's state.
     open: Mutex<Option<Arc<Batch<Q, A>>>>,
 }
 

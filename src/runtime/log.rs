@@ -209,7 +209,8 @@ mod tests {
         assert_eq!(
             line,
             concat!(
-                r#"{"time":"2024-02-29T12:34:56.789Z","level":"warn","server":"catalog 1","message":"two\nlines","#,
+                r#"{"time":"2024-02-29T12:34:56.789Z","level":"warn","server":"catalog 1","#,
+                r#""message":"two\nlines","#,
                 r#""status":200,"ms":0.25,"id":"007","text":"a \"b\"\n\u001b"}"#,
                 "\n"
             )

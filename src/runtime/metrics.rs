@@ -1,8 +1,8 @@
 //! Metrics in the Prometheus text format 0.0.4
 //! (<https://prometheus.io/docs/instrumenting/exposition_formats/>).
 //!
-//! [`Counter`] and [`Histogram`] are fields of the struct that they count for; there is no registry.
-//! The handler of `GET /metrics` writes all of them to an [`Exposition`]. That is no snapshot: the
+//! `Counter` and `Histogram` are fields of the struct that they count for, without a registry.
+//! The handler of `GET /metrics` writes all of them to an `Exposition`. That is no snapshot: the
 //! metrics are read one after the other, while requests go on.
 
 use std::fmt::Write;

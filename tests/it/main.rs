@@ -24,6 +24,7 @@ mod load;
 mod messages;
 mod metrics;
 mod observability;
+mod old_data_folder;
 mod outages;
 mod partition;
 mod run_sh;
