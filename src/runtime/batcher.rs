@@ -7,7 +7,6 @@
 //!
 //! Nothing is retried here, and a batch has no time limit of its own: `run` must have one.
 
-use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex};
@@ -143,12 +142,6 @@ impl<Q, A> Batcher<Q, A> {
         self.run_micros
             .store(micros.max(before - before / 8), Relaxed);
         self.expected.store(count + self.pending(), Relaxed);
-    }
-}
-
-impl<Q, A> fmt::Debug for Batcher<Q, A> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Batcher({} pending)", self.pending())
     }
 }
 
