@@ -8,42 +8,6 @@ use serde_json::{Value, json};
 
 use crate::harness::server::Server;
 use crate::harness::shop::{Shop, ShopOptions};
-use crate::interface::check;
-
-const CREATE: &str = r#"
-POST /add {"title":"A","topic":"New","quantity":3,"price":1.5}           | 201 | {"id":8,"price":1.5,"quantity":3,"sequence_number":1,"title":"A","topic":"New"} + Location: /query/item/8
-# Titles may repeat.
-POST /add {"title":"A","topic":"New","quantity":0,"price":0,"id":20}     | 201 | {"id":20,"price":0.0,"quantity":0,"sequence_number":1,"title":"A","topic":"New"} + Location: /query/item/20
-POST /add {"title":"B","topic":"New","quantity":3,"price":1.5,"id":20}   | 409 | says ID, exists
-POST /add {"title":"B","topic":"New","quantity":3,"price":1.5,"id":2}    | 409 | says ID, exists
-POST /add {"title":"C","topic":"New","quantity":3,"price":1.5}           | 201 | {"id":21,"price":1.5,"quantity":3,"sequence_number":1,"title":"C","topic":"New"} + Location: /query/item/21
-POST /add {"title":"D","topic":"New","quantity":-1,"price":1.5}          | 422 | says quantity, -1, 1000000000
-POST /add {"title":"D","topic":"New","quantity":1.5,"price":1.5}         | 422 | says quantity, 1.5
-POST /add {"title":"D","topic":"New","quantity":1,"price":-1}            | 422 | says price, -1
-POST /add {"title":"","topic":"New","quantity":1,"price":1}              | 422 | says title, 200
-POST /add {"title":"D","topic":"New","quantity":1,"price":1,"id":-1}     | 422 | says id, -1
-POST /add {"title":"D","topic":"New","quantity":1,"price":1,"id":9007199254740992} | 422 | says id
-POST /add {"title":"D","topic":"New","quantity":1,"price":1,"pages":1}   | 422 | says pages
-POST /add {"title":"D","topic":"New","quantity":1}                       | 422 | says price
-POST /add title=D                                                        | 400 | says line 1
-POST /add 5                                                              | 422 | says
-POST /add []                                                             | 200 | []
-GET /add                                                                 | 405 | {"message":"The method is not allowed for the requested URL."} + Allow: POST
-GET /query/item/20                                                       | 200 | {"price":0.0,"quantity":0,"title":"A"}
-GET /query/topic/new | 200 | [{"id":8,"title":"A","topic":"New"},{"id":20,"title":"A","topic":"New"},{"id":21,"title":"C","topic":"New"}]
-"#;
-
-/// The new books are on every catalog, and no others.
-const THERE: &str = r#"
-GET /query/topic/new | 200 | [{"id":8,"title":"A","topic":"New"},{"id":20,"title":"A","topic":"New"},{"id":21,"title":"C","topic":"New"}]
-"#;
-
-#[test]
-fn creating_a_book_is_answered_as_documented() {
-    let shop = Shop::started(ShopOptions::default());
-    check(shop.catalog(1), CREATE);
-    check(shop.catalog(2), THERE);
-}
 
 #[test]
 fn each_book_of_a_list_has_a_status_of_its_own() {

@@ -1,0 +1,180 @@
+//! The rows of `src/API.md` for catalogs.
+
+pub const USUAL: &str = r#"
+= GET /query/item/<id> → 200
+GET /query/item/3                                            | 200 | {"price":15.0,"quantity":10,"title":"Xen and the Art of Surviving Graduate School"} + ETag: "0-0"
+= GET /query/item/<id> → 404
+GET /query/item/99                                           | 404 | {"message":"Not found"}
+GET /query/item/three                                        | 404 | {"message":"Not found"}
+= GET /query/topic/<text> → 200
+GET /query/topic/developer                                   | 200 | [{"id":7,"title":"Spring in the Pioneer Valley","topic":"Developer Life"}]
+= GET /query/<other>/<text> → 404
+GET /query/author/x                                          | 404 | {"message":"Invalid query method","supportedQueryMethods":["item","topic"]}
+= PUT /update/<id> → 200
+PUT /update/3 {}                                             | 200 | {"price":15.0,"quantity":10,"title":"Xen and the Art of Surviving Graduate School","topic":"Graduate School"}
+PUT /update/3                                                | 200 | {"price":15.0,"quantity":10,"title":"Xen and the Art of Surviving Graduate School","topic":"Graduate School"}
+PUT /update/3 {"quantity":null}                              | 200 | {"price":15.0,"quantity":10,"title":"Xen and the Art of Surviving Graduate School","topic":"Graduate School"}
+PUT /update/3 {"quantity":9,"price":14.5} + If-Match: "7-7", "0-0" | 200 | {"price":14.5,"quantity":9,"title":"Xen and the Art of Surviving Graduate School","topic":"Graduate School"}
+= PUT /update/<id> → 412
+PUT /update/3 {"quantity":8} + If-Match: "0-0"            | 412 | message If-Match
+= PUT /update/<id> → 400
+PUT /update/3 {"quantity":8} + If-Match: 0-0              | 400 | message If-Match
+= PUT /update/<id> → 200
+PUT /update/3 {"title":"Xen","topic":"Virtual Machines"} + If-Match: * | 200 | {"price":14.5,"quantity":9,"title":"Xen","topic":"Virtual Machines"}
+PUT /update/5 {"quantity":23,"orders":["7.1; open=1","7.2; open=1"]} + If-Match: "0-0" | 200 | {"price":10.0,"quantity":23,"title":"How to finish Project 3 on time","topic":"University Problems"}
+= PUT /update/<id> → 409
+PUT /update/5 {"quantity":22,"orders":["7.2; open=1","7.3; open=1"]} + If-Match: * | 409 | {"message":"Some of these orders were applied already","applied":["7.2"]}
+= PUT /update/<id> → 200
+PUT /update/5 {"quantity":22} + Bazar-Order: 7.1; open=1 | 200 | {"price":10.0,"quantity":23,"title":"How to finish Project 3 on time","topic":"University Problems"} + Idempotent-Replayed: true
+= GET /query/item/<id> → 200
+GET /query/item/5 + Bazar-Order: 7.2; open=1              | 200 | {"price":10.0,"quantity":23,"title":"How to finish Project 3 on time"} + Bazar-Applied: 7.2
+= PUT /update/<id> → 200
+PUT /update/5 {"quantity":22,"orders":["7.4; open=4"]} + If-Match: * | 200 | {"price":10.0,"quantity":22,"title":"How to finish Project 3 on time","topic":"University Problems"}
+= PUT /update/<id> → 409
+PUT /update/5 {"quantity":21} + Bazar-Order: 7.3; open=1 | 409 | {"message":"order is closed","closed":["7.3"]}
+= PUT /update/<id> → 422
+PUT /update/5 {"quantity":21,"orders":["7.5; open=5"]}       | 422 | message If-Match
+= PUT /update/<id> → 404
+PUT /update/99 {"quantity":8}                                | 404 | {"message":"Not found"}
+PUT /update/three {"quantity":8}                             | 404 | {"message":"Not found"}
+= PUT /update/<id> → 400
+PUT /update/4 quantity=8                                     | 400 | message line 1
+PUT /update/4 {"price":NaN}                                  | 400 | message line 1
+PUT /update/4 {"price":1e400}                                | 400 | message line 1
+= PUT /update/<id> → 422
+PUT /update/4 []                                             | 422 | message object
+PUT /update/4 {"pages":8}                                    | 422 | message pages, quantity
+PUT /update/4 {"quantity":-1}                                | 422 | message quantity, -1, 1000000000
+PUT /update/4 {"price":-0.5}                                 | 422 | message price, -0.5
+PUT /update/4 {"quantity":5.0}                               | 422 | message quantity, 5.0
+PUT /update/4 {"quantity":1000000001}                        | 422 | message quantity, 1000000001
+PUT /update/4 {"quantity":"5"}                               | 422 | message quantity, 5
+PUT /update/4 {"price":true}                                 | 422 | message price, true
+PUT /update/4 {"quantity":5,"quantity":5}                    | 422 | message quantity, twice
+PUT /update/4 {"title":""}                                   | 422 | message title, 200
+= GET /query/item/<id> → 200
+GET /query/item/4                                            | 200 | {"price":10.0,"quantity":25,"title":"Cooking for the Impatient Graduate Student"} + ETag: "0-0"
+= GET /query/item/<id> → 400
+GET /query/item/3 + Bazar-Order: mine | 400 | message Bazar-Order
+= GET /query/topic/<text>?limit=<n>&after=<id> → 200
+GET /query/topic/distributed?limit=1&after=1 | 200 | [{"id":2,"title":"RPCs for Dummies","topic":"Distributed Systems"}]
+= GET /query/topic/<text>?limit=<n>&after=<id> → 400
+GET /query/topic/distributed?limit=many | 400 | message limit
+= PUT /query/item/<id> → 405
+PUT /query/item/3 | 405 | message + Allow: GET, HEAD
+= GET /update/<id> → 405
+GET /update/3 | 405 | message + Allow: PUT
+= GET /dump/ → 200
+GET /dump/ | 200 | text "sequence_number":2, "title":"Xen"
+= PUT /dump/ → 405
+PUT /dump/ | 405 | message + Allow: GET, HEAD
+"#;
+
+/// New books.
+pub const CREATE: &str = r#"
+= POST /add → 201
+POST /add {"title":"A","topic":"New","quantity":3,"price":1.5}           | 201 | {"id":8,"price":1.5,"quantity":3,"sequence_number":1,"title":"A","topic":"New"} + Location: /query/item/8
+POST /add {"title":"A","topic":"New","quantity":0,"price":0,"id":20}     | 201 | {"id":20,"price":0.0,"quantity":0,"sequence_number":1,"title":"A","topic":"New"} + Location: /query/item/20
+= POST /add → 409
+POST /add {"title":"B","topic":"New","quantity":3,"price":1.5,"id":20}   | 409 | message ID, exists
+POST /add {"title":"B","topic":"New","quantity":3,"price":1.5,"id":2}    | 409 | message ID, exists
+= POST /add → 201
+POST /add {"title":"C","topic":"New","quantity":3,"price":1.5}           | 201 | {"id":21,"price":1.5,"quantity":3,"sequence_number":1,"title":"C","topic":"New"} + Location: /query/item/21
+= POST /add → 422
+POST /add {"title":"D","topic":"New","quantity":-1,"price":1.5}          | 422 | message quantity, -1, 1000000000
+POST /add {"title":"D","topic":"New","quantity":1.5,"price":1.5}         | 422 | message quantity, 1.5
+POST /add {"title":"D","topic":"New","quantity":1,"price":-1}            | 422 | message price, -1
+POST /add {"title":"","topic":"New","quantity":1,"price":1}              | 422 | message title, 200
+POST /add {"title":"D","topic":"New","quantity":1,"price":1,"id":-1}     | 422 | message id, -1
+POST /add {"title":"D","topic":"New","quantity":1,"price":1,"id":9007199254740992} | 422 | message id
+POST /add {"title":"D","topic":"New","quantity":1,"price":1,"pages":1}   | 422 | message pages
+POST /add {"title":"D","topic":"New","quantity":1}                       | 422 | message price
+= POST /add → 400
+POST /add title=D                                                        | 400 | message line 1
+= POST /add → 422
+POST /add 5                                                              | 422 | message
+= POST /add → 200
+POST /add []                                                             | 200 | []
+= GET /add → 405
+GET /add                                                                 | 405 | {"message":"The method is not allowed for the requested URL."} + Allow: POST
+= GET /query/item/<id> → 200
+GET /query/item/20                                                       | 200 | {"price":0.0,"quantity":0,"title":"A"}
+= GET /query/topic/<text> → 200
+GET /query/topic/new | 200 | [{"id":8,"title":"A","topic":"New"},{"id":20,"title":"A","topic":"New"},{"id":21,"title":"C","topic":"New"}]
+"#;
+
+pub const BATCH: &str = r#"
+= PUT /batch/query → 200
+PUT /batch/query [{"id":1,"orders":["7.1; open=1"]},{"id":99,"orders":["7.1; open=1"]}] | 200 | [{"status":200,"etag":"\"0-0\"","body":{"price":25.0,"quantity":10,"title":"How to get a good grade in DOS in 20 minutes a day"}},{"status":404,"body":{"message":"Not found"}}]
+= PUT /batch/query → 400
+PUT /batch/query [ | 400 | message line 1
+= PUT /batch/query → 422
+PUT /batch/query [] | 422 | message 256
+PUT /batch/query [{"id":1}] | 422 | message orders
+= PUT /batch/update → 200
+PUT /batch/update [{"id":1,"if_match":"\"0-0\"","quantity":9,"orders":["7.1; open=1"]},{"id":2,"if_match":"\"9-9\"","quantity":9,"orders":["7.2; open=1"]}] | 200 | [{"status":200,"body":{"price":25.0,"quantity":9,"title":"How to get a good grade in DOS in 20 minutes a day","topic":"Distributed Systems"}},{"status":412,"body":{"message":"The book is no longer at the version that If-Match names"}}]
+= PUT /batch/update → 400
+PUT /batch/update [ | 400 | message line 1
+= PUT /batch/update → 422
+PUT /batch/update {} | 422 | message list
+= GET /batch/query → 405
+GET /batch/query | 405 | message + Allow: PUT
+"#;
+
+/// Another catalog has a newer copy of book 2. After the refusal this one has it, too.
+pub const OUTDATED: &str = r#"
+= PUT /update/<id> → 409
+PUT /update/2 {"quantity":9} | 409 | {"message":"Update could not be processed because the item is not up to date"}
+= GET /query/item/<id> → 200
+GET /query/item/2 | 200 | {"price":50.0,"quantity":1,"title":"RPCs for Dummies"} + ETag: "4-7"
+"#;
+
+/// The other catalog is stopped.
+pub const STOPPED: &str = r#"
+= PUT /update/<id> → 504
+PUT /update/1 {"price":1} | 504 | message + Bazar-Outcome: unknown
+"#;
+
+/// The disk refuses.
+pub const DISK: &str = r#"
+= PUT /update/<id> → 507
+PUT /update/2 {"quantity":1} | 507 | message + Bazar-Outcome: unknown
+"#;
+
+/// `catalog2` is the address of the other catalog.
+pub const BETWEEN_CATALOGS: &str = r#"
+= PUT /rep/heartbeat → 200
+PUT /rep/heartbeat {"from":"{catalog2}"} | 200 | fields start, down_count
+= PUT /rep/heartbeat → 403
+PUT /rep/heartbeat {"from":"http://127.0.0.1:9"} | 403 | message CATALOG_ADDRESSES
+= PUT /rep/get/<id> → 200
+PUT /rep/get/1 {"id":1,"requesters":[],"best":null} | 200 | fields book, state
+= PUT /rep/get/<id> → 409
+PUT /rep/get/1 {"id":1,"requesters":[],"best":[9,true,9]} | 409 | message newer
+= PUT /rep/check/<id> → 200
+PUT /rep/check/1 {"id":1,"rank":[0,true,0]} | 200 | {}
+= PUT /rep/check/<id> → 409
+PUT /rep/check/1 {"id":1,"rank":null} | 409 | fields book, state
+= PUT /rep/confirm → 200
+PUT /rep/confirm {"versions":[[1,"0-0"]]} | 200 | {}
+= PUT /rep/page → 200
+PUT /rep/page {"after":null,"limit":2} | 200 | {"entries":[[1,"0-0","valid"],[2,"0-0","valid"]]}
+= PUT /rep/fetch → 200
+PUT /rep/fetch {"ids":[7,99]} | 200 | text "books":[[, "id":7, "version":"0-0", "valid"]]
+= PUT /rep/claim → 200
+PUT /rep/claim {"versions":[[1,"0-0"],[2,"9-9"]]} | 200 | {"differing":[2]}
+= PUT /rep/update → 200
+PUT /rep/update {"books":[{"id":1,"title":"T","topic":"P","quantity":3,"price":1.5,"version":"5-7"}]} | 200 | {}
+= PUT /rep/update → 409
+PUT /rep/update {"books":[{"id":1,"title":"T","topic":"P","quantity":3,"price":1.5,"version":"2-7"}]} | 409 | fields conflicts
+= PUT /rep/<kind> → 400
+PUT /rep/page { | 400 | message JSON
+= PUT /rep/<kind> → 404
+PUT /rep/nothing {} | 404 | message
+= PUT /rep/<kind> → 422
+PUT /rep/page {} | 422 | message
+PUT /rep/check/1 {"id":2,"rank":null} | 422 | message different books
+= GET /rep/<kind> → 405
+GET /rep/page | 405 | message + Allow: PUT
+GET /rep/check/1 | 405 | message + Allow: PUT
+"#;

@@ -1,0 +1,46 @@
+//! The rows of `src/API.md` for every server.
+
+pub const USUAL: &str = r#"
+= GET /livez → 200
+GET /livez   | 200 | {"live":true}
+= HEAD /livez → 200
+HEAD /livez  | 200 |
+= POST /livez → 405
+POST /livez  | 405 | {"message":"The method is not allowed for the requested URL."} + Allow: GET, HEAD
+= GET /readyz → 200
+GET /readyz  | 200 | {"ready":true}
+= GET /version → 200
+GET /version | 200 | fields server, version
+= GET /metrics → 200
+GET /metrics | 200 | text # TYPE, bazar_http_requests_total, process_open_fds + Content-Type: text/plain; version=0.0.4; charset=utf-8
+= GET /<unknown> → 404
+GET /nowhere | 404 | {"message":"The requested URL was not found on the server. If you entered the URL manually please check your spelling and try again."}
+GET /        | 404 | {"message":"The requested URL was not found on the server. If you entered the URL manually please check your spelling and try again."}
+GET /buy/    | 404 | {"message":"The requested URL was not found on the server. If you entered the URL manually please check your spelling and try again."}
+= GET /<unknown> → 400
+GET /%zz     | 400 | message escape
+GET /%ff     | 400 | message UTF-8
+= GET /<unknown> → 414
+GET /{x*9000} | 414 | message
+= GET /<unknown> → 431
+GET /nowhere + X-Long: {x*20000} | 431 | message
+= PUT /<unknown> → 400
+PUT /nowhere + Content-Length: -1 | 400 | message Content-Length + Connection: close
+PUT /nowhere {} + Content-Length: 2 | 400 | message Content-Length
+PUT /nowhere + Transfer-Encoding: gzip | 400 | message chunked
+= PUT /<unknown> → 413
+PUT /nowhere {x*70000} | 413 | message 65536
+"#;
+
+/// No other server runs.
+pub const ALONE: &str = r#"
+= GET /readyz → 503
+GET /readyz | 503 | fields ready, missing + Retry-After: 1
+"#;
+
+/// With a service token.
+pub const TOKEN: &str = r#"
+= GET /metrics → 401
+GET /metrics                                    | 401 | message Authorization + WWW-Authenticate: Bearer
+GET /metrics + Authorization: Bearer another    | 401 | message Authorization + WWW-Authenticate: Bearer
+"#;

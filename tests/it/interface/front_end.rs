@@ -1,0 +1,93 @@
+//! The rows of `src/API.md` for front-ends.
+
+pub const USUAL: &str = r#"
+= GET /search/<text> → 200
+GET /search/distributed                    | 200 | [{"id":1,"title":"How to get a good grade in DOS in 20 minutes a day","topic":"Distributed Systems"},{"id":2,"title":"RPCs for Dummies","topic":"Distributed Systems"}] + Cache-Status: bazar; fwd=miss + Content-Type: application/json
+GET /search/PIONEER                        | 200 | []
+GET /search/Developer%20LIFE               | 200 | [{"id":7,"title":"Spring in the Pioneer Valley","topic":"Developer Life"}]
+GET /search/%25                            | 200 | []
+GET /search/_                              | 200 | []
+GET /search/a%2Fb                          | 200 | []
+= GET /search/<text>?limit=<n>&after=<id> → 200
+GET /search/distributed?limit=1            | 200 | [{"id":1,"title":"How to get a good grade in DOS in 20 minutes a day","topic":"Distributed Systems"}]
+GET /search/distributed?after=1            | 200 | [{"id":2,"title":"RPCs for Dummies","topic":"Distributed Systems"}]
+GET /search/developer?limit=many&after=all | 200 | [{"id":7,"title":"Spring in the Pioneer Valley","topic":"Developer Life"}]
+= PUT /search/<text> → 405
+PUT /search/distributed                    | 405 | message + Allow: GET, HEAD
+= GET /lookup/<id> → 200
+GET /lookup/2                              | 200 | {"price":50.0,"quantity":5,"title":"RPCs for Dummies"} + Cache-Status: bazar; fwd=miss + Content-Type: application/json
+GET /lookup/002                            | 200 | {"price":50.0,"quantity":5,"title":"RPCs for Dummies"} + Cache-Status: bazar; hit
+GET /lookup/2?any=thing                    | 200 | {"price":50.0,"quantity":5,"title":"RPCs for Dummies"}
+= PUT /buy/<id> → 200
+PUT /buy/2 + Idempotency-Key: mine         | 200 | {"message":"Book with the specified ID purchased","success":true} + Idempotent-Replayed: 
+PUT /buy/2 + Idempotency-Key: mine         | 200 | {"message":"Book with the specified ID purchased","success":true} + Idempotent-Replayed: true
+= GET /lookup/<id> → 200
+GET /lookup/2                              | 200 | {"price":50.0,"quantity":4,"title":"RPCs for Dummies"} + Cache-Status: bazar; fwd=miss
+= GET /lookup/<id> → 422
+GET /lookup/two                            | 422 | {"message":"Book ID must be a number"}
+GET /lookup/1.5                            | 422 | {"message":"Book ID must be a number"}
+GET /lookup/-1                             | 422 | {"message":"Book ID must be a number"}
+GET /lookup/%C2%B2                         | 422 | {"message":"Book ID must be a number"}
+GET /lookup/%201                           | 422 | {"message":"Book ID must be a number"}
+= GET /lookup/<id> → 404
+GET /lookup/99                             | 404 | {"message":"Book with the specified ID does not exist"}
+GET /lookup/99999999999999999999999        | 404 | {"message":"Book with the specified ID does not exist"}
+= PUT /lookup/<id> → 405
+PUT /lookup/2                              | 405 | message + Allow: GET, HEAD
+= PUT /buy/<id> → 400
+PUT /buy/2 + Idempotency-Key: two words    | 400 | message Idempotency-Key, 64
+PUT /buy/2 + Idempotency-Key: a + Idempotency-Key: b | 400 | message Idempotency-Key
+= PUT /buy/<id> → 404
+PUT /buy/99                                | 404 | {"message":"Book with the specified ID does not exist"}
+= PUT /buy/<id> → 422
+PUT /buy/two                               | 422 | {"message":"Book ID must be a number"}
+= GET /buy/<id> → 405
+GET /buy/2                                 | 405 | {"message":"The method is not allowed for the requested URL."} + Allow: PUT
+= DELETE /invalidate/item/<id> → 204
+DELETE /invalidate/item/2                  | 204 |
+DELETE /invalidate/item/2,3                | 204 |
+= DELETE /invalidate/item/<id> → 422
+DELETE /invalidate/item/two                | 422 | {"message":"Book ID must be a number"}
+= DELETE /invalidate/item/ → 204
+DELETE /invalidate/item/                   | 204 |
+= DELETE /invalidate/topic/<topic> → 204
+DELETE /invalidate/topic/Graduate%20School | 204 |
+= DELETE /invalidate/topic/ → 204
+DELETE /invalidate/topic/                  | 204 |
+= GET /invalidate/item/<id> → 405
+GET /invalidate/item/2                     | 405 | message + Allow: DELETE
+= GET /dump/ → 200
+GET /dump/                                 | 200 | {"lookup":[],"search":[]}
+= PUT /dump/ → 405
+PUT /dump/                                 | 405 | message + Allow: GET, HEAD
+"#;
+
+/// Book 1 is sold out.
+pub const SOLD_OUT: &str = r#"
+= PUT /buy/<id> → 200
+PUT /buy/1 | 200 | {"message":"Book with the specified ID is out of stock","success":false}
+"#;
+
+/// No other server runs.
+pub const ALONE: &str = r#"
+= GET /search/<text> → 504
+GET /search/x   | 504 | {"message":"Could not connect to a server to search"}
+= GET /lookup/<id> → 504
+GET /lookup/1   | 504 | {"message":"Could not connect to a server to lookup"}
+= PUT /buy/<id> → 504
+PUT /buy/1      | 504 | {"message":"Could not connect to a server to buy"} + Bazar-Outcome: none
+= GET /lookup/<id> → 422
+GET /lookup/one | 422 | {"message":"Book ID must be a number"}
+"#;
+
+/// Other buyers are always faster.
+pub const CONFLICTS: &str = r#"
+= PUT /buy/<id> → 503
+PUT /buy/1 | 503 | message + Retry-After: 1 + Bazar-Outcome: none
+"#;
+
+/// The disk refuses.
+pub const DISK: &str = r#"
+= PUT /buy/<id> → 507
+PUT /buy/1 | 507 | message + Bazar-Outcome: unknown
+"#;

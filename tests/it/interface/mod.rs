@@ -1,0 +1,188 @@
+//! The interface of every server is the one of `src/API.md`: each row of the page has cases here,
+//! and each case has its row there.
+
+mod catalog;
+mod every_server;
+mod front_end;
+mod order;
+mod table;
+
+use std::fs;
+use std::sync::Arc;
+
+use serde_json::json;
+
+use crate::harness::fake_server::{FakeServer, Reply};
+use crate::harness::server::Server;
+use crate::harness::shop::{Shop, ShopOptions};
+use table::{check, check_coverage, check_with};
+
+const PAGE: &str = include_str!("../../../src/API.md");
+
+#[test]
+fn the_cases_cover_exactly_the_rows_of_the_page() {
+    use catalog::{BATCH, BETWEEN_CATALOGS, CREATE, DISK, OUTDATED, STOPPED, USUAL};
+    let every_server = [
+        every_server::USUAL,
+        every_server::ALONE,
+        every_server::TOKEN,
+    ];
+    check_coverage(PAGE, "Every server", &every_server);
+    let front_end = [
+        front_end::USUAL,
+        front_end::SOLD_OUT,
+        front_end::ALONE,
+        front_end::CONFLICTS,
+        front_end::DISK,
+    ];
+    check_coverage(PAGE, "Front-end", &front_end);
+    let order = [
+        order::USUAL,
+        order::SOLD_OUT,
+        order::ALONE,
+        order::CONFLICTS,
+        order::DISK,
+    ];
+    check_coverage(PAGE, "Order server", &order);
+    let catalog = [USUAL, CREATE, BATCH, OUTDATED, STOPPED, DISK];
+    check_coverage(PAGE, "Catalog", &catalog);
+    check_coverage(PAGE, "Between catalogs", &[BETWEEN_CATALOGS]);
+}
+
+#[test]
+fn front_end_order_server_and_catalog_answer_as_documented() {
+    let shop = Shop::started(ShopOptions::default());
+    check(shop.front_end(), front_end::USUAL);
+    check(shop.order(1), order::USUAL);
+    check(shop.catalog(1), catalog::USUAL);
+    for server in [shop.front_end(), shop.order(2), shop.catalog(2)] {
+        check(server, every_server::USUAL);
+    }
+    let third = json!({"id": 3, "price": 14.5, "quantity": 9, "sequence_number": 2,
+        "title": "Xen", "topic": "Virtual Machines"});
+    for catalog in shop.catalogs() {
+        assert_eq!(catalog.dump()[2], third, "{}", catalog.name);
+    }
+    shop.stock_up(1, 0);
+    check(shop.front_end(), front_end::SOLD_OUT);
+    check(shop.order(1), order::SOLD_OUT);
+}
+
+#[test]
+fn new_books_and_batches_are_answered_as_documented() {
+    let shop = Shop::started(ShopOptions::default());
+    check(shop.catalog(1), catalog::CREATE);
+    let new = shop.catalog(2).get("/query/topic/new").list();
+    assert_eq!(new, shop.catalog(1).get("/query/topic/new").list());
+    assert_eq!(new.len(), 3);
+    check(shop.catalog(1), catalog::BATCH);
+}
+
+#[test]
+fn messages_between_catalogs_are_answered_as_documented() {
+    let shop = Shop::started(ShopOptions::default());
+    let catalog2 = shop.catalog(2).url();
+    let values = [("catalog2", catalog2.as_str())];
+    check_with(shop.catalog(1), catalog::BETWEEN_CATALOGS, &values);
+}
+
+#[test]
+fn with_a_token_the_rest_is_refused() {
+    let shop = Shop::started(ShopOptions {
+        environment: vec![("SERVICE_TOKEN", "secret".into())],
+        ..ShopOptions::default()
+    });
+    for server in [shop.front_end(), shop.order(1), shop.catalog(1)] {
+        check(server, every_server::TOKEN);
+    }
+}
+
+#[test]
+fn a_server_without_the_servers_behind_it_says_so() {
+    let shop = Shop::new(ShopOptions::default());
+    shop.front_end().launch();
+    shop.order(1).launch();
+    check(shop.front_end(), front_end::ALONE);
+    check(shop.order(1), order::ALONE);
+    for server in [shop.front_end(), shop.order(1)] {
+        check(server, every_server::ALONE);
+    }
+}
+
+#[test]
+fn a_disk_that_refuses_is_reported() {
+    // Afterwards the catalog is not ready, and so the servers before it are not: a shop for each.
+    let check_in_a_shop = |server: fn(&Shop) -> &Server, table| {
+        let shop = Shop::started(ShopOptions {
+            catalogs: 1,
+            orders: 1,
+            ..ShopOptions::default()
+        });
+        let blocker = shop.data_folder(1).join("books-0000000-0000099.json.tmp");
+        fs::create_dir(blocker).unwrap();
+        check(server(&shop), table);
+    };
+    check_in_a_shop(|shop| shop.catalog(1), catalog::DISK);
+    check_in_a_shop(|shop| shop.order(1), order::DISK);
+    check_in_a_shop(|shop| shop.front_end(), front_end::DISK);
+}
+
+#[test]
+fn conflicts_for_three_seconds_are_reported() {
+    let shop = Shop::new(ShopOptions {
+        catalogs: 1,
+        orders: 1,
+        default_timeouts: true,
+        ..ShopOptions::default()
+    });
+    let _catalog = FakeServer::start(&shop.catalog(1).address, Arc::new(always_conflicting));
+    shop.order(1).start();
+    check(shop.order(1), order::CONFLICTS);
+    shop.front_end().start();
+    check(shop.front_end(), front_end::CONFLICTS);
+}
+
+#[test]
+fn an_update_of_an_outdated_copy_is_refused() {
+    let shop = Shop::new(ShopOptions {
+        catalogs: 2,
+        orders: 0,
+        front_ends: 0,
+        ..ShopOptions::default()
+    });
+    let peer = Arc::new(with_a_newer_copy);
+    let _peer = FakeServer::live_catalog(&shop.catalog(2).address, peer);
+    shop.catalog(1).launch();
+    check(shop.catalog(1), catalog::OUTDATED);
+}
+
+#[test]
+fn an_update_beside_a_stopped_catalog_may_be_committed_later() {
+    let shop = Shop::started(ShopOptions {
+        orders: 0,
+        front_ends: 0,
+        environment: vec![("TIMEOUT_MS", "500".into())],
+        ..ShopOptions::default()
+    });
+    shop.catalog(2).stop();
+    check(shop.catalog(1), catalog::STOPPED);
+}
+
+/// Shows copies of every book, and sells none: another buyer was always faster.
+fn always_conflicting(request: &str) -> Reply {
+    if request.starts_with("GET") {
+        Reply::Json(200, json!({"price": 1.0, "quantity": 9, "title": "Wanted"}))
+    } else {
+        Reply::Json(412, json!({"message": "too late"}))
+    }
+}
+
+/// Has a newer copy of book 2, but gives no page to catch up with.
+fn with_a_newer_copy(request: &str) -> Reply {
+    let book = json!({"id": 2, "title": "RPCs for Dummies", "topic": "Distributed Systems",
+        "quantity": 1, "price": 50.0, "version": "4-7", "committed": true});
+    match request {
+        "PUT /rep/check/2" => Reply::Json(409, json!({"book": book, "state": "valid"})),
+        _ => Reply::Json(503, json!({})),
+    }
+}

@@ -1,0 +1,51 @@
+//! The rows of `src/API.md` for order servers.
+
+pub const USUAL: &str = r#"
+= PUT /buy/<id> → 200
+PUT /buy/1                               | 200 | {"message":"Book with the specified ID purchased","success":true}
+PUT /buy/6 + Bazar-Order: 8.4; open=4    | 200 | {"message":"Book with the specified ID purchased","success":true} + Idempotent-Replayed: 
+PUT /buy/6 + Bazar-Order: 8.4; open=4    | 200 | {"message":"Book with the specified ID purchased","success":true} + Idempotent-Replayed: true
+= PUT /buy/<id> → 409
+PUT /buy/6 + Bazar-Order: 8.3; open=1    | 409 | {"message":"order is closed","closed":["8.3"]}
+= PUT /buy/<id> → 400
+PUT /buy/1 + Bazar-Order: mine           | 400 | message Bazar-Order
+PUT /buy/1 + Idempotency-Key: two words  | 400 | message Idempotency-Key
+= PUT /buy/<id> → 404
+PUT /buy/99                              | 404 | {"message":"Book with the specified ID does not exist"}
+= PUT /buy/<id> → 422
+PUT /buy/one                             | 422 | {"message":"Book ID must be a number"}
+= GET /buy/<id> → 405
+GET /buy/1                               | 405 | {"message":"The method is not allowed for the requested URL."} + Allow: PUT
+= PUT /batch/buy → 200
+PUT /batch/buy [{"id":1,"order":"9.1; open=1","request":"r"},{"id":99,"order":"9.2; open=1","request":"r"}] | 200 | [{"status":200,"body":{"message":"Book with the specified ID purchased","success":true}},{"status":404,"body":{"message":"Book with the specified ID does not exist"}}]
+= PUT /batch/buy → 400
+PUT /batch/buy []]                       | 400 | message line 1
+= PUT /batch/buy → 422
+PUT /batch/buy []                        | 422 | message 256
+PUT /batch/buy [{"id":1,"order":"x","request":"r"}] | 422 | message order
+= GET /batch/buy → 405
+GET /batch/buy                           | 405 | message + Allow: PUT
+"#;
+
+pub const SOLD_OUT: &str = r#"
+= PUT /buy/<id> → 200
+PUT /buy/1 | 200 | {"message":"Book with the specified ID is out of stock","success":false}
+"#;
+
+/// No other server runs.
+pub const ALONE: &str = r#"
+= PUT /buy/<id> → 504
+PUT /buy/1 | 504 | {"message":"Could not connect to the catalog server"} + Bazar-Outcome: none
+"#;
+
+/// Other buyers are always faster.
+pub const CONFLICTS: &str = r#"
+= PUT /buy/<id> → 503
+PUT /buy/1 | 503 | message + Retry-After: 1 + Bazar-Outcome: none
+"#;
+
+/// The disk refuses.
+pub const DISK: &str = r#"
+= PUT /buy/<id> → 507
+PUT /buy/1 | 507 | message + Bazar-Outcome: unknown
+"#;
