@@ -19,6 +19,7 @@ mod floods;
 mod fuzz;
 mod import;
 mod interface;
+mod layout;
 mod leaked_connections;
 mod load;
 mod messages;
