@@ -103,7 +103,7 @@ fn servers_and_imports_authenticate_to_each_other() {
     for server in shop.servers() {
         assert!(
             !server.stderr().contains(TOKEN),
-            "{} tells the token",
+            "{} logs the token",
             server.name
         );
     }

@@ -18,8 +18,8 @@ fn statuses(lines: &[Value]) -> Vec<u64> {
     lines.iter().map(status).collect()
 }
 
-/// Asks for books alone, whereby a catalog that has not heard yet that their last change came true
-/// finds out. Until then it does not response for them together.
+/// Reads the books one by one, so that the catalog finds out that their last change is committed.
+/// Until then a batch does not get them.
 fn read_repair(catalog: &Server, ids: &[u64]) {
     ids.iter().for_each(|id| drop(version(catalog, *id)));
 }

@@ -1,4 +1,4 @@
-//! What a server that does not answer costs a write: nothing once it counts as down; about a second,
+//! What a silent server costs a write: nothing once it counts as down; about a second,
 //! once, when it falls silent. Limits are ten times what is promised; what was measured is printed.
 
 use std::thread;

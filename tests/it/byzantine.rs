@@ -1,4 +1,4 @@
-//! A byzantine catalog, as one that answers and as one that asks: malformed messages are refused, or
+//! A byzantine catalog, as the sender and as the receiver: malformed messages are refused, or
 //! dropped with a line in the log, and the other catalogs' books stay as they are.
 
 use std::sync::Arc;

@@ -119,8 +119,8 @@ fn crash(shop: &Shop, rng: &mut Rng) {
     });
 }
 
-/// Writes ever larger quantities of its own books at any catalog, and reads them back, until told
-/// to stop and each book was acknowledged once.
+/// Writes ever larger quantities of its own books at any catalog, and reads them back, until
+/// `stop` and each book was acknowledged once.
 fn write(shop: &Shop, writer: u64, stop: &AtomicBool, seed: u64) -> AllWrites {
     let mut rng = Rng::with_seed(seed);
     let own: Vec<u64> = (1..=BOOKS).filter(|id| id % WRITERS == writer).collect();

@@ -1,5 +1,5 @@
-//! Books that are created: what is answered, that every catalog has them and searches find them, and
-//! that an id is given once; long responses.
+//! Books that are created: every catalog has them, searches find them, and an id is given once.
+//! Long responses.
 
 use std::collections::BTreeSet;
 use std::thread;

@@ -1,5 +1,5 @@
-//! Data folders that a catalog refuses, disks that refuse writes, and what a catalog fetches after it
-//! was away.
+//! Data folders that a catalog refuses, disks that refuse writes, and what a catalog fetches after
+//! an outage.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -23,8 +23,8 @@ fn check_refused(folder: &Path, words: &[&str]) {
     command.arg(folder).env_clear();
     let (code, stdout, stderr) = run(command);
     assert_eq!((code, stdout.as_str()), (Some(2), ""), "{stderr}");
-    let said = |word: &&str| stderr.contains(*word);
-    assert!(words.iter().all(said), "{words:?}: {stderr}");
+    let has = |word: &&str| stderr.contains(*word);
+    assert!(words.iter().all(has), "{words:?}: {stderr}");
     assert_eq!(contents(folder), before);
 }
 
@@ -181,7 +181,7 @@ fn a_catalog_that_was_away_fetches_what_it_missed_and_nothing_else() {
     assert!(fetched.iter().all(|count| *count <= MISSED), "{fetched:?}");
 }
 
-/// How many books each catch-up fetched, says the log.
+/// How many books each catch-up fetched, according to the log.
 fn fetched(catalog: &Server) -> Vec<u64> {
     let number = |value: &Value| match value {
         Value::String(text) => text.parse().unwrap(),

@@ -1,5 +1,5 @@
-//! Floods of connections, honest and hostile. Customers are served while they last and when they are
-//! over.
+//! Floods of connections, honest and hostile. Clients are served during and after
+//! them.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;

@@ -1,7 +1,7 @@
-//! Requests at random, and correct ones with damage, at each kind of server: whatever comes, it is
-//! answered or closed, it is refused if it is no correct request, and it changes nothing then.
+//! Random requests, and correct ones with damage, at each kind of server: each is answered, or its
+//! connection is closed; an incorrect one is refused and changes nothing.
 //!
-//! `FUZZ_REQUESTS=10000 cargo test fuzz` sends so many to each; `SEED=…` sends the same ones again.
+//! `FUZZ_REQUESTS=10000 cargo test fuzz` sends so many to each; `SEED=…` repeats them.
 
 use std::collections::BTreeMap;
 
@@ -16,9 +16,8 @@ use crate::harness::shop::{Shop, ShopOptions};
 /// How many requests each server gets, if the environment says nothing else.
 const REQUESTS: u64 = 1000;
 
-/// Correct requests and nearly correct ones. None of them puts a quantity or sells to a customer
-/// but the purchases.
-const FOR_CUSTOMERS: [&str; 10] = [
+/// Correct requests and nearly correct ones. Only the buys change a quantity.
+const FOR_CLIENTS: [&str; 10] = [
     "GET /search/distributed HTTP/1.1\r\nHost: b\r\n\r\n",
     "GET /search/a%2Fb%C3%BC?limit=3&after=2 HTTP/1.1\r\nHost: b\r\n\r\n",
     "GET /lookup/3 HTTP/1.1\r\nHost: b\r\nX-Request-Id: mine\r\n\r\n",
@@ -73,7 +72,7 @@ const PIECES: [&str; 23] = [
     " HTTP/1.0",
 ];
 
-/// A request that most probably is none.
+/// A request that most probably is malformed.
 fn mutant(rng: &mut Rng, correct: &[&str]) -> Vec<u8> {
     let base = correct[rng.usize(..correct.len())];
     match rng.u32(..100) {
@@ -130,8 +129,8 @@ fn deep(rng: &mut Rng, base: &str) -> Vec<u8> {
     .into()
 }
 
-/// What costs the server a connection, and is never answered: a newer protocol, or a length beyond
-/// all measure.
+/// Requests that leak a connection and are never answered: of a newer protocol, or with an absurd
+/// length.
 fn is_never_answered(request: &[u8]) -> bool {
     let text = String::from_utf8_lossy(request).to_ascii_lowercase();
     let too_long = |line: &str| {
@@ -141,11 +140,11 @@ fn is_never_answered(request: &[u8]) -> bool {
     text.contains("http/2.0") || text.contains("http/3.0") || text.split(['\r', '\n']).any(too_long)
 }
 
-/// Sends a request and nothing more. The responses' statuses, and the bodies of those that are 200 or
-/// 201.
+/// Sends a request and nothing more. Returns the responses' statuses, and the bodies of those below
+/// 300.
 #[track_caller]
 fn send(server: &Server, request: &[u8]) -> (Vec<u16>, Vec<String>) {
-    let shown = || String::from_utf8_lossy(&request[..request.len().min(500)]).into_owned();
+    let excerpt = || String::from_utf8_lossy(&request[..request.len().min(500)]).into_owned();
     let mut connection = Connection::open(&server.address);
     // It may be refused while it is being sent.
     let _ = connection.send(request);
@@ -153,7 +152,7 @@ fn send(server: &Server, request: &[u8]) -> (Vec<u16>, Vec<String>) {
         return (Vec::new(), Vec::new());
     }
     let bytes = connection.finish();
-    let bytes = bytes.unwrap_or_else(|_| panic!("{} hangs on {:?}", server.name, shown()));
+    let bytes = bytes.unwrap_or_else(|_| panic!("{} hangs on {:?}", server.name, excerpt()));
     let text = String::from_utf8_lossy(&bytes).into_owned();
     let (mut statuses, mut bodies) = (Vec::new(), Vec::new());
     for response in text.split("HTTP/1.1 ").skip(1) {
@@ -162,7 +161,7 @@ fn send(server: &Server, request: &[u8]) -> (Vec<u16>, Vec<String>) {
             status < 500 || status == 503 || status == 504,
             "{}: {response:?} to {:?}",
             server.name,
-            shown()
+            excerpt()
         );
         statuses.push(status);
         if status < 300 {
@@ -233,7 +232,7 @@ fn at_front_end_and_order_server_only_correct_purchases_take_copies() {
     let ids: Vec<u32> = shop.servers().map(Server::id).collect();
     for server in [shop.front_end(), shop.order(1)] {
         let before = stock(&shop);
-        let granted = send_all(server, &FOR_CUSTOMERS, &mut rng);
+        let granted = send_all(server, &FOR_CLIENTS, &mut rng);
         let bought = granted
             .iter()
             .filter(|body| body.contains("purchased"))

@@ -57,9 +57,9 @@ fn import(shop: &Shop, text: &str) -> Output {
 
 #[track_caller]
 fn check_succeeded(output: &Output, summary: &str) {
-    let said = String::from_utf8_lossy(&output.stdout);
+    let stdout = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{output:?}");
-    assert!(said.starts_with(summary), "{said}");
+    assert!(stdout.starts_with(summary), "{stdout}");
 }
 
 fn has(shop: &Shop, id: u64) -> bool {
@@ -136,11 +136,11 @@ fn a_malformed_book_is_named_by_its_line_and_ends_the_import() {
     let shop = Shop::started(ShopOptions::default());
     let text = lines(IDS).replace("\"id\":1003,", "\"id\":1003,\"colour\":\"red\",");
     let output = import(&shop, &text);
-    let said = String::from_utf8_lossy(&output.stderr);
+    let stderr = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1));
     assert!(
-        said.starts_with("line 3: ") && said.contains("colour"),
-        "{said}"
+        stderr.starts_with("line 3: ") && stderr.contains("colour"),
+        "{stderr}"
     );
     check_succeeded(&import(&shop, &lines(IDS)), "added ");
     check_all_there(&shop);

@@ -9,7 +9,7 @@ use crate::harness::process::eventually;
 use crate::harness::proxy::{Action, Message};
 use crate::harness::shop::{Proxies, Shop, ShopOptions};
 
-/// Nothing is sent for this long: then nothing more comes of what was done.
+/// If nothing is sent for this long, nothing more comes of what was done.
 const QUIET: Duration = Duration::from_millis(400);
 
 fn shop(catalogs: usize, orders: usize, front_ends: usize) -> Shop {
@@ -24,7 +24,7 @@ fn shop(catalogs: usize, orders: usize, front_ends: usize) -> Shop {
     })
 }
 
-/// What is sent because of something: `to`, method and path, status.
+/// The messages that `act` causes: receiver, method and path, status.
 fn sent(shop: &Shop, mut act: impl FnMut()) -> Vec<String> {
     quiet(shop);
     let before = shop.trace.messages().len();
@@ -50,16 +50,16 @@ fn quiet(shop: &Shop) {
     });
 }
 
-/// Without what catalogs tell each other and the front-ends.
-fn of_customers(messages: Vec<String>) -> Vec<String> {
+/// Without the messages between catalogs and the invalidations.
+fn of_buys(messages: Vec<String>) -> Vec<String> {
     let inner = |message: &String| message.contains("/rep/") || message.contains("/invalidate/");
     messages.into_iter().filter(|m| !inner(m)).collect()
 }
 
 #[track_caller]
-fn check_buy(response: &Response, status: u16, says: &str) {
+fn check_buy(response: &Response, status: u16, words: &str) {
     assert_eq!(response.status, status, "{response:?}");
-    assert!(response.body.contains(says), "{response:?}");
+    assert!(response.body.contains(words), "{response:?}");
 }
 
 #[test]
@@ -159,7 +159,7 @@ fn figure_7_an_order_whose_book_is_outdated_reads_again() {
         check_buy(&shop.order(1).put("/buy/2", ""), 200, "purchased");
     });
     assert_eq!(
-        of_customers(messages),
+        of_buys(messages),
         [
             "catalog1 GET /query/item/2 200",
             "catalog1 PUT /update/2 412",
@@ -216,7 +216,7 @@ fn tried(shop: &Shop, line: &str, act: impl FnMut()) -> Vec<String> {
 #[test]
 fn figure_10_when_some_are_down_the_next_is_tried() {
     let shop = shop(1, 3, 1);
-    // It says that it is ready, so that it is tried, but never responses a buy.
+    // It is ready, so it is tried, but it never answers a buy.
     shop.proxy("order2").set_rule(|line| match line {
         "PUT /buy/4" => Action::CloseBeforeRequest,
         _ => Action::Forward,
@@ -229,7 +229,7 @@ fn figure_10_when_some_are_down_the_next_is_tried() {
         })
         .collect();
     let [one, two, three] = ["order1 200", "order2 0", "order3 200"];
-    // Whoever has the turn of the one that is down is served by the next, whose turn has passed
+    // The buy whose turn is at the server that is down goes to the next one, whose turn has passed
     // then.
     let mut all = round.concat();
     let turn = all.iter().position(|server| server == two).unwrap();

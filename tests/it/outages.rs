@@ -160,7 +160,7 @@ fn with_every_server_down_a_customer_gets_504() {
     assert_eq!(shop.quantity(2), 4);
     shop.catalog(1).kill();
     shop.catalog(2).kill();
-    // What is in the cache may be answered: dead catalogs sell nothing.
+    // Cached answers are still valid: dead catalogs sell nothing.
     shop.front_end()
         .call("DELETE", "/invalidate/item/", &[], "");
     shop.front_end()

@@ -1,4 +1,4 @@
-//! What a server says and how it ends when it is told nonsense, or asked for help.
+//! How a server exits on a wrong setting, and what its help shows.
 
 use std::process::Command;
 

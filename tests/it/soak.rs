@@ -32,8 +32,8 @@ const CLIENTS_OF_A_BOOK: usize = 2;
 /// Some hundred requests a second: the checker must follow, and so must two cores.
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// A write whose outcome was unknown for so long has no effect any more: every server that worked on
-/// it has given up.
+/// A write whose outcome was unknown for so long has no effect any more: every server that worked
+/// on it has given up.
 const UNKNOWN_MAX: Duration = Duration::from_secs(15);
 
 /// What a server uses may grow by so much between the middle and the end.
@@ -126,8 +126,8 @@ fn buy(shop: &Shop, history: &History, id: u64) {
     }
 }
 
-/// Checks what clients saw of each book since there were `quantities` copies. Then begins anew, with
-/// the copies that there are now, and with the operations that may take effect yet.
+/// Checks what clients saw of each book since there were `quantities` copies. Then begins anew,
+/// with the copies that there are now, and with the operations that may take effect yet.
 #[track_caller]
 fn check(shop: &Shop, history: &History, quantities: &mut [u32]) {
     for (id, quantity) in BOOKS.zip(quantities) {

@@ -21,8 +21,8 @@ pub fn at_once(count: usize, call: impl Fn(usize) -> Response + Sync) -> Vec<Res
     })
 }
 
-/// Buys with this idempotency key until the response is definite. Every other response says whether
-/// a copy may have been sold.
+/// Buys with this idempotency key until the response is definite. Until then, each says
+/// in `Bazar-Outcome` whether a copy may have been sold.
 pub fn buy_until_definite(address: &str, book: u64, key: &str) -> Response {
     let deadline = Instant::now() + DEADLINE;
     let (path, headers) = (format!("/buy/{book}"), [("Idempotency-Key", key)]);

@@ -20,7 +20,7 @@ impl Connection {
         Connection::open_within(address, RESPONSE_MAX).unwrap()
     }
 
-    /// Fails when nobody listens, or when nobody accepts for a while: the system retries a
+    /// Fails when no server listens, or when it does not accept for a while: the system retries a
     /// connection to a full backlog ever more seldom.
     pub fn try_open(address: &str) -> io::Result<Connection> {
         Connection::open_within(address, CONNECT_MAX)

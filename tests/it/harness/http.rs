@@ -54,7 +54,7 @@ impl Response {
 
 /// Sends `METHOD path` to `host:port` and reads the whole response.
 ///
-/// Fails when nobody listens, or when the connection ends before the response does.
+/// Fails when no server listens, or when the connection ends before the response does.
 pub fn call(
     address: &str,
     method: &str,

@@ -2,8 +2,9 @@
 //! purpose.
 //!
 //! In reading order: `process` (run, signal, wait), `server` (one server), `shop` (a whole shop for
-//! one test), `http` and `connection` (two clients), `clients` (many at once, and one that retries),
-//! `history` (what clients did and were told), `proxy` (a network that fails), and `fake_server` (a server that answers what a test wants).
+//! one test), `http` and `connection` (two clients), `clients` (many at once, and one that
+//! retries), `history` (what clients did and saw), `proxy` (a network that fails), and
+//! `fake_server` (a server that answers what a test wants).
 
 pub mod clients;
 pub mod connection;

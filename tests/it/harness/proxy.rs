@@ -24,8 +24,8 @@ pub enum Action {
     CloseBeforeResponse,
 }
 
-/// Chooses the action for a request by its method and path, such as `PUT /buy/2`, before the request
-/// goes on. A rule may block: other requests go on meanwhile.
+/// Chooses the action for a request by its method and path, such as `PUT /buy/2`, before the
+/// request goes on. A rule may block: other requests go on meanwhile.
 type Rule = Arc<dyn Fn(&str) -> Action + Send + Sync>;
 
 /// One message between servers, however often it was sent.

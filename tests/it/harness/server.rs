@@ -100,7 +100,7 @@ impl Server {
         shell
     }
 
-    /// Waits until `/readyz` says so.
+    /// Waits until `/readyz` answers 200.
     #[track_caller]
     pub fn await_ready(&self) {
         let what = format!("{} is ready", self.name);
@@ -110,7 +110,7 @@ impl Server {
         });
     }
 
-    /// SIGKILL: as if the plug were pulled. Returns when the process is gone.
+    /// SIGKILL, as in a power failure. Returns when the process is gone.
     #[track_caller]
     pub fn kill(&self) {
         let mut child = self.child.lock().unwrap().take().expect("it runs");
@@ -118,7 +118,7 @@ impl Server {
         child.wait().unwrap();
     }
 
-    /// SIGSTOP: it accepts connections, but responses nothing. Returns when it has stopped.
+    /// SIGSTOP: it accepts connections, but answers nothing. Returns when it has stopped.
     #[track_caller]
     pub fn stop(&self) {
         self.signal("STOP");
@@ -193,7 +193,7 @@ impl Server {
     pub fn resident_kib(&self) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap();
         let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        let resident = resident.expect("Linux tells VmRSS").trim();
+        let resident = resident.expect("Linux has VmRSS").trim();
         resident.trim_end_matches(" kB").parse().unwrap()
     }
 
@@ -203,7 +203,7 @@ impl Server {
         self.get("/dump/").list()
     }
 
-    /// How many copies of a book are left, says a catalog.
+    /// How many copies of a book are left, according to a catalog.
     #[track_caller]
     pub fn quantity(&self, book: u64) -> u64 {
         let response = self.get(&format!("/query/item/{book}"));
@@ -242,8 +242,8 @@ impl Drop for Server {
     }
 }
 
-/// The first line, or what there was before the end; the rest is read and dropped, so that the
-/// process never waits for us.
+/// The first line, or what there was before the end. A thread reads and drops the rest, so that the
+/// process never waits.
 fn first_line(stdout: impl std::io::Read + Send + 'static) -> String {
     let (sender, receiver) = mpsc::channel();
     thread::spawn(move || {

@@ -12,8 +12,7 @@ use crate::harness::process::eventually;
 use crate::harness::proxy::{Proxy, Trace};
 use crate::harness::server::Server;
 
-/// Times ten times the usual ones: a test machine may be slow for seconds, and what is tested is
-/// not how slow.
+/// Time limits ten times the default ones: a test machine may be slow for seconds.
 const PATIENT_TIMES: [(&str, &str); 6] = [
     ("HEARTBEAT_TIMEOUT_MS", "3000"),
     ("LEASE_MS", "5000"),
@@ -35,11 +34,11 @@ pub struct ShopOptions {
     pub proxies: Proxies,
 }
 
-/// Before which servers proxies stand, and who must go through them.
+/// Before which servers proxies stand, and which others go through them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Proxies {
     None,
-    /// Catalogs reach each other through them, everybody else reaches catalogs directly.
+    /// Catalogs reach each other through them, all others reach catalogs directly.
     BetweenCatalogs,
     /// All servers reach each other through them. Only the test itself does not.
     Everywhere,
@@ -177,9 +176,8 @@ impl Shop {
         }
     }
 
-    /// Starts every server, tier by tier, and waits until each is ready. A proxy before a server
-    /// that does not listen yet refuses connections, as nobody would listen there: who is met with
-    /// silence instead is waited for.
+    /// Starts every server, tier by tier, and waits until each is ready. Until its server listens,
+    /// a proxy refuses connections as the server would: silence would cost the others a time-out.
     #[track_caller]
     pub fn start(&self) {
         self.proxies.iter().for_each(|(_, proxy)| proxy.cut());
@@ -260,7 +258,7 @@ impl Shop {
         });
     }
 
-    /// What every catalog says that is left of a book.
+    /// How many copies of a book are left, according to each catalog.
     #[track_caller]
     pub fn quantities(&self, id: u64) -> Vec<u64> {
         let catalogs = self.catalogs.iter();
@@ -310,7 +308,7 @@ fn list(addresses: impl IntoIterator<Item = String>) -> String {
 
 static SHOPS: AtomicU32 = AtomicU32::new(0);
 
-/// An address of this machine that nobody else uses: all of 127.0.0.0/8 is here.
+/// An address of this machine that no other test uses: all of 127.0.0.0/8 is here.
 pub fn own_host() -> String {
     let count = SHOPS.fetch_add(1, Ordering::Relaxed);
     let number = process::id().wrapping_mul(256).wrapping_add(count);

@@ -1,7 +1,7 @@
 //! Tables of requests and their answers, and what they cover of `src/API.md`.
 //!
-//! A table has the rows of one section of the page, each as `= METHOD path → status`, and below each
-//! its cases:
+//! A table has the rows of one section of the page, each as `= METHOD path → status`, and below
+//! each its cases:
 //!
 //! ```text
 //! request, its body, ` + ` its headers | status | body of the response, ` + ` some of its headers
