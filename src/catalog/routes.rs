@@ -1,8 +1,8 @@
 //! The routes of a catalog: method and path of each request, to the function that answers it.
 //!
-//! `src/API.md` is the whole interface. The interface for clients stands there under the catalog,
-//! that for other servers (`/batch/…`, `/rep/…`, the headers of orders) below it. Requests for
-//! several books are answered in `batch_routes`, long lists in `listing`.
+//! `src/API.md` is the whole interface: "Catalog" has the routes for clients and order servers,
+//! "Between catalogs" those below `/rep/`. Requests for several books are answered in
+//! `batch_routes`, long lists in `listing`.
 
 use serde_json::{Value, json};
 
