@@ -1,5 +1,5 @@
-//! `run.sh`, as a person or a service manager uses it: on other ports, without a terminal, from
-//! another folder.
+//! `run.sh`, as people and service managers use it: on other ports, without a terminal, from another
+//! folder.
 
 use std::fs::{self, File};
 use std::io;
@@ -13,7 +13,7 @@ use crate::harness::shop::{own_folder, own_host};
 
 const RUN_SH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/run.sh");
 
-/// A `run.sh` at work, with folders and an address of its own.
+/// A `run.sh` that runs, with folders and an address of its own.
 struct Running {
     child: Child,
     host: String,
@@ -34,9 +34,14 @@ fn run_sh(host: &str, folder: &PathBuf, args: &[&str]) -> Command {
 }
 
 impl Running {
+    /// Starts a shop on a new folder.
     #[track_caller]
     fn start(args: &[&str]) -> Running {
-        let (host, folder) = (own_host(), own_folder());
+        Running::start_on(own_host(), own_folder(), args)
+    }
+
+    #[track_caller]
+    fn start_on(host: String, folder: PathBuf, args: &[&str]) -> Running {
         let log = File::create(folder.join("log")).unwrap();
         let mut command = run_sh(&host, &folder, args);
         command.stdout(log.try_clone().unwrap()).stderr(log);
@@ -85,7 +90,7 @@ impl Running {
             .sum()
     }
 
-    /// TERM, and everything must be gone.
+    /// Sends SIGTERM, and checks that every server ends.
     #[track_caller]
     fn stop(mut self) {
         signal("TERM", self.child.id());
@@ -93,7 +98,7 @@ impl Running {
         assert_eq!(self.servers(), 0, "{}", self.log());
         assert!(
             !self.log().contains("line "),
-            "bash complains: {}",
+            "bash reports an error: {}",
             self.log()
         );
         fs::remove_dir_all(&self.folder).unwrap();
@@ -101,7 +106,7 @@ impl Running {
 }
 
 #[test]
-fn it_opens_a_shop_and_closes_it_without_a_trace() {
+fn it_starts_a_shop_and_leaves_no_server_behind() {
     let shop = Running::start(&[]);
     assert_eq!(shop.servers(), 5);
     for port in [5000, 6000, 5001, 6001, 5002] {
@@ -113,7 +118,7 @@ fn it_opens_a_shop_and_closes_it_without_a_trace() {
 }
 
 #[test]
-fn what_dies_is_started_again_and_what_is_stopped_is_stopped() {
+fn a_server_that_dies_is_restarted_and_one_that_hangs_is_ended() {
     let shop = Running::start(&["--catalogs", "1", "--orders", "3"]);
     assert_eq!(shop.servers(), 5);
     signal("KILL", shop.processes("catalog")[0]);
@@ -127,7 +132,7 @@ fn what_dies_is_started_again_and_what_is_stopped_is_stopped() {
 }
 
 #[test]
-fn a_port_in_use_is_said_and_nothing_is_started() {
+fn a_port_in_use_is_named_and_no_server_is_started() {
     let (host, folder) = (own_host(), own_folder());
     let _taken = TcpListener::bind(format!("{host}:6001")).unwrap();
     let (code, stdout, stderr) = run(run_sh(&host, &folder, &[]));
@@ -141,7 +146,7 @@ fn a_port_in_use_is_said_and_nothing_is_started() {
 }
 
 #[test]
-fn with_a_token_the_back_rooms_are_locked() {
+fn with_a_token_only_public_paths_are_open() {
     let shop = Running::start(&["--token"]);
     let log = shop.log();
     let token = log
@@ -161,7 +166,7 @@ fn with_a_token_the_back_rooms_are_locked() {
 }
 
 #[test]
-fn fresh_begins_with_the_first_stock_again() {
+fn fresh_starts_with_the_first_stock_again() {
     let (host, folder) = (own_host(), own_folder());
     let old = folder.join("data/catalog1");
     fs::create_dir_all(&old).unwrap();
@@ -174,22 +179,14 @@ fn fresh_begins_with_the_first_stock_again() {
         "{log}"
     );
 
-    let file = File::create(folder.join("log")).unwrap();
-    let mut command = run_sh(&host, &folder, &[&args[..], &["--fresh"]].concat());
-    command.stdout(file.try_clone().unwrap()).stderr(file);
-    let shop = Running {
-        child: command.spawn().unwrap(),
-        host,
-        folder,
-    };
-    shop.await_log("Ctrl-C stops it");
+    let shop = Running::start_on(host, folder, &[&args[..], &["--fresh"]].concat());
     shop.await_log("data/catalog1");
     assert_eq!(shop.get(5002, "/lookup/2").unwrap().json()["quantity"], 5);
     shop.stop();
 }
 
 #[test]
-fn nonsense_is_refused() {
+fn malformed_options_are_refused() {
     let (host, folder) = (own_host(), own_folder());
     for (args, words) in [
         (["--catalogs", "none"], "\"none\""),

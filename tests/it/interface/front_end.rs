@@ -62,12 +62,6 @@ GET /dump/                                 | 200 | {"lookup":[],"search":[]}
 PUT /dump/                                 | 405 | message + Allow: GET, HEAD
 "#;
 
-/// Book 1 is sold out.
-pub const SOLD_OUT: &str = r#"
-= PUT /buy/<id> → 200
-PUT /buy/1 | 200 | {"message":"Book with the specified ID is out of stock","success":false}
-"#;
-
 /// No other server runs.
 pub const ALONE: &str = r#"
 = GET /search/<text> → 504
@@ -78,16 +72,4 @@ GET /lookup/1   | 504 | {"message":"Could not connect to a server to lookup"}
 PUT /buy/1      | 504 | {"message":"Could not connect to a server to buy"} + Bazar-Outcome: none
 = GET /lookup/<id> → 422
 GET /lookup/one | 422 | {"message":"Book ID must be a number"}
-"#;
-
-/// Other buyers are always faster.
-pub const CONFLICTS: &str = r#"
-= PUT /buy/<id> → 503
-PUT /buy/1 | 503 | message + Retry-After: 1 + Bazar-Outcome: none
-"#;
-
-/// The disk refuses.
-pub const DISK: &str = r#"
-= PUT /buy/<id> → 507
-PUT /buy/1 | 507 | message + Bazar-Outcome: unknown
 "#;

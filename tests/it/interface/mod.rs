@@ -30,10 +30,10 @@ fn the_cases_cover_exactly_the_rows_of_the_page() {
     check_coverage(PAGE, "Every server", &every_server);
     let front_end = [
         front_end::USUAL,
-        front_end::SOLD_OUT,
+        order::SOLD_OUT,
         front_end::ALONE,
-        front_end::CONFLICTS,
-        front_end::DISK,
+        order::CONFLICTS,
+        order::DISK,
     ];
     check_coverage(PAGE, "Front-end", &front_end);
     let order = [
@@ -64,7 +64,7 @@ fn front_end_order_server_and_catalog_answer_as_documented() {
         assert_eq!(catalog.dump()[2], third, "{}", catalog.name);
     }
     shop.stock_up(1, 0);
-    check(shop.front_end(), front_end::SOLD_OUT);
+    check(shop.front_end(), order::SOLD_OUT);
     check(shop.order(1), order::SOLD_OUT);
 }
 
@@ -124,7 +124,7 @@ fn a_disk_that_refuses_is_reported() {
     };
     check_in_a_shop(|shop| shop.catalog(1), catalog::DISK);
     check_in_a_shop(|shop| shop.order(1), order::DISK);
-    check_in_a_shop(|shop| shop.front_end(), front_end::DISK);
+    check_in_a_shop(|shop| shop.front_end(), order::DISK);
 }
 
 #[test]
@@ -139,7 +139,7 @@ fn conflicts_for_three_seconds_are_reported() {
     shop.order(1).start();
     check(shop.order(1), order::CONFLICTS);
     shop.front_end().start();
-    check(shop.front_end(), front_end::CONFLICTS);
+    check(shop.front_end(), order::CONFLICTS);
 }
 
 #[test]

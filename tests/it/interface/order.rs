@@ -1,4 +1,4 @@
-//! The rows of `src/API.md` for order servers.
+//! The rows of `src/API.md` for order servers. Some are the same for front-ends.
 
 pub const USUAL: &str = r#"
 = PUT /buy/<id> → 200
@@ -27,6 +27,7 @@ PUT /batch/buy [{"id":1,"order":"x","request":"r"}] | 422 | message order
 GET /batch/buy                           | 405 | message + Allow: PUT
 "#;
 
+/// Book 1 is sold out. The same at a front-end.
 pub const SOLD_OUT: &str = r#"
 = PUT /buy/<id> → 200
 PUT /buy/1 | 200 | {"message":"Book with the specified ID is out of stock","success":false}
@@ -38,13 +39,13 @@ pub const ALONE: &str = r#"
 PUT /buy/1 | 504 | {"message":"Could not connect to the catalog server"} + Bazar-Outcome: none
 "#;
 
-/// Other buyers are always faster.
+/// Other buyers are always faster. The same at a front-end.
 pub const CONFLICTS: &str = r#"
 = PUT /buy/<id> → 503
 PUT /buy/1 | 503 | message + Retry-After: 1 + Bazar-Outcome: none
 "#;
 
-/// The disk refuses.
+/// The disk refuses. The same at a front-end.
 pub const DISK: &str = r#"
 = PUT /buy/<id> → 507
 PUT /buy/1 | 507 | message + Bazar-Outcome: unknown

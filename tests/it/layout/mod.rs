@@ -84,7 +84,7 @@ impl Tree {
         let roots: Vec<Path> = files
             .iter()
             .flat_map(|(module, (_, source))| {
-                let child = |name: &String| [&module[..], &[name.clone()]].concat();
+                let child = |name: &String| [&module[..], std::slice::from_ref(name)].concat();
                 source.test_modules.iter().map(child)
             })
             .collect();
