@@ -29,7 +29,7 @@ pub struct BenchSettings {
 /// A part of the benchmark that can be run alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Section {
+pub(crate) enum Section {
     Lookups,
     Invalidations,
     Buys,
@@ -40,7 +40,7 @@ pub enum Section {
 
 impl Section {
     /// In the order in which they are run.
-    pub const ALL: [Section; 6] = [
+    pub(crate) const ALL: [Section; 6] = [
         Section::Lookups,
         Section::Invalidations,
         Section::Buys,
@@ -50,7 +50,7 @@ impl Section {
     ];
 
     /// In options and tables.
-    pub const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Section::Lookups => "lookups",
             Section::Invalidations => "invalidations",

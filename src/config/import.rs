@@ -8,7 +8,7 @@ use crate::config::values::Values;
 use crate::model::address::Address;
 
 /// A catalog adds at most this many books in one request.
-pub const BATCH_MAX: usize = 1000;
+pub(crate) const BATCH_MAX: usize = 1000;
 
 /// What `bazar import` does.
 #[derive(Clone, Debug, PartialEq)]

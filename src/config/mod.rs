@@ -2,20 +2,20 @@
 //!
 //! Pure: no file is opened, no name is resolved, no process is needed to test it.
 //!
-//! To read in this order: `setting.rs` is one setting; `program.rs` lists the commands; the tables of
-//! settings are in `servers.rs`, `import.rs`, `bench.rs` and `scale.rs`, each beside the code that
-//! reads them; `values.rs` reads single values; `help.rs` prints the tables.
+//! To read in this order: `setting.rs` is one setting; `program.rs` lists the commands; the tables
+//! of settings are in `servers.rs`, `import.rs`, `bench.rs` and `scale.rs`, each beside the code
+//! that reads them; `values.rs` reads single values; `help.rs` prints the tables.
 
-pub mod bench;
+pub(crate) mod bench;
 mod help;
-pub mod import;
+pub(crate) mod import;
 mod program;
-pub mod scale;
+pub(crate) mod scale;
 mod servers;
 mod setting;
 #[cfg(test)]
 mod tests;
-pub mod timing;
+pub(crate) mod timing;
 mod values;
 
 use std::path::PathBuf;

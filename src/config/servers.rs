@@ -14,9 +14,9 @@ use crate::runtime::log::Level;
 /// Times are at most an hour: more is a typing error.
 const MS_MAX: u64 = 3_600_000;
 
-/// A hit in a full cache that uses all entries alike costs some 6 µs with so many look-ups, and some
-/// 3 µs with so many searches, whose keys are longer; beyond, it grows with their number, under the
-/// lock that every hit takes. A cached answer takes 30 µs of the machine in all.
+/// A hit in a full cache that uses all entries alike costs some 6 µs with so many look-ups, and
+/// some 3 µs with so many searches, whose keys are longer; beyond, it grows with their number,
+/// under the lock that every hit takes. A cached answer takes 30 µs of the machine in all.
 const LOOKUP_CACHE_SIZE_MAX: u64 = 10_000;
 const SEARCH_CACHE_SIZE_MAX: u64 = 1_000;
 

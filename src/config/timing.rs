@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// How often a heartbeat is sent, and what follows from its answer or from its absence.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Timing {
+pub(crate) struct Timing {
     /// `HEARTBEAT_EVERY_MS`: the pause between two heartbeats.
     pub(crate) every: Duration,
     /// `HEARTBEAT_TIMEOUT_MS`: a server that leaves a heartbeat unanswered for this long is down.
@@ -18,7 +18,7 @@ pub struct Timing {
 impl Timing {
     /// How long a front-end may take to invalidate: 400 ms beside the default heartbeat timeout of
     /// 300 ms. A longer heartbeat timeout, for slow machines, makes this longer too.
-    pub fn invalidation_timeout(&self) -> Duration {
+    pub(crate) fn invalidation_timeout(&self) -> Duration {
         self.silent * 4 / 3
     }
 }

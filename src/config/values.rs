@@ -7,7 +7,7 @@ use crate::config::setting::{Fallback, Setting};
 use crate::model::address::Address;
 
 /// What was given to one program.
-pub struct Values<'a> {
+pub(super) struct Values<'a> {
     /// The command, and the one argument that it takes.
     word: &'static str,
     takes_argument: bool,
@@ -21,7 +21,7 @@ pub struct Values<'a> {
 impl<'a> Values<'a> {
     /// Sorts the arguments after the program's name. Fails on an unknown option, one without its
     /// value, and on an argument that the program does not take. The last of equal options wins.
-    pub fn collect(
+    pub(super) fn collect(
         word: &'static str,
         takes_argument: bool,
         settings: Vec<Setting>,
@@ -97,7 +97,7 @@ impl<'a> Values<'a> {
     }
 
     /// What was given, or the default.
-    pub fn optional(&self, name: &str) -> Option<String> {
+    pub(super) fn optional(&self, name: &str) -> Option<String> {
         let setting = self.setting(name);
         let given = self.options.get(name).cloned().or_else(|| (self.env)(name));
         let default = match setting.default {
@@ -108,14 +108,14 @@ impl<'a> Values<'a> {
     }
 
     /// As [`Values::optional`], but must be there.
-    pub fn needed(&self, name: &str) -> Result<String, String> {
+    pub(super) fn needed(&self, name: &str) -> Result<String, String> {
         let meaning = self.setting(name).meaning;
         self.optional(name)
             .ok_or_else(|| format!("{name} is not set but must hold {meaning}"))
     }
 
     /// A value that must be there and that `parse` takes; `wanted` says what that is.
-    pub fn read<T>(
+    pub(super) fn read<T>(
         &self,
         name: &str,
         wanted: &str,
@@ -126,7 +126,7 @@ impl<'a> Values<'a> {
     }
 
     /// A whole number in ASCII digits.
-    pub fn number(&self, name: &str, min: u64, max: u64) -> Result<u64, String> {
+    pub(super) fn number(&self, name: &str, min: u64, max: u64) -> Result<u64, String> {
         let wanted = format!("a whole number from {min} to {max}");
         self.read(name, &wanted, |text| {
             let digits = text.bytes().all(|b| b.is_ascii_digit());
@@ -137,14 +137,14 @@ impl<'a> Values<'a> {
     }
 
     /// One address.
-    pub fn address(&self, name: &str) -> Result<Address, String> {
+    pub(super) fn address(&self, name: &str) -> Result<Address, String> {
         let wanted = "an address such as http://127.0.0.1:5000";
         self.read(name, wanted, |text| Address::parse(text).ok())
     }
 
     /// Addresses separated by `|`, none twice. Not set is an empty list, unless the table says that
     /// it is needed.
-    pub fn addresses(&self, name: &str) -> Result<Vec<Address>, String> {
+    pub(super) fn addresses(&self, name: &str) -> Result<Vec<Address>, String> {
         let needed = self.setting(name).default == Fallback::Needed;
         let text = match (self.optional(name), needed) {
             (None, false) => return Ok(Vec::new()),
@@ -169,12 +169,12 @@ impl<'a> Values<'a> {
 
     /// Whether an option without a value was given. Only options: an environment has no words for
     /// yes and no.
-    pub fn flag(&self, name: &str) -> bool {
+    pub(super) fn flag(&self, name: &str) -> bool {
         self.options.contains_key(name)
     }
 
     /// The program's own argument.
-    pub fn argument(&self, name: &str) -> Result<String, String> {
+    pub(super) fn argument(&self, name: &str) -> Result<String, String> {
         let word = self.word;
         let given = self.argument.clone();
         given.ok_or_else(|| format!("{name} is missing; see bazar {word} --help"))

@@ -6,8 +6,8 @@
 //! and ureq do unexpectedly. `startup` binds the port. Only `server/` names tiny_http (the baseline
 //! server of `bazar bench` apart), only `client/` names ureq.
 
-pub mod client;
-pub mod server;
+pub(crate) mod client;
+pub(crate) mod server;
 pub(crate) mod startup;
 
 use std::borrow::Cow;

@@ -4,12 +4,12 @@
 //! Read [`book`] first, then [`order`], [`order_ids`] and [`applied_orders`], which make a buy that
 //! is sent twice sell one copy. [`error`] has every failure that a client can be told.
 
-pub mod address;
-pub mod applied_orders;
-pub mod book;
-pub mod error;
-pub mod invalidation;
-pub mod number;
-pub mod order;
-pub mod order_ids;
-pub mod validation;
+pub(crate) mod address;
+pub(crate) mod applied_orders;
+pub(crate) mod book;
+pub(crate) mod error;
+pub(crate) mod invalidation;
+pub(crate) mod number;
+pub(crate) mod order;
+pub(crate) mod order_ids;
+pub(crate) mod validation;

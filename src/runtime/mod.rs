@@ -4,11 +4,11 @@
 //! [`batcher`] and [`worker_pool`] for the threads of a server: the first batches requests on the
 //! threads of their callers, the second on threads of its own.
 
-pub mod batcher;
+pub(crate) mod batcher;
 pub mod exit;
 pub mod log;
 pub mod metrics;
-pub mod process;
-pub mod semaphore;
-pub mod sync;
-pub mod worker_pool;
+pub(crate) mod process;
+pub(crate) mod semaphore;
+pub(crate) mod sync;
+pub(crate) mod worker_pool;

@@ -137,8 +137,8 @@ impl Sender<'_> {
         lock(&self.progress.counts).failed.get_or_insert(why);
     }
 
-    /// Sends books until each has its result. Fails with the rest when a retry cannot help, could add
-    /// books twice, or comes too late.
+    /// Sends books until each has its result. Fails with the rest when a retry cannot help, could
+    /// add books twice, or comes too late.
     fn send_with_retries(&self, mut books: Vec<Book>, without_ids: bool) -> Result<(), Failed> {
         let deadline = Instant::now() + RETRY_MAX;
         while let Err(failed) = self.send_once(books) {
