@@ -135,7 +135,7 @@ check_ports() {
 # --- The log ----------------------------------------------------------------------------------------------------
 
 # Lines of JSON from server $1 become `catalog1   12:00:01 info  message key=value`; any other line stays as it is.
-# Escapes but \" are left alone: what a stranger sent must not reach the terminal as it was.
+# Escapes but \" are left alone: what an unknown client sent must not reach the terminal as it was.
 show() {
     local line rest time level message fields
     local pair='^[{,]"([^"\]*)":("(([^"\]|\\.)*)"|[^",}]*)(.*)$'
@@ -317,7 +317,7 @@ ulimit -n "$(ulimit -Hn)" 2>/dev/null
 trap 'stopping=yes' INT TERM HUP PIPE
 
 if [[ ! $bazar ]]; then
-    # In the background, so that a signal is heard meanwhile.
+    # In the background, so that a signal is noticed meanwhile.
     cargo build --release --locked &
     building=$!
     wait "$building" || stop 1

@@ -55,14 +55,14 @@
 //! |---|---|
 //! | Why may a cached answer not be used? | [`front_end`], "When a cached answer may be used" |
 //! | What happens when a catalog's disk is full? | `PROTOCOL.md`, "When a catalog's disk is full" |
-//! | Which peers must acknowledge a write? | `PROTOCOL.md`, "Which peers must acknowledge a write" |
+//! | Which peers acknowledge a write? | `PROTOCOL.md`, "Which peers must acknowledge a write" |
+//! | What happens after a restart? | the same, "What a restarted catalog does before it answers" |
 //! | Where does the LRU cache evict? | `front_end/cache/lru.rs`, `insert` |
 //! | How is an order id made? | `model::order_ids` |
 //! | Which places answer 409? | `src/API.md`, "409" |
 //! | When does a server count as down? | `membership`, "When a server counts as down" |
 //! | Which thread answers a cached look-up? | `http::server`, "Threads" |
 //! | How often and how long is a buy retried? | [`order`], "Retries", for all tiers |
-//! | What does a restarted catalog do before it answers? | `PROTOCOL.md`, "What a restarted catalog does before it answers" |
 //!
 //! # What holds it together
 //!
@@ -83,7 +83,7 @@
 //! | catalog, order server, front-end | storage replica, application server, gateway with a cache |
 //! | sequence number, stamp | Lamport timestamp with a random tie-break; together the *version* |
 //! | copy | one replica's value of a book |
-//! | valid, tentative, unknown | Hermes: Valid; Invalid, a write in flight; not verified since a start |
+//! | valid, tentative, unknown | Hermes: Valid; Invalid, a write in flight; unverified |
 //! | valid list | the keys that a replica may serve local reads of |
 //! | check | validation of a write's base version before it is proposed |
 //! | update, confirm | Hermes: INV and VAL; propose and commit |

@@ -53,21 +53,21 @@ fn run(command: Command) -> ExitCode {
 fn ended(outcome: Result<(), Exit>) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
-        Err(ending) => {
-            let code = ending.exit_code();
-            log::error(&ending.to_string(), &[("exit_code", &code)]);
+        Err(exit) => {
+            let code = exit.exit_code();
+            log::error(&exit.to_string(), &[("exit_code", &code)]);
             ExitCode::from(code)
         }
     }
 }
 
-/// Not `print!`, which panics when whoever reads has gone (`bazar --help | head -1`).
+/// Not `print!`, which panics when the reader has gone (`bazar --help | head -1`).
 fn print(text: &str) -> ExitCode {
     let _ = io::stdout().write_all(text.as_bytes());
     ExitCode::SUCCESS
 }
 
-fn fail(ending: &Exit) -> ExitCode {
-    let _ = writeln!(io::stderr(), "bazar: {ending}");
-    ExitCode::from(ending.exit_code())
+fn fail(exit: &Exit) -> ExitCode {
+    let _ = writeln!(io::stderr(), "bazar: {exit}");
+    ExitCode::from(exit.exit_code())
 }

@@ -91,10 +91,10 @@ impl HeartbeatSender {
             log::error(message, &fields);
         }
         if changes.lost {
-            log::warn("contact with a catalog is lost", &fields);
+            log::warn("a catalog counts as down", &fields);
         }
         if changes.regained {
-            let message = "contact with a catalog is made: the caches are emptied";
+            let message = "a catalog is live: the caches are emptied";
             log::always(message, &fields);
         } else if changes.missed_invalidations {
             let message = "invalidations may have been missed: the caches are emptied";

@@ -29,7 +29,7 @@ const BOOK: Behind = Says(
     "ETag: \"1-1\"",
     r#"{"price":1.0,"quantity":4,"title":"t"}"#,
 );
-const UNSETTLED: Behind = Says(504, "X: y", r#"{"message":"not settled"}"#);
+const UNKNOWN: Behind = Says(504, "X: y", r#"{"message":"not known"}"#);
 const SOLD: &str = r#"{"message":"Book with the specified ID purchased","success":true}"#;
 const SELLS: Behind = Says(200, "X: y", SOLD);
 const BUSY: Behind = Says(503, "Retry-After: 1", r#"{"message":"busy"}"#);
@@ -153,9 +153,9 @@ fn check_buy(orders: &[Behind], status: u16, expected: &str, outcome: Option<&st
 
 #[test]
 fn a_catalogs_5xx_is_passed_on_only_after_the_others_were_asked() {
-    check_lookup(&[UNSETTLED, BOOK], 200, "quantity");
-    check_lookup(&[UNSETTLED, Refuses], 504, "not settled");
-    check_lookup(&[Refuses, UNSETTLED], 504, "not settled");
+    check_lookup(&[UNKNOWN, BOOK], 200, "quantity");
+    check_lookup(&[UNKNOWN, Refuses], 504, "not known");
+    check_lookup(&[Refuses, UNKNOWN], 504, "not known");
 }
 
 #[test]

@@ -39,7 +39,7 @@
 //!
 //! # Two ways of batching
 //!
-//! The front-end combines buys with [`crate::runtime::batcher`]. The queues here do something else,
+//! The front-end combines buys with `runtime::batcher`. The queues here do something else,
 //! so they stay: see `queue.rs`.
 
 mod allocation;

@@ -1,7 +1,7 @@
 //! What every server needs and no shop: threads, locks, the log, metrics, exit codes.
 //!
-//! Each file stands alone, but that [`batcher`] uses [`semaphore`], and most use [`sync`]. Read
-//! [`batcher`] and [`worker_pool`] for the threads of a server: the first batches requests on the
+//! Each file stands alone, but that `batcher` uses `semaphore`, and most use `sync`. Read
+//! `batcher` and `worker_pool` for the threads of a server: the first batches requests on the
 //! threads of their callers, the second on threads of its own.
 
 pub(crate) mod batcher;

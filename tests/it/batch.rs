@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::clients::at_once;
+use crate::harness::clients::concurrently;
 use crate::harness::proxy::Action;
 use crate::harness::server::Server;
 use crate::harness::shop::{Proxies, Shop, ShopOptions};
@@ -147,7 +147,7 @@ fn a_malformed_batch_is_refused_whole_and_changes_nothing() {
 
 /// 64 buys at once, each of one of the books 4 to 7. Returns how many got a copy.
 fn buy_64(shop: &Shop) -> usize {
-    let responses = at_once(64, |n| shop.buy(4 + n as u64 % 4));
+    let responses = concurrently(64, |n| shop.buy(4 + n as u64 % 4));
     responses.iter().filter(|r| r.is_purchase()).count()
 }
 

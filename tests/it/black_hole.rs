@@ -66,6 +66,10 @@ fn check(proxies: Proxies, silence: impl Fn(&Shop)) -> Shop {
         ..ShopOptions::default()
     });
     median(&shop, "healthy");
+    // A pause of the machine may have marked a server as down. Then it would not be lost again.
+    eventually("catalog 1 counts all others as live", || {
+        shop.catalog(1).counts_peers_as_live()
+    });
     let lost_before = lost(&shop);
     silence(&shop);
     let begun = Instant::now();

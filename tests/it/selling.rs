@@ -5,7 +5,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::Duration;
 
-use crate::harness::clients::{at_once, buy_until_definite};
+use crate::harness::clients::{buy_until_definite, concurrently};
 use crate::harness::http::{self, Response};
 use crate::harness::process::{self, DEADLINE, eventually};
 use crate::harness::proxy::Action;
@@ -35,7 +35,7 @@ fn sixty_four_customers_buy_exactly_the_fifty_copies_there_are() {
     for round in 0..ROUNDS {
         shop.stock_up(2, COPIES);
         let directly = round % 2 == 0;
-        let responses = at_once(CUSTOMERS, |n| {
+        let responses = concurrently(CUSTOMERS, |n| {
             if directly {
                 shop.order(1 + n % 2).put("/buy/2", "")
             } else {
@@ -72,7 +72,7 @@ fn check_catalog_killed(victim: usize, to: &str, when: &'static str) {
             shop.catalog(victim).kill();
             shop.catalog(victim).start();
         });
-        at_once(CUSTOMERS, |n| {
+        concurrently(CUSTOMERS, |n| {
             let key = format!("customer-{n}");
             let server = [
                 shop.front_end(),
@@ -235,7 +235,7 @@ fn a_key_buys_one_copy_however_often_it_is_used() {
 #[test]
 fn a_key_used_by_many_at_once_buys_one_copy() {
     let shop = Shop::started(ShopOptions::default());
-    let responses = at_once(CUSTOMERS, |n| {
+    let responses = concurrently(CUSTOMERS, |n| {
         let server = [shop.front_end(), shop.order(1), shop.order(2)][n % 3];
         server.call("PUT", "/buy/2", &[("Idempotency-Key", "k-1")], "")
     });

@@ -13,7 +13,7 @@ use crate::harness::process::DEADLINE;
 const RETRY_PAUSE: Duration = Duration::from_millis(20);
 
 /// So many calls at the same time. Returns their responses.
-pub fn at_once(count: usize, call: impl Fn(usize) -> Response + Sync) -> Vec<Response> {
+pub fn concurrently(count: usize, call: impl Fn(usize) -> Response + Sync) -> Vec<Response> {
     thread::scope(|scope| {
         let call = &call;
         let calls: Vec<_> = (0..count).map(|n| scope.spawn(move || call(n))).collect();

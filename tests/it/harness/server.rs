@@ -189,6 +189,16 @@ impl Server {
         value.unwrap_or_else(|| panic!("{} lacks {series}: {page}", self.name))
     }
 
+    /// Whether this catalog counts every other one as live.
+    #[track_caller]
+    pub fn counts_peers_as_live(&self) -> bool {
+        let page = self.get("/metrics").body;
+        let mut peers = page
+            .lines()
+            .filter(|line| line.starts_with("bazar_peer_live{"));
+        peers.all(|line| line.ends_with(" 1"))
+    }
+
     /// The memory of its process, in KiB.
     pub fn resident_kib(&self) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap();

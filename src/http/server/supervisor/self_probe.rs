@@ -41,7 +41,7 @@ const LOST_PART: usize = 4;
 /// How long nearly all descriptors may be in use, in multiples of the silence that closes a
 /// connection. Beyond: the process should be restarted. Shorter floods end by themselves, because
 /// silent connections are closed.
-const CROWDED_IDLES_MAX: u32 = 3;
+const NEARLY_FULL_IDLES_MAX: u32 = 3;
 
 pub(super) struct SelfProbe {
     dispatcher: Arc<Dispatcher>,
@@ -51,7 +51,7 @@ pub(super) struct SelfProbe {
     /// in use.
     descriptors: usize,
     /// Since when nearly all descriptors are in use.
-    crowded_since: Option<Instant>,
+    nearly_full_since: Option<Instant>,
     /// Failed probes in a row, since the last repair.
     failed: u32,
     /// Acceptors opened since the last probe that was answered.
@@ -69,7 +69,7 @@ impl SelfProbe {
             address,
             events,
             descriptors: process::descriptors().unwrap_or(0),
-            crowded_since: None,
+            nearly_full_since: None,
             failed: 0,
             repairs: 0,
         }
@@ -104,7 +104,7 @@ impl SelfProbe {
         match self.probe() {
             Ok(()) => (self.failed, self.repairs) = (0, 0),
             // Without descriptors no probe can connect; the acceptors report that themselves.
-            Err(_) if self.is_crowded() => (),
+            Err(_) if self.is_nearly_full() => (),
             Err(_) => self.failed += 1,
         }
         if self.failed < PROBES_FAILED_MAX {
@@ -145,18 +145,18 @@ impl SelfProbe {
         if descriptors_max() / LOST_PART < lost * DESCRIPTORS_OF_CONNECTION {
             return Some(Event::Degraded(format!("{lost} connections are lost")));
         }
-        if !self.is_crowded() {
-            self.crowded_since = None;
+        if !self.is_nearly_full() {
+            self.nearly_full_since = None;
             return None;
         }
-        let since = *self.crowded_since.get_or_insert_with(Instant::now);
-        let lasts = self.dispatcher.config.idle * CROWDED_IDLES_MAX < since.elapsed();
+        let since = *self.nearly_full_since.get_or_insert_with(Instant::now);
+        let lasts = self.dispatcher.config.idle * NEARLY_FULL_IDLES_MAX < since.elapsed();
         let why = "nearly all descriptors have been in use for long";
         lasts.then(|| Event::Degraded(why.into()))
     }
 
     /// Whether nine tenths of the descriptors are in use.
-    fn is_crowded(&self) -> bool {
+    fn is_nearly_full(&self) -> bool {
         descriptors_max() / 10 * 9 <= self.descriptors
     }
 }
