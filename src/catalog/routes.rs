@@ -185,7 +185,7 @@ impl Service for Catalog {
     fn ready(&self) -> std::result::Result<(), Vec<String>> {
         let health = self.replica.health();
         let conditions = [
-            (health.lease, "contact with every live catalog"),
+            (health.lease, "a lease from every live catalog"),
             (health.caught_up, "catching up with the other catalogs"),
             (!health.disk_refuses, "a disk that takes writes"),
         ];
