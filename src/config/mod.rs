@@ -65,7 +65,7 @@ pub struct Common {
 
 /// How long a call may take.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Limits {
+pub(crate) struct Limits {
     pub(crate) connect: Duration,
     /// The whole exchange.
     pub(crate) whole: Duration,

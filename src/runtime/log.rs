@@ -22,7 +22,7 @@ pub enum Level {
 
 impl Level {
     /// Reads `debug`, `info`, `warn` or `error`, in any case.
-    pub fn parse(text: &str) -> Option<Level> {
+    pub(crate) fn parse(text: &str) -> Option<Level> {
         let all = [Level::Debug, Level::Info, Level::Warn, Level::Error];
         all.into_iter()
             .find(|level| level.name().eq_ignore_ascii_case(text.trim()))

@@ -1,5 +1,5 @@
-//! `run.sh`, as people and service managers use it: on other ports, without a terminal, from another
-//! folder.
+//! `run.sh`, as people and service managers use it: on other ports, without a terminal, from
+//! another folder.
 
 use std::fs::{self, File};
 use std::io;
