@@ -68,9 +68,15 @@ fn append_health(health: &Health, page: &mut Exposition) {
         let labels = [("peer", address.as_str())];
         page.gauge("bazar_peer_live", help, &labels, f64::from(*live));
     }
+    let help = "Whether this catalog waits for another one, which may hold what is lacking here.";
+    for (address, _) in &health.peers {
+        let labels = [("peer", address.as_str())];
+        let waits = health.waits_for.as_ref() == Some(address);
+        page.gauge("bazar_waits_for", help, &labels, f64::from(waits));
+    }
     let mut flag = |name, help, value| page.gauge(name, help, &[], f64::from(value));
     let help = "Whether copies may be answered from.";
-    flag("bazar_lease", help, health.lease);
+    flag("bazar_lease", help, health.not_serving.is_none());
     let help = "Whether nothing was missed since the last catch-up.";
     flag("bazar_caught_up", help, health.caught_up);
     let help = "Whether the disk refused the last write.";

@@ -72,6 +72,9 @@ use crate::runtime::sync::spawn;
 /// The pause after each pass of background repair.
 const REPAIR_INTERVAL: Duration = Duration::from_millis(100);
 
+/// How often the left-out list is looked at, when nothing wakes its loop.
+const LIST_INTERVAL: Duration = Duration::from_millis(100);
+
 /// A running catalog.
 struct Catalog {
     replica: Arc<Replica<HttpEnvironment>>,
@@ -85,13 +88,15 @@ struct Catalog {
 pub fn start(mut settings: CatalogSettings) -> Result<(), Exit> {
     let books = settings.books.clone();
     let first_stock = books.map_or(FirstStock::BuiltIn, FirstStock::File);
-    let (storage, books) =
+    let (storage, mut opened) =
         Storage::open(&settings.data_dir, &first_stock).map_err(Exit::Misconfigured)?;
-    log::info("opened", &[("books", &books.len())]);
+    let is_overruled = |i: &usize| settings.go_on_without.contains(&settings.peers[*i]);
+    opened.go_on_without = (0..settings.peers.len()).filter(is_overruled).collect();
+    log::info("opened", &[("books", &opened.books.len())]);
     let listener = startup::bind(&mut settings.common)?;
     let env = HttpEnvironment::new(&settings, storage);
     let start = fastrand::u64(1..=STAMP_MAX);
-    let replica = Replica::new(replica_config(&settings), start, books, env);
+    let replica = Replica::new(replica_config(&settings), start, opened, env);
     start_loops(&replica, settings.timing.every)?;
     let common = settings.common;
     startup::announce(&common);
@@ -114,8 +119,8 @@ fn replica_config(settings: &CatalogSettings) -> Config {
     }
 }
 
-/// Starts the two loops of a replica: heartbeats, and background repair. The sleeps are the pauses
-/// of these loops; nothing waits for them.
+/// Starts the three loops of a replica: heartbeats, the left-out list, and background repair. The
+/// sleeps are the pauses of these loops; nothing waits for them.
 fn start_loops(
     replica: &Arc<Replica<HttpEnvironment>>,
     heartbeat_interval: Duration,
@@ -125,6 +130,12 @@ fn start_loops(
         loop {
             ticking.tick();
             thread::sleep(heartbeat_interval);
+        }
+    })?;
+    let keeping = replica.clone();
+    spawn("left-out list", move || {
+        loop {
+            keeping.keep_list(LIST_INTERVAL);
         }
     })?;
     let repairing = replica.clone();

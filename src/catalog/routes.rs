@@ -184,13 +184,15 @@ impl Service for Catalog {
 
     fn ready(&self) -> std::result::Result<(), Vec<String>> {
         let health = self.replica.health();
-        let conditions = [
-            (health.lease, "a lease from every live catalog"),
-            (health.caught_up, "catching up with the other catalogs"),
-            (!health.disk_refuses, "a disk that takes writes"),
-        ];
-        let missing = conditions.into_iter().filter(|(holds, _)| !holds);
-        let missing: Vec<String> = missing.map(|(_, what)| what.into()).collect();
+        let mut missing = Vec::new();
+        if let Some(why) = health.not_serving {
+            missing.push(why);
+        } else if !health.caught_up {
+            missing.push("catching up with the other catalogs".into());
+        }
+        if health.disk_refuses {
+            missing.push("a disk that takes writes".into());
+        }
         if missing.is_empty() {
             Ok(())
         } else {

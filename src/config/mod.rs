@@ -77,6 +77,8 @@ pub struct CatalogSettings {
     pub(crate) peers: Vec<Address>,
     pub(crate) front_ends: Vec<Address>,
     pub(crate) data_dir: PathBuf,
+    /// Peers that are not waited for, by an operator's decision.
+    pub(crate) go_on_without: Vec<Address>,
     /// The first stock; `None`: the one that is built in.
     pub(crate) books: Option<PathBuf>,
     pub(crate) limits: Limits,

@@ -42,6 +42,10 @@ ADDRESS ADDRESS | http://HOST:PORT | how the others reach this server; needed wh
     wildcard
 LOG LEVEL | =info | what is logged to stderr: debug, info or warn, and above";
 
+const CATALOG_RARE: &str = "\
+GO_ON_WITHOUT ADDRESSES | none | do not wait for these of the other catalogs, separated by |, at \
+    this start: what only they have sold is lost";
+
 const RARE: &str = "\
 IDLE_MS MS | =10000 | a connection that is silent for this long is closed
 CONNECT_TIMEOUT_MS MS | =CONNECT_DEFAULT | how long connecting to another server may take
@@ -57,7 +61,13 @@ STALL_MS MS | =250 | a server that sends no heartbeat for this long was itself s
 
 pub(super) fn catalog_settings() -> Vec<Setting> {
     let common = common(["5000", "100", "1000"]);
-    [setting::table(CATALOG), common, rare(TIMING)].concat()
+    [
+        setting::table(CATALOG),
+        common,
+        rare(CATALOG_RARE),
+        rare(TIMING),
+    ]
+    .concat()
 }
 
 pub(super) fn order_settings() -> Vec<Setting> {
@@ -100,8 +110,15 @@ pub(super) fn catalog(values: &Values) -> Result<CatalogSettings, String> {
             "CATALOG_ADDRESSES holds this catalog's own address {own} but must be the other catalogs"
         ));
     }
+    let go_on_without = values.addresses("GO_ON_WITHOUT")?;
+    if let Some(other) = go_on_without.iter().find(|one| !peers.contains(one)) {
+        return Err(format!(
+            "GO_ON_WITHOUT holds {other} but must be among CATALOG_ADDRESSES"
+        ));
+    }
     Ok(CatalogSettings {
         peers,
+        go_on_without,
         front_ends: values.addresses("FRONT_END_ADDRESS")?,
         data_dir: values.needed("DATA_DIR")?.into(),
         books: values.optional("BOOKS").map(PathBuf::from),

@@ -112,6 +112,7 @@ pub(crate) struct Membership {
     lease_needs: LeaseNeeds,
     /// This server's own start number.
     pub(crate) start: u64,
+    started: Time,
     /// When the heartbeat loop last ran.
     ticked: Time,
     /// Heartbeats sent before this do not count for the current round.
@@ -136,6 +137,7 @@ impl Membership {
             timing,
             lease_needs,
             start,
+            started: now,
             ticked: now,
             round_since: now,
             peers: peers.iter().map(peer(false)).collect(),
@@ -215,6 +217,9 @@ impl Membership {
                 peer.last_answered = Some(sent);
                 peer.unanswered_since = None;
             }
+            // Something came from it since: it is up again.
+            HeartbeatOutcome::Refused | HeartbeatOutcome::Silent
+                if sent.monotonic < peer.last_contact.monotonic => {}
             HeartbeatOutcome::Refused => {
                 peer.unknown_peer = false;
                 peer.last_refused = Some(sent);
@@ -239,22 +244,19 @@ impl Membership {
         changes
     }
 
-    /// Notes that peer `i` refused a connection for another call than a heartbeat. Returns whether
-    /// it was live.
-    pub(crate) fn on_refused_call(&mut self, i: usize) -> bool {
-        self.peers[i].mark_down()
-    }
-
-    /// Answers a heartbeat, and grants its sender a lease. Returns the reply and whether the sender
-    /// was down; `None` if it is not in the settings.
+    /// Answers a heartbeat, and `grants` its sender a lease or does not. Returns the reply and
+    /// whether the sender was down; `None` if it is not in the settings.
     pub(crate) fn receive_heartbeat(
         &mut self,
         from: &Address,
+        grants: bool,
         now: Time,
     ) -> Option<(HeartbeatReply, bool)> {
         let mut known = self.peers.iter_mut().chain(&mut self.holders);
         let peer = known.find(|peer| peer.address == *from)?;
-        peer.lease_granted = Some(now);
+        if grants {
+            peer.lease_granted = Some(now);
+        }
         let regained = peer.mark_up(now);
         let reply = HeartbeatReply {
             start: self.start,
@@ -305,6 +307,12 @@ impl Membership {
     /// was live.
     pub(crate) fn mark_holder_down(&mut self, i: usize) -> bool {
         self.holders[i].mark_down()
+    }
+
+    /// Whether every peer has answered or refused, or a lease has passed since the start.
+    pub(crate) fn is_ready(&self, now: Time) -> bool {
+        let heard = |peer: &Peer| peer.last_answered.is_some() || peer.last_refused.is_some();
+        self.peers.iter().all(heard) || self.timing.lease <= now.since_min(self.started)
     }
 
     pub(crate) fn live_peers(&self) -> impl Iterator<Item = usize> {

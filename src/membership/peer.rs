@@ -59,6 +59,12 @@ impl Peer {
             .is_some_and(|sent| round_since.monotonic <= sent.monotonic)
     }
 
+    /// Whether it refused a heartbeat that was sent after anything else came from it.
+    pub(crate) fn refused_last(&self) -> bool {
+        self.last_refused
+            .is_some_and(|sent| self.last_contact.monotonic <= sent.monotonic)
+    }
+
     /// Returns whether it was down.
     pub(super) fn mark_up(&mut self, now: Time) -> bool {
         self.ever_seen = true;

@@ -114,7 +114,7 @@ fn an_unknown_peer_has_no_lease_and_gets_no_reply() {
     assert!(!membership.lease_holds(at(11)));
     assert!(
         membership
-            .receive_heartbeat(&Address::parse("http://x:1").unwrap(), at(11))
+            .receive_heartbeat(&Address::parse("http://x:1").unwrap(), true, at(11))
             .is_none()
     );
 }
@@ -123,7 +123,7 @@ fn an_unknown_peer_has_no_lease_and_gets_no_reply() {
 fn a_granted_lease_is_waited_for() {
     let mut membership = pair(LeaseNeeds::LivePeers);
     membership
-        .receive_heartbeat(&Address::parse("http://f:1").unwrap(), at(100))
+        .receive_heartbeat(&Address::parse("http://f:1").unwrap(), true, at(100))
         .unwrap();
     assert_eq!(
         membership.lease_left(&membership.holders[0], at(200)),
@@ -136,7 +136,9 @@ fn a_granted_lease_is_waited_for() {
 fn a_holder_that_refuses_has_no_lease_until_its_next_heartbeat() {
     let mut membership = pair(LeaseNeeds::LivePeers);
     let holder = Address::parse("http://f:1").unwrap();
-    membership.receive_heartbeat(&holder, at(100)).unwrap();
+    membership
+        .receive_heartbeat(&holder, true, at(100))
+        .unwrap();
     membership.on_holder_refused(0, at(99));
     assert_ne!(
         membership.lease_left(&membership.holders[0], at(200)),
@@ -147,7 +149,9 @@ fn a_holder_that_refuses_has_no_lease_until_its_next_heartbeat() {
         membership.lease_left(&membership.holders[0], at(200)),
         Duration::ZERO
     );
-    membership.receive_heartbeat(&holder, at(200)).unwrap();
+    membership
+        .receive_heartbeat(&holder, true, at(200))
+        .unwrap();
     assert_ne!(
         membership.lease_left(&membership.holders[0], at(200)),
         Duration::ZERO

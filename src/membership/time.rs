@@ -29,7 +29,7 @@ impl Time {
 
     /// The least that has passed since `earlier`: how old a lease of another server, or a silence,
     /// counts as.
-    pub(super) fn since_min(self, earlier: Time) -> Duration {
+    pub(crate) fn since_min(self, earlier: Time) -> Duration {
         self.monotonic.saturating_sub(earlier.monotonic)
     }
 }

@@ -113,14 +113,6 @@ pub(crate) struct Book {
     pub(crate) quantity: u32,
     pub(crate) price: f64,
     pub(crate) version: Version,
-    /// Whether some catalog is known to have held this version as valid.
-    #[serde(default, alias = "came_true", skip_serializing_if = "is_false")]
-    pub(crate) committed: bool,
-    /// The first version that was written without all catalogs, if this one grew from it and still
-    /// not all catalogs have it. Two copies with different such versions come from two sides of a
-    /// network partition.
-    #[serde(default, alias = "apart", skip_serializing_if = "Option::is_none")]
-    pub(crate) diverged_at: Option<Version>,
     /// The orders that took copies off this stock and may be sent again.
     #[serde(
         default,
@@ -128,13 +120,6 @@ pub(crate) struct Book {
         skip_serializing_if = "AppliedOrders::is_empty"
     )]
     pub(crate) applied_orders: AppliedOrders,
-}
-
-/// See [`Book::rank`]. An `Option<Rank>` that is `None`, for a missing book, is lower than any.
-pub(crate) type Rank = (u64, bool, u64);
-
-fn is_false(flag: &bool) -> bool {
-    !flag
 }
 
 /// What `PUT /update` asks for. `None` stays as it is.
@@ -163,12 +148,6 @@ pub(crate) struct SearchResult {
 }
 
 impl Book {
-    /// Of two copies of a book, the one with the higher rank is kept: first the sequence number
-    /// counts, then whether it is committed, then the stamp.
-    pub(crate) fn rank(&self) -> Rank {
-        (self.version.number, self.committed, self.version.stamp)
-    }
-
     /// Whether this is the same copy in everything that a client can see or buy by.
     pub(crate) fn same_content(&self, other: &Book) -> bool {
         (self.id, self.version, self.quantity) == (other.id, other.version, other.quantity)

@@ -12,7 +12,7 @@ use crate::harness::server::Server;
 use crate::harness::shop::{Shop, ShopOptions};
 
 /// What catalogs put to each other, below `/rep/`; where it is about one book, about book 1.
-pub const MESSAGES: [&str; 8] = [
+pub const MESSAGES: [&str; 9] = [
     "heartbeat",
     "get/1",
     "check/1",
@@ -21,6 +21,7 @@ pub const MESSAGES: [&str; 8] = [
     "page",
     "fetch",
     "claim",
+    "return",
 ];
 
 /// A book as catalogs send it, with more copies than there are.
@@ -39,6 +40,7 @@ fn check_replies(replies: Arc<Replies>, line: &str) {
         ..ShopOptions::default()
     });
     let catalog = shop.catalog(1);
+    shop.write_first_stock(1);
     let peer = FakeServer::live_catalog(&shop.catalog(2).address, replies);
     catalog.launch();
     eventually(line, || {
@@ -50,7 +52,10 @@ fn check_replies(replies: Arc<Replies>, line: &str) {
     let mib = catalog.resident_kib() / 1024;
     assert!(mib < 400, "{mib} MiB");
     drop(peer);
-    catalog.await_ready();
+    catalog.kill();
+    shop.leave_out(1, 2);
+    catalog.start();
+    assert_eq!(catalog.put("/update/1", r#"{"price": 25}"#).status, 200);
     let books = catalog.dump();
     let foreign = Value::from(books.clone()).to_string().contains("False");
     assert!(books.len() == 7 && !foreign, "{books:?}");
@@ -72,7 +77,7 @@ fn replies_that_are_not_json_change_nothing() {
 
 #[test]
 fn replies_without_end_change_nothing_and_fill_no_memory() {
-    check_replies(Arc::new(|_| Reply::Endless), "catch-up begins again");
+    check_replies(Arc::new(|_| Reply::Endless), "not in step with a peer yet");
 }
 
 /// Replies with book `sent`, in this version, to every question about book 1.
@@ -104,13 +109,13 @@ fn versions_beyond_the_limit_change_nothing() {
 #[test]
 fn another_content_at_the_same_version_changes_nothing() {
     let replies = about("0-0", 1);
-    // Without pages, each book is asked for.
-    let without_pages = move |request: &str| match request {
-        "PUT /rep/page" => Reply::Json(503, json!({"message": "not now"})),
+    // It seems to have no books; each is asked for.
+    let with_empty_pages = move |request: &str| match request {
+        "PUT /rep/page" => Reply::Json(200, json!({"entries": []})),
         _ => replies(request),
     };
     check_replies(
-        Arc::new(without_pages),
+        Arc::new(with_empty_pages),
         "a peer has another content at the same version",
     );
 }

@@ -186,7 +186,8 @@ fn check_books(catalog: &Server, writes: &AllWrites) {
 /// Every file parses. Temporary ones may be there after a crash.
 #[track_caller]
 fn check_files(folder: &Path) {
-    for name in names(folder).iter().filter(|name| name.ends_with(".json")) {
+    let is_of_books = |name: &&String| name.starts_with("books-") && name.ends_with(".json");
+    for name in names(folder).iter().filter(is_of_books) {
         let text = fs::read_to_string(folder.join(name)).unwrap();
         let books: Result<Vec<Value>, _> = serde_json::from_str(&text);
         assert!(books.is_ok_and(|books| !books.is_empty()), "{name}: {text}");
@@ -198,7 +199,12 @@ fn check_files(folder: &Path) {
 fn check_folder(folder: &Path) {
     check_files(folder);
     let file = |n| format!("books-{:07}-{:07}.json", n * 100, n * 100 + 99);
-    assert_eq!(names(folder), (0..5).map(file).collect::<Vec<_>>());
+    let names = names(folder);
+    let books: Vec<_> = names
+        .iter()
+        .filter(|name| !name.starts_with("standing.json"))
+        .collect();
+    assert!(books.into_iter().cloned().eq((0..5).map(file)), "{names:?}");
 }
 
 fn names(folder: &Path) -> Vec<String> {

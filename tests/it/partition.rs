@@ -44,6 +44,7 @@ fn sell(shop: &Shop, n: usize, copies: usize) {
 
 /// The version of book 4 at a catalog, as its `ETag` names it, and what is left of it.
 fn copy(catalog: &Server) -> (String, u64) {
+    eventually("it answers", || catalog.get("/query/item/4").status == 200);
     let response = catalog.get("/query/item/4");
     let left = response.json()["quantity"].as_u64().unwrap();
     (response.header("ETag").trim_matches('"').to_string(), left)
@@ -125,10 +126,12 @@ fn three_catalogs_that_are_each_alone_agree_again_afterwards() {
     for n in 1..=3 {
         shop.proxy(&format!("catalog{n}")).heal();
     }
-    assert_eq!(await_equal(&shop, Instant::now()), 22);
-    let lines = [dropped(&shop, 1), dropped(&shop, 3)];
-    assert!(lines.iter().all(|lines| !lines.is_empty()), "{lines:?}");
-    assert_eq!(dropped(&shop, 2), [Value::Null; 0]);
+    // One of the sides wins; each of the others says what it drops.
+    let left = await_equal(&shop, Instant::now());
+    assert!((22..=24).contains(&left), "{left}");
+    let lines = [1, 2, 3].map(|n| dropped(&shop, n));
+    let gave_way = lines.iter().filter(|lines| !lines.is_empty()).count();
+    assert!(2 <= gave_way, "{lines:?}");
 }
 
 #[test]
@@ -167,10 +170,9 @@ fn a_side_that_sold_once_before_it_noticed_the_cut_logs_what_it_drops() {
 }
 
 #[test]
-fn a_side_that_took_over_the_others_sales_logs_what_it_drops_of_its_own() {
+fn two_sides_that_lose_only_heartbeats_go_on_selling_and_agree_again_afterwards() {
     let shop = shop(2);
     let proxies = ["catalog1", "catalog2"].map(|name| shop.proxy(name));
-    // Updates arrive, but each counts the other as down.
     let no_heartbeat = |line: &str| {
         if line.starts_with("PUT /rep/heartbeat") {
             Action::CloseBeforeRequest
@@ -188,16 +190,16 @@ fn a_side_that_took_over_the_others_sales_logs_what_it_drops_of_its_own() {
         });
     }
     sell(&shop, 1, 1);
-    assert_eq!(copy(shop.catalog(2)).1, 24);
-    cut(&shop);
-    sell(&shop, 1, 2);
     sell(&shop, 2, 3);
-    for proxy in proxies {
-        proxy.every(Action::Forward);
-        proxy.heal();
-    }
-    assert_eq!(await_equal(&shop, Instant::now()), 21);
-    assert_eq!((dropped(&shop, 1).len(), dropped(&shop, 2).len()), (1, 0));
+    let [here, there] = [1, 2].map(|n| copy(shop.catalog(n)).1);
+    proxies
+        .iter()
+        .for_each(|proxy| proxy.every(Action::Forward));
+    let left = await_equal(&shop, Instant::now());
+    assert!(
+        left == here || left == there,
+        "{left} left of {here} and {there}"
+    );
 }
 
 #[test]

@@ -4,10 +4,9 @@ use std::collections::{BTreeMap, HashSet};
 use std::fmt::Display;
 use std::sync::Arc;
 
+use crate::catalog::replication::Replica;
 use crate::catalog::replication::env::{Environment, WaitKey};
 use crate::catalog::replication::messages::Copies;
-use crate::catalog::replication::rules::Rule;
-use crate::catalog::replication::{Inner, Replica};
 use crate::catalog::shelf::copy_state::CopyState;
 use crate::model::book::{Book, BookId};
 use crate::model::error::{Error, Result};
@@ -26,14 +25,10 @@ impl<E: Environment> Replica<E> {
         let mut inner = self.lock();
         if inner.shelf.version(id) == Some(version) {
             log_other_content(inner.shelf.book(id), &book);
-            if book.committed && self.enforces(Rule::Committed) {
-                inner.shelf.mark_committed(id, version);
-            }
             if state == CopyState::Tentative && inner.shelf.state(id) == CopyState::Unknown {
                 inner.shelf.set_state(id, CopyState::Tentative);
             }
-        } else if self.rank_here(&inner, id) < Some(self.rank(&book)) {
-            note_dropped(&mut inner, &book);
+        } else if inner.shelf.version(id) < Some(version) {
             inner.shelf.put(book, unless_valid(state));
         }
         let on_disk = inner.shelf.on_disk(id, version);
@@ -43,8 +38,8 @@ impl<E: Environment> Replica<E> {
         }
         let mut inner = self.lock();
         let same = inner.shelf.version(id) == Some(version) && inner.shelf.epoch() == epoch;
-        if same && state == CopyState::Valid {
-            inner.shelf.mark_confirmed(id);
+        let is_fresh = !inner.shelf.may_be_cached(id);
+        if same && state == CopyState::Valid && is_fresh && !inner.left_out.must_yield() {
             inner.shelf.set_state(id, CopyState::Valid);
         }
         drop(inner);
@@ -61,13 +56,8 @@ impl<E: Environment> Replica<E> {
                 return Err(Error::Invalid(format!("book {} is malformed", book.id)));
             }
             log_other_content(inner.shelf.book(book.id), book);
-            if self.rank_here(&inner, book.id) < Some(self.rank(book)) {
-                note_dropped(&mut inner, book);
+            if inner.shelf.version(book.id) < Some(book.version) {
                 inner.shelf.put(book.clone(), unless_valid(*state));
-            } else if inner.shelf.state(book.id) == CopyState::Unknown {
-                // The peer's page had the higher stamp, but the copy here is committed. Marked
-                // so, it is repaired in the background.
-                inner.shelf.set_state(book.id, CopyState::Unknown);
             }
             if !inner.shelf.on_disk(book.id, book.version) {
                 unsaved.push(book.id);
@@ -105,10 +95,10 @@ impl<E: Environment> Replica<E> {
 
     /// Adopts the best of several copies of one book.
     pub(super) fn adopt_best(self: &Arc<Self>, copies: Copies, epoch: u32) -> Result<()> {
-        let best = copies.into_iter().max_by_key(|(book, _)| self.rank(book));
+        let best = copies.into_iter().max_by_key(|(book, _)| book.version);
         let (book, state) = best.expect("there is at least one copy");
         let state = match state {
-            CopyState::Unknown if !book.committed => CopyState::Tentative,
+            CopyState::Unknown => CopyState::Tentative,
             state => state,
         };
         self.adopt(book, state, epoch)
@@ -132,32 +122,6 @@ fn log_other_content(ours: Option<&Arc<Book>>, theirs: &Book) {
     if let Some(ours) = other.filter(|_| OFTEN.due()) {
         let fields: [(&str, &dyn Display); 2] = [("book", &ours.id), ("version", &ours.version)];
         let event = "a peer has another content at the same version; ours stays";
-        log::warn(event, &fields);
-    }
-}
-
-/// Logs and counts that a copy which was committed on one side of a cut gives way to the other
-/// side's, so that nothing vanishes silently.
-pub(super) fn note_dropped(inner: &mut Inner, theirs: &Book) {
-    let ours = inner.shelf.book(theirs.id).cloned();
-    let Some(ours) = ours.filter(|ours| ours.committed && ours.diverged_at.is_some()) else {
-        return;
-    };
-    // If the other copy diverged later than ours, it grew from ours, or from a copy that all
-    // catalogs had after an earlier cut had healed.
-    let theirs_diverged_at = theirs
-        .diverged_at
-        .filter(|diverged_at| diverged_at.number <= ours.version.number);
-    if theirs_diverged_at.is_some() && theirs_diverged_at != ours.diverged_at {
-        inner.copies_dropped += 1;
-        let fields: [(&str, &dyn Display); 5] = [
-            ("book", &ours.id),
-            ("dropped", &ours.version),
-            ("dropped_quantity", &ours.quantity),
-            ("kept", &theirs.version),
-            ("kept_quantity", &theirs.quantity),
-        ];
-        let event = "a copy from the other side of a cut takes the place of ours";
         log::warn(event, &fields);
     }
 }

@@ -3,14 +3,14 @@
 
 use std::fmt::Display;
 use std::sync::Arc;
-use std::time::Duration;
 
+use crate::catalog::replication::Replica;
 use crate::catalog::replication::diff::{Diff, diff};
-use crate::catalog::replication::env::{Environment, WaitKey};
+use crate::catalog::replication::env::Environment;
 use crate::catalog::replication::messages::{Message, Outcome, Reply, Versions};
 use crate::catalog::replication::replicate::Payload;
 use crate::catalog::replication::rules::Rule;
-use crate::catalog::replication::{Inner, Replica};
+use crate::catalog::shelf::copy_state::CopyState;
 use crate::model::book::BookId;
 use crate::model::error::{Error, Result};
 use crate::model::invalidation::Invalidation;
@@ -44,7 +44,28 @@ impl<E: Environment> Replica<E> {
         if self.lock().disk_refuses && self.try_disk().is_err() {
             return;
         }
-        if self.lock().caught_up {
+        let live: Vec<usize> = {
+            let inner = self.lock();
+            let waits =
+                |i: &usize| inner.membership.peers[*i].live && !inner.left_out.is_in_step(*i);
+            inner.left_out.peers().filter(waits).collect()
+        };
+        for i in live {
+            if let Err(error) = self.get_in_step(i) {
+                let fields: [(&str, &dyn Display); 2] =
+                    [("peer", &self.config.peers[i]), ("reason", &error)];
+                log::debug("not in step with a peer yet", &fields);
+            }
+        }
+        if let Err(error) = self.become_whole() {
+            log::debug("the folder is not whole yet", &[("reason", &error)]);
+        }
+        let (serves, caught_up) = {
+            let inner = self.lock();
+            (self.serves(&inner), inner.caught_up)
+        };
+        if !serves {
+        } else if caught_up {
             self.repair_stuck();
         } else if let Err(error) = self.catch_up() {
             log::debug("catch-up begins again", &[("reason", &error)]);
@@ -84,7 +105,7 @@ impl<E: Environment> Replica<E> {
         }
         let mut inner = self.lock();
         // If something was missed meanwhile, the next pass catches up again.
-        inner.caught_up = inner.shelf.epoch() == run.epoch && self.lease_holds(&inner);
+        inner.caught_up = inner.shelf.epoch() == run.epoch && self.serves(&inner);
         let (caught_up, books) = (inner.caught_up, inner.shelf.len());
         drop(inner);
         if caught_up {
@@ -118,11 +139,17 @@ impl<E: Environment> Replica<E> {
     /// Compares the next page here and at every live peer. Also returns the last id that it covers;
     /// `None`: it covers all.
     fn compare_page(self: &Arc<Self>, after: Option<BookId>) -> Result<(Diff, Option<BookId>)> {
-        let live = self.live_peers();
+        let live = self.peers_to_ask();
         let limit = PAGE_MAX;
+        let standing = self.standing(&mut self.lock());
+        let message = Message::Page {
+            after,
+            limit,
+            standing,
+        };
         let mut pages = Vec::new();
-        for (peer, outcome) in self.ask_all(&live, &Message::Page { after, limit }) {
-            let Outcome::Reply(Reply::Page { entries }) = outcome else {
+        for (peer, outcome) in self.ask_all(&live, &message) {
+            let Outcome::Reply(Reply::Page { entries, .. }) = outcome else {
                 return Err(no_answer());
             };
             pages.push((peer, entries));
@@ -196,16 +223,40 @@ impl<E: Environment> Replica<E> {
         Ok(())
     }
 
-    /// Waits until this catalog has caught up, so that a book that is not here does not exist.
-    pub(super) fn await_caught_up(&self, until: Duration) -> Result<()> {
-        let behind = |inner: &Inner| !(inner.caught_up && self.lease_holds(inner));
-        if behind(&self.wait_while(self.lock(), WaitKey::Membership, until, behind)) {
-            return Err(Error::Busy("This catalog has not caught up yet".into()));
+    /// The first stock, once all catalogs of the settings are in contact, have new folders, and
+    /// have the same one; or what was taken over from the others: `PROTOCOL.md`, "Folders".
+    fn become_whole(self: &Arc<Self>) -> Result<()> {
+        let mut inner = self.lock();
+        if inner.left_out.whole {
+            return Ok(());
         }
-        Ok(())
+        let taken_over = inner.left_out.peers().any(|i| inner.left_out.is_in_step(i))
+            && inner
+                .left_out
+                .peers()
+                .all(|i| inner.left_out.is_left_out(i) || inner.left_out.is_in_step(i));
+        if !taken_over {
+            let is_ready =
+                inner.left_out.is_ready() && inner.left_out.all_are_new(&inner.membership);
+            let Some(books) = inner.first_stock.take_if(|_| is_ready) else {
+                return Ok(());
+            };
+            let ids: Vec<BookId> = books.iter().map(|book| book.id).collect();
+            for book in books {
+                if inner.shelf.book(book.id).is_none() {
+                    inner.shelf.put(Arc::new(book), CopyState::Unknown);
+                }
+            }
+            drop(inner);
+            self.save(&ids)?;
+            inner = self.lock();
+        }
+        inner.left_out.set_whole();
+        drop(inner);
+        self.save_list()
     }
 }
 
-fn no_answer() -> Error {
+pub(super) fn no_answer() -> Error {
     Error::TimedOut("a peer did not answer".into())
 }

@@ -41,10 +41,7 @@ impl<E: Environment> Replica<E> {
             .filter(|book| !superseded.contains(&book.id))
             .map(|book| (book.id, book.version))
             .collect();
-        for (id, version) in &committed {
-            if !replicated.everywhere {
-                inner.shelf.mark_diverged(*id, *version);
-            }
+        for (id, _) in &committed {
             if inner.shelf.state(*id) == CopyState::Tentative && inner.shelf.epoch() == epoch {
                 inner.shelf.set_state(*id, CopyState::Valid);
             }
@@ -74,9 +71,17 @@ impl<E: Environment> Replica<E> {
         let mut inner = self.lock();
         let mut made = Vec::new();
         for (id, version) in versions {
-            if inner.shelf.epoch() == epoch && inner.shelf.has(id, version, CopyState::Unknown) {
+            let is_fresh = !inner.shelf.may_be_cached(id);
+            let unknown = inner.shelf.has(id, version, CopyState::Unknown);
+            if inner.shelf.epoch() != epoch || !unknown {
+                continue;
+            }
+            if is_fresh {
                 inner.shelf.set_state(id, CopyState::Valid);
                 made.push((id, version));
+            } else {
+                // A claim will invalidate it.
+                inner.shelf.set_state(id, CopyState::Unknown);
             }
         }
         made

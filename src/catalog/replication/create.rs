@@ -4,16 +4,16 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::catalog::replication::Replica;
 use crate::catalog::replication::env::Environment;
-use crate::catalog::replication::{Inner, Replica};
 use crate::catalog::shelf::copy_state::CopyState;
 use crate::model::book::{Book, BookId, STAMP_MAX, Version};
 use crate::model::error::{Error, Result};
 use crate::model::invalidation::Invalidation;
 use crate::model::validation::NewBook;
 
-/// How long new books wait for this catalog to catch up.
-const CATCH_UP_MAX: Duration = Duration::from_secs(1);
+/// How long new books wait for this catalog to serve.
+const SERVING_MAX: Duration = Duration::from_secs(1);
 
 /// How many ids are tried for a book when several catalogs give the same one at the same moment.
 const ATTEMPTS_MAX: usize = 8;
@@ -23,10 +23,11 @@ impl<E: Environment> Replica<E> {
     /// returns, those that are `Ok` are on disk at every live catalog, and no front-end has any
     /// search in its cache.
     ///
-    /// Fails with [`Error::IdInUse`], with [`Error::Busy`] before this catalog has caught up, and
+    /// Fails with [`Error::IdInUse`], with [`Error::Busy`] while this catalog does not serve, and
     /// with [`Error::TimedOut`] or [`Error::DiskRefuses`] as an update does.
     pub(crate) fn create(self: &Arc<Self>, books: &[NewBook]) -> Vec<Result<Arc<Book>>> {
-        if let Err(error) = self.await_caught_up(self.deadline(CATCH_UP_MAX)) {
+        let until = self.deadline(SERVING_MAX);
+        if let Err(error) = self.await_serving(self.lock(), until).map(drop) {
             return vec![Err(error); books.len()];
         }
         let mut outcomes: Vec<Result<Arc<Book>>> = vec![Err(Error::IdInUse); books.len()];
@@ -70,7 +71,7 @@ impl<E: Environment> Replica<E> {
         for index in indexes {
             let id = books[*index].id.unwrap_or_else(|| inner.shelf.next_id());
             if inner.shelf.book(id).is_none() {
-                let copy = Arc::new(self.first_copy(&inner, id, &books[*index]));
+                let copy = Arc::new(self.first_copy(id, &books[*index]));
                 inner.shelf.put(copy.clone(), CopyState::Tentative);
                 begun.push((*index, copy));
             }
@@ -78,12 +79,11 @@ impl<E: Environment> Replica<E> {
         (begun, inner.shelf.epoch())
     }
 
-    fn first_copy(&self, inner: &Inner, id: BookId, new: &NewBook) -> Book {
+    fn first_copy(&self, id: BookId, new: &NewBook) -> Book {
         let version = Version {
             number: 1,
             stamp: self.env.random() & STAMP_MAX,
         };
-        let all_live = inner.membership.peers.iter().all(|peer| peer.live);
         Book {
             id,
             title: new.title.clone(),
@@ -91,8 +91,6 @@ impl<E: Environment> Replica<E> {
             quantity: new.quantity,
             price: new.price,
             version,
-            committed: false,
-            diverged_at: (!all_live).then_some(version),
             applied_orders: Default::default(),
         }
     }

@@ -3,6 +3,7 @@
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
+use crate::catalog::replication::left_out::Record;
 use crate::catalog::replication::messages::{Message, Outcome};
 use crate::catalog::storage::Reader;
 use crate::membership::time::Time;
@@ -45,6 +46,10 @@ pub(crate) trait Environment: Send + Sync + 'static {
     /// books of a range of ids as they are in memory; it is called before this returns. The caller
     /// holds no lock. Fails with what the disk reported.
     fn save(&self, ids: &[BookId], read: &Reader) -> Result<(), String>;
+
+    /// Puts what is kept of this catalog's standing on disk, and returns once it is there. The caller
+    /// holds no lock. Fails with what the disk reported.
+    fn save_record(&self, record: &Record) -> Result<(), String>;
 
     /// Releases `guard`, waits until `key` is woken or the monotonic clock shows `until`, and locks
     /// again. It may return early for no reason.

@@ -1,15 +1,15 @@
 //! Heartbeats to peers and from peers and front-ends, and what follows from their outcomes:
-//! `PROTOCOL.md`, "Membership". [`Membership`](crate::membership::Membership) decides;
+//! `PROTOCOL.md`, "Membership and leases" and "The left-out list".
+//! [`Membership`](crate::membership::Membership) and [`LeftOut`](super::left_out::LeftOut) decide;
 //! this file sends, reports, and empties the valid list.
 
 use std::fmt::Display;
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::catalog::replication::env::{Environment, WaitKey};
-use crate::catalog::replication::messages::{Message, Outcome, Reply};
-use crate::catalog::replication::rules::Rule;
-use crate::catalog::replication::{Guard, Inner, Replica};
+use crate::catalog::replication::left_out::{Heard, Standing};
+use crate::catalog::replication::messages::{Message, Outcome, PeerHeartbeat, Reply, Sender};
+use crate::catalog::replication::{Inner, Replica};
 use crate::membership::time::Time;
 use crate::membership::{Changes, HeartbeatOutcome};
 use crate::model::address::Address;
@@ -21,19 +21,101 @@ impl<E: Environment> Replica<E> {
     /// [`Timing::every`](crate::config::timing::Timing). It never waits.
     pub(crate) fn tick(self: &Arc<Self>) {
         let mut inner = self.lock();
-        let stalled = inner.membership.tick(self.now());
-        if stalled && self.enforces(Rule::Stall) {
-            inner.empty_valid_list();
+        let now = self.now();
+        let stalled = inner.membership.tick(now);
+        if stalled {
+            inner.left_out.slept(now);
         }
-        inner.first_round_done |= inner.membership.round_complete();
+        self.note_standing(&mut inner);
         drop(inner);
         if stalled {
-            let event = "this process was asleep: nothing is trusted until heartbeats are answered";
+            let event = "this process was stopped: it serves again once heartbeats are answered";
             log::warn(event, &[]);
-            self.env.wake_all();
         }
         self.send_heartbeats(true);
         self.env.wake(WaitKey::Membership);
+    }
+
+    /// Notes that this catalog has become ready, or has begun or ceased to serve.
+    pub(super) fn note_standing(&self, inner: &mut Inner) {
+        let now = self.now();
+        if inner.membership.is_ready(now) && inner.membership.round_complete() {
+            inner.left_out.set_ready();
+        }
+        let Inner {
+            left_out,
+            membership,
+            ..
+        } = inner;
+        if left_out.consider(membership, || self.now()) {
+            self.note_left_out(inner);
+        }
+        let Inner {
+            left_out,
+            membership,
+            ..
+        } = inner;
+        if left_out.forgive_circle(membership, now) {
+            let event = "no catalog serves after a cut: the better copy of each book wins";
+            log::warn(event, &[]);
+        }
+        let serves = self.serves(inner);
+        if serves && !inner.was_serving {
+            inner.shelf.mark_all_own();
+            inner.caught_up = false;
+        }
+        inner.was_serving = serves;
+    }
+
+    /// The list has grown: remembers from now on what each peer on it lacks.
+    pub(super) fn note_left_out(&self, inner: &mut Inner) {
+        for i in inner.left_out.peers() {
+            if inner.left_out.is_told(i) && inner.shelf.owed(i).is_none() {
+                inner.shelf.begin_owing(i);
+                log::warn("left a peer out", &[("peer", &self.config.peers[i])]);
+            }
+        }
+    }
+
+    /// What this catalog says of itself now.
+    pub(super) fn standing(&self, inner: &mut Inner) -> Standing {
+        let serves = self.serves(inner);
+        let refuses = inner.disk_refuses;
+        inner.left_out.standing(serves, refuses)
+    }
+
+    /// What this catalog says of itself to peer `i` with a request.
+    pub(super) fn sender(&self, inner: &mut Inner, i: usize) -> Sender {
+        Sender {
+            standing: self.standing(inner),
+            token: inner.left_out.token_of(i),
+            without: Default::default(),
+        }
+    }
+
+    /// Peer `i` says this of itself. Returns whether it is not outdated.
+    pub(super) fn hear(&self, inner: &mut Inner, i: usize, said: &Standing, answer: bool) -> bool {
+        let (serves, has_own) = (self.serves(inner), inner.shelf.any_own());
+        let Heard {
+            accepted,
+            learned,
+            list_changed,
+        } = inner.left_out.hear(i, said, answer, serves, has_own);
+        if learned {
+            inner.shelf.clear();
+            inner.caught_up = false;
+            let event = "left out by a peer: nothing here is trusted until it is taken over";
+            log::warn(event, &[("peer", &self.config.peers[i])]);
+        }
+        if list_changed {
+            self.note_left_out(inner);
+        }
+        accepted
+    }
+
+    /// The number of the peer with this address.
+    pub(super) fn peer_number(&self, address: &Address) -> Option<usize> {
+        self.config.peers.iter().position(|peer| peer == address)
     }
 
     /// Sends a heartbeat to all peers if it is time (`periodic`), else to those that the current
@@ -41,11 +123,6 @@ impl<E: Environment> Replica<E> {
     fn send_heartbeats(self: &Arc<Self>, periodic: bool) {
         let (due, sent) = {
             let mut inner = self.lock();
-            // While its disk refuses, a catalog acknowledges no update. Its silence makes the
-            // peers drop it from the write set.
-            if inner.disk_refuses {
-                return;
-            }
             let now = self.now();
             (inner.membership.due_heartbeats(now, periodic), now)
         };
@@ -55,45 +132,75 @@ impl<E: Environment> Replica<E> {
     }
 
     fn send_heartbeat(self: &Arc<Self>, peer: usize, sent: Time) {
+        let (standing, known_listers) = {
+            let mut inner = self.lock();
+            (self.standing(&mut inner), inner.left_out.known_listers())
+        };
         let replica = self.clone();
         let on_outcome = move |outcome| replica.on_heartbeat_outcome(peer, sent, outcome);
-        let from = self.config.address.clone();
-        let message = Message::Heartbeat { from };
+        let message = Message::Heartbeat {
+            from: self.config.address.clone(),
+            peer: Some(PeerHeartbeat {
+                standing,
+                known_listers,
+            }),
+        };
         self.env.send(peer, message, Box::new(on_outcome));
     }
 
-    /// Notes what came of any message but a heartbeat. If it broke, a heartbeat follows at once and
-    /// decides whether the peer is live.
+    /// Notes what came of any message but a heartbeat. If it broke or was refused, a heartbeat
+    /// follows at once and decides whether the peer is live.
     pub(super) fn on_outcome(self: &Arc<Self>, peer: usize, outcome: &Outcome) {
         let now = self.now();
         let mut inner = self.lock();
-        let mut changes = Changes::default();
-        let mut doubtful = false;
-        match outcome {
-            Outcome::Reply(_) => inner.membership.peers[peer].last_contact = now,
-            Outcome::Refused => changes.lost = inner.membership.on_refused_call(peer),
-            Outcome::Silent => {
-                doubtful = !inner.disk_refuses && inner.membership.start_heartbeat(peer, now)
+        let doubtful = match outcome {
+            Outcome::Reply(_) => {
+                inner.membership.peers[peer].last_contact = now;
+                false
             }
-        }
-        self.act_on(inner, peer, changes);
+            Outcome::Refused | Outcome::Silent => inner.membership.start_heartbeat(peer, now),
+        };
+        drop(inner);
         if doubtful {
             self.send_heartbeat(peer, now);
         }
     }
 
     fn on_heartbeat_outcome(self: &Arc<Self>, peer: usize, sent: Time, outcome: Outcome) {
+        let mut inner = self.lock();
+        let now = self.now();
+        // Something of another start may have been heard since: then this answer is of the past.
+        let is_newest = inner.membership.peers[peer].last_contact.monotonic <= sent.monotonic;
         let outcome = match outcome {
-            Outcome::Reply(Reply::HeartbeatReply(reply)) => HeartbeatOutcome::Answered(reply),
+            Outcome::Reply(Reply::Standing {
+                reply,
+                standing,
+                token,
+                seen_starts,
+            }) => {
+                let same_start = inner.left_out.start_of(peer) == Some(standing.start);
+                if !same_start && !is_newest {
+                    HeartbeatOutcome::Silent
+                } else {
+                    if let Some(seen) = seen_starts.filter(|_| inner.left_out.whole) {
+                        inner.left_out.set_outdated(seen);
+                        log::warn("an older folder was put back here: it counts as new", &[]);
+                    }
+                    if self.hear(&mut inner, peer, &standing, true) {
+                        inner.left_out.answered(peer, sent, token);
+                    }
+                    HeartbeatOutcome::Answered(reply)
+                }
+            }
             Outcome::Reply(Reply::UnknownPeer) => HeartbeatOutcome::UnknownPeer,
             Outcome::Refused => HeartbeatOutcome::Refused,
             _ => HeartbeatOutcome::Silent,
         };
-        let mut inner = self.lock();
-        let changes = inner.membership.on_outcome(peer, sent, self.now(), outcome);
+        let changes = inner.membership.on_outcome(peer, sent, now, outcome);
+        self.note_standing(&mut inner);
         let whole = inner.membership.round_complete();
-        inner.first_round_done |= whole;
-        self.act_on(inner, peer, changes);
+        drop(inner);
+        self.report(peer, changes);
         self.env.wake(WaitKey::Membership);
         // A round that somebody waits for goes on at once, but silence is not answered with haste.
         if !whole && outcome != HeartbeatOutcome::Silent {
@@ -101,15 +208,8 @@ impl<E: Environment> Replica<E> {
         }
     }
 
-    /// Notes and logs changes, and wakes the threads whose waiting they may end.
-    fn act_on(&self, mut inner: Guard<'_>, peer: usize, changes: Changes) {
-        if changes.missed_invalidations && self.enforces(Rule::Clear) {
-            inner.empty_valid_list();
-        }
-        if changes.lost {
-            inner.shelf.note_peer_lost();
-        }
-        drop(inner);
+    /// Logs changes, and wakes the threads whose waiting they may end.
+    fn report(&self, peer: usize, changes: Changes) {
         let peer: [(&str, &dyn Display); 1] = [("peer", &self.config.peers[peer])];
         if changes.lost {
             log::warn("peer lost", &peer);
@@ -122,45 +222,52 @@ impl<E: Environment> Replica<E> {
                 "a peer does not have this catalog in its CATALOG_ADDRESSES: no copy is trusted";
             log::error(event, &peer);
         }
-        if changes.lost || changes.regained || changes.missed_invalidations {
+        if changes.lost || changes.regained {
             self.env.wake_all();
         }
     }
 
-    /// Answers a heartbeat of a peer or a front-end. Fails with [`Error::Busy`] while the disk
-    /// refuses.
-    pub(super) fn answer_heartbeat(&self, from: &Address) -> Result<Reply> {
+    /// Answers a heartbeat of a peer or a front-end.
+    pub(super) fn answer_heartbeat(
+        &self,
+        from: &Address,
+        peer: Option<PeerHeartbeat>,
+    ) -> Result<Reply> {
         let mut inner = self.lock();
-        if inner.disk_refuses {
-            return Err(Error::Busy("The disk refuses".into()));
-        }
-        let answer = inner.membership.receive_heartbeat(from, self.now());
-        drop(inner);
+        let now = self.now();
+        let number = self.peer_number(from);
+        let lends = number.is_none_or(|i| !inner.left_out.is_told(i));
+        let answer = inner.membership.receive_heartbeat(from, lends, now);
         let Some((reply, regained)) = answer else {
-            let event = "heartbeat from a server that is not in the settings";
-            log::warn(event, &[("from", from)]);
+            drop(inner);
+            static OFTEN: log::RateLimited = log::RateLimited::new();
+            if OFTEN.due() {
+                let event = "heartbeat from a server that is not in the settings";
+                log::warn(event, &[("from", from)]);
+            }
             return Ok(Reply::UnknownPeer);
         };
+        let answer = match (number, peer) {
+            (Some(i), Some(said)) => {
+                self.hear(&mut inner, i, &said.standing, false);
+                if said.known_listers.contains(&self.config.address) {
+                    inner.left_out.knows(i);
+                }
+                Reply::Standing {
+                    reply,
+                    standing: self.standing(&mut inner),
+                    token: inner.left_out.token(i, now),
+                    seen_starts: inner.left_out.old_folder_of(i),
+                }
+            }
+            (Some(_), None) => return Err(Error::Invalid("A catalog says how it stands".into())),
+            (None, _) => Reply::HeartbeatReply(reply),
+        };
+        drop(inner);
         if regained {
             log::always("peer regained", &[("peer", from)]);
             self.env.wake_all();
         }
-        Ok(Reply::HeartbeatReply(reply))
-    }
-
-    /// Sends a heartbeat to every peer and waits until each has been answered, refused, or left
-    /// unanswered; at most until `until`.
-    pub(super) fn heartbeat_round(self: &Arc<Self>, until: Duration) {
-        let now = self.now();
-        self.lock().membership.begin_round(now);
-        self.send_heartbeats(false);
-        let incomplete = |inner: &Inner| inner.membership.stalled(self.now());
-        drop(self.wait_while(self.lock(), WaitKey::Membership, until, incomplete));
-    }
-
-    /// Waits for the first round of heartbeats after the start, at most until `until`.
-    pub(super) fn await_first_round<'a>(&'a self, inner: Guard<'a>, until: Duration) -> Guard<'a> {
-        let key = WaitKey::Membership;
-        self.wait_while(inner, key, until, |inner| !inner.first_round_done)
+        Ok(answer)
     }
 }

@@ -33,12 +33,15 @@ mod diff;
 pub(crate) mod env;
 mod heartbeat;
 mod invalidate;
+pub(crate) mod left_out;
+pub(crate) mod list;
 pub(crate) mod messages;
 mod persist;
 mod read;
 mod read_repair;
 mod receive;
 mod replicate;
+mod returning;
 mod rpc_round;
 pub(crate) mod rules;
 pub(crate) mod write;
@@ -49,6 +52,7 @@ use std::time::Duration;
 
 use crate::catalog::replication::book_locks::BookLocks;
 use crate::catalog::replication::env::{Environment, WaitKey};
+use crate::catalog::replication::left_out::{LeftOut, NotServing, Record};
 use crate::catalog::replication::messages::Versions;
 use crate::catalog::replication::rpc_round::Outcomes;
 use crate::catalog::replication::rules::{Rule, Rules};
@@ -59,9 +63,10 @@ use crate::membership::peer::Peer;
 use crate::membership::time::Time;
 use crate::membership::{LeaseNeeds, Membership};
 use crate::model::address::Address;
-use crate::model::book::{Book, BookId, Rank};
+use crate::model::book::{Book, BookId};
+use crate::model::error::{Error, Result};
 use crate::model::order::OrderId;
-use crate::runtime::sync;
+use crate::runtime::{log, sync};
 
 /// One catalog's place among the others.
 #[derive(Clone, Debug)]
@@ -76,6 +81,17 @@ pub(crate) struct Config {
     pub(crate) rules: Rules,
 }
 
+/// What a data folder holds at its start.
+pub(crate) struct Opened {
+    pub(crate) books: Vec<Book>,
+    /// Its count of starts is that of this start, and on disk.
+    pub(crate) record: Record,
+    /// What a new folder would open with.
+    pub(crate) first_stock: Option<Vec<Book>>,
+    /// Peers that an operator does not want to be waited for.
+    pub(crate) go_on_without: Vec<usize>,
+}
+
 /// One catalog among its peers.
 pub(crate) struct Replica<E: Environment> {
     config: Config,
@@ -87,10 +103,18 @@ pub(crate) struct Replica<E: Environment> {
 struct Inner {
     shelf: Shelf,
     membership: Membership,
-    /// The first round of heartbeats after the start is complete.
-    first_round_done: bool,
-    /// Nothing was missed since the last catch-up: a book that is not here does not exist.
+    left_out: LeftOut,
+    /// A thread is writing the list.
+    saving_list: bool,
+    was_serving: bool,
+    /// Since this catalog last began to serve, all unknown copies were claimed.
     caught_up: bool,
+    /// The books of rounds that are not acknowledged yet.
+    replicating: HashMap<BookId, usize>,
+    /// By returning peer: the start and the count of its gaps when it began to come back.
+    returning: HashMap<usize, (u64, u64)>,
+    /// While the folder is new: the books to open with.
+    first_stock: Option<Vec<Book>>,
     /// The disk refused the last write, and every trial write since.
     disk_refuses: bool,
     /// What needed repair when the last pass of background repair began.
@@ -116,7 +140,10 @@ pub(crate) struct Read {
 #[derive(Clone, Debug)]
 pub(crate) struct Health {
     pub(crate) state_counts: StateCounts,
-    pub(crate) lease: bool,
+    /// Why it does not serve, in words; `None`: it does.
+    pub(crate) not_serving: Option<String>,
+    /// The peer that it waits for.
+    pub(crate) waits_for: Option<Address>,
     pub(crate) caught_up: bool,
     pub(crate) disk_refuses: bool,
     /// How often the valid list was emptied since the start.
@@ -132,12 +159,12 @@ pub(crate) struct Health {
 type Guard<'a> = MutexGuard<'a, Inner>;
 
 impl<E: Environment> Replica<E> {
-    /// A replica that has just started with these books from its disk, all of them unknown. `start`
-    /// tells this start from every other.
-    pub(crate) fn new(config: Config, start: u64, books: Vec<Book>, env: E) -> Arc<Replica<E>> {
+    /// A replica that has just started with what its folder holds, all copies unknown. `start` tells
+    /// this start from every other.
+    pub(crate) fn new(config: Config, start: u64, opened: Opened, env: E) -> Arc<Replica<E>> {
         // The shelf comes first: a million books take longer than a stall, which would look as if
         // this process had been asleep.
-        let shelf = Shelf::new(books);
+        let shelf = Shelf::new(opened.books);
         let membership = Membership::new(
             start,
             LeaseNeeds::LivePeers,
@@ -146,11 +173,30 @@ impl<E: Environment> Replica<E> {
             &config.front_ends,
             env.now(),
         );
+        let mut left_out = LeftOut::new(
+            config.address.clone(),
+            &config.peers,
+            config.timing,
+            start,
+            &opened.record,
+            env.now(),
+        );
+        left_out.first_stock = opened.first_stock.as_deref().map(list::digest);
+        for peer in opened.go_on_without {
+            let event = "goes on without a peer, as the operator wants";
+            log::warn(event, &[("peer", &config.peers[peer])]);
+            left_out.overrule(peer);
+        }
         let inner = Inner {
             shelf,
             membership,
-            first_round_done: false,
+            left_out,
+            saving_list: false,
+            was_serving: false,
             caught_up: false,
+            replicating: HashMap::new(),
+            returning: HashMap::new(),
+            first_stock: opened.first_stock,
             disk_refuses: false,
             needed_repair_before: Vec::new(),
             book_locks: HashMap::new(),
@@ -170,7 +216,8 @@ impl<E: Environment> Replica<E> {
         let peer = |peer: &Peer| (peer.address.clone(), peer.live);
         Health {
             state_counts: inner.shelf.state_counts(),
-            lease: self.lease_holds(&inner),
+            not_serving: (!self.serves(&inner)).then(|| self.why_not(&inner)),
+            waits_for: self.waits_for(&inner).map(|i| self.config.peers[i].clone()),
             caught_up: inner.caught_up,
             disk_refuses: inner.disk_refuses,
             epoch: inner.shelf.epoch(),
@@ -238,32 +285,66 @@ impl<E: Environment> Replica<E> {
         deadline <= self.now().monotonic
     }
 
-    /// Whether copies on the valid list may be answered from.
-    fn lease_holds(&self, inner: &Inner) -> bool {
-        let lease = || inner.membership.lease_holds(self.now());
-        inner.first_round_done && (!self.enforces(Rule::Lease) || lease())
+    /// Whether copies on the valid list may be answered from, and writes begun: `PROTOCOL.md`, "The
+    /// left-out list".
+    fn serves(&self, inner: &Inner) -> bool {
+        if !self.enforces(Rule::Lease) {
+            return inner.left_out.is_ready() && inner.left_out.whole;
+        }
+        inner
+            .left_out
+            .serving(&inner.membership, self.now())
+            .is_ok()
     }
 
-    /// Whether the newest copy of a book, or that there is none, is known while the lease holds.
+    /// Whether the newest copy of a book, or that there is none, is known while this catalog serves.
     fn knows(&self, inner: &Inner, id: BookId) -> bool {
-        match inner.shelf.book(id) {
-            Some(_) => inner.shelf.state(id) == CopyState::Valid,
-            None => inner.caught_up,
+        inner.shelf.book(id).is_none() || inner.shelf.state(id) == CopyState::Valid
+    }
+
+    /// Waits until this catalog serves, but no longer than it takes to leave a peer out. Fails with
+    /// [`Error::Busy`] and the reason.
+    fn await_serving<'a>(&'a self, inner: Guard<'a>, until: Duration) -> Result<Guard<'a>> {
+        let timing = self.config.timing;
+        let until = until.min(self.deadline(timing.silent + timing.lease));
+        let waits = |inner: &Inner| !self.serves(inner);
+        let inner = self.wait_while(inner, WaitKey::Membership, until, waits);
+        if self.serves(&inner) {
+            return Ok(inner);
+        }
+        Err(Error::Busy(self.why_not(&inner)))
+    }
+
+    /// Why this catalog does not serve, for whoever must wait.
+    fn why_not(&self, inner: &Inner) -> String {
+        match inner.left_out.serving(&inner.membership, self.now()) {
+            Ok(()) => "This catalog has just begun to serve: ask again".into(),
+            Err(NotServing::Starting) => "This catalog has just started".into(),
+            Err(NotServing::Stalled) => "This catalog was stopped for a moment".into(),
+            Err(NotServing::Empty) => {
+                "This catalog's folder is new, and it has no books yet".into()
+            }
+            Err(NotServing::WaitsFor(i)) => format!(
+                "This catalog waits for {}, which may have sold since: start that one, or start this \
+                 one with --go-on-without {0}",
+                self.config.peers[i]
+            ),
         }
     }
 
-    fn stalled(&self, inner: &Inner) -> bool {
-        self.enforces(Rule::Stall) && inner.membership.stalled(self.now())
+    /// The peer that may hold what is lacking here, if that is why this catalog does not serve.
+    fn waits_for(&self, inner: &Inner) -> Option<usize> {
+        match inner.left_out.serving(&inner.membership, self.now()) {
+            Err(NotServing::WaitsFor(i)) => Some(i),
+            _ => None,
+        }
     }
 
-    /// The rank of a copy; see [`Book::rank`].
-    fn rank(&self, book: &Book) -> Rank {
-        let (number, committed, stamp) = book.rank();
-        (number, committed && self.enforces(Rule::Committed), stamp)
-    }
-
-    fn rank_here(&self, inner: &Inner, id: BookId) -> Option<Rank> {
-        inner.shelf.book(id).map(|book| self.rank(book))
+    /// The peers that are not left out, or are live all the same.
+    fn peers_to_ask(&self) -> Vec<usize> {
+        let inner = self.lock();
+        let is_wanted = |i: &usize| !inner.left_out.is_left_out(*i);
+        inner.left_out.peers().filter(is_wanted).collect()
     }
 
     fn live_peers(&self) -> Vec<usize> {
@@ -274,6 +355,46 @@ impl<E: Environment> Replica<E> {
     #[cfg(test)]
     pub(crate) fn assume_valid(&self, id: BookId) {
         self.lock().shelf.set_state(id, CopyState::Valid);
+    }
+
+    /// Counts all peers as caught up with, for tests that begin with given copies.
+    #[cfg(test)]
+    pub(crate) fn assume_in_step(&self) {
+        let mut inner = self.lock();
+        for i in inner.left_out.peers() {
+            let start = inner.left_out.start_of(i).expect("it has answered");
+            inner.left_out.set_in_step(i, start);
+        }
+        inner.was_serving = true;
+    }
+
+    /// How this catalog stands with its peers, for the message of a test that fails.
+    #[cfg(test)]
+    pub(crate) fn describe_standing(&self) -> String {
+        let inner = self.lock();
+        let left_out = &inner.left_out;
+        let serving = left_out.serving(&inner.membership, self.now());
+        let peer = |i: usize| {
+            let marks = [
+                ("listed", left_out.is_told(i)),
+                ("lists us", left_out.lists_us(i)),
+                ("in step", left_out.is_in_step(i)),
+                ("yields to", left_out.yields_to(i)),
+                ("live", inner.membership.peers[i].live),
+            ];
+            let marks = marks
+                .iter()
+                .filter(|(_, holds)| *holds)
+                .map(|(mark, _)| *mark);
+            let marks: Vec<&str> = marks.collect();
+            format!("{}: {}", self.config.peers[i], marks.join(", "))
+        };
+        let peers: Vec<String> = left_out.peers().map(peer).collect();
+        format!(
+            "{serving:?}, whole {}; {}",
+            left_out.whole,
+            peers.join("; ")
+        )
     }
 
     /// The copy, its state, and whether it is on disk, for tests of what no client sees.
@@ -288,13 +409,13 @@ impl<E: Environment> Replica<E> {
 
 impl Inner {
     fn needs_repair(&self) -> bool {
-        let work = self.disk_refuses || !self.caught_up || self.shelf.any_needs_repair();
-        self.first_round_done && work
-    }
-
-    /// Something may have been missed: no copy here is known to be the newest any more.
-    fn empty_valid_list(&mut self) {
-        self.shelf.clear();
-        self.caught_up = false;
+        let peer_waits = |i: usize| {
+            let live = self.membership.peers[i].live;
+            live && !self.left_out.is_in_step(i)
+                && (!self.left_out.is_told(i) || self.left_out.lists_us(i))
+        };
+        let peers_wait = self.left_out.peers().any(peer_waits) || !self.left_out.whole;
+        let copies_wait = self.was_serving && (!self.caught_up || self.shelf.any_needs_repair());
+        self.left_out.is_ready() && (self.disk_refuses || peers_wait || copies_wait)
     }
 }

@@ -25,7 +25,7 @@ impl<E: Environment> Replica<E> {
     /// As [`Replica::read`]. `None`: that would have to wait.
     pub(crate) fn try_read(&self, id: BookId, orders: &[Order]) -> Option<Result<Read>> {
         let inner = self.lock();
-        if !self.lease_holds(&inner) || !self.knows(&inner, id) {
+        if !self.serves(&inner) || !self.knows(&inner, id) {
             return None;
         }
         let book = inner.shelf.book(id).cloned().ok_or(Error::NotFound);
@@ -56,7 +56,7 @@ impl<E: Environment> Replica<E> {
         let inner = self.lock();
         let books = inner.shelf.search(text, after, limit);
         let valid = |book: &Arc<Book>| inner.shelf.state(book.id) == CopyState::Valid;
-        let cacheable = inner.caught_up && self.lease_holds(&inner) && books.iter().all(valid);
+        let cacheable = inner.caught_up && self.serves(&inner) && books.iter().all(valid);
         (books, cacheable)
     }
 }

@@ -10,7 +10,7 @@ use crate::catalog::replication::replicate::Payload;
 use crate::catalog::replication::{Guard, Inner, Replica};
 use crate::catalog::shelf::copy_state::CopyState;
 use crate::model::address::Address;
-use crate::model::book::{Book, BookId, Rank, Version};
+use crate::model::book::{Book, BookId, Version};
 use crate::model::error::{Error, Result};
 use crate::model::invalidation::Invalidation;
 
@@ -32,12 +32,12 @@ pub(super) enum Repaired {
     Older,
 }
 
-/// A hop's request: the requesters, who know of a copy of rank `best`. For a client of this catalog
+/// A hop's request: the requesters, who know of a copy of version `best`. For a client of this catalog
 /// there are none.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Requesters<'a> {
     pub(super) addresses: &'a [Address],
-    pub(super) best: Option<Rank>,
+    pub(super) best: Option<Version>,
 }
 
 impl<E: Environment> Replica<E> {
@@ -62,19 +62,15 @@ impl<E: Environment> Replica<E> {
         let mut lock = None;
         let mut rounds = 0;
         while rounds < ROUNDS_MAX {
-            let mut inner = self.await_first_round(self.lock(), until);
+            let mut inner = self.await_serving(self.lock(), until)?;
             if self.is_over(until) {
                 break;
             }
             if self.knows(&inner, id) {
-                if self.rank_here(&inner, id) < requesters.best {
+                if inner.shelf.version(id) < requesters.best {
                     return Ok(Repaired::Older);
                 }
-                if self.lease_holds(&inner) {
-                    return Ok(Repaired::Newest(inner.shelf.book(id).cloned()));
-                }
-                drop(inner);
-                self.heartbeat_round(until);
+                return Ok(Repaired::Newest(inner.shelf.book(id).cloned()));
             } else if requesters.addresses.is_empty() && lock.is_none() {
                 // One read repair of a book at a time. A peer's request never waits for that lock,
                 // since its holder may wait for the peer.
@@ -117,7 +113,7 @@ impl<E: Environment> Replica<E> {
         requesters: Requesters<'_>,
     ) -> Result<Option<Repaired>> {
         let epoch = inner.shelf.epoch();
-        let best = requesters.best.max(self.rank_here(&inner, id));
+        let best = requesters.best.max(inner.shelf.version(id));
         let peer = self.next_to_ask(&inner, requesters.addresses);
         drop(inner);
         let Some(peer) = peer else {
@@ -136,10 +132,9 @@ impl<E: Environment> Replica<E> {
             Outcome::Reply(Reply::Known { book, state }) => {
                 self.adopt(book, state, epoch)?;
                 // If the copy here is still unknown after it adopted a tentative one, it was the
-                // better of the two.
-                if state != CopyState::Valid {
-                    self.claim_unknown(id, epoch)?;
-                }
+                // better of the two. After it adopted a valid one, a cache may hold an older copy,
+                // which a claim invalidates.
+                self.claim_unknown(id, epoch)?;
                 Ok(None)
             }
             Outcome::Reply(Reply::NothingNewer) => self.end_of_hops(id, theirs.best, epoch),
@@ -152,11 +147,11 @@ impl<E: Environment> Replica<E> {
     fn end_of_hops(
         self: &Arc<Self>,
         id: BookId,
-        best: Option<Rank>,
+        best: Option<Version>,
         epoch: u32,
     ) -> Result<Option<Repaired>> {
         let inner = self.lock();
-        if self.rank_here(&inner, id) < best {
+        if inner.shelf.version(id) < best {
             return Ok(Some(Repaired::Older));
         }
         if inner.shelf.book(id).is_some() {
@@ -164,18 +159,16 @@ impl<E: Environment> Replica<E> {
             self.claim_unknown(id, epoch)?;
             return Ok(None);
         }
-        let certain = self.lease_holds(&inner) && inner.shelf.epoch() == epoch;
-        drop(inner);
-        if certain {
-            return Ok(Some(Repaired::Newest(None)));
-        }
-        self.heartbeat_round(self.deadline(self.config.timeout));
-        Ok(None)
+        let certain = self.serves(&inner) && inner.shelf.epoch() == epoch;
+        Ok(certain.then_some(Repaired::Newest(None)))
     }
 
     fn next_to_ask(&self, inner: &Inner, requesters: &[Address]) -> Option<usize> {
         let asked = |i: &usize| requesters.contains(&inner.membership.peers[*i].address);
-        let left = inner.membership.live_peers().filter(|i| !asked(i));
+        let left = inner
+            .left_out
+            .peers()
+            .filter(|i| !inner.left_out.is_left_out(*i) && !asked(i));
         let left: Vec<usize> = left.collect();
         let turn = self.env.random() as usize;
         (!left.is_empty()).then(|| left[turn % left.len()])
@@ -198,11 +191,13 @@ impl<E: Environment> Replica<E> {
             return Ok(());
         };
         let (book, epoch) = (book.clone(), inner.shelf.epoch());
+        if !self.serves(&inner) {
+            return Ok(());
+        }
         if inner.shelf.state(id) == CopyState::Unknown {
             inner.shelf.set_state(id, CopyState::Tentative);
         }
         drop(inner);
-        let committed = book.committed;
         let replicated = self.replicate(&Payload::Books(vec![book]))?;
         if !replicated.conflicts.is_empty() {
             return self.adopt_best(replicated.conflicts, epoch);
@@ -214,8 +209,7 @@ impl<E: Environment> Replica<E> {
             return Ok(());
         }
         // The writer may have crashed before the front-ends dropped their searches.
-        let stale = [Invalidation::Item(id), Invalidation::AllTopics];
-        self.invalidate(if committed { &stale[..1] } else { &stale })?;
+        self.invalidate(&[Invalidation::Item(id), Invalidation::AllTopics])?;
         let mut inner = self.lock();
         let mine = mine(&inner);
         if mine {

@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use crate::catalog::replication::adopt::note_dropped;
 use crate::catalog::replication::catch_up::{FETCH_MAX, PAGE_MAX};
 use crate::catalog::replication::env::{Environment, WaitKey};
-use crate::catalog::replication::messages::{Message, Reply};
+use crate::catalog::replication::left_out::Standing;
+use crate::catalog::replication::messages::{Message, Reply, Sender};
 use crate::catalog::replication::read_repair::{CONFIRM_WAIT, Repaired, Requesters};
 use crate::catalog::replication::rules::Rule;
 use crate::catalog::replication::{Inner, Replica};
 use crate::catalog::shelf::copy_state::CopyState;
-use crate::model::book::{Book, BookId, Rank, Version};
+use crate::model::book::{Book, BookId, Version};
 use crate::model::error::{Error, Result};
 
 impl<E: Environment> Replica<E> {
@@ -22,11 +22,11 @@ impl<E: Environment> Replica<E> {
     /// [`Error::DiskRefuses`]; [`Error::TimedOut`] when read repair for a `Get` did not succeed.
     pub(crate) fn receive(self: &Arc<Self>, message: Message) -> Result<Reply> {
         let heartbeat = matches!(message, Message::Heartbeat { .. });
-        if !heartbeat && !self.lock().first_round_done {
+        if !heartbeat && !self.lock().left_out.is_ready() {
             return Err(Error::Busy("This catalog has just started".into()));
         }
         match message {
-            Message::Heartbeat { from } => self.answer_heartbeat(&from),
+            Message::Heartbeat { from, peer } => self.answer_heartbeat(&from, peer),
             Message::Get {
                 id,
                 requesters,
@@ -35,19 +35,29 @@ impl<E: Environment> Replica<E> {
                 let addresses = &requesters;
                 self.answer_get(id, Requesters { addresses, best })
             }
-            Message::Check { id, rank } => Ok(self.answer_check(id, rank)),
-            Message::Update { books } => self.answer_update(&books),
+            Message::Check { id, version } => Ok(self.answer_check(id, version)),
+            Message::Update { books, sender } => self.answer_update(&books, &sender),
             Message::Confirm { versions } => Ok(self.answer_confirm(&versions)),
-            Message::Page { after, limit } => Ok(self.answer_page(after, limit)),
+            Message::Page {
+                after,
+                limit,
+                standing,
+            } => Ok(self.answer_page(after, limit, &standing)),
             Message::Fetch { ids } => Ok(self.answer_fetch(&ids)),
-            Message::Claim { versions } => self.answer_claim(&versions),
+            Message::Claim { versions, sender } => self.answer_claim(&versions, &sender),
+            Message::Return {
+                sender,
+                begins,
+                left_out,
+                has,
+            } => self.answer_return(&sender, begins, &left_out, &has),
         }
     }
 
     /// The state of a copy as others may rely on it.
     fn state_for_others(&self, inner: &Inner, id: BookId) -> CopyState {
         match inner.shelf.state(id) {
-            CopyState::Valid if !self.lease_holds(inner) => CopyState::Unknown,
+            CopyState::Valid if !self.serves(inner) => CopyState::Unknown,
             state => state,
         }
     }
@@ -63,6 +73,9 @@ impl<E: Environment> Replica<E> {
                 state: CopyState::Tentative,
             });
         }
+        if !self.serves(&inner) {
+            return Ok(Reply::NothingNewer);
+        }
         drop(inner);
         Ok(match self.read_repair(id, requesters)? {
             Repaired::Newest(Some(book)) => Reply::Known {
@@ -73,15 +86,13 @@ impl<E: Environment> Replica<E> {
         })
     }
 
-    fn answer_check(&self, id: BookId, rank: Option<Rank>) -> Reply {
+    fn answer_check(&self, id: BookId, version: Option<Version>) -> Reply {
         let inner = self.lock();
-        let ours = self.rank_here(&inner, id);
-        let better = if self.enforces(Rule::CheckRank) {
-            rank < ours
-        } else {
-            without_committed(rank) < without_committed(ours)
-        };
-        match inner.shelf.book(id).filter(|_| better) {
+        match inner
+            .shelf
+            .book(id)
+            .filter(|ours| version < Some(ours.version))
+        {
             Some(book) => Reply::CheckFailed {
                 book: book.clone(),
                 state: self.state_for_others(&inner, id),
@@ -90,16 +101,58 @@ impl<E: Environment> Replica<E> {
         }
     }
 
+    /// Whether an update or claim may be accepted, and the sender's number. `Err`: the answer.
+    fn accept(
+        &self,
+        inner: &mut Inner,
+        sender: &Sender,
+    ) -> std::result::Result<Accepted, Box<Reply>> {
+        let said = &sender.standing;
+        let now = self.now();
+        let i = self
+            .peer_number(&said.from)
+            .ok_or(Box::new(Reply::UnknownPeer))?;
+        let is_current = inner.left_out.accepts(i, said.start, sender.token, now);
+        if !is_current || !self.hear(inner, i, said, false) {
+            return Err(Box::new(Reply::NotNow));
+        }
+        let lists_us = inner.left_out.lists_us(i);
+        let is_told = inner.left_out.is_told(i);
+        let serves = self.serves(inner);
+        if is_told && (serves || !lists_us) {
+            return Err(Box::new(Reply::LeftOut));
+        }
+        let yields = inner.left_out.yields_to(i);
+        if lists_us && !is_told && serves
+            || !inner.left_out.whole && !lists_us
+            || lists_us && yields && !said.serving
+            || inner.left_out.must_yield_to_other(i)
+        {
+            return Err(Box::new(Reply::NotNow));
+        }
+        Ok(Accepted {
+            peer: i,
+            lists_us,
+            is_told,
+        })
+    }
+
     /// `PROTOCOL.md`, "Write 4: replicate", at a peer: adopts what is better, tentatively, and
-    /// answers once that is on disk.
-    fn answer_update(self: &Arc<Self>, books: &[Arc<Book>]) -> Result<Reply> {
+    /// answers once that, and the list of those that the write goes without, is on disk.
+    fn answer_update(self: &Arc<Self>, books: &[Arc<Book>], sender: &Sender) -> Result<Reply> {
         let mut inner = self.lock();
         for book in books {
             validate(inner.shelf.book(book.id), book)?;
         }
+        let accepted = match self.accept(&mut inner, sender) {
+            Ok(accepted) => accepted,
+            Err(reply) => return Ok(*reply),
+        };
+        let from = accepted.peer;
+        let outright = accepted.lists_us && inner.left_out.yields_to(from);
         let mut unsaved = Vec::new();
         for book in books {
-            if self.merge(&mut inner, book) {
+            if self.merge(&mut inner, from, book, outright) {
                 unsaved.push(book.id);
             }
         }
@@ -107,6 +160,9 @@ impl<E: Environment> Replica<E> {
         self.wake_for(books.iter().map(|book| book.id));
         if !unsaved.is_empty() {
             self.save(&unsaved)?;
+        }
+        if !self.leaves_out_the_same(&accepted, sender)? {
+            return Ok(Reply::NotNow);
         }
         let inner = self.lock();
         let mut conflicts = Vec::new();
@@ -117,37 +173,55 @@ impl<E: Environment> Replica<E> {
                 conflicts.push((ours.clone(), self.state_for_others(&inner, book.id)));
             }
         }
-        Ok(Reply::Updated { conflicts })
+        if inner.left_out.is_told(accepted.peer) && !accepted.is_told {
+            return Ok(Reply::LeftOut);
+        }
+        let start = inner.left_out.start();
+        Ok(Reply::Updated { conflicts, start })
     }
 
-    /// Makes a book the copy here, if it is better. Returns whether the copy here must be saved.
-    fn merge(&self, inner: &mut Inner, book: &Arc<Book>) -> bool {
-        let (id, version) = (book.id, book.version);
-        if inner.shelf.version(id) == Some(version) {
-            if book.committed && self.enforces(Rule::Committed) {
-                inner.shelf.mark_committed(id, version);
-            }
-            return !inner.shelf.on_disk(id, version) && self.enforces(Rule::AckOnceOnDisk);
+    /// Leaves out those that the sender's write goes without. Returns whether they are on the list
+    /// on disk.
+    fn leaves_out_the_same(self: &Arc<Self>, accepted: &Accepted, sender: &Sender) -> Result<bool> {
+        if accepted.lists_us || sender.without.is_empty() {
+            return Ok(true);
         }
-        if !self.gives_way(inner.shelf.book(id), book) {
+        let lacking = self.lock().left_out.lacking_of(&sender.without);
+        if !lacking.is_empty() && self.leave_out_for_peer(lacking).is_err() {
+            return Ok(false);
+        }
+        self.save_list()?;
+        Ok(self.lock().left_out.has_on_disk(&sender.without))
+    }
+
+    /// Makes a book from peer `from` the copy here, if it is better, or if the copy here loses
+    /// outright. Returns whether the copy here must be saved.
+    fn merge(&self, inner: &mut Inner, from: usize, book: &Arc<Book>, outright: bool) -> bool {
+        let (id, version) = (book.id, book.version);
+        let same = inner.shelf.version(id) == Some(version);
+        let loses = outright && (inner.shelf.is_own(id) || inner.shelf.book(id).is_none());
+        if !same && (loses || self.gives_way(inner.shelf.book(id), book)) {
+            let state = if self.enforces(Rule::Confirm) {
+                CopyState::Tentative
+            } else {
+                CopyState::Valid
+            };
+            self.note_dropped(inner, from, book);
+            inner.shelf.put(book.clone(), state);
+        } else if !same {
             return false;
         }
-        note_dropped(inner, book);
-        let state = if self.enforces(Rule::Confirm) {
-            CopyState::Tentative
-        } else {
-            CopyState::Valid
-        };
-        inner.shelf.put(book.clone(), state);
-        inner.shelf.mark_unconfirmed(id);
-        true
+        if outright {
+            inner.shelf.mark_taken(id);
+        }
+        !inner.shelf.on_disk(id, version) && self.enforces(Rule::AckOnceOnDisk) || !same
     }
 
     /// Whether the copy here gives way to this one.
     fn gives_way(&self, ours: Option<&Arc<Book>>, book: &Book) -> bool {
         let Some(ours) = ours else { return true };
         if self.enforces(Rule::Tie) {
-            self.rank(ours) < self.rank(book)
+            ours.version < book.version
         } else {
             ours.version.number <= book.version.number
         }
@@ -156,12 +230,10 @@ impl<E: Environment> Replica<E> {
     fn answer_confirm(&self, versions: &[(BookId, Version)]) -> Reply {
         let mut inner = self.lock();
         for (id, version) in versions {
-            if inner.shelf.version(*id) == Some(*version) {
-                inner.shelf.mark_confirmed(*id);
-            }
             // Only a copy that is on disk becomes valid: what a reader has seen must survive.
             let on_disk = inner.shelf.on_disk(*id, *version);
-            if on_disk && inner.shelf.has(*id, *version, CopyState::Tentative) {
+            let trusted = !inner.left_out.must_yield();
+            if on_disk && trusted && inner.shelf.has(*id, *version, CopyState::Tentative) {
                 inner.shelf.set_state(*id, CopyState::Valid);
             }
         }
@@ -170,15 +242,19 @@ impl<E: Environment> Replica<E> {
         Reply::Confirmed
     }
 
-    fn answer_page(&self, after: Option<BookId>, limit: usize) -> Reply {
-        let inner = self.lock();
+    fn answer_page(&self, after: Option<BookId>, limit: usize, said: &Standing) -> Reply {
+        let mut inner = self.lock();
+        if let Some(i) = self.peer_number(&said.from) {
+            self.hear(&mut inner, i, said, false);
+        }
         let mut entries = inner.shelf.page(after, limit.min(PAGE_MAX));
-        if !self.lease_holds(&inner) {
+        if !self.serves(&inner) {
             for entry in entries.iter_mut().filter(|e| e.2 == CopyState::Valid) {
                 entry.2 = CopyState::Unknown;
             }
         }
-        Reply::Page { entries }
+        let standing = self.standing(&mut inner);
+        Reply::Page { entries, standing }
     }
 
     fn answer_fetch(&self, ids: &[BookId]) -> Reply {
@@ -191,17 +267,37 @@ impl<E: Environment> Replica<E> {
         Reply::Books { books }
     }
 
-    fn answer_claim(self: &Arc<Self>, versions: &[(BookId, Version)]) -> Result<Reply> {
+    fn answer_claim(
+        self: &Arc<Self>,
+        versions: &[(BookId, Version)],
+        sender: &Sender,
+    ) -> Result<Reply> {
+        let accepted = match self.accept(&mut self.lock(), sender) {
+            Ok(accepted) => accepted,
+            Err(reply) => return Ok(*reply),
+        };
         self.save_missing(versions)?;
+        if !self.leaves_out_the_same(&accepted, sender)? {
+            return Ok(Reply::NotNow);
+        }
         let inner = self.lock();
+        if inner.left_out.is_told(accepted.peer) && !accepted.is_told {
+            return Ok(Reply::LeftOut);
+        }
         let differs = |(id, version): &&(BookId, Version)| !inner.shelf.on_disk(*id, *version);
         let differing = versions.iter().filter(differs).map(|(id, _)| *id).collect();
-        Ok(Reply::Claimed { differing })
+        let start = inner.left_out.start();
+        Ok(Reply::Claimed { differing, start })
     }
 }
 
-fn without_committed(rank: Option<Rank>) -> Option<(u64, u64)> {
-    rank.map(|(number, _, stamp)| (number, stamp))
+/// The sender of an update or claim that is accepted.
+struct Accepted {
+    peer: usize,
+    /// It has this catalog on its list.
+    lists_us: bool,
+    /// It was on this catalog's list.
+    is_told: bool,
 }
 
 /// Refuses a book that is malformed, or that has another content than the copy here at the same

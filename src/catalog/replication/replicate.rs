@@ -1,25 +1,19 @@
-//! `PROTOCOL.md`, "Write 4: replicate": books go to every peer that has not refused, and to this
+//! `PROTOCOL.md`, "Write 4: replicate": books go to every peer that is not left out, and to this
 //! catalog's own disk meanwhile. "Which peers must acknowledge a write" is decided here.
 
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::catalog::replication::env::{Environment, WaitKey};
-use crate::catalog::replication::messages::{Copies, Message, Outcome, Reply, Versions};
+use crate::catalog::replication::messages::{Copies, Message, Outcome, Reply, Sender, Versions};
 use crate::catalog::replication::rpc_round::RpcRound;
-use crate::catalog::replication::rules::Rule;
 use crate::catalog::replication::{Inner, Replica};
-use crate::membership::time::Time;
-use crate::model::book::{Book, BookId};
+use crate::model::book::{Book, BookId, Version};
 use crate::model::error::{Error, Result};
 
-/// How long a peer that may be alive is waited for before a write goes on without it, unless
-/// nothing was received from it for [`SUSPECT_FORGOTTEN`].
-const SUSPECT_WAIT: Duration = Duration::from_millis(30);
-
-const SUSPECT_FORGOTTEN: Duration = Duration::from_secs(2);
-
-/// The pause before a message that broke is sent again.
+/// The pause before a message that failed is sent again, and before the peers' standing is looked
+/// at again.
 const RETRY_PAUSE: Duration = Duration::from_millis(20);
 
 /// What is replicated.
@@ -33,39 +27,38 @@ pub(super) enum Payload {
 /// How a replication ended.
 #[derive(Debug, Default)]
 pub(super) struct Replicated {
-    /// Peers' copies that conflict with some of the books. All other books are on disk at every
-    /// live peer.
+    /// Peers' copies that conflict with some of the books. All other books are committed.
     pub(super) conflicts: Copies,
     /// The ids of which some peer has another version than the payload names.
     pub(super) differing: Vec<BookId>,
-    /// Every peer in the settings has it.
-    pub(super) everywhere: bool,
 }
 
 /// How far one peer is.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Progress {
-    NotSent,
-    /// First sent at that time. No answer has arrived yet.
-    Sent(Duration),
-    /// First sent at that time, last failed at that time.
-    Failed(Duration, Duration),
-    Refused,
-    Done,
+#[derive(Clone, Debug, Default)]
+struct Progress {
+    is_asked: bool,
+    /// Nothing is sent before this time.
+    not_before: Duration,
+    /// Acknowledged by this start of the peer; the write went without these then.
+    acknowledged: Option<(u64, BTreeSet<usize>)>,
+    /// What the request under way goes without.
+    sent_without: BTreeSet<usize>,
+    /// It is left out, and has another copy: it takes this one when it comes back.
+    is_skipped: bool,
 }
 
 impl Payload {
-    fn message(&self) -> Message {
+    fn message(&self, sender: Sender) -> Message {
         match self.clone() {
-            Payload::Books(books) => Message::Update { books },
-            Payload::Versions(versions) => Message::Claim { versions },
+            Payload::Books(books) => Message::Update { books, sender },
+            Payload::Versions(versions) => Message::Claim { versions, sender },
         }
     }
 
-    fn ids(&self) -> Vec<BookId> {
+    pub(super) fn versions(&self) -> Versions {
         match self {
-            Payload::Books(books) => books.iter().map(|book| book.id).collect(),
-            Payload::Versions(versions) => versions.iter().map(|(id, _)| *id).collect(),
+            Payload::Books(books) => books.iter().map(|book| (book.id, book.version)).collect(),
+            Payload::Versions(versions) => versions.clone(),
         }
     }
 
@@ -77,183 +70,242 @@ impl Payload {
 /// A replication in progress.
 struct Replication<'a, E: Environment> {
     replica: &'a Arc<Replica<E>>,
+    payload: &'a Payload,
+    versions: Versions,
     round: RpcRound<'a, E>,
     /// By peer.
     progress: Vec<Progress>,
     result: Replicated,
-    /// The valid list's epoch when the present suspicions began.
-    epoch: u32,
-    /// After this, no live peer is waited for.
+    /// A peer has this catalog on its list.
+    is_left_out: bool,
     until: Duration,
 }
 
 impl<E: Environment> Replica<E> {
-    /// Brings the payload to every peer that has not refused, and to this catalog's own disk
-    /// meanwhile, until every peer that is live *now* has acknowledged it. With a single book it
-    /// returns as soon as any copy conflicts.
+    /// Brings the payload to every peer, and to this catalog's own disk meanwhile, until each has
+    /// acknowledged it or is left out, on disk here and at each that acknowledged. With a single
+    /// book it returns as soon as any copy conflicts.
     ///
-    /// Fails with [`Error::TimedOut`] when live peers do not answer in time, or with
-    /// [`Error::DiskRefuses`]. Nothing is undone then.
+    /// Fails with [`Error::TimedOut`], or with [`Error::DiskRefuses`]. Nothing is undone then.
     pub(super) fn replicate(self: &Arc<Self>, payload: &Payload) -> Result<Replicated> {
-        let mut run = Replication {
+        let versions = payload.versions();
+        {
+            let mut inner = self.lock();
+            for (id, _) in &versions {
+                *inner.replicating.entry(*id).or_default() += 1;
+            }
+        }
+        let mut replication = Replication {
             replica: self,
+            payload,
+            versions,
             round: self.rpc_round(),
-            progress: vec![Progress::NotSent; self.config.peers.len()],
+            progress: vec![Progress::default(); self.config.peers.len()],
             result: Replicated::default(),
-            epoch: self.lock().shelf.epoch(),
+            is_left_out: false,
             until: self.deadline(self.config.timeout),
         };
-        let mut saved = false;
-        loop {
-            let mut inner = self.lock();
-            if run.stalled(&inner) {
-                drop(inner);
-                run.begin_again()?;
-                continue;
-            }
-            run.take_outcomes(&mut inner);
-            if payload.is_single_book() && !run.result.conflicts.is_empty() {
-                return Ok(run.result);
-            }
-            let due = run.due(&inner);
-            if !due.is_empty() || !saved {
-                let unsaved = unsaved(&inner, payload);
-                drop(inner);
-                for peer in due {
-                    run.round.send(peer, payload.message());
-                }
-                if !std::mem::replace(&mut saved, true) && !unsaved.is_empty() {
-                    self.save(&unsaved)?;
-                }
-                continue;
-            }
-            let Some(wake_at) = run.wait_until(&inner)? else {
-                run.result.everywhere = run.progress.iter().all(|p| *p == Progress::Done);
-                return Ok(run.result);
-            };
-            drop(self.wait(inner, WaitKey::Round(run.round.number), wake_at));
+        replication.run()
+    }
+}
+
+impl<E: Environment> Drop for Replication<'_, E> {
+    fn drop(&mut self) {
+        end_replicating(&mut self.replica.lock().replicating, &self.versions);
+        self.versions.clear();
+    }
+}
+
+fn end_replicating(replicating: &mut HashMap<BookId, usize>, versions: &Versions) {
+    for (id, _) in versions {
+        let count = replicating.get_mut(id).expect("it was counted");
+        *count -= 1;
+        if *count == 0 {
+            replicating.remove(id);
         }
     }
 }
 
 impl<E: Environment> Replication<'_, E> {
-    /// Whether this process stalled, or may have missed something, since the present suspicions
-    /// began.
-    fn stalled(&mut self, inner: &Inner) -> bool {
-        let before = std::mem::replace(&mut self.epoch, inner.shelf.epoch());
-        let missed = self.replica.enforces(Rule::Stall) && before != self.epoch;
-        self.replica.stalled(inner) || missed
-    }
-
-    /// A process that stalled cannot tell which peers were silent: it completes a round of
-    /// heartbeats and sends again to those that seemed to be.
-    ///
-    /// Fails with [`Error::TimedOut`].
-    fn begin_again(&mut self) -> Result<()> {
-        self.replica.heartbeat_round(self.until);
-        for progress in &mut self.progress {
-            if matches!(progress, Progress::Failed(..)) {
-                *progress = Progress::NotSent;
+    fn run(&mut self) -> Result<Replicated> {
+        let replica = self.replica;
+        let mut is_saved = false;
+        loop {
+            let mut inner = replica.lock();
+            let doubtful = self.take_outcomes(&mut inner);
+            if !doubtful.is_empty() {
+                drop(inner);
+                // One of the two has missed something: a heartbeat tells.
+                for peer in doubtful {
+                    replica.on_outcome(peer, &Outcome::Silent);
+                }
+                continue;
             }
+            if self.is_left_out {
+                return Err(timed_out());
+            }
+            let replaced =
+                |(id, version): &(BookId, Version)| inner.shelf.version(*id) != Some(*version);
+            let lost = !self.result.conflicts.is_empty() || self.versions.iter().any(replaced);
+            if self.payload.is_single_book() && lost {
+                return Ok(std::mem::take(&mut self.result));
+            }
+            replica.note_standing(&mut inner);
+            if inner.left_out.needs_saving() {
+                drop(inner);
+                replica.save_list()?;
+                continue;
+            }
+            let needed = self.needed(&inner);
+            let due = self.due(&mut inner, &needed);
+            if !due.is_empty() || !is_saved {
+                let unsaved = self.unsaved(&inner);
+                drop(inner);
+                for (peer, sender) in due {
+                    self.round.send(peer, self.payload.message(sender));
+                }
+                if !std::mem::replace(&mut is_saved, true) && !unsaved.is_empty() {
+                    replica.save(&unsaved)?;
+                }
+                continue;
+            }
+            if self.is_acknowledged(&inner, &needed) {
+                // In this very moment the books cease to be owed for this round's sake only.
+                end_replicating(&mut inner.replicating, &self.versions);
+                self.versions.clear();
+                return Ok(std::mem::take(&mut self.result));
+            }
+            if replica.is_over(self.until) {
+                return Err(timed_out());
+            }
+            let next = self.until.min(replica.deadline(RETRY_PAUSE));
+            drop(replica.wait(inner, WaitKey::Round(self.round.number), next));
         }
-        if self.replica.is_over(self.until) {
-            return Err(timed_out());
-        }
-        Ok(())
     }
 
-    fn take_outcomes(&mut self, inner: &mut Inner) {
+    /// Returns the peers with which something was missed, there or here.
+    fn take_outcomes(&mut self, inner: &mut Inner) -> Vec<usize> {
         let now = self.replica.now().monotonic;
+        let mut doubtful = Vec::new();
         for (peer, outcome) in self.round.take(inner) {
-            let first_sent = match self.progress[peer] {
-                Progress::Sent(first_sent) => first_sent,
-                _ => now,
-            };
-            self.progress[peer] = match outcome {
-                Outcome::Reply(Reply::Updated { conflicts }) => {
-                    self.result.conflicts.extend(conflicts);
-                    Progress::Done
+            let progress = &mut self.progress[peer];
+            progress.is_asked = false;
+            progress.not_before = now + RETRY_PAUSE;
+            let (start, conflicts, differing) = match outcome {
+                Outcome::Reply(Reply::Updated { conflicts, start }) => (start, conflicts, vec![]),
+                Outcome::Reply(Reply::Claimed { differing, start }) => (start, vec![], differing),
+                Outcome::Reply(Reply::LeftOut) => {
+                    self.is_left_out = true;
+                    continue;
                 }
-                Outcome::Reply(Reply::Claimed { differing }) => {
-                    self.result.differing.extend(differing);
-                    Progress::Done
+                Outcome::Reply(Reply::NotNow) => {
+                    doubtful.push(peer);
+                    continue;
                 }
-                Outcome::Refused => Progress::Refused,
-                _ => Progress::Failed(first_sent, now),
-            };
-        }
-    }
-
-    /// The peers to send to now, marked as sent: those that nothing was sent to yet, and live ones
-    /// where it failed.
-    fn due(&mut self, inner: &Inner) -> Vec<usize> {
-        let now = self.replica.now().monotonic;
-        let update_all = self.replica.enforces(Rule::UpdateAll);
-        let mut due = Vec::new();
-        for (peer, progress) in self.progress.iter_mut().enumerate() {
-            let live = inner.membership.peers[peer].live;
-            let first_sent = match *progress {
-                Progress::NotSent if live || update_all => now,
-                Progress::Refused if live => now,
-                Progress::Failed(first, last) if live && last + RETRY_PAUSE <= now => first,
                 _ => continue,
             };
-            *progress = Progress::Sent(first_sent);
-            due.push(peer);
+            let differs = !conflicts.is_empty() || !differing.is_empty();
+            if differs && inner.left_out.is_told(peer) {
+                progress.is_skipped = true;
+                continue;
+            }
+            if inner.left_out.start_of(peer) != Some(start) {
+                continue;
+            }
+            progress.acknowledged = Some((start, progress.sent_without.clone()));
+            let disputed = |id: &BookId| {
+                conflicts.iter().any(|(book, _)| book.id == *id) || differing.contains(id)
+            };
+            for (id, version) in &self.versions {
+                if !disputed(id) {
+                    inner.shelf.note_acknowledged(peer, *id, *version);
+                }
+            }
+            self.result.conflicts.extend(conflicts);
+            self.result.differing.extend(differing);
+        }
+        doubtful
+    }
+
+    fn has_acknowledged(&self, inner: &Inner, peer: usize) -> bool {
+        let acknowledged = self.progress[peer].acknowledged.as_ref();
+        acknowledged.is_some_and(|(start, _)| inner.left_out.start_of(peer) == Some(*start))
+    }
+
+    /// The peers that this round goes without: left out, and not live, or with another copy.
+    fn needed(&self, inner: &Inner) -> BTreeSet<usize> {
+        let goes_without = |peer: &usize| {
+            let live = inner.membership.peers[*peer].live;
+            !self.has_acknowledged(inner, *peer)
+                && inner.left_out.is_told(*peer)
+                && (!live || self.progress[*peer].is_skipped || inner.left_out.is_full(*peer))
+        };
+        inner.left_out.peers().filter(goes_without).collect()
+    }
+
+    /// Whether a peer has acknowledged, and has all those on its list that this round goes without.
+    fn is_good(&self, inner: &Inner, peer: usize, needed: &BTreeSet<usize>) -> bool {
+        let knows = |without: &BTreeSet<usize>| {
+            let mut others = needed.iter().filter(|other| **other != peer);
+            others.all(|other| without.contains(other))
+        };
+        let acknowledged = self.progress[peer].acknowledged.as_ref();
+        self.has_acknowledged(inner, peer)
+            && acknowledged.is_some_and(|(_, without)| knows(without))
+    }
+
+    /// The peers to send to now, with what is said to each, marked as asked.
+    fn due(&mut self, inner: &mut Inner, needed: &BTreeSet<usize>) -> Vec<(usize, Sender)> {
+        let now = self.replica.now().monotonic;
+        let mut due = Vec::new();
+        for peer in inner.left_out.peers() {
+            let wanted = inner.membership.peers[peer].live || !inner.left_out.is_told(peer);
+            let progress = &self.progress[peer];
+            let waits = progress.is_asked || progress.is_skipped || now < progress.not_before;
+            if waits || !wanted || self.is_good(inner, peer, needed) {
+                continue;
+            }
+            let without: BTreeSet<usize> = needed.iter().copied().filter(|i| *i != peer).collect();
+            let mut sender = self.replica.sender(inner, peer);
+            sender.without = inner.left_out.addresses(without.iter().copied());
+            let progress = &mut self.progress[peer];
+            progress.is_asked = true;
+            progress.sent_without = without;
+            due.push((peer, sender));
         }
         due
     }
 
-    /// Until when to wait before looking again. `None`: every peer has acknowledged that must.
-    ///
-    /// Fails with [`Error::TimedOut`] when a live peer has not acknowledged in time.
-    fn wait_until(&self, inner: &Inner) -> Result<Option<Duration>> {
-        let time = self.replica.now();
-        let now = time.monotonic;
-        let (live_lacks, suspects_over) = self.lacking(inner, time);
-        if live_lacks && self.until <= now {
-            return Err(timed_out());
-        }
-        if live_lacks {
-            return Ok(Some(self.until.min(now + RETRY_PAUSE)));
-        }
-        Ok(Some(suspects_over).filter(|over| now < *over))
+    /// `PROTOCOL.md`, "Which peers must acknowledge a write".
+    fn is_acknowledged(&self, inner: &Inner, needed: &BTreeSet<usize>) -> bool {
+        let is_settled = |peer: usize| {
+            self.is_good(inner, peer, needed)
+                || inner.left_out.is_left_out(peer) && needed.contains(&peer)
+        };
+        inner.left_out.whole
+            && !inner.left_out.is_fencing()
+            && !inner.left_out.must_yield()
+            && self.is_saved(inner)
+            && inner.left_out.peers().all(is_settled)
     }
 
-    /// Whether a live peer has not acknowledged; and until when to wait for peers that are counted
-    /// as down but may be alive: until they can no longer answer from an old copy, and have had
-    /// their chance to acknowledge.
-    fn lacking(&self, inner: &Inner, now: Time) -> (bool, Duration) {
-        let mut live_lacks = false;
-        let mut suspects_over = Duration::ZERO;
-        for (peer, progress) in inner.membership.peers.iter().zip(&self.progress) {
-            if matches!(progress, Progress::Done) {
-                continue;
-            }
-            live_lacks |= peer.live;
-            if matches!(progress, Progress::Refused) {
-                continue;
-            }
-            if self.replica.enforces(Rule::Lease) {
-                let lease_over = now.monotonic + inner.membership.lease_left(peer, now);
-                suspects_over = suspects_over.max(lease_over);
-            }
-            let lately = now.since_max(peer.last_contact) < SUSPECT_FORGOTTEN;
-            if let (Progress::Sent(first) | Progress::Failed(first, _), true) = (progress, lately) {
-                suspects_over = suspects_over.max(*first + SUSPECT_WAIT);
-            }
-        }
-        (live_lacks, suspects_over)
+    /// Whether all of the payload that is still here is on disk here.
+    fn is_saved(&self, inner: &Inner) -> bool {
+        let saved = |(id, version): &(BookId, Version)| {
+            inner.shelf.version(*id) != Some(*version) || inner.shelf.on_disk(*id, *version)
+        };
+        self.versions.iter().all(saved)
     }
-}
 
-/// The books of the payload whose version here is not on disk.
-fn unsaved(inner: &Inner, payload: &Payload) -> Vec<BookId> {
-    let unsaved = |id: &BookId| {
-        let version = inner.shelf.version(*id);
-        version.is_some_and(|version| !inner.shelf.on_disk(*id, version))
-    };
-    payload.ids().into_iter().filter(unsaved).collect()
+    /// The books of the payload whose version here is not on disk.
+    fn unsaved(&self, inner: &Inner) -> Vec<BookId> {
+        let unsaved = |id: &BookId| {
+            let version = inner.shelf.version(*id);
+            version.is_some_and(|version| !inner.shelf.on_disk(*id, version))
+        };
+        let ids = self.versions.iter().map(|(id, _)| *id);
+        ids.filter(unsaved).collect()
+    }
 }
 
 fn timed_out() -> Error {

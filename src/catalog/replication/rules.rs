@@ -6,30 +6,20 @@
 pub(crate) enum Rule {
     /// A copy is tentative until its writer confirms it.
     Confirm,
-    /// A copy is trusted only while every live peer has recently answered a heartbeat.
+    /// A catalog answers only while it serves.
     Lease,
     /// Of two copies of one sequence number the higher stamp wins.
     Tie,
-    /// A committed version stays better than one that is not committed.
-    Committed,
     /// An update is applied only to a version that `If-Match` names.
     IfMatch,
     /// An order is applied once.
     Idempotency,
     /// Front-ends invalidate before a copy becomes valid.
     Invalidate,
-    /// An update is sent to all peers that have not refused, live or not.
-    UpdateAll,
     /// An update that arrives twice is acknowledged only once it is on disk.
     AckOnceOnDisk,
-    /// A catalog that may have missed something empties its valid list.
-    Clear,
-    /// A process that stalled trusts nothing and leaves no peer out.
-    Stall,
     /// A writer whose copy was superseded looks whether its own write was committed.
     OwnWrite,
-    /// Check compares ranks, not versions.
-    CheckRank,
     /// Tentative copies that no writer confirms are repaired in the background.
     Repair,
 }

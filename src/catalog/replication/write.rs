@@ -81,25 +81,25 @@ impl<E: Environment> Replica<E> {
     /// `PROTOCOL.md`, Write 1 to Write 3, repeated until the copy here is one to write on.
     fn begin(self: &Arc<Self>, id: BookId, update: &Update, until: Duration) -> Result<Prepared> {
         for _ in 0..ATTEMPTS_MAX {
-            let mut inner = self.await_first_round(self.lock(), until);
+            let mut inner = self.await_serving(self.lock(), until)?;
             if self.is_over(until) {
                 break;
             }
-            let lease = self.lease_holds(&inner);
             let state = inner.shelf.state(id);
             let here = inner.shelf.book(id).is_some();
-            if lease && !here && inner.caught_up {
+            if !here {
                 return Err(Error::NotFound);
             }
-            let prepared = if lease && state == CopyState::Valid {
+            let prepared = if state == CopyState::Valid {
                 self.prepare(&mut inner, id, update)?
-            } else if here && state == CopyState::Unknown && !update.is_empty() {
-                let rank = self.rank_here(&inner, id);
+            } else if state == CopyState::Unknown && !update.is_empty() {
+                let version = inner.shelf.version(id);
                 drop(inner);
                 self.check(id)?;
                 inner = self.lock();
                 let state = inner.shelf.state(id);
-                if self.rank_here(&inner, id) != rank || state != CopyState::Unknown {
+                let changed = inner.shelf.version(id) != version || state != CopyState::Unknown;
+                if changed || !self.serves(&inner) {
                     continue;
                 }
                 self.prepare(&mut inner, id, update)?
@@ -115,21 +115,21 @@ impl<E: Environment> Replica<E> {
         Err(not_repaired())
     }
 
-    /// `PROTOCOL.md`, "Write 1: check", for an unknown copy: asks all live peers whether theirs is
+    /// `PROTOCOL.md`, "Write 1: check", for an unknown copy: asks all peers that are not left out whether theirs is
     /// better.
     fn check(self: &Arc<Self>, id: BookId) -> Result<()> {
-        let (live, rank, epoch) = {
+        let peers = self.peers_to_ask();
+        let (version, epoch) = {
             let inner = self.lock();
-            let live: Vec<usize> = inner.membership.live_peers().collect();
-            (live, self.rank_here(&inner, id), inner.shelf.epoch())
+            (inner.shelf.version(id), inner.shelf.epoch())
         };
         let mut better = Vec::new();
         let mut silent = false;
-        for (_, outcome) in self.ask_all(&live, &Message::Check { id, rank }) {
+        for (_, outcome) in self.ask_all(&peers, &Message::Check { id, version }) {
             match outcome {
                 Outcome::Reply(Reply::CheckFailed { book, state }) => better.push((book, state)),
-                Outcome::Reply(_) | Outcome::Refused => {}
-                Outcome::Silent => silent = true,
+                Outcome::Reply(_) => {}
+                Outcome::Refused | Outcome::Silent => silent = true,
             }
         }
         if !better.is_empty() {
@@ -148,13 +148,11 @@ impl<E: Environment> Replica<E> {
         update: &Update,
     ) -> Result<Prepared> {
         let old = inner.shelf.book(id).expect("the book is here").clone();
-        let valid = inner.shelf.state(id) == CopyState::Valid && self.lease_holds(inner);
+        let valid = inner.shelf.state(id) == CopyState::Valid && self.serves(inner);
         if let Some(prepared) = self.check_preconditions(&old, valid, update)? {
             return Ok(prepared);
         }
-        let mut new = changed(&old, update, self.env.random());
-        new.diverged_at = self.diverged_at(inner, &old, new.version, valid);
-        let new = Arc::new(new);
+        let new = Arc::new(changed(&old, update, self.env.random()));
         inner.shelf.put(new.clone(), CopyState::Tentative);
         let epoch = inner.shelf.epoch();
         Ok(Prepared::Pending(PendingWrite { old, new, epoch }))
@@ -195,17 +193,6 @@ impl<E: Environment> Replica<E> {
             return unchanged(false);
         }
         Ok(None)
-    }
-
-    /// Since which version the new copy is not at all catalogs; see [`Book::diverged_at`].
-    fn diverged_at(&self, inner: &Inner, old: &Book, new: Version, valid: bool) -> Option<Version> {
-        if inner.membership.peers.iter().all(|peer| peer.live) {
-            return old.diverged_at.filter(|_| !valid);
-        }
-        let here_since = old
-            .diverged_at
-            .filter(|_| inner.shelf.came_after_last_loss(old.id));
-        here_since.or(Some(new))
     }
 
     fn finish(self: &Arc<Self>, pending: &PendingWrite, update: &Update) -> Result<Updated> {
@@ -266,6 +253,5 @@ fn changed(old: &Book, update: &Update, stamp: u64) -> Book {
         number: old.version.number + 1,
         stamp,
     };
-    new.committed = false;
     new
 }

@@ -4,11 +4,11 @@
 //! step empties the list, however many books there are. A shelf has no lock and no thread; the
 //! replica's lock guards it.
 //!
-//! In which order to read: this file, `copy_state`, `topics` (the index for searches), `divergence`
-//! (what the two sides of a network partition wrote apart from each other).
+//! In which order to read: this file, `copy_state`, `topics` (the index for searches), `returning`
+//! (what a catalog that was left out must take over, and what is owed to one).
 
 pub(crate) mod copy_state;
-mod divergence;
+mod returning;
 #[cfg(test)]
 mod tests;
 mod topics;
@@ -29,8 +29,10 @@ struct Copy {
     state: CopyState,
     /// Whether exactly this version is in the file.
     on_disk: bool,
-    /// How many peers had been lost when this version came here, or [`divergence::UNCONFIRMED`].
-    peer_losses: u32,
+    /// In which period of [`returning`] this version was taken from a catalog that serves.
+    taken: u32,
+    /// This version was valid here: a front-end may have it in its cache.
+    was_valid: bool,
 }
 
 impl Copy {
@@ -49,11 +51,13 @@ pub(crate) struct Shelf {
     copies: BTreeMap<BookId, Copy>,
     topics: TopicIndex,
     epoch: u32,
-    /// How often a peer was lost.
-    peer_losses: u32,
     counts: StateCounts,
     /// Copies that became tentative or unknown one by one: their writer may have failed.
     needing_repair: BTreeSet<BookId>,
+    /// Books that were replaced here after they had been valid, and are not valid again yet: a
+    /// front-end may have an older version in its cache.
+    may_be_cached: BTreeSet<BookId>,
+    returning: returning::Returning,
 }
 
 impl Shelf {
@@ -106,10 +110,16 @@ impl Shelf {
             Some(copy) if copy.book.version == book.version => copy.book = book,
             Some(copy) => {
                 self.topics.rename(id, &copy.book.topic, &book.topic);
-                (copy.book, copy.on_disk) = (book, false);
-                copy.peer_losses = self.peer_losses;
+                if std::mem::take(&mut copy.was_valid) {
+                    self.may_be_cached.insert(id);
+                }
+                (copy.book, copy.on_disk, copy.taken) = (book, false, 0);
+                self.returning.note_change(id);
             }
-            None => self.insert(book, false),
+            None => {
+                self.insert(book, false);
+                self.returning.note_change(id);
+            }
         }
         self.set_state(id, state);
     }
@@ -121,13 +131,15 @@ impl Shelf {
             epoch: self.epoch,
             state: CopyState::Unknown,
             on_disk,
-            peer_losses: self.peer_losses,
+            taken: 0,
+            was_valid: false,
             book,
         };
         self.copies.insert(copy.book.id, copy);
     }
 
-    /// Changes the state of a copy that is here. A valid copy is committed.
+    /// Changes the state of a copy that is here. Before a copy becomes valid, all front-ends have
+    /// invalidated what came from older ones.
     pub(crate) fn set_state(&mut self, id: BookId, state: CopyState) {
         let copy = self.copies.get_mut(&id);
         let copy = copy.expect("only a copy that is here has a state");
@@ -135,19 +147,27 @@ impl Shelf {
         *self.counts.of(state) += 1;
         (copy.epoch, copy.state) = (self.epoch, state);
         if state == CopyState::Valid {
-            commit(&mut copy.book);
+            copy.was_valid = true;
+            self.may_be_cached.remove(&id);
             self.needing_repair.remove(&id);
         } else {
             self.needing_repair.insert(id);
         }
     }
 
-    /// Records that some catalog held this version valid.
-    pub(crate) fn mark_committed(&mut self, id: BookId, version: Version) {
-        let copy = self.copies.get_mut(&id);
-        if let Some(copy) = copy.filter(|copy| copy.book.version == version) {
-            commit(&mut copy.book);
-        }
+    /// Whether a front-end may still offer what this catalog answered from an older copy.
+    pub(crate) fn may_be_cached(&self, id: BookId) -> bool {
+        self.may_be_cached.contains(&id)
+    }
+
+    /// The books of which a front-end may still offer an older copy.
+    pub(crate) fn all_that_may_be_cached(&self) -> BTreeSet<BookId> {
+        self.may_be_cached.clone()
+    }
+
+    /// All front-ends have invalidated these since they were replaced here.
+    pub(crate) fn note_invalidated(&mut self, ids: &BTreeSet<BookId>) {
+        self.may_be_cached.retain(|id| !ids.contains(id));
     }
 
     /// Empties the valid list; tentative copies become unknown too.
@@ -216,6 +236,16 @@ impl Shelf {
         self.after(after).take(limit).map(entry).collect()
     }
 
+    /// The versions after `after` up to `last`; `None`: all.
+    pub(crate) fn page_until(&self, after: Option<BookId>, last: Option<BookId>) -> Vec<PageEntry> {
+        let entry =
+            |copy: &Copy| PageEntry(copy.book.id, copy.book.version, copy.state_in(self.epoch));
+        self.after(after)
+            .take_while(|copy| last.is_none_or(|last| copy.book.id <= last))
+            .map(entry)
+            .collect()
+    }
+
     fn after(&self, after: Option<BookId>) -> impl Iterator<Item = &Copy> {
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
         self.copies
@@ -239,12 +269,5 @@ impl Shelf {
 
     pub(crate) fn len(&self) -> usize {
         self.copies.len()
-    }
-}
-
-/// Marks a copy as committed. Only a copy that is not marked yet may be cloned for it.
-fn commit(book: &mut Arc<Book>) {
-    if !book.committed {
-        Arc::make_mut(book).committed = true;
     }
 }

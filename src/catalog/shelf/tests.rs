@@ -13,8 +13,6 @@ fn book(id: u64, number: u64) -> Arc<Book> {
             number,
             stamp: number,
         },
-        committed: false,
-        diverged_at: None,
         applied_orders: Default::default(),
     })
 }
@@ -45,13 +43,44 @@ fn emptying_the_valid_list_makes_every_copy_unknown() {
 }
 
 #[test]
-fn a_committed_version_stays_committed() {
+fn what_was_answered_from_an_older_copy_may_be_cached_until_the_new_one_is_valid() {
     let mut shelf = Shelf::default();
     shelf.put(book(1, 1), CopyState::Valid);
-    shelf.clear();
-    assert!(shelf.book(BookId(1)).unwrap().committed);
+    shelf.put(book(1, 2), CopyState::Unknown);
+    assert!(shelf.may_be_cached(BookId(1)));
+    shelf.set_state(BookId(1), CopyState::Valid);
+    assert!(!shelf.may_be_cached(BookId(1)));
+}
+
+#[test]
+fn what_changes_is_owed_until_just_that_version_is_acknowledged() {
+    let (peer, id) = (0, BookId(1));
+    let mut shelf = Shelf::default();
+    shelf.put(book(1, 1), CopyState::Valid);
+    shelf.begin_owing(peer);
+    assert_eq!(shelf.owed(peer).unwrap().len(), 0);
     shelf.put(book(1, 2), CopyState::Tentative);
-    assert!(!shelf.book(BookId(1)).unwrap().committed);
+    shelf.put(book(1, 3), CopyState::Tentative);
+    shelf.note_acknowledged(peer, id, book(1, 2).version);
+    assert!(shelf.owed(peer).unwrap().contains(&id));
+    shelf.note_acknowledged(peer, id, book(1, 3).version);
+    assert_eq!(shelf.owed(peer).unwrap().len(), 0);
+}
+
+#[test]
+fn a_copy_is_own_until_it_is_taken_from_a_catalog_that_serves() {
+    let id = BookId(1);
+    let mut shelf = Shelf::default();
+    shelf.put(book(1, 1), CopyState::Valid);
+    assert!(shelf.is_own(id));
+    shelf.mark_taken(id);
+    assert!(!shelf.is_own(id));
+    shelf.put(book(1, 2), CopyState::Tentative);
+    assert!(shelf.is_own(id));
+    shelf.mark_all_taken();
+    assert!(!shelf.is_own(id));
+    shelf.mark_all_own();
+    assert!(shelf.is_own(id));
 }
 
 #[test]

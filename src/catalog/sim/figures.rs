@@ -32,6 +32,7 @@ fn messages(copies: &str, question: fn(&Arc<Cluster>)) -> Vec<String> {
         }
         cluster.scheduler.sleep(FIRST_ROUND);
         for (node, text) in copies.iter().enumerate() {
+            cluster.replica(node).assume_in_step();
             if text.ends_with('*') {
                 cluster.replica(node).assume_valid(BOOK);
             }
@@ -81,7 +82,6 @@ fn copy(number: &str) -> Book {
     let stamp = number;
     Book {
         version: Version { number, stamp },
-        committed: 0 < number,
         ..book(100 - number as u32)
     }
 }
@@ -114,12 +114,12 @@ fn figure_1_read_at_cold_start() {
             // Nobody is left to ask, and nobody before had more: it is claimed.
             "4 -> 0 1 2 3: update 0-0: 100 left",
             "0 1 2 3 -> 4: updated",
-            "4 -> 3: 0-0: 100 left (committed), valid",
+            "4 -> 3: 0-0: 100 left, valid",
             "4 -> 0 1 2 3: confirm 0-0",
             "0 1 2 3 -> 4: confirmed",
-            "3 -> 2: 0-0: 100 left (committed), valid",
-            "2 -> 1: 0-0: 100 left (committed), valid",
-            "1 -> 0: 0-0: 100 left (committed), valid",
+            "3 -> 2: 0-0: 100 left, valid",
+            "2 -> 1: 0-0: 100 left, valid",
+            "1 -> 0: 0-0: 100 left, valid",
             "0 -> client: 0-0: 100 left, applied []",
         ],
     );
@@ -134,8 +134,8 @@ fn figure_2_read_with_some_outdated() {
             "client -> 0: query",
             "0 -> 1: get 2, best 0-0",
             "1 -> 2: get 2, best 0-0",
-            "2 -> 1: 2-2: 98 left (committed), valid",
-            "1 -> 0: 2-2: 98 left (committed), valid",
+            "2 -> 1: 2-2: 98 left, valid",
+            "1 -> 0: 2-2: 98 left, valid",
             "0 -> client: 2-2: 98 left, applied []",
         ],
     );
@@ -149,16 +149,16 @@ fn figure_3_read_after_total_failure() {
         &[
             "client -> 0: query",
             "0 -> 1: get 2, best 0-0",
-            "1 -> 2: get 2, best 2+-2",
-            "2 -> 3: get 2, best 2+-2",
-            "3 -> 4: get 2, best 2+-2",
+            "1 -> 2: get 2, best 2-2",
+            "2 -> 3: get 2, best 2-2",
+            "3 -> 4: get 2, best 2-2",
             "4 -> 3: nothing newer",
             "3 -> 2: nothing newer",
             "2 -> 1: nothing newer",
             // The highest: it is claimed, and those that missed it catch up.
-            "1 -> 0 2 3 4: update 2-2: 98 left (committed)",
+            "1 -> 0 2 3 4: update 2-2: 98 left",
             "0 2 3 4 -> 1: updated",
-            "1 -> 0: 2-2: 98 left (committed), valid",
+            "1 -> 0: 2-2: 98 left, valid",
             "1 -> 0 2 3 4: confirm 2-2",
             "0 2 3 4 -> 1: confirmed",
             "0 -> client: 2-2: 98 left, applied []",
@@ -173,7 +173,7 @@ fn figure_4_write_with_all_at_the_same_number() {
         update,
         &[
             "client -> 0: update to Some(7), orders []",
-            "0 -> 1 2 3 4: check 2, 1+-1",
+            "0 -> 1 2 3 4: check 2, 1-1",
             "1 2 3 4 -> 0: check passed",
             "0 -> 1 2 3 4: update 2-120: 7 left",
             "1 2 3 4 -> 0: updated",
@@ -207,10 +207,10 @@ fn figure_5_write_outdated() {
         update,
         &[
             "client -> 0: update to Some(7), orders []",
-            "0 -> 1 2 3 4: check 2, 1+-1",
+            "0 -> 1 2 3 4: check 2, 1-1",
             "1 2 -> 0: check passed",
-            "3 -> 0: check failed: 3-3: 97 left (committed), valid",
-            "4 -> 0: check failed: 2-2: 98 left (committed), unknown",
+            "3 -> 0: check failed: 3-3: 97 left, valid",
+            "4 -> 0: check failed: 2-2: 98 left, unknown",
             "0 -> client: 409 Update could not be processed because the item is not up to date",
         ],
     );

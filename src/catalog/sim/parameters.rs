@@ -55,6 +55,8 @@ pub(super) struct FaultParameters {
     /// Of random faults of catalogs, a starvation: no heartbeat is answered for a while.
     pub(super) starvation: f64,
     pub(super) slow_disk: f64,
+    /// One catalog that has caught up always stays.
+    pub(super) spares_one: bool,
     /// A writer crashes or stops after a step of its write.
     pub(super) at_step: f64,
     /// What a server missed while it was stopped happens in any order.
@@ -101,6 +103,7 @@ impl Parameters {
                 crash: 0.6,
                 starvation: 0.0,
                 slow_disk: 0.0,
+                spares_one: true,
                 at_step: 0.0,
                 shuffle: 0.0,
             },
@@ -170,8 +173,6 @@ pub(super) fn book(quantity: u32) -> Book {
         quantity,
         price: 50.0,
         version: Version::FIRST,
-        committed: false,
-        diverged_at: None,
         applied_orders: AppliedOrders::default(),
     }
 }

@@ -41,8 +41,8 @@ fn without_lease_an_old_quantity_is_seen() {
 }
 
 #[test]
-fn without_tie_two_copies_of_one_number_are_both_valid() {
-    check_rule(Rule::Tie, 200, "are both valid");
+fn without_tie_a_copy_gives_way_to_a_worse_one_of_its_number() {
+    check_rule(Rule::Tie, 400, WRONG_HISTORY);
 }
 
 #[test]
@@ -85,14 +85,6 @@ fn without_a_look_at_the_order_a_buyer_of_the_last_copy_is_told_out_of_stock() {
 }
 
 #[test]
-fn without_clear_an_old_copy_stays_after_a_cut() {
-    let world = |seed| World::of_seed(seed).with_partition();
-    check_found(100, "after quiet", world, |world| {
-        world.parameters.rules = Rules::all().without(Rule::Clear);
-    });
-}
-
-#[test]
 fn a_test_leaves_out_each_rule() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/catalog");
     let read = |path: &Path| std::fs::read_to_string(path).unwrap();
@@ -107,7 +99,7 @@ fn a_test_leaves_out_each_rule() {
         .lines()
         .filter_map(|line| line.trim().strip_suffix(','));
     let rules: Vec<&str> = rules.collect();
-    assert!(10 < rules.len(), "{rules:?}");
+    assert!(5 < rules.len(), "{rules:?}");
     for rule in rules {
         let left_out = |end| tests.contains(&format!("(Rule::{rule}{end}"));
         assert!(left_out(',') || left_out(')'), "no test leaves out {rule}");

@@ -28,6 +28,14 @@ fn crashes_and_stops_leave_one_book() {
 }
 
 #[test]
+fn catalogs_that_fail_one_after_another_leave_one_book() {
+    let seeds = 0..number("SEEDS").unwrap_or(300);
+    let world = |seed| World::of_seed(seed).with_staggered_failures();
+    let events = ["bought", "crash", "sold out", "staggered failure", "stop"];
+    check_seeds(seeds, world, &events);
+}
+
+#[test]
 fn a_seed_decides_everything() {
     for seed in [3, 14, 15] {
         let run = |traced| World::of_seed(seed).run(seed, traced);

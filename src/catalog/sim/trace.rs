@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use crate::catalog::replication::messages::{Message, Reply};
 use crate::catalog::shelf::copy_state::CopyState;
 use crate::catalog::sim::scheduler::Scheduler;
-use crate::model::book::{Book, Rank};
+use crate::model::book::{Book, Version};
 use crate::model::invalidation::Invalidation;
 use crate::runtime::sync;
 
@@ -65,19 +65,21 @@ pub(super) fn is_heartbeat(line: &str) -> bool {
 pub(super) fn message(message: &Message) -> String {
     match message {
         Message::Heartbeat { .. } => "heartbeat".into(),
-        Message::Get { id, best, .. } => format!("get {id}, best {}", rank(*best)),
-        Message::Check { id, rank: ours } => format!("check {id}, {}", rank(*ours)),
-        Message::Update { books } => format!("update {}", each(books, |book| plain(book))),
+        Message::Get { id, best, .. } => format!("get {id}, best {}", version(*best)),
+        Message::Check { id, version: ours } => format!("check {id}, {}", version(*ours)),
+        Message::Update { books, .. } => format!("update {}", each(books, |book| plain(book))),
         Message::Confirm { versions } => format!(
             "confirm {}",
             each(versions, |(_, version)| version.to_string())
         ),
         Message::Page { .. } => "page".into(),
         Message::Fetch { .. } => "fetch".into(),
-        Message::Claim { versions } => format!(
+        Message::Claim { versions, .. } => format!(
             "claim {}",
             each(versions, |(_, version)| version.to_string())
         ),
+        Message::Return { begins: true, .. } => "returns".into(),
+        Message::Return { .. } => "asks to be struck off".into(),
     }
 }
 
@@ -88,24 +90,33 @@ pub(super) fn reply(reply: &Option<Reply>) -> String {
     match reply {
         Reply::HeartbeatReply(reply) => format!("heartbeat reply, down {} times", reply.down_count),
         Reply::UnknownPeer => "unknown peer".into(),
+        Reply::Standing { standing, .. } => format!(
+            "heartbeat reply, serving {}, list of {}",
+            standing.serving,
+            standing.left_out.len()
+        ),
+        Reply::NotNow => "not now".into(),
+        Reply::LeftOut => "you are left out".into(),
+        Reply::Owed { ids, .. } => format!("{} owed", ids.len()),
+        Reply::Struck { .. } => "struck off".into(),
         Reply::Known { book, state } => copy(book, *state),
         Reply::NothingNewer => "nothing newer".into(),
         Reply::CheckPassed => "check passed".into(),
         Reply::CheckFailed { book, state } => format!("check failed: {}", copy(book, *state)),
-        Reply::Updated { conflicts } if conflicts.is_empty() => "updated".into(),
-        Reply::Updated { conflicts } => format!(
+        Reply::Updated { conflicts, .. } if conflicts.is_empty() => "updated".into(),
+        Reply::Updated { conflicts, .. } => format!(
             "conflicts: {}",
             each(conflicts, |(book, state)| copy(book, *state))
         ),
         Reply::Confirmed => "confirmed".into(),
-        Reply::Page { entries } => format!(
+        Reply::Page { entries, .. } => format!(
             "page {}",
             each(entries, |entry| format!("{} {:?}", entry.1, entry.2))
         ),
         Reply::Books { books } => {
             format!("books {}", each(books, |(book, state)| copy(book, *state)))
         }
-        Reply::Claimed { differing } if differing.is_empty() => "claimed".into(),
+        Reply::Claimed { differing, .. } if differing.is_empty() => "claimed".into(),
         Reply::Claimed { .. } => "differing".into(),
     }
 }
@@ -130,14 +141,11 @@ pub(super) fn copy(book: &Book, state: CopyState) -> String {
 }
 
 fn plain(book: &Book) -> String {
-    let committed = if book.committed { " (committed)" } else { "" };
-    format!("{}: {} left{committed}", book.version, book.quantity)
+    format!("{}: {} left", book.version, book.quantity)
 }
 
-fn rank(rank: Option<Rank>) -> String {
-    rank.map_or("none".into(), |(number, committed, stamp)| {
-        format!("{number}{}-{stamp}", if committed { "+" } else { "" })
-    })
+fn version(version: Option<Version>) -> String {
+    version.map_or("none".into(), |version| version.to_string())
 }
 
 fn each<T>(things: &[T], show: impl Fn(&T) -> String) -> String {

@@ -65,6 +65,16 @@ impl World {
         self
     }
 
+    /// Any catalog may fail at any time, however many are left; and catalogs crash one after another
+    /// until none is left. What was acknowledged stays acknowledged.
+    pub(super) fn with_staggered_failures(mut self) -> World {
+        self.parameters.faults.spares_one = false;
+        self.parameters.clients.operations = 12;
+        self.parameters.clients.think_ms = 1000.0;
+        self.tasks.push(faults::staggered::tasks);
+        self
+    }
+
     /// Starts all servers, does all that the world has at the same time, and checks what is left
     /// after quiet.
     pub(super) fn run(self, seed: u64, traced: bool) -> Run {
@@ -126,9 +136,12 @@ fn check_copies(cluster: &Arc<Cluster>, id: BookId) -> Result<Version, String> {
     for (node, (book, state, on_disk)) in copies.iter().enumerate() {
         let same = book.version == first.version && book.quantity == first.quantity;
         if !same || *state != CopyState::Valid || !on_disk {
+            let standing = |node| cluster.replica(node).describe_standing();
+            let standings: Vec<String> = (0..cluster.parameters.catalogs).map(standing).collect();
             return Err(format!(
-                "catalog {node} has {} after quiet, on disk: {on_disk}",
-                trace::copy(book, *state)
+                "catalog {node} has {} after quiet, on disk: {on_disk}\n{}",
+                trace::copy(book, *state),
+                standings.join("\n")
             ));
         }
     }

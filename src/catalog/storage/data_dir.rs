@@ -9,7 +9,12 @@ use crate::catalog::storage::file_image::FileImage;
 use crate::catalog::storage::id_range::IdRange;
 use crate::runtime::sync::lock;
 
-/// Present while the first stock is being written; see the docs of the parent module.
+/// What the catalog keeps of its standing among the others.
+const RECORD: &str = "standing.json";
+
+const RECORD_TEMPORARY: &str = "standing.json.tmp";
+
+/// Earlier versions marked a folder so while they wrote the first stock into it.
 const UNFINISHED: &str = "first-stock.unfinished";
 
 /// What the folder holds.
@@ -18,8 +23,9 @@ pub(super) struct Contents {
     /// The ranges of the book files, in ascending order.
     pub(super) ranges: Vec<IdRange>,
     pub(super) temporary: Vec<PathBuf>,
-    /// Whether the first stock was not written to its end.
-    pub(super) unfinished: bool,
+    pub(super) record: Option<PathBuf>,
+    /// Whether an earlier version did not write the first stock to its end.
+    pub(super) unfinished: Option<PathBuf>,
     /// Files that no catalog wrote.
     pub(super) foreign: Vec<PathBuf>,
 }
@@ -84,9 +90,13 @@ impl DataDir {
             let name = name.to_str().unwrap_or_default();
             if let Some(range) = IdRange::parse(name) {
                 contents.ranges.push(range);
+            } else if name == RECORD {
+                contents.record = Some(entry.path());
             } else if name == UNFINISHED {
-                contents.unfinished = true;
-            } else if IdRange::parse_temporary(name).is_some() && entry.file_type()?.is_file() {
+                contents.unfinished = Some(entry.path());
+            } else if (name == RECORD_TEMPORARY || IdRange::parse_temporary(name).is_some())
+                && entry.file_type()?.is_file()
+            {
                 contents.temporary.push(entry.path());
             } else {
                 contents.foreign.push(entry.path());
@@ -94,17 +104,6 @@ impl DataDir {
         }
         contents.ranges.sort_unstable();
         Ok(contents)
-    }
-
-    /// Replaces the file of a range. The replacement is on disk after the next
-    /// [`DataDir::sync_dir`].
-    pub(super) fn replace(
-        &self,
-        range: IdRange,
-        image: &FileImage,
-    ) -> Result<ReplacedFile, String> {
-        let temporary = self.write(range, image)?;
-        self.publish(self.sync(temporary)?)
     }
 
     /// Writes the new content of a range into a temporary file.
@@ -159,22 +158,26 @@ impl DataDir {
         synced.map_err(|e| format!("cannot save {}: {e}", self.path.display()))
     }
 
-    /// Records, on disk, that the first stock is incomplete.
-    pub(super) fn mark_unfinished(&self) -> Result<(), String> {
-        let path = self.path.join(UNFINISHED);
-        create_marker(&path).map_err(|e| format!("cannot save {}: {e}", path.display()))?;
-        self.sync_dir()
-    }
-
-    /// Puts the files of the first stock on disk, and then records that it is complete.
-    pub(super) fn mark_finished(&self) -> Result<(), String> {
-        self.sync_dir()?;
-        self.remove(&self.path.join(UNFINISHED))?;
+    /// Replaces the record, and returns once it is on disk.
+    pub(super) fn save_record(&self, json: &[u8]) -> Result<(), String> {
+        let (path, temporary) = (self.path.join(RECORD), self.path.join(RECORD_TEMPORARY));
+        let write = || {
+            let mut file = File::create(&temporary)?;
+            file.write_all(json)?;
+            file.sync_all()?;
+            self.with_naming(|| fs::rename(&temporary, &path))
+        };
+        write().map_err(|e| format!("cannot save {}: {e}", path.display()))?;
         self.sync_dir()
     }
 
     pub(super) fn remove(&self, path: &Path) -> Result<(), String> {
-        fs::remove_file(path).map_err(|e| format!("cannot remove {}: {e}", path.display()))
+        match fs::remove_file(path) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => {
+                Err(format!("cannot remove {}: {e}", path.display()))
+            }
+            _ => Ok(()),
+        }
     }
 }
 
@@ -188,10 +191,4 @@ fn create_durably(path: &Path) -> io::Result<()> {
         File::open(parent)?.sync_all()?;
     }
     Ok(())
-}
-
-fn create_marker(path: &Path) -> io::Result<()> {
-    let mut file = File::create(path)?;
-    file.write_all(b"The first stock is being written here.\n")?;
-    file.sync_all()
 }

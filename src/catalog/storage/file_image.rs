@@ -99,8 +99,6 @@ mod tests {
             quantity: 1,
             price: 1.5,
             version: Version::FIRST,
-            committed: false,
-            diverged_at: None,
             applied_orders: AppliedOrders::default(),
         })
     }

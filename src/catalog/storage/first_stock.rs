@@ -41,8 +41,6 @@ impl From<StockedBook> for Book {
             quantity: book.quantity,
             price: book.price,
             version: Version::FIRST,
-            committed: false,
-            diverged_at: None,
             applied_orders: AppliedOrders::default(),
         }
     }

@@ -39,7 +39,7 @@ const UNCLOSED_FILES_MAX: usize = 64;
 
 /// The files of a data folder, and the threads that replace them.
 pub(super) struct GroupCommit {
-    dir: DataDir,
+    pub(super) dir: DataDir,
     images: RecentImages,
     commits: Batcher<Request, Result<(), String>>,
     /// Replace their shares of a commit's files while the thread that commits replaces its own.

@@ -35,10 +35,9 @@
 //! - `<name>.tmp`, complete or not: no save of it was acknowledged. Removed.
 //! - The old file or the new one, when the fsync of the folder had not ended: both are complete,
 //!   and the save was not acknowledged. Read as it is.
-//! - `first-stock.unfinished`: created before the first file of the first stock, and removed after
-//!   the last one is on disk. No catalog has served from this folder yet. All book files are
-//!   removed, and the first stock is written again.
-//! - No folder, or a folder without book files: the first start.
+//! - `standing.json` without `"whole": true`: the folder is new. It has no books, or not all of them
+//!   yet: the first stock, or what the other catalogs have, is still to come.
+//! - No folder, or a folder without files: the first start.
 //!
 //! Temporary files are removed only if they are plain files, and only after all book files were
 //! read without an error: an opening that fails because of their content has changed nothing. Any
@@ -57,6 +56,8 @@ mod tests;
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::catalog::replication::Opened;
+use crate::catalog::replication::left_out::Record;
 use crate::catalog::storage::data_dir::DataDir;
 use crate::catalog::storage::first_stock::FirstStock;
 use crate::catalog::storage::group_commit::{CommitMetrics, GroupCommit};
@@ -70,19 +71,21 @@ pub(crate) type Reader = Arc<dyn Fn(BookId, BookId) -> Vec<Arc<Book>> + Send + S
 pub(crate) struct Storage(Arc<GroupCommit>);
 
 impl Storage {
-    /// Opens the folder, which is created if it is missing, and returns all its books by id. A
-    /// folder without books starts with the first stock, every book at version 0-0. Equal topics
-    /// are one `Arc`.
+    /// Opens the folder, which is created if it is missing, and returns what it holds, after this
+    /// start was counted in it. Equal topics are one `Arc`.
     ///
     /// Fails with the reason and its place (file, line and column) when another catalog has the
     /// folder open, a file cannot be read, or a file holds what no catalog wrote.
-    pub(crate) fn open(
-        path: &Path,
-        first_stock: &FirstStock,
-    ) -> Result<(Storage, Vec<Book>), String> {
+    pub(crate) fn open(path: &Path, first_stock: &FirstStock) -> Result<(Storage, Opened), String> {
         let dir = DataDir::open(path)?;
-        let books = recovery::recover(&dir, first_stock)?;
-        Ok((Storage(GroupCommit::new(dir)), books))
+        let opened = recovery::recover(&dir, first_stock)?;
+        Ok((Storage(GroupCommit::new(dir)), opened))
+    }
+
+    /// Replaces what is kept of the catalog's standing, and returns once it is on disk. Fails with
+    /// path and reason.
+    pub(crate) fn save_record(&self, record: &Record) -> Result<(), String> {
+        recovery::save_record(&self.0.dir, record)
     }
 
     pub(crate) fn metrics(&self) -> &CommitMetrics {

@@ -1,70 +1,63 @@
-//! Opening a data folder: reading its files after a clean stop or a crash, or writing the first
-//! stock.
+//! Opening a data folder: reading its files after a clean stop or a crash.
 
 use std::fs;
-use std::sync::Arc;
+use std::path::Path;
 use std::thread;
 
-use crate::catalog::storage::data_dir::{Contents, DataDir};
+use crate::catalog::replication::Opened;
+use crate::catalog::replication::left_out::Record;
+use crate::catalog::storage::data_dir::DataDir;
 use crate::catalog::storage::decode::{TopicInterner, decode_books};
-use crate::catalog::storage::file_image::FileImage;
 use crate::catalog::storage::first_stock::FirstStock;
 use crate::catalog::storage::id_range::IdRange;
-use crate::model::book::{Book, BookId};
+use crate::model::book::Book;
 use crate::runtime::log;
-
-/// How many threads write the first stock.
-const WRITERS_MAX: usize = 8;
 
 /// More threads than this do not read faster: one thread joins what they read.
 const READERS_MAX: usize = 8;
 
-/// The books of a folder, by id. Removes what a crash left behind, and writes the first stock at
-/// the first start.
-pub(super) fn recover(dir: &DataDir, first_stock: &FirstStock) -> Result<Vec<Book>, String> {
+/// What a folder holds. Counts this start, on disk, and removes what a crash left behind.
+pub(super) fn recover(dir: &DataDir, first_stock: &FirstStock) -> Result<Opened, String> {
     let contents = dir.contents()?;
-    let books = if contents.unfinished || contents.ranges.is_empty() {
-        write_first_stock(dir, &contents, first_stock)?
-    } else {
-        read_all(dir, &contents.ranges)?
+    let books = read_all(dir, &contents.ranges)?;
+    let mut record = match &contents.record {
+        Some(path) => read_record(path)?,
+        // A new folder, or one of an earlier version, which is whole.
+        None => Record {
+            whole: !contents.ranges.is_empty() && contents.unfinished.is_none(),
+            ..Record::default()
+        },
     };
-    for path in &contents.temporary {
+    let first_stock = if record.whole {
+        None
+    } else {
+        Some(first_stock.read()?)
+    };
+    record.starts += 1;
+    save_record(dir, &record)?;
+    for path in contents.temporary.iter().chain(&contents.unfinished) {
         dir.remove(path)?;
     }
     for path in &contents.foreign {
         log::warn("ignored in the data folder", &[("path", &path.display())]);
     }
-    Ok(books)
+    Ok(Opened {
+        books,
+        record,
+        first_stock,
+        go_on_without: Vec::new(),
+    })
 }
 
-/// Writes the first stock, marked as unfinished until all of it is on disk.
-fn write_first_stock(
-    dir: &DataDir,
-    contents: &Contents,
-    first_stock: &FirstStock,
-) -> Result<Vec<Book>, String> {
-    let books = first_stock.read()?;
-    dir.mark_unfinished()?;
-    for range in &contents.ranges {
-        dir.remove(&dir.path_of(*range))?;
-    }
-    let same_file = |a: &Book, b: &Book| IdRange::of(a.id) == IdRange::of(b.id);
-    let mut files: Vec<&[Book]> = books.chunk_by(same_file).collect();
-    if files.is_empty() {
-        // Without any file the next start would be a first one.
-        files.push(&[]);
-    }
-    in_parallel(WRITERS_MAX, &files, |files| {
-        for books in files {
-            let range = IdRange::of(books.first().map_or(BookId(0), |book| book.id));
-            let copies = books.iter().cloned().map(Arc::new).collect();
-            let image = FileImage::render(range, copies, &FileImage::default());
-            dir.replace(range, &image)?;
-        }
-        Ok(())
-    })?;
-    dir.mark_finished()?;
-    Ok(books)
+fn read_record(path: &Path) -> Result<Record, String> {
+    let json = fs::read(path).map_err(|e| format!("cannot read {}: {e}", path.display()))?;
+    serde_json::from_slice(&json).map_err(|e| format!("cannot use {}: {e}", path.display()))
+}
+
+pub(super) fn save_record(dir: &DataDir, record: &Record) -> Result<(), String> {
+    let mut json = serde_json::to_vec_pretty(record).expect("a record is JSON");
+    json.push(b'\n');
+    dir.save_record(&json)
 }
 
 fn read_all(dir: &DataDir, ranges: &[IdRange]) -> Result<Vec<Book>, String> {
@@ -104,7 +97,7 @@ fn in_parallel<T: Sync, R: Send>(
     work: impl Fn(&[T]) -> Result<R, String> + Sync,
 ) -> Result<Vec<R>, String> {
     let work = &work;
-    let mut stretches = items.chunks(items.len().div_ceil(threads));
+    let mut stretches = items.chunks((items.len().div_ceil(threads)).max(1));
     let own = stretches.next().unwrap_or_default();
     thread::scope(|scope| {
         let others: Vec<_> = stretches

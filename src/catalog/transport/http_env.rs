@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use crate::catalog::replication::env::{Environment, OnOutcome, WaitKey};
+use crate::catalog::replication::left_out::Record;
 use crate::catalog::replication::messages::Message;
 use crate::catalog::storage::{Reader, Storage};
 use crate::catalog::transport::outbound::front_end::InvalidationSender;
@@ -73,6 +74,10 @@ impl Environment for HttpEnvironment {
         let saved = self.storage.save(ids, read);
         self.save_seconds.observe(began.elapsed());
         saved
+    }
+
+    fn save_record(&self, record: &Record) -> Result<(), String> {
+        self.storage.save_record(record)
     }
 
     fn wait<'a, T>(

@@ -60,9 +60,9 @@ fn read_all(data_dir: &Path) -> Result<Vec<Book>, String> {
     let failed = |problem: String| format!("cannot read {}: {problem}", data_dir.display());
     let entries = fs::read_dir(data_dir).map_err(|error| failed(error.to_string()))?;
     let mut books = Vec::new();
-    for path in entries.flatten().map(|entry| entry.path()) {
-        if path.extension().is_some_and(|end| end == "json") {
-            books.append(&mut read(&path)?);
+    for entry in entries.flatten() {
+        if entry.file_name().to_string_lossy().starts_with("books-") {
+            books.append(&mut read(&entry.path())?);
         }
     }
     if books.is_empty() {

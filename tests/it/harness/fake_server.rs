@@ -59,12 +59,31 @@ impl FakeServer {
 
     /// A catalog that answers heartbeats as it should, so that it counts as live.
     pub fn live_catalog(address: &str, replies: Arc<Replies>) -> FakeServer {
+        let standing = standing(address);
         let with_heartbeats = move |request: &str| match request {
-            "PUT /rep/heartbeat" => Reply::Json(200, json!({"start": 5, "down_count": 0})),
-            _ => replies(request),
+            "PUT /rep/heartbeat" => {
+                let reply = json!({"start": 5, "down_count": 0});
+                let token = json!({"start": 5, "gap": 0, "at": 0});
+                let answer = json!({"reply": reply, "standing": standing, "token": token});
+                Reply::Json(200, answer)
+            }
+            _ => match replies(request) {
+                // Pages say how the sender stands, too.
+                Reply::Json(200, mut body) if request == "PUT /rep/page" => {
+                    body["standing"] = standing.clone();
+                    Reply::Json(200, body)
+                }
+                reply => reply,
+            },
         };
         FakeServer::start(address, Arc::new(with_heartbeats))
     }
+}
+
+/// What the fake catalog at this address says of itself with its heartbeats and pages.
+pub fn standing(address: &str) -> Value {
+    json!({"from": format!("http://{address}"), "start": 5, "starts": 1, "sequence": 1,
+        "left_out": [], "serving": true, "whole": true, "disk_refuses": false})
 }
 
 impl Drop for FakeServer {

@@ -269,6 +269,29 @@ impl Shop {
         self.front_end().put(&format!("/buy/{id}"), "")
     }
 
+    /// Puts the first stock into the folder of catalog `n`, as an earlier version left it: such a
+    /// folder is whole.
+    pub fn write_first_stock(&self, n: usize) {
+        let stock = include_str!("../../../data/books.json");
+        let mut books: Vec<Value> = serde_json::from_str(stock).unwrap();
+        for book in &mut books {
+            book["version"] = "0-0".into();
+        }
+        let folder = self.data_folder(n);
+        fs::create_dir_all(&folder).unwrap();
+        let file = folder.join("books-0000000-0000099.json");
+        fs::write(file, Value::from(books).to_string()).unwrap();
+    }
+
+    /// Lets catalog `n`, which is not running, go on without catalog `without`, as if it had left
+    /// that one out.
+    pub fn leave_out(&self, n: usize, without: usize) {
+        let left_out = [self.catalog(without).url()];
+        let record = json!({"starts": 9, "whole": true, "left_out": left_out});
+        let file = self.data_folder(n).join("standing.json");
+        fs::write(file, record.to_string()).unwrap();
+    }
+
     /// Where catalog `n` keeps its books. It may be written to before the first start.
     pub fn data_folder(&self, n: usize) -> PathBuf {
         self.folder.join(format!("catalog{n}"))

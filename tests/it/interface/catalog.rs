@@ -141,40 +141,52 @@ pub const DISK: &str = r#"
 PUT /update/2 {"quantity":1} | 507 | message + Bazar-Outcome: unknown
 "#;
 
-/// `catalog2` is the address of the other catalog.
+/// `catalog2` is the address of the other catalog, `standing` what it says of itself, `sender` that
+/// with a token.
 pub const BETWEEN_CATALOGS: &str = r#"
 = PUT /rep/heartbeat → 200
-PUT /rep/heartbeat {"from":"{catalog2}"} | 200 | fields start, down_count
+PUT /rep/heartbeat {"from":"{catalog2}","standing":{standing},"known_listers":[]} | 200 | fields reply, standing, token
 = PUT /rep/heartbeat → 403
 PUT /rep/heartbeat {"from":"http://127.0.0.1:9"} | 403 | message CATALOG_ADDRESSES
 = PUT /rep/get/<id> → 200
-PUT /rep/get/1 {"id":1,"requesters":[],"best":null} | 200 | fields book, state
+PUT /rep/get/1 {"id":1,"requesters":["{catalog2}"],"best":null} | 200 | fields book, state
 = PUT /rep/get/<id> → 409
-PUT /rep/get/1 {"id":1,"requesters":[],"best":[9,true,9]} | 409 | message newer
+PUT /rep/get/1 {"id":1,"requesters":["{catalog2}"],"best":"9-9"} | 409 | message newer
 = PUT /rep/check/<id> → 200
-PUT /rep/check/1 {"id":1,"rank":[0,true,0]} | 200 | {}
+PUT /rep/check/1 {"id":1,"version":"0-0"} | 200 | {}
 = PUT /rep/check/<id> → 409
-PUT /rep/check/1 {"id":1,"rank":null} | 409 | fields book, state
+PUT /rep/check/1 {"id":1,"version":null} | 409 | fields book, state
 = PUT /rep/confirm → 200
 PUT /rep/confirm {"versions":[[1,"0-0"]]} | 200 | {}
 = PUT /rep/page → 200
-PUT /rep/page {"after":null,"limit":2} | 200 | {"entries":[[1,"0-0","valid"],[2,"0-0","valid"]]}
+PUT /rep/page {"after":null,"limit":2,"standing":{standing}} | 200 | fields entries, standing
 = PUT /rep/fetch → 200
-PUT /rep/fetch {"ids":[7,99]} | 200 | text "books":[[, "id":7, "version":"0-0", "valid"]]
+PUT /rep/fetch {"ids":[7,99]} | 200 | text "books":[[, "id":7, "version":"0-0"
 = PUT /rep/claim → 200
-PUT /rep/claim {"versions":[[1,"0-0"],[2,"9-9"]]} | 200 | {"differing":[2]}
+PUT /rep/claim {"versions":[[1,"0-0"],[2,"9-9"]],"sender":{sender}} | 200 | fields differing, start
 = PUT /rep/update → 200
-PUT /rep/update {"books":[{"id":1,"title":"T","topic":"P","quantity":3,"price":1.5,"version":"5-7"}]} | 200 | {}
+PUT /rep/update {"books":[{"id":1,"title":"T","topic":"P","quantity":3,"price":1.5,"version":"5-7"}],"sender":{sender}} | 200 | fields start
 = PUT /rep/update → 409
-PUT /rep/update {"books":[{"id":1,"title":"T","topic":"P","quantity":3,"price":1.5,"version":"2-7"}]} | 409 | fields conflicts
+PUT /rep/update {"books":[{"id":1,"title":"T","topic":"P","quantity":3,"price":1.5,"version":"2-7"}],"sender":{sender}} | 409 | fields conflicts, start
+= PUT /rep/return → 200
+PUT /rep/return {"sender":{sender},"begins":false,"left_out":[],"has":[]} | 200 | fields standing
+= PUT /rep/<kind> → 425
+PUT /rep/claim {"versions":[],"sender":{"standing":{standing},"token":null}} | 425 | message heartbeat
 = PUT /rep/<kind> → 400
 PUT /rep/page { | 400 | message JSON
 = PUT /rep/<kind> → 404
 PUT /rep/nothing {} | 404 | message
 = PUT /rep/<kind> → 422
 PUT /rep/page {} | 422 | message
-PUT /rep/check/1 {"id":2,"rank":null} | 422 | message different books
+PUT /rep/check/1 {"id":2,"version":null} | 422 | message different books
 = GET /rep/<kind> → 405
 GET /rep/page | 405 | message + Allow: PUT
 GET /rep/check/1 | 405 | message + Allow: PUT
+"#;
+
+/// Catalog 2 is on the left-out list.
+pub const LEFT_OUT: &str = r#"
+= PUT /rep/<kind> → 410
+PUT /rep/update {"books":[],"sender":{sender}} | 410 | message left-out
+PUT /rep/claim {"versions":[],"sender":{sender}} | 410 | message left-out
 "#;

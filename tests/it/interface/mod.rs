@@ -12,7 +12,8 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use crate::harness::fake_server::{FakeServer, Reply};
+use crate::harness::fake_server::{self, FakeServer, Reply};
+use crate::harness::process::eventually;
 use crate::harness::server::Server;
 use crate::harness::shop::{Shop, ShopOptions};
 use table::{check, check_coverage, check_with};
@@ -21,7 +22,7 @@ const PAGE: &str = include_str!("../../../src/API.md");
 
 #[test]
 fn the_cases_cover_exactly_the_rows_of_the_page() {
-    use catalog::{BATCH, BETWEEN_CATALOGS, CREATE, DISK, OUTDATED, STOPPED, USUAL};
+    use catalog::{BATCH, BETWEEN_CATALOGS, CREATE, DISK, LEFT_OUT, OUTDATED, STOPPED, USUAL};
     let every_server = [
         every_server::USUAL,
         every_server::ALONE,
@@ -46,7 +47,7 @@ fn the_cases_cover_exactly_the_rows_of_the_page() {
     check_coverage(PAGE, "Order server", &order);
     let catalog = [USUAL, CREATE, BATCH, OUTDATED, STOPPED, DISK];
     check_coverage(PAGE, "Catalog", &catalog);
-    check_coverage(PAGE, "Between catalogs", &[BETWEEN_CATALOGS]);
+    check_coverage(PAGE, "Between catalogs", &[BETWEEN_CATALOGS, LEFT_OUT]);
 }
 
 #[test]
@@ -80,10 +81,59 @@ fn new_books_and_batches_are_answered_as_documented() {
 
 #[test]
 fn messages_between_catalogs_are_answered_as_documented() {
-    let shop = Shop::started(ShopOptions::default());
-    let catalog2 = shop.catalog(2).url();
-    let values = [("catalog2", catalog2.as_str())];
-    check_with(shop.catalog(1), catalog::BETWEEN_CATALOGS, &values);
+    let shop = alone_with_first_stock();
+    let catalog = shop.catalog(1);
+    let agrees = |request: &str| match request {
+        "PUT /rep/page" => Reply::Json(200, json!({"entries": []})),
+        _ if request.starts_with("PUT /rep/get/") => Reply::Json(409, json!({})),
+        _ => Reply::Json(200, json!({"start": 5, "differing": []})),
+    };
+    let _peer = FakeServer::live_catalog(&shop.catalog(2).address, Arc::new(agrees));
+    catalog.launch();
+    eventually("it serves", || catalog.get("/query/item/1").status == 200);
+    check_as_catalog2(&shop, catalog::BETWEEN_CATALOGS);
+}
+
+#[test]
+fn messages_of_a_catalog_that_is_left_out_are_answered_as_documented() {
+    let shop = alone_with_first_stock();
+    shop.leave_out(1, 2);
+    shop.catalog(1).start();
+    check_as_catalog2(&shop, catalog::LEFT_OUT);
+}
+
+/// Catalog 1 has the first stock in its folder, and catalog 2 is not started.
+fn alone_with_first_stock() -> Shop {
+    let shop = Shop::new(ShopOptions {
+        orders: 0,
+        front_ends: 0,
+        ..ShopOptions::default()
+    });
+    shop.write_first_stock(1);
+    shop
+}
+
+/// What catalog 1 answers to catalog 2, whose part the test plays.
+#[track_caller]
+fn check_as_catalog2(shop: &Shop, table: &str) {
+    let catalog2 = &shop.catalog(2);
+    let standing = fake_server::standing(&catalog2.address);
+    let heartbeat = json!({"from": catalog2.url(), "standing": standing, "known_listers": []});
+    let answer = shop
+        .catalog(1)
+        .put("/rep/heartbeat", &heartbeat.to_string())
+        .json();
+    let sender = json!({"standing": standing, "token": answer["token"]});
+    let values = [
+        ("catalog2", catalog2.url()),
+        ("standing", standing.to_string()),
+        ("sender", sender.to_string()),
+    ];
+    let values: Vec<(&str, &str)> = values
+        .iter()
+        .map(|(name, value)| (*name, value.as_str()))
+        .collect();
+    check_with(shop.catalog(1), table, &values);
 }
 
 #[test]
@@ -150,6 +200,7 @@ fn an_update_of_an_outdated_copy_is_refused() {
         front_ends: 0,
         ..ShopOptions::default()
     });
+    shop.write_first_stock(1);
     let peer = Arc::new(with_a_newer_copy);
     let _peer = FakeServer::live_catalog(&shop.catalog(2).address, peer);
     shop.catalog(1).launch();
@@ -177,11 +228,12 @@ fn always_conflicting(request: &str) -> Reply {
     }
 }
 
-/// Has a newer copy of book 2, but gives no page to catch up with.
+/// Has a newer copy of book 2, but its pages do not show it.
 fn with_a_newer_copy(request: &str) -> Reply {
     let book = json!({"id": 2, "title": "RPCs for Dummies", "topic": "Distributed Systems",
-        "quantity": 1, "price": 50.0, "version": "4-7", "committed": true});
+        "quantity": 1, "price": 50.0, "version": "4-7"});
     match request {
+        "PUT /rep/page" => Reply::Json(200, json!({"entries": []})),
         "PUT /rep/check/2" => Reply::Json(409, json!({"book": book, "state": "valid"})),
         _ => Reply::Json(503, json!({})),
     }

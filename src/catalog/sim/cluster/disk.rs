@@ -1,5 +1,6 @@
 //! A catalog's disk: one file holds all books. Tasks that wait for it share one replacement of it.
 
+use crate::catalog::replication::left_out::Record;
 use crate::catalog::sim::scheduler::event_queue::WaitId;
 use crate::model::book::Book;
 
@@ -7,6 +8,7 @@ use crate::model::book::Book;
 pub(crate) struct Disk {
     /// The file, which a crash leaves as it is.
     pub(crate) books: Vec<Book>,
+    pub(crate) record: Record,
     /// What the file will be once the replacement in progress is done.
     replacement: Option<Vec<Book>>,
     /// How many replacements have begun since the start, and how many of them are done.
@@ -27,8 +29,13 @@ pub(super) enum Turn {
 
 impl Disk {
     pub(crate) fn new(books: Vec<Book>) -> Disk {
+        let record = Record {
+            whole: true,
+            ..Record::default()
+        };
         Disk {
             books,
+            record,
             ..Disk::default()
         }
     }
@@ -71,6 +78,8 @@ impl Disk {
     pub(super) fn crash(&mut self, renamed: bool) {
         let books = std::mem::take(&mut self.books);
         let replacement = self.replacement.take().filter(|_| renamed);
+        let record = std::mem::take(&mut self.record);
         *self = Disk::new(replacement.unwrap_or(books));
+        self.record = record;
     }
 }

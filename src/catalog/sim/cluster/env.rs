@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::disk::Turn;
 use super::{Cluster, HEARTBEAT_TIMEOUT, SimReplica, TIMEOUT};
 use crate::catalog::replication::env::{Environment, OnOutcome, WaitKey};
+use crate::catalog::replication::left_out::Record;
 use crate::catalog::replication::messages::{Message, Outcome, Reply};
 use crate::catalog::sim::network::call::{Call, CallOutcome};
 use crate::catalog::sim::scheduler::event_queue::{Incarnation, Micros, WaitId};
@@ -41,7 +42,10 @@ impl Environment for SimEnvironment {
         let node = self.incarnation.node;
         let to = peer + usize::from(node <= peer);
         let heartbeat = matches!(message, Message::Heartbeat { .. });
-        let write = matches!(message, Message::Update { .. } | Message::Claim { .. });
+        let write = matches!(
+            message,
+            Message::Update { .. } | Message::Claim { .. } | Message::Return { .. }
+        );
         let unordered = write || matches!(message, Message::Confirm { .. });
         let timeout = if heartbeat {
             HEARTBEAT_TIMEOUT
@@ -119,6 +123,16 @@ impl Environment for SimEnvironment {
         }
     }
 
+    fn save_record(&self, record: &Record) -> Result<(), String> {
+        let time = self.write_time();
+        let wait = self.begin_wait();
+        self.cluster.scheduler.wake_in(time, wait);
+        self.wait_for(wait);
+        let node = self.incarnation.node;
+        self.cluster.state().catalogs[node].disk.record = record.clone();
+        Ok(())
+    }
+
     fn wait<'a, T>(
         &self,
         lock: &'a Mutex<T>,
@@ -172,20 +186,26 @@ impl SimEnvironment {
         }
     }
 
-    fn replace_file(&self, books: Vec<Book>) {
-        let (cluster, node) = (&self.cluster, self.incarnation.node);
-        cluster.state().catalogs[node].disk.begin(books);
+    /// How long a write to disk takes.
+    fn write_time(&self) -> Micros {
+        let cluster = &self.cluster;
         let slow = cluster
             .scheduler
             .chance(cluster.parameters.faults.slow_disk);
-        let time = if cluster.parameters.steady {
+        if cluster.parameters.steady {
             1000
         } else if slow {
             cluster.trace.count("slow disk");
             cluster.scheduler.between(500.0, 2000.0)
         } else {
             cluster.scheduler.between(0.1, 2.0)
-        };
+        }
+    }
+
+    fn replace_file(&self, books: Vec<Book>) {
+        let (cluster, node) = (&self.cluster, self.incarnation.node);
+        cluster.state().catalogs[node].disk.begin(books);
+        let time = self.write_time();
         let wait = self.begin_wait();
         cluster.scheduler.wake_in(time, wait);
         self.wait_for(wait);
@@ -209,12 +229,12 @@ fn receive(replica: &Arc<SimReplica>, message: &Message) -> Option<Reply> {
 /// The versions of which this reply says that they are on disk.
 fn acknowledged(message: &Message, reply: &Reply) -> Vec<(BookId, Version)> {
     match (message, reply) {
-        (Message::Update { books }, Reply::Updated { conflicts }) => {
+        (Message::Update { books, .. }, Reply::Updated { conflicts, .. }) => {
             let conflicts = |id| conflicts.iter().any(|(book, _)| book.id == id);
             let updated = books.iter().filter(|book| !conflicts(book.id));
             updated.map(|book| (book.id, book.version)).collect()
         }
-        (Message::Claim { versions }, Reply::Claimed { differing }) => {
+        (Message::Claim { versions, .. }, Reply::Claimed { differing, .. }) => {
             let claimed = versions.iter().filter(|(id, _)| !differing.contains(id));
             claimed.copied().collect()
         }

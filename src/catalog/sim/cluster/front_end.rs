@@ -82,7 +82,9 @@ impl FrontEnd {
             let receiver = cluster.clone();
             let work = move || {
                 let from = from.clone();
-                receiver.at_catalog(to, |catalog| catalog.receive(Message::Heartbeat { from }))
+                receiver.at_catalog(to, |catalog| {
+                    catalog.receive(Message::Heartbeat { from, peer: None })
+                })
             };
             let work = move || match work() {
                 Ok(Reply::HeartbeatReply(reply)) => Some(reply),

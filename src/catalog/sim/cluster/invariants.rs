@@ -17,7 +17,7 @@ pub(super) struct SeenCopy {
 }
 
 impl Cluster {
-    /// Sequence numbers never fall, and two valid copies of one number are equal.
+    /// The sequence number of a valid copy never falls, and two valid copies of one number are equal.
     pub(crate) fn check_copy(&self, node: usize) {
         if self.parameters.catalogs <= node || !self.scheduler.is_up(node) {
             return;
@@ -34,7 +34,9 @@ impl Cluster {
         };
         if let Some(before) = cluster.catalogs[node].seen.replace(seen) {
             let (number, version) = (book.version.number, before.book.version);
-            if before.start == start && number < version.number {
+            // A copy that is not valid may lose outright, whatever its number; after a cut, any.
+            let was_valid = before.state == CopyState::Valid && self.parameters.linearizable;
+            if before.start == start && was_valid && number < version.number {
                 let why = format!("{node} fell from {version} to {}", book.version);
                 self.scheduler.fail(why);
             }

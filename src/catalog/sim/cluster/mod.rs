@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use crate::catalog::replication::env::WaitKey;
-use crate::catalog::replication::{Config, Replica};
+use crate::catalog::replication::{Config, Opened, Replica};
 use crate::catalog::sim::history::History;
 use crate::catalog::sim::network::Network;
 use crate::catalog::sim::parameters::Parameters;
@@ -34,6 +34,9 @@ use invariants::SeenCopy;
 const TIMEOUT: Micros = 1_000_000;
 
 const HEARTBEAT_TIMEOUT: Micros = 300_000;
+
+/// The left-out list is looked at so often, even if nothing wakes its loop.
+const LIST_EVERY: Duration = Duration::from_millis(100);
 
 const HEARTBEAT_EVERY: Micros = 100_000;
 
@@ -179,14 +182,29 @@ impl Cluster {
             timeout: Duration::from_micros(TIMEOUT),
             rules: self.parameters.rules,
         };
-        let books = self.state().catalogs[node].disk.books.clone();
+        let opened = {
+            let disk = &mut self.state().catalogs[node].disk;
+            disk.record.starts += 1;
+            Opened {
+                books: disk.books.clone(),
+                record: disk.record.clone(),
+                first_stock: None,
+                go_on_without: Vec::new(),
+            }
+        };
         let start = self.scheduler.draw(|rng| rng.u64(1..1 << 53));
         let env = SimEnvironment {
             cluster: self.clone(),
             incarnation,
         };
-        let replica = Replica::new(config, start, books, env);
+        let replica = Replica::new(config, start, opened, env);
         self.state().catalogs[node].replica = Some(replica.clone());
+        let keeper = replica.clone();
+        self.scheduler.spawn_in(0, Some(incarnation), move || {
+            loop {
+                keeper.keep_list(LIST_EVERY);
+            }
+        });
         self.tick(incarnation, replica);
     }
 

@@ -66,6 +66,7 @@ impl Cluster {
         let mut others = (0..self.parameters.catalogs).filter(|other| *other != node);
         self.scheduler.is_running(node)
             && (self.parameters.catalogs <= node
+                || !self.parameters.faults.spares_one
                 || others.any(|other| self.runs_and_has_caught_up(other)))
     }
 
@@ -74,7 +75,8 @@ impl Cluster {
             let replica = self.replica(node);
             let copy = |id| replica.peek(id);
             let valid = |id| copy(id).is_some_and(|(_, state, _)| state == CopyState::Valid);
-            self.parameters.stock.iter().all(|book| valid(book.id)) && replica.health().lease
+            self.parameters.stock.iter().all(|book| valid(book.id))
+                && replica.health().not_serving.is_none()
         }
     }
 }

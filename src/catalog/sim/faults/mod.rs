@@ -5,4 +5,5 @@
 
 pub(super) mod partition;
 pub(super) mod random;
+pub(super) mod staggered;
 pub(super) mod total_failure;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{MS, check};
+use super::{MS, check, check_right};
 use crate::catalog::replication::rules::Rule;
 use crate::catalog::sim::clients::calls::{lookup, set_price, set_quantity, write};
 use crate::catalog::sim::clients::set;
@@ -28,8 +28,8 @@ fn set_unless_refused(cluster: &Arc<Cluster>, catalog: usize, quantity: u32) {
 /// Catalog 0 waits until the lease of catalog 1 is over, to go on without it. It sleeps through
 /// that moment, while catalog 1 comes back and waits for the lease of catalog 0.
 #[test]
-fn without_stall_a_writer_that_slept_goes_on_without_a_peer_that_is_back() {
-    check(Rule::Stall, 2, |cluster| {
+fn a_writer_that_slept_does_not_go_on_without_a_peer_that_is_back() {
+    check_right(2, |cluster| {
         let scheduler = &cluster.scheduler;
         cluster.stop(1);
         scheduler.sleep(400 * MS);

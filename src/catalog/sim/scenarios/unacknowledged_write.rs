@@ -3,8 +3,7 @@
 
 use std::sync::Arc;
 
-use super::{MS, check};
-use crate::catalog::replication::rules::Rule;
+use super::{MS, check_right};
 use crate::catalog::sim::clients::calls::{set_price, set_quantity, write};
 use crate::catalog::sim::clients::set;
 use crate::catalog::sim::cluster::Cluster;
@@ -29,13 +28,13 @@ fn unacknowledged_write(cluster: &Arc<Cluster>) {
 }
 
 #[test]
-fn without_committed_an_unacknowledged_write_beats_an_acknowledged_one() {
-    check(Rule::Committed, 2, unacknowledged_write);
+fn an_unacknowledged_write_does_not_beat_an_acknowledged_one() {
+    check_right(2, unacknowledged_write);
 }
 
 #[test]
-fn without_check_rank_a_write_is_made_on_top_of_an_unacknowledged_one() {
-    check(Rule::CheckRank, 2, |cluster| {
+fn no_write_is_made_on_top_of_an_unacknowledged_one() {
+    check_right(2, |cluster| {
         unacknowledged_write(cluster);
         // Catalog 0 has done its first round of heartbeats, and repairs nothing before its next.
         cluster.scheduler.sleep(50 * MS);

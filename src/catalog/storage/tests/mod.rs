@@ -40,12 +40,31 @@ impl TestDir {
         self.0.join("books-0000000-0000099.json.tmp")
     }
 
-    fn open(&self) -> Result<(Storage, Vec<Book>), String> {
+    fn open(&self) -> Result<(Storage, Opened), String> {
         Storage::open(&self.0, &FirstStock::BuiltIn)
     }
 
     fn books(&self) -> Vec<Book> {
-        self.open().unwrap().1
+        self.open().unwrap().1.books
+    }
+
+    /// As a catalog without peers does at its first start.
+    fn stock(&self) -> Vec<Book> {
+        let (storage, opened) = self.open().unwrap();
+        let books = opened.first_stock.unwrap();
+        let all: Vec<Arc<Book>> = books.iter().cloned().map(Arc::new).collect();
+        let ids: Vec<BookId> = books.iter().map(|book| book.id).collect();
+        let read: Reader = Arc::new(move |first, last| {
+            let within = |book: &&Arc<Book>| first <= book.id && book.id <= last;
+            all.iter().filter(within).cloned().collect()
+        });
+        storage.save(&ids, &read).unwrap();
+        let record = Record {
+            whole: true,
+            ..opened.record
+        };
+        storage.save_record(&record).unwrap();
+        books
     }
 
     /// The names of the files.
@@ -68,3 +87,5 @@ impl Drop for TestDir {
 }
 
 const FIRST: &str = "books-0000000-0000099.json";
+
+const RECORD: &str = "standing.json";

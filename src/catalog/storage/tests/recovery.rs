@@ -5,20 +5,46 @@ use crate::model::book::{QUANTITY_MAX, Version};
 use crate::model::order::{Order, OrderId};
 
 #[test]
-fn a_new_folder_has_the_first_stock_one_book_a_line() {
+fn a_new_folder_has_a_first_stock_to_open_with_and_is_not_whole() {
     let dir = TestDir::new();
-    let books = dir.books();
-    assert_eq!(books.len(), 7);
-    assert!(books.iter().all(|book| book.version == Version::FIRST));
-    assert_eq!(dir.names(), [FIRST]);
+    let opened = dir.open().unwrap().1;
+    assert_eq!((opened.books.len(), opened.record.whole), (0, false));
+    let stock = opened.first_stock.unwrap();
+    assert_eq!(stock.len(), 7);
+    assert!(stock.iter().all(|book| book.version == Version::FIRST));
+    assert_eq!(dir.names(), [RECORD]);
+}
+
+#[test]
+fn the_first_stock_is_one_book_a_line() {
+    let dir = TestDir::new();
+    let books = dir.stock();
+    assert_eq!(dir.names(), [FIRST, RECORD]);
     assert_eq!(fs::read_to_string(dir.file()).unwrap().lines().count(), 9);
     assert_eq!(dir.books(), books);
 }
 
 #[test]
+fn every_start_is_counted_and_a_stocked_folder_stays_whole() {
+    let dir = TestDir::new();
+    dir.stock();
+    for starts in [2, 3] {
+        let record = dir.open().unwrap().1.record;
+        assert_eq!((record.starts, record.whole), (starts, true));
+    }
+}
+
+#[test]
+fn a_folder_of_an_earlier_version_is_whole() {
+    let dir = TestDir::with("[]");
+    let opened = dir.open().unwrap().1;
+    assert!(opened.record.whole && opened.first_stock.is_none());
+}
+
+#[test]
 fn equal_topics_are_one_arc() {
     let dir = TestDir::new();
-    drop(dir.open());
+    dir.stock();
     let books = dir.books();
     assert!(Arc::ptr_eq(&books[0].topic, &books[1].topic));
 }
@@ -30,13 +56,13 @@ fn a_second_catalog_is_refused_until_the_first_has_ended() {
     let refused = dir.open().err().unwrap();
     assert!(refused.ends_with("another catalog uses it"), "{refused}");
     drop(first);
-    assert_eq!(dir.books().len(), 7);
+    assert!(dir.open().is_ok());
 }
 
 #[test]
 fn an_unfinished_temporary_file_is_removed_and_foreign_files_stay() {
     let dir = TestDir::new();
-    drop(dir.open());
+    dir.stock();
     fs::write(dir.temporary(), "[{\"id\":1").unwrap();
     for foreign in [
         "notes.txt",
@@ -47,24 +73,32 @@ fn an_unfinished_temporary_file_is_removed_and_foreign_files_stay() {
     }
     assert_eq!(dir.books().len(), 7);
     assert!(!dir.temporary().exists());
-    assert_eq!(dir.names().len(), 4);
+    assert_eq!(dir.names().len(), 5);
 }
 
 #[test]
-fn an_interrupted_first_start_begins_again() {
+fn an_interrupted_first_start_is_not_whole() {
     let dir = TestDir::with("[]");
-    fs::write(dir.0.join("books-0000300-0000399.json"), "[]").unwrap();
     fs::write(dir.0.join("first-stock.unfinished"), "").unwrap();
-    assert_eq!(dir.books().len(), 7);
-    assert_eq!(dir.names(), [FIRST]);
+    for _ in 0..2 {
+        let opened = dir.open().unwrap().1;
+        assert!(!opened.record.whole && opened.first_stock.is_some());
+    }
+    assert_eq!(dir.names(), [FIRST, RECORD]);
 }
 
 #[test]
-fn a_shop_that_began_empty_stays_empty() {
-    let (dir, stock) = (TestDir::new(), TestDir::with("[]"));
-    let empty = FirstStock::File(stock.file());
-    assert_eq!(Storage::open(&dir.0, &empty).unwrap().1, []);
-    assert_eq!(dir.books(), []);
+fn a_record_that_no_catalog_wrote_is_refused() {
+    let dir = TestDir::with("[]");
+    for text in [
+        "",
+        "{}",
+        r#"{"starts":1,"whole":true,"left_out":[],"more":1}"#,
+    ] {
+        fs::write(dir.0.join(RECORD), text).unwrap();
+        let error = dir.open().err().unwrap();
+        assert!(error.contains(RECORD), "{error}");
+    }
 }
 
 /// A book's line, with one part of it replaced.
@@ -154,12 +188,10 @@ fn a_folder_with_the_former_field_names_opens() {
     let [first, second] = books.as_slice() else {
         panic!("{books:?}")
     };
-    assert!(first.committed);
-    assert_eq!(first.diverged_at, Version::parse("5-66"));
     let (id, key) = (OrderId { start: 8, count: 3 }, None);
     let order = Order { id, open: 2, key };
     assert!(first.applied_orders.contains_id(&order));
-    assert!(!second.committed && second.applied_orders.is_empty());
+    assert!(second.applied_orders.is_empty());
 }
 
 #[test]

@@ -7,10 +7,12 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
+use crate::catalog::replication::left_out::{Standing, Token};
 use crate::catalog::replication::messages::{Message, Outcome, Reply};
 use crate::catalog::shelf::copy_state::{CopyState, PageEntry};
 use crate::http::Response;
 use crate::http::client::{Answer, Failure};
+use crate::membership::HeartbeatReply;
 use crate::model::book::{Book, BookId};
 use crate::runtime::log::{self, RateLimited};
 
@@ -23,11 +25,33 @@ struct Known {
 #[derive(Deserialize)]
 struct Conflicts {
     conflicts: Vec<(Arc<Book>, CopyState)>,
+    start: u64,
+}
+
+#[derive(Deserialize)]
+struct Start {
+    start: u64,
+}
+
+#[derive(Deserialize)]
+struct PeerReply {
+    reply: HeartbeatReply,
+    standing: Standing,
+    token: Token,
+    seen_starts: Option<u64>,
+}
+
+/// The books that are still owed; without them the peer is struck off.
+#[derive(Deserialize)]
+struct Owed {
+    ids: Option<Vec<BookId>>,
+    standing: Standing,
 }
 
 #[derive(Deserialize)]
 struct Entries {
     entries: Vec<PageEntry>,
+    standing: Standing,
 }
 
 #[derive(Deserialize)]
@@ -38,9 +62,14 @@ struct Books {
 #[derive(Deserialize)]
 struct Differing {
     differing: Vec<BookId>,
+    start: u64,
 }
 
 const UNKNOWN_PEER: &str = "You are not in this catalog's CATALOG_ADDRESSES or FRONT_END_ADDRESS";
+
+const NOT_NOW: &str = "One of us has missed something: ask again after a heartbeat";
+
+const LEFT_OUT: &str = "You are on this catalog's left-out list";
 
 /// Encodes a reply.
 pub(crate) fn encode(reply: &Reply) -> Response {
@@ -50,10 +79,11 @@ pub(crate) fn encode(reply: &Reply) -> Response {
             Response::json(409, &json!({"message": "Nothing newer from here on"}))
         }
         Reply::CheckFailed { .. } => Response::json(409, reply),
-        Reply::Updated { conflicts } if !conflicts.is_empty() => Response::json(409, reply),
-        Reply::Updated { .. } | Reply::CheckPassed | Reply::Confirmed => {
-            Response::json(200, &json!({}))
-        }
+        Reply::Updated { conflicts, .. } if !conflicts.is_empty() => Response::json(409, reply),
+        Reply::Updated { start, .. } => Response::json(200, &json!({"start": start})),
+        Reply::CheckPassed | Reply::Confirmed => Response::json(200, &json!({})),
+        Reply::NotNow => Response::json(425, &json!({"message": NOT_NOW})),
+        Reply::LeftOut => Response::json(410, &json!({"message": LEFT_OUT})),
         _ => Response::json(200, reply),
     }
 }
@@ -67,6 +97,8 @@ pub(crate) fn outcome(message: &Message, answer: Result<Answer, Failure>) -> Out
             200 => decode_success(message, &answer.body),
             409 => decode_conflict(message, &answer.body),
             403 if matches!(message, Message::Heartbeat { .. }) => Some(Reply::UnknownPeer),
+            410 => Some(Reply::LeftOut),
+            425 => Some(Reply::NotNow),
             // The peer has just started, has too much to do, or its disk fails.
             500..600 => None,
             status => unexpected(status),
@@ -78,7 +110,16 @@ pub(crate) fn outcome(message: &Message, answer: Result<Answer, Failure>) -> Out
 /// Decodes a reply of status 200. `None`: no catalog sends this.
 fn decode_success(message: &Message, body: &[u8]) -> Option<Reply> {
     let reply = match message {
-        Message::Heartbeat { .. } => Reply::HeartbeatReply(parse(body)?),
+        Message::Heartbeat { peer: None, .. } => Reply::HeartbeatReply(parse(body)?),
+        Message::Heartbeat { .. } => {
+            let said: PeerReply = parse(body)?;
+            Reply::Standing {
+                reply: said.reply,
+                standing: said.standing,
+                token: said.token,
+                seen_starts: said.seen_starts,
+            }
+        }
         Message::Get { id, .. } => {
             let Known { book, state } = parse(body)?;
             require(is_valid(&book, |asked| asked == *id))?;
@@ -87,11 +128,12 @@ fn decode_success(message: &Message, body: &[u8]) -> Option<Reply> {
         Message::Check { .. } => Reply::CheckPassed,
         Message::Update { .. } => Reply::Updated {
             conflicts: Vec::new(),
+            start: parse::<Start>(body)?.start,
         },
         Message::Confirm { .. } => Reply::Confirmed,
         Message::Page { .. } => {
-            let Entries { entries } = parse(body)?;
-            Reply::Page { entries }
+            let Entries { entries, standing } = parse(body)?;
+            Reply::Page { entries, standing }
         }
         Message::Fetch { ids } => {
             let Books { books } = parse(body)?;
@@ -100,8 +142,15 @@ fn decode_success(message: &Message, body: &[u8]) -> Option<Reply> {
             Reply::Books { books }
         }
         Message::Claim { .. } => {
-            let Differing { differing } = parse(body)?;
-            Reply::Claimed { differing }
+            let Differing { differing, start } = parse(body)?;
+            Reply::Claimed { differing, start }
+        }
+        Message::Return { .. } => {
+            let Owed { ids, standing } = parse(body)?;
+            match ids {
+                Some(ids) => Reply::Owed { ids, standing },
+                None => Reply::Struck { standing },
+            }
         }
     };
     Some(reply)
@@ -116,12 +165,12 @@ fn decode_conflict(message: &Message, body: &[u8]) -> Option<Reply> {
             require(is_valid(&book, |asked| asked == *id))?;
             Some(Reply::CheckFailed { book, state })
         }
-        Message::Update { books } => {
-            let Conflicts { conflicts } = parse(body)?;
+        Message::Update { books, .. } => {
+            let Conflicts { conflicts, start } = parse(body)?;
             let sent = |id| books.iter().any(|book| book.id == id);
             let valid = conflicts.iter().all(|(book, _)| is_valid(book, sent));
             require(valid && !conflicts.is_empty())?;
-            Some(Reply::Updated { conflicts })
+            Some(Reply::Updated { conflicts, start })
         }
         _ => unexpected(409),
     }

@@ -1,36 +1,56 @@
 //! A message as a request.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use crate::catalog::replication::messages::Message;
+use crate::catalog::replication::left_out::Standing;
+use crate::catalog::replication::messages::{Message, PeerHeartbeat, Sender};
 use crate::model::address::Address;
-use crate::model::book::{Book, BookId, Rank, Version};
+use crate::model::book::{Book, BookId, Version};
 use crate::model::error::{Error, Result};
 
 #[derive(Deserialize)]
 struct Heartbeat {
     from: Address,
+    standing: Option<Standing>,
+    #[serde(default)]
+    known_listers: BTreeSet<Address>,
 }
 
 #[derive(Deserialize)]
 struct Get {
     id: BookId,
     requesters: Vec<Address>,
-    best: Option<Rank>,
+    best: Option<Version>,
 }
 
 #[derive(Deserialize)]
 struct Check {
     id: BookId,
-    rank: Option<Rank>,
+    version: Option<Version>,
 }
 
 #[derive(Deserialize)]
 struct Update {
     books: Vec<Arc<Book>>,
+    sender: Sender,
+}
+
+#[derive(Deserialize)]
+struct Claim {
+    versions: Vec<(BookId, Version)>,
+    sender: Sender,
+}
+
+#[derive(Deserialize)]
+struct Return {
+    sender: Sender,
+    begins: bool,
+    left_out: BTreeSet<Address>,
+    has: Vec<(BookId, Version)>,
 }
 
 #[derive(Deserialize)]
@@ -42,6 +62,7 @@ struct Versions {
 struct Page {
     after: Option<BookId>,
     limit: usize,
+    standing: Standing,
 }
 
 #[derive(Deserialize)]
@@ -53,7 +74,7 @@ struct Fetch {
 const PREFIX: &str = "/rep/";
 
 /// The path of each kind of message.
-const PATHS: [&str; 8] = [
+const PATHS: [&str; 9] = [
     "/rep/heartbeat",
     "/rep/get",
     "/rep/check",
@@ -62,6 +83,7 @@ const PATHS: [&str; 8] = [
     "/rep/page",
     "/rep/fetch",
     "/rep/claim",
+    "/rep/return",
 ];
 
 /// The path of this kind of message, without the id of a book. `None`: there is no such kind.
@@ -71,7 +93,17 @@ pub(crate) fn path_of_kind(kind: &str) -> Option<&'static str> {
 
 /// The path that a message is put to.
 pub(crate) fn path(message: &Message) -> String {
-    let [heartbeat, get, check, update, confirm, page, fetch, claim] = PATHS;
+    let [
+        heartbeat,
+        get,
+        check,
+        update,
+        confirm,
+        page,
+        fetch,
+        claim,
+        returning,
+    ] = PATHS;
     let path = match message {
         Message::Heartbeat { .. } => heartbeat,
         Message::Get { .. } => get,
@@ -81,6 +113,7 @@ pub(crate) fn path(message: &Message) -> String {
         Message::Page { .. } => page,
         Message::Fetch { .. } => fetch,
         Message::Claim { .. } => claim,
+        Message::Return { .. } => returning,
     };
     match subject(message) {
         Some(id) => format!("{path}/{id}"),
@@ -92,7 +125,7 @@ pub(crate) fn path(message: &Message) -> String {
 pub(crate) fn subject(message: &Message) -> Option<BookId> {
     match message {
         Message::Get { id, .. } | Message::Check { id, .. } => Some(*id),
-        Message::Update { books } if books.len() == 1 => Some(books[0].id),
+        Message::Update { books, .. } if books.len() == 1 => Some(books[0].id),
         Message::Confirm { versions } if versions.len() == 1 => Some(versions[0].0),
         _ => None,
     }
@@ -109,18 +142,38 @@ pub(crate) fn body(message: &Message) -> Vec<u8> {
 /// when the body is not such a message or is about another book than the path.
 pub(crate) fn decode(kind: &str, id: Option<&str>, body: &[u8]) -> Result<Message> {
     let message = match kind {
-        "heartbeat" => parse(body).map(|Heartbeat { from }| Message::Heartbeat { from }),
+        "heartbeat" => parse(body).map(|said: Heartbeat| {
+            let known_listers = said.known_listers;
+            let peer = said.standing.map(|standing| PeerHeartbeat {
+                standing,
+                known_listers,
+            });
+            let from = said.from;
+            Message::Heartbeat { from, peer }
+        }),
         "get" => parse(body).map(|get: Get| Message::Get {
             id: get.id,
             requesters: get.requesters,
             best: get.best,
         }),
-        "check" => parse(body).map(|Check { id, rank }| Message::Check { id, rank }),
-        "update" => parse(body).map(|Update { books }| Message::Update { books }),
+        "check" => parse(body).map(|Check { id, version }| Message::Check { id, version }),
+        "update" => parse(body).map(|Update { books, sender }| Message::Update { books, sender }),
         "confirm" => parse(body).map(|Versions { versions }| Message::Confirm { versions }),
-        "page" => parse(body).map(|Page { after, limit }| Message::Page { after, limit }),
+        "page" => parse(body).map(|page: Page| Message::Page {
+            after: page.after,
+            limit: page.limit,
+            standing: page.standing,
+        }),
         "fetch" => parse(body).map(|Fetch { ids }| Message::Fetch { ids }),
-        "claim" => parse(body).map(|Versions { versions }| Message::Claim { versions }),
+        "claim" => {
+            parse(body).map(|Claim { versions, sender }| Message::Claim { versions, sender })
+        }
+        "return" => parse(body).map(|asked: Return| Message::Return {
+            sender: asked.sender,
+            begins: asked.begins,
+            left_out: asked.left_out,
+            has: asked.has,
+        }),
         _ => Err(Error::NoSuchPath),
     }?;
     let Some(id) = id else { return Ok(message) };

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::reply::{encode, outcome};
 use super::request::{body, decode, path};
-use crate::catalog::replication::messages::{Message, Outcome, Reply};
+use crate::catalog::replication::messages::{Message, Outcome, PeerHeartbeat, Reply, examples};
 use crate::catalog::shelf::copy_state::{CopyState, PageEntry};
 use crate::http::Body;
 use crate::http::client::{Answer, Headers};
@@ -24,8 +24,6 @@ fn book(id: u64) -> Arc<Book> {
             number: 1,
             stamp: 2,
         },
-        committed: true,
-        diverged_at: None,
         applied_orders: Default::default(),
     })
 }
@@ -49,21 +47,37 @@ fn a_message_arrives_as_it_was_sent() {
     let versions = vec![(BookId(7), book(7).version)];
     check(Message::Heartbeat {
         from: Address::parse("http://a:1").unwrap(),
+        peer: None,
+    });
+    check(Message::Heartbeat {
+        from: Address::parse("http://a:1").unwrap(),
+        peer: Some(PeerHeartbeat {
+            standing: examples::standing(),
+            known_listers: [Address::parse("http://b:1").unwrap()].into(),
+        }),
+    });
+    check(Message::Return {
+        sender: examples::sender(),
+        begins: false,
+        left_out: [Address::parse("http://b:1").unwrap()].into(),
+        has: versions.clone(),
     });
     check(Message::Get {
         id: BookId(7),
         requesters: vec![],
-        best: Some((1, true, 2)),
+        best: Some(book(7).version),
     });
     check(Message::Check {
         id: BookId(7),
-        rank: None,
+        version: None,
     });
     check(Message::Update {
         books: vec![book(7)],
+        sender: examples::sender(),
     });
     check(Message::Update {
         books: vec![book(7), book(8)],
+        sender: examples::sender(),
     });
     check(Message::Confirm {
         versions: versions.clone(),
@@ -71,11 +85,13 @@ fn a_message_arrives_as_it_was_sent() {
     check(Message::Page {
         after: Some(BookId(7)),
         limit: 10,
+        standing: examples::standing(),
     });
     check(Message::Fetch {
         ids: vec![BookId(7)],
     });
-    check(Message::Claim { versions });
+    let sender = examples::sender();
+    check(Message::Claim { versions, sender });
 }
 
 #[test]
@@ -87,10 +103,12 @@ fn a_reply_arrives_as_it_was_sent() {
     };
     let update = Message::Update {
         books: vec![book(7)],
+        sender: examples::sender(),
     };
     let page = Message::Page {
         after: None,
         limit: 9,
+        standing: examples::standing(),
     };
     let known = Reply::Known {
         book: book(7),
@@ -98,13 +116,29 @@ fn a_reply_arrives_as_it_was_sent() {
     };
     let conflicts = Reply::Updated {
         conflicts: vec![(book(7), CopyState::Tentative)],
+        start: 5,
     };
     let entries = vec![PageEntry(BookId(7), book(7).version, CopyState::Unknown)];
     for (message, reply) in [
         (&get, known),
         (&get, Reply::NothingNewer),
         (&update, conflicts),
-        (&page, Reply::Page { entries }),
+        (
+            &page,
+            Reply::Page {
+                entries,
+                standing: examples::standing(),
+            },
+        ),
+        (&update, Reply::NotNow),
+        (&update, Reply::LeftOut),
+        (
+            &update,
+            Reply::Updated {
+                conflicts: vec![],
+                start: 5,
+            },
+        ),
     ] {
         let response = encode(&reply);
         let Body::Bytes(body) = response.body else {

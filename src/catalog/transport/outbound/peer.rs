@@ -72,13 +72,16 @@ impl PeerSender {
 }
 
 impl Payload for Message {
-    /// Changes of single books travel together, each of another book.
+    /// Changes of single books travel together, each of another book, if their sender says the same
+    /// of itself with each.
     fn joins(&self, other: &Message) -> bool {
-        let same_kind = matches!(
-            (self, other),
-            (Message::Update { .. }, Message::Update { .. })
-                | (Message::Confirm { .. }, Message::Confirm { .. })
-        );
+        let same_kind = match (self, other) {
+            (Message::Update { sender: ours, .. }, Message::Update { sender: theirs, .. }) => {
+                ours == theirs
+            }
+            (Message::Confirm { .. }, Message::Confirm { .. }) => true,
+            _ => false,
+        };
         let (id, other_id) = (request::subject(self), request::subject(other));
         same_kind && id.is_some() && other_id.is_some() && id != other_id
     }
@@ -96,10 +99,11 @@ impl Payload for Message {
     /// Conflicts concern the message about their book.
     fn part_of(&self, outcome: &Outcome) -> Outcome {
         match (outcome, request::subject(self)) {
-            (Outcome::Reply(Reply::Updated { conflicts }), Some(id)) => {
+            (Outcome::Reply(Reply::Updated { conflicts, start }), Some(id)) => {
                 let own = conflicts.iter().filter(|(book, _)| book.id == id);
                 let conflicts = own.cloned().collect();
-                Outcome::Reply(Reply::Updated { conflicts })
+                let start = *start;
+                Outcome::Reply(Reply::Updated { conflicts, start })
             }
             _ => outcome.clone(),
         }
@@ -111,7 +115,7 @@ fn combine(batch: &[&Message]) -> Message {
     let mut combined = (*first).clone();
     for other in others {
         match (&mut combined, other) {
-            (Message::Update { books: all }, Message::Update { books }) => {
+            (Message::Update { books: all, .. }, Message::Update { books, .. }) => {
                 all.extend_from_slice(books);
             }
             (Message::Confirm { versions: all }, Message::Confirm { versions }) => {

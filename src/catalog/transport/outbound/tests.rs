@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::front_end::InvalidationSender;
 use super::peer::PeerSender;
 use super::*;
-use crate::catalog::replication::messages::{Message, Reply};
+use crate::catalog::replication::messages::{Message, Reply, examples};
 use crate::catalog::shelf::copy_state::CopyState;
 use crate::catalog::storage::first_stock::FirstStock;
 use crate::config::Limits;
@@ -92,6 +92,7 @@ fn book(id: u64) -> Arc<Book> {
 fn update(id: u64) -> Message {
     Message::Update {
         books: vec![book(id)],
+        sender: examples::sender(),
     }
 }
 
@@ -122,12 +123,15 @@ fn fine() -> Outcome {
 }
 
 fn conflicts(conflicts: Vec<(Arc<Book>, CopyState)>) -> Outcome {
-    Outcome::Reply(Reply::Updated { conflicts })
+    Outcome::Reply(Reply::Updated {
+        conflicts,
+        start: 5,
+    })
 }
 
 #[test]
 fn every_message_of_a_batch_has_an_outcome() {
-    let (outcomes, _) = send(|_| (200, "{}".into()), &[1, 2, 3]);
+    let (outcomes, _) = send(|_| (200, r#"{"start":5}"#.into()), &[1, 2, 3]);
     let all = [0, 1, 2, 3].map(|id| (id, fine()));
     assert_eq!(outcomes, all);
 }
@@ -135,12 +139,12 @@ fn every_message_of_a_batch_has_an_outcome() {
 #[test]
 fn a_conflict_concerns_only_the_message_about_its_book() {
     let answer: Answers = |path| match path {
-        "/rep/update/0" | "/rep/update/1" => (200, "{}".into()),
+        "/rep/update/0" | "/rep/update/1" => (200, r#"{"start":5}"#.into()),
         _ => {
             let conflicts = vec![(book(2), CopyState::Valid)];
             (
                 409,
-                serde_json::json!({ "conflicts": conflicts }).to_string(),
+                serde_json::json!({ "conflicts": conflicts, "start": 5 }).to_string(),
             )
         }
     };
@@ -153,7 +157,7 @@ fn a_conflict_concerns_only_the_message_about_its_book() {
 fn a_refused_message_does_not_fail_the_others_of_its_batch() {
     let answer: Answers = |path| match path {
         "/rep/update" | "/rep/update/2" => (422, "{}".into()),
-        _ => (200, "{}".into()),
+        _ => (200, r#"{"start":5}"#.into()),
     };
     let (outcomes, _) = send(answer, &[1, 2, 3]);
     let all = [(0, fine()), (1, fine()), (2, Outcome::Silent), (3, fine())];
@@ -162,7 +166,7 @@ fn a_refused_message_does_not_fail_the_others_of_its_batch() {
 
 #[test]
 fn two_changes_of_one_book_are_sent_one_after_the_other() {
-    let (outcomes, requested) = send(|_| (200, "{}".into()), &[7, 7]);
+    let (outcomes, requested) = send(|_| (200, r#"{"start":5}"#.into()), &[7, 7]);
     assert_eq!(outcomes, [(0, fine()), (7, fine()), (7, fine())]);
     assert_eq!(
         requested,

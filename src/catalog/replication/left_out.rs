@@ -1,0 +1,728 @@
+//! The left-out list: which peers may lack something that this catalog holds, and what follows.
+//!
+//! A catalog that goes on without a peer writes that down first. So, after any order of crashes,
+//! each catalog can tell whether it may have missed something: it has, when a peer lists it, and
+//! it may have, while a peer that it does not list has not answered. The idea is Skeen's
+//! ("Determining the last process to fail", TOCS 1985). `PROTOCOL.md` has the rules; this file is
+//! those about lists, without threads, network, disk or clock: the caller brings all of them.
+//!
+//! Peers are numbered as in the settings, here and in [`Membership`].
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::timing::Timing;
+use crate::membership::Membership;
+use crate::membership::time::Time;
+use crate::model::address::Address;
+
+/// For how many leases all catalogs are in contact, and none serves, before they forgive each other.
+const STUCK_LEASES: u32 = 3;
+
+/// What a catalog says of itself in every heartbeat, answer to one, update, page and request to be
+/// struck off.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Standing {
+    pub(crate) from: Address,
+    /// Tells this start from every other.
+    pub(crate) start: u64,
+    /// How often this data folder was started, this start included.
+    pub(crate) starts: u64,
+    /// Grows with every change of what is said in one start.
+    pub(crate) sequence: u64,
+    pub(crate) left_out: BTreeSet<Address>,
+    pub(crate) serving: bool,
+    /// The folder holds a whole shop. A new folder does not, until it has caught up.
+    pub(crate) whole: bool,
+    /// Its disk refuses writes.
+    pub(crate) disk_refuses: bool,
+    /// Of an empty folder: the digest of the first stock that it would open with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) first_stock: Option<u64>,
+}
+
+/// What a catalog hands out with an answer to a heartbeat, and wants to see with an update: that
+/// the sender has not missed that it was left out meanwhile.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Token {
+    start: u64,
+    /// How often the asker was left out.
+    gap: u64,
+    /// When it was handed out, in milliseconds of the answerer's monotonic clock.
+    at: u64,
+}
+
+/// What a catalog keeps on disk of its standing among the others.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Record {
+    pub(crate) starts: u64,
+    pub(crate) whole: bool,
+    pub(crate) left_out: BTreeSet<Address>,
+    /// The last start that was heard of each peer: how often it was started, and its start number.
+    #[serde(default)]
+    pub(crate) peers: BTreeMap<Address, (u64, u64)>,
+}
+
+/// Where one peer stands with this catalog.
+#[derive(Debug, Default)]
+struct PeerStanding {
+    /// Caught up with it since this start, or since this catalog was last on its list.
+    in_step: bool,
+    /// The last start that was heard of, and the number of the last standing of that start.
+    start: Option<u64>,
+    sequence: u64,
+    /// As [`Record::peers`].
+    seen: (u64, u64),
+    /// An old folder was put back there: it counts as an empty one.
+    old_folder: bool,
+    /// Of its last answer to a heartbeat.
+    token: Option<Token>,
+    /// It has said that it knows that it is on this catalog's list.
+    knows: bool,
+    /// Its start in which it said that this catalog is on its list; `None`: it is not.
+    lists_us_since: Option<u64>,
+    /// This catalog's own copies lose outright to those of this peer.
+    yields: bool,
+    /// How often it was left out; part of the token.
+    gap: u64,
+    /// Its start that was struck off.
+    struck: Option<u64>,
+    /// When the last heartbeat was sent that it answered without listing this catalog.
+    answered: Option<Time>,
+    /// What it said last.
+    said: Option<Standing>,
+}
+
+/// Why a catalog does not serve.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum NotServing {
+    /// It has just started, and asks the others first.
+    Starting,
+    /// Its folder is empty, and the others have not given it their books yet.
+    Empty,
+    /// It was itself stopped for a moment.
+    Stalled,
+    /// This peer may hold what is lacking here, and must be asked first.
+    WaitsFor(usize),
+}
+
+/// What [`LeftOut::hear`] changed.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Heard {
+    /// An older statement is ignored.
+    pub(crate) accepted: bool,
+    /// This catalog was left out: nothing that is here may be trusted.
+    pub(crate) learned: bool,
+    /// The list has changed and must be saved.
+    pub(crate) list_changed: bool,
+}
+
+/// One catalog's list, and its standing with each peer. Plain state: the owner keeps it under its
+/// lock.
+#[derive(Debug)]
+pub(crate) struct LeftOut {
+    address: Address,
+    timing: Timing,
+    start: u64,
+    starts: u64,
+    /// The first heartbeats after the start have ended.
+    ready: bool,
+    pub(crate) whole: bool,
+    /// Decided. Counts once it is on disk, too.
+    listed: BTreeSet<usize>,
+    on_disk: BTreeSet<usize>,
+    /// Left out for another catalog's sake, and not yet sure to know.
+    fencing: BTreeSet<usize>,
+    sequence: u64,
+    said: Option<Standing>,
+    peers: Vec<PeerStanding>,
+    /// When this process was last found to have been stopped.
+    awake_since: Time,
+    /// When this catalog last decided by itself to leave peers out, and which are not on disk yet.
+    decided: Time,
+    undecided: BTreeSet<usize>,
+    /// Since when no catalog serves, although all are in contact.
+    stuck_since: Option<Time>,
+    /// What is on disk of the peers' starts, and of `whole`, is not what is here.
+    is_dirty: bool,
+    /// While the folder is new: the digest of the first stock.
+    pub(crate) first_stock: Option<u64>,
+    addresses: Vec<Address>,
+}
+
+impl LeftOut {
+    /// A start of this data folder. `record` is what the folder holds; its count of starts is
+    /// already that of this start, on disk.
+    pub(crate) fn new(
+        address: Address,
+        addresses: &[Address],
+        timing: Timing,
+        start: u64,
+        record: &Record,
+        now: Time,
+    ) -> LeftOut {
+        let listed: BTreeSet<usize> = (0..addresses.len())
+            .filter(|i| record.left_out.contains(&addresses[*i]))
+            .collect();
+        let peer = |address: &Address| PeerStanding {
+            seen: record.peers.get(address).copied().unwrap_or_default(),
+            ..PeerStanding::default()
+        };
+        LeftOut {
+            address,
+            timing,
+            start,
+            starts: record.starts,
+            ready: false,
+            whole: record.whole,
+            on_disk: listed.clone(),
+            listed,
+            fencing: BTreeSet::new(),
+            sequence: 0,
+            said: None,
+            peers: addresses.iter().map(peer).collect(),
+            awake_since: now,
+            decided: now,
+            undecided: BTreeSet::new(),
+            stuck_since: None,
+            is_dirty: false,
+            first_stock: None,
+            addresses: addresses.to_vec(),
+        }
+    }
+
+    // --- What is said to others ---------------------------------------------------------------
+
+    /// What this catalog says of itself now.
+    pub(crate) fn standing(&mut self, serving: bool, disk_refuses: bool) -> Standing {
+        let told = (0..self.peers.len()).filter(|i| self.is_told(*i));
+        let left_out = told.map(|i| self.addresses[i].clone()).collect();
+        let standing = Standing {
+            from: self.address.clone(),
+            start: self.start,
+            starts: self.starts,
+            sequence: self.sequence,
+            left_out,
+            serving,
+            whole: self.whole,
+            disk_refuses,
+            first_stock: self.first_stock.filter(|_| !self.whole),
+        };
+        if self.said.as_ref() != Some(&standing) {
+            self.sequence += 1;
+            self.said = Some(Standing {
+                sequence: self.sequence,
+                ..standing
+            });
+        }
+        self.said.clone().expect("it was just said")
+    }
+
+    /// The peers that are known to list this catalog: they are told so with every heartbeat.
+    pub(crate) fn known_listers(&self) -> BTreeSet<Address> {
+        let lists = |i: &usize| self.peers[*i].lists_us_since.is_some();
+        (0..self.peers.len())
+            .filter(lists)
+            .map(|i| self.addresses[i].clone())
+            .collect()
+    }
+
+    /// For an answer to a heartbeat of peer `i`.
+    pub(crate) fn token(&self, i: usize, now: Time) -> Token {
+        Token {
+            start: self.start,
+            gap: self.peers[i].gap,
+            at: now.monotonic.as_millis() as u64,
+        }
+    }
+
+    /// The token of the last answer of peer `i`, to show with an update.
+    pub(crate) fn token_of(&self, i: usize) -> Option<Token> {
+        self.peers[i].token
+    }
+
+    /// Whether an update or request of peer `i` that shows this token comes from one that has not
+    /// missed anything: it is not from before that peer was left out, nor older than a lease.
+    pub(crate) fn accepts(&self, i: usize, start: u64, token: Option<Token>, now: Time) -> bool {
+        let fresh = |token: Token| {
+            let age = (now.monotonic.as_millis() as u64).saturating_sub(token.at);
+            Duration::from_millis(age) <= self.timing.lease
+        };
+        self.peers[i].start == Some(start)
+            && token.is_some_and(|token| {
+                (token.start, token.gap) == (self.start, self.peers[i].gap) && fresh(token)
+            })
+    }
+
+    // --- What others say ----------------------------------------------------------------------
+
+    /// Peer `i` says this of itself; `is_answer`: in answer to a heartbeat of this catalog that was
+    /// sent after anything else of it was heard. `serving`: this catalog serves now.
+    pub(crate) fn hear(
+        &mut self,
+        i: usize,
+        standing: &Standing,
+        is_answer: bool,
+        serving: bool,
+        has_own_copies: bool,
+    ) -> Heard {
+        let mut heard = Heard::default();
+        let counted = (standing.starts, standing.start);
+        let peer = &mut self.peers[i];
+        let same_start = peer.start == Some(standing.start);
+        if same_start && standing.sequence < peer.sequence {
+            return heard;
+        }
+        let outdated = counted != peer.seen && standing.starts <= peer.seen.0;
+        // A late message of an earlier start, or an old folder: an answer to our own heartbeat
+        // will tell.
+        if !is_answer && !same_start && outdated {
+            return heard;
+        }
+        heard.accepted = true;
+        peer.sequence = standing.sequence;
+        peer.said = Some(standing.clone());
+        if !same_start {
+            if peer.start.is_some() && self.listed.contains(&i) {
+                peer.gap += 1;
+            }
+            peer.old_folder = outdated;
+            peer.knows = false;
+            peer.in_step = false;
+            peer.lists_us_since = None;
+        }
+        if !peer.old_folder && peer.seen != counted {
+            peer.seen = counted;
+            self.is_dirty = true;
+            heard.list_changed = true;
+        }
+        peer.start = Some(standing.start);
+        let whole = standing.whole && !peer.old_folder;
+        let was_struck = peer.struck == Some(standing.start) && peer.in_step;
+        let lists_us = standing.left_out.contains(&self.address) && whole;
+        // An empty folder lacks everything.
+        if !whole && self.whole && !self.listed.contains(&i) && !was_struck {
+            self.leave_out(i);
+            heard.list_changed = true;
+        }
+        if lists_us {
+            let mutual = self.is_told(i);
+            let theirs_counts = !mutual || standing.serving && !serving;
+            if theirs_counts && self.peers[i].lists_us_since != Some(standing.start) {
+                self.peers[i].lists_us_since = Some(standing.start);
+                self.peers[i].yields = has_own_copies;
+                heard.learned = true;
+            }
+            self.peers[i].in_step = false;
+        } else {
+            self.peers[i].lists_us_since = None;
+            self.peers[i].yields = false;
+        }
+        heard
+    }
+
+    /// Peer `i` has answered a heartbeat that was sent at `sent`.
+    pub(crate) fn answered(&mut self, i: usize, sent: Time, token: Token) {
+        let lists_us = self.lists_us(i);
+        let peer = &mut self.peers[i];
+        peer.token = Some(token);
+        if !lists_us {
+            peer.answered = Some(sent);
+        }
+    }
+
+    /// Peer `i` says that it knows that it is on this catalog's list.
+    pub(crate) fn knows(&mut self, i: usize) {
+        self.peers[i].knows = true;
+    }
+
+    /// The first heartbeats after the start have ended. Returns whether that is news.
+    pub(crate) fn set_ready(&mut self) -> bool {
+        !std::mem::replace(&mut self.ready, true)
+    }
+
+    pub(crate) fn is_ready(&self) -> bool {
+        self.ready
+    }
+
+    /// This process was stopped until now.
+    pub(crate) fn slept(&mut self, now: Time) {
+        self.awake_since = now;
+    }
+
+    // --- The list -----------------------------------------------------------------------------
+
+    /// On the list, decided or on disk, or about to be: such a peer is told so.
+    pub(crate) fn is_told(&self, i: usize) -> bool {
+        self.listed.contains(&i) || self.on_disk.contains(&i) || self.fencing.contains(&i)
+    }
+
+    pub(crate) fn is_listed(&self, i: usize) -> bool {
+        self.listed.contains(&i)
+    }
+
+    /// On the list, and that counts: it is on disk.
+    pub(crate) fn is_left_out(&self, i: usize) -> bool {
+        self.listed.contains(&i) && self.on_disk.contains(&i)
+    }
+
+    /// Any peer is being left out for another's sake.
+    pub(crate) fn is_fencing(&self) -> bool {
+        !self.fencing.is_empty()
+    }
+
+    fn leave_out(&mut self, i: usize) {
+        self.listed.insert(i);
+        let peer = &mut self.peers[i];
+        peer.gap += 1;
+        peer.in_step = false;
+        peer.knows = false;
+    }
+
+    /// Leaves out the peers that this catalog may leave out: it serves apart from them, is in step
+    /// with them, and they cannot be leaving it out themselves. Returns whether the list changed.
+    pub(crate) fn consider(&mut self, membership: &Membership, clock: impl Fn() -> Time) -> bool {
+        let now = clock();
+        if membership.stalled(now) {
+            return false;
+        }
+        let out: Vec<usize> = (0..self.peers.len())
+            .filter(|i| !self.listed.contains(i) && self.may_leave_out(*i, membership, now))
+            .collect();
+        let serves_apart = self.ready
+            && self.whole
+            && !self.must_yield()
+            && (0..self.peers.len())
+                .all(|i| out.contains(&i) || self.is_left_out(i) || self.is_in_contact(i, now));
+        // This process may have been stopped since it looked.
+        let was_stopped = self.timing.every < clock().since_max(now);
+        if out.is_empty() || !serves_apart || was_stopped {
+            return false;
+        }
+        for i in &out {
+            self.leave_out(*i);
+        }
+        self.undecided.extend(out);
+        self.decided = now;
+        true
+    }
+
+    fn may_leave_out(&self, i: usize, membership: &Membership, now: Time) -> bool {
+        let (peer, standing) = (&membership.peers[i], &self.peers[i]);
+        let Some(answered) = standing.answered.filter(|_| !peer.live && standing.in_step) else {
+            return false;
+        };
+        let lease = self.timing.lease;
+        let refused = peer.refused_last() && now.since_max(answered) < lease;
+        let is_silent = self.awake_since.monotonic <= answered.monotonic
+            && membership.lease_left(peer, now).is_zero()
+            && lease <= now.since_min(answered);
+        refused || is_silent
+    }
+
+    /// Begins to leave these out because another catalog does. They count once [`Self::fenced`].
+    pub(crate) fn begin_fence(&mut self, peers: impl IntoIterator<Item = usize>) {
+        for i in peers {
+            if !self.listed.contains(&i) && self.fencing.insert(i) {
+                let peer = &mut self.peers[i];
+                peer.knows = false;
+                peer.gap += 1;
+                peer.in_step = false;
+            }
+        }
+    }
+
+    /// Puts those on the list that know of it, have refused, or have no lease left. Returns
+    /// whether the list changed.
+    pub(crate) fn fenced(&mut self, membership: &Membership, now: Time) -> bool {
+        let is_fenced = |i: &usize| {
+            let peer = &membership.peers[*i];
+            self.peers[*i].knows
+                || !peer.live && peer.refused_last()
+                || membership.lease_left(peer, now).is_zero()
+        };
+        let fenced: Vec<usize> = self.fencing.iter().copied().filter(is_fenced).collect();
+        for i in &fenced {
+            self.fencing.remove(i);
+            self.listed.insert(*i);
+        }
+        !fenced.is_empty()
+    }
+
+    /// An operator says that this peer is not waited for.
+    pub(crate) fn overrule(&mut self, i: usize) {
+        self.leave_out(i);
+    }
+
+    /// What is to be on disk; `None`: it is. A decision from before this process was stopped is
+    /// taken back first: the peer may be serving now.
+    pub(crate) fn unsaved(&mut self, now: Time) -> Option<(Record, BTreeSet<usize>)> {
+        if self.timing.stall < now.since_max(self.decided) {
+            let undecided = std::mem::take(&mut self.undecided);
+            self.listed.retain(|i| !undecided.contains(i));
+        }
+        if self.listed == self.on_disk && !self.is_dirty {
+            return None;
+        }
+        self.is_dirty = false;
+        let left_out = self.listed.iter().map(|i| self.addresses[*i].clone());
+        let peers = self.addresses.iter().cloned();
+        let record = Record {
+            starts: self.starts,
+            whole: self.whole,
+            left_out: left_out.collect(),
+            peers: peers
+                .zip(self.peers.iter().map(|peer| peer.seen))
+                .filter(|(_, seen)| seen.0 != 0)
+                .collect(),
+        };
+        Some((record, self.listed.clone()))
+    }
+
+    pub(crate) fn needs_saving(&self) -> bool {
+        self.listed != self.on_disk || self.is_dirty
+    }
+
+    /// This list is on disk.
+    pub(crate) fn saved(&mut self, list: BTreeSet<usize>) {
+        self.undecided.retain(|i| !list.contains(i));
+        self.on_disk = list;
+    }
+
+    /// The list could not be written: nothing was decided.
+    pub(crate) fn not_saved(&mut self) {
+        self.listed = self.on_disk.clone();
+        self.undecided.clear();
+        self.is_dirty = true;
+    }
+
+    /// The folder holds a whole shop from now on.
+    pub(crate) fn set_whole(&mut self) {
+        self.whole = true;
+        self.is_dirty = true;
+    }
+
+    /// An older folder was put back: it is as good as a new one.
+    pub(crate) fn set_outdated(&mut self, seen_starts: u64) {
+        self.whole = false;
+        self.starts = self.starts.max(seen_starts + 1);
+        self.is_dirty = true;
+    }
+
+    // --- Coming back --------------------------------------------------------------------------
+
+    pub(crate) fn lists_us(&self, i: usize) -> bool {
+        let said = self.peers[i].said.as_ref();
+        said.is_some_and(|said| said.left_out.contains(&self.address)) && self.is_whole(i)
+    }
+
+    /// What peer `i` said last in its present start.
+    pub(crate) fn said(&self, i: usize) -> Option<&Standing> {
+        self.peers[i].said.as_ref()
+    }
+
+    /// Whether the folder of peer `i` is whole, and no older one that was put back.
+    pub(crate) fn is_whole(&self, i: usize) -> bool {
+        let peer = &self.peers[i];
+        !peer.old_folder && peer.said.as_ref().is_some_and(|said| said.whole)
+    }
+
+    /// Whether the disk of peer `i` refuses writes.
+    pub(crate) fn is_full(&self, i: usize) -> bool {
+        let said = self.peers[i].said.as_ref();
+        said.is_some_and(|said| said.disk_refuses)
+    }
+
+    /// How often peer `i` had been started when an older folder was put back there.
+    pub(crate) fn old_folder_of(&self, i: usize) -> Option<u64> {
+        let peer = &self.peers[i];
+        (peer.old_folder && peer.struck != peer.start).then_some(peer.seen.0)
+    }
+
+    /// Whether every peer is live with a new folder and the same first stock, or is not waited for.
+    pub(crate) fn all_are_new(&self, membership: &Membership) -> bool {
+        let is_new = |i: usize| {
+            let said = self.peers[i].said.as_ref();
+            let same = said.is_some_and(|said| !said.whole && said.first_stock == self.first_stock);
+            membership.peers[i].live && same
+        };
+        self.peers().all(|i| is_new(i) || self.is_left_out(i))
+    }
+
+    pub(crate) fn is_in_step(&self, i: usize) -> bool {
+        self.peers[i].in_step
+    }
+
+    pub(crate) fn start(&self) -> u64 {
+        self.start
+    }
+
+    pub(crate) fn start_of(&self, i: usize) -> Option<u64> {
+        self.peers[i].start
+    }
+
+    /// Caught up with peer `i`, in this start of it, unless one of the two lists the other now.
+    pub(crate) fn set_in_step(&mut self, i: usize, start: u64) {
+        let lists_us = self.lists_us(i);
+        let is_told = self.is_told(i);
+        let peer = &mut self.peers[i];
+        peer.in_step = peer.start == Some(start) && !lists_us && !is_told;
+    }
+
+    pub(crate) fn yields_to(&self, i: usize) -> bool {
+        self.peers[i].yields
+    }
+
+    /// Everything was taken over from a catalog that serves: no copy is this catalog's own.
+    pub(crate) fn taken_over(&mut self) {
+        for peer in &mut self.peers {
+            peer.yields = false;
+        }
+    }
+
+    /// Takes over the list of a catalog that lists this one, without this one.
+    pub(crate) fn adopt_list(&mut self, list: &BTreeSet<Address>) {
+        let new: BTreeSet<usize> = (0..self.peers.len())
+            .filter(|i| list.contains(&self.addresses[*i]))
+            .collect();
+        for i in new.difference(&self.listed) {
+            self.peers[*i].in_step = false;
+            self.peers[*i].gap += 1;
+        }
+        self.listed = new;
+        self.undecided.clear();
+    }
+
+    /// The peers on this list that are not on this catalog's, itself apart.
+    pub(crate) fn lacking_of(&self, list: &BTreeSet<Address>) -> Vec<usize> {
+        (0..self.peers.len())
+            .filter(|i| list.contains(&self.addresses[*i]) && !self.listed.contains(i))
+            .collect()
+    }
+
+    /// Whether all these peers are on the list on disk; this catalog itself does not count.
+    pub(crate) fn has_on_disk(&self, list: &BTreeSet<Address>) -> bool {
+        (0..self.peers.len())
+            .all(|i| !list.contains(&self.addresses[i]) || self.on_disk.contains(&i))
+    }
+
+    /// Peer `i` has all that is here, and this list: it is struck off. Returns whether it was.
+    pub(crate) fn strike(&mut self, i: usize, list: &BTreeSet<Address>) -> bool {
+        let ours: BTreeSet<Address> = (0..self.peers.len())
+            .filter(|other| *other != i && self.is_told(*other))
+            .map(|other| self.addresses[other].clone())
+            .collect();
+        let equal = self.listed.contains(&i) && !self.fencing.contains(&i) && *list == ours;
+        if equal {
+            self.listed.remove(&i);
+            let peer = &mut self.peers[i];
+            peer.struck = peer.start;
+            peer.in_step = true;
+        }
+        equal
+    }
+
+    /// Two sides of a cut are equal again.
+    pub(crate) fn forgive(&mut self, i: usize) {
+        self.listed.remove(&i);
+        self.peers[i].gap += 1;
+    }
+
+    /// After a cut the lists may form a circle, in which each waits for another. When all catalogs
+    /// have been in contact for a while, and none of them serves, each forgives all: then the better
+    /// copy of each book wins. Returns whether this one does so now.
+    pub(crate) fn forgive_circle(&mut self, membership: &Membership, now: Time) -> bool {
+        let is_idle = |i: usize| {
+            let said = self.peers[i].said.as_ref();
+            membership.peers[i].live && self.is_whole(i) && said.is_some_and(|said| !said.serving)
+        };
+        let is_listed = |i: usize| self.is_told(i) || self.lists_us(i);
+        let is_stuck = self.ready
+            && self.whole
+            && self.peers().all(is_idle)
+            && self.peers().any(is_listed)
+            && self.serving(membership, now).is_err();
+        if !is_stuck {
+            self.stuck_since = None;
+            return false;
+        }
+        let since = *self.stuck_since.get_or_insert(now);
+        if now.since_min(since) < self.timing.lease * STUCK_LEASES {
+            return false;
+        }
+        self.stuck_since = None;
+        for i in std::mem::take(&mut self.listed) {
+            self.peers[i].gap += 1;
+        }
+        self.fencing.clear();
+        self.undecided.clear();
+        self.taken_over();
+        self.is_dirty = true;
+        true
+    }
+
+    pub(crate) fn gap(&self, i: usize) -> u64 {
+        self.peers[i].gap
+    }
+
+    pub(crate) fn addresses(&self, peers: impl IntoIterator<Item = usize>) -> BTreeSet<Address> {
+        peers
+            .into_iter()
+            .map(|i| self.addresses[i].clone())
+            .collect()
+    }
+
+    /// The list on disk.
+    pub(crate) fn list_on_disk(&self) -> BTreeSet<Address> {
+        self.addresses(self.on_disk.iter().copied())
+    }
+
+    pub(crate) fn peers(&self) -> std::ops::Range<usize> {
+        0..self.peers.len()
+    }
+
+    // --- Serving ------------------------------------------------------------------------------
+
+    /// Some peer's copies count more than this catalog's own.
+    pub(crate) fn must_yield(&self) -> bool {
+        self.peers.iter().any(|peer| peer.yields)
+    }
+
+    /// Caught up with it, and it answered lately that it does not list this catalog.
+    fn is_in_contact(&self, i: usize, now: Time) -> bool {
+        let fresh = |sent: Time| now.since_max(sent) < self.timing.lease;
+        let peer = &self.peers[i];
+        !self.listed.contains(&i) && peer.in_step && peer.answered.is_some_and(fresh)
+    }
+
+    /// Whether reads, writes and claims may be answered.
+    ///
+    /// Fails with the reason.
+    pub(crate) fn serving(&self, membership: &Membership, now: Time) -> Result<(), NotServing> {
+        if membership.stalled(now) {
+            return Err(NotServing::Stalled);
+        }
+        if !self.ready {
+            return Err(NotServing::Starting);
+        }
+        let is_fine =
+            |i: usize| !self.peers[i].yields && (self.is_left_out(i) || self.is_in_contact(i, now));
+        if let Some(i) = self.peers().find(|i| !is_fine(*i)) {
+            return Err(NotServing::WaitsFor(i));
+        }
+        if self.whole {
+            Ok(())
+        } else {
+            Err(NotServing::Empty)
+        }
+    }
+
+    /// Another peer than `i` does.
+    pub(crate) fn must_yield_to_other(&self, i: usize) -> bool {
+        self.peers()
+            .any(|other| other != i && self.peers[other].yields)
+    }
+}

@@ -1,0 +1,125 @@
+//! The left-out list on disk, and leaving a peer out because another catalog does: `PROTOCOL.md`,
+//! "The left-out list".
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::catalog::replication::env::{Environment, WaitKey};
+use crate::catalog::replication::{Inner, Replica};
+use crate::model::book::Book;
+use crate::model::error::{Error, Result};
+use crate::runtime::log;
+
+/// How long a peer is given to know that it is left out for another catalog's sake. Without its
+/// lease, which is shorter, it is left out anyhow.
+const FENCE_MAX: Duration = Duration::from_secs(1);
+
+/// How often the fences are looked at again.
+const FENCE_PAUSE: Duration = Duration::from_millis(10);
+
+impl<E: Environment> Replica<E> {
+    /// One step of the list's loop: waits until something about the list is to be done, at most
+    /// for `timeout`, and does it. The owner calls it again and again.
+    pub(crate) fn keep_list(self: &Arc<Self>, timeout: Duration) {
+        let until = self.deadline(timeout);
+        let mut inner = self.lock();
+        let idle = |inner: &Inner| !inner.left_out.needs_saving() && !inner.left_out.is_fencing();
+        inner = self.wait_while(inner, WaitKey::Membership, until, idle);
+        let now = self.now();
+        let Inner {
+            left_out,
+            membership,
+            ..
+        } = &mut *inner;
+        left_out.fenced(membership, now);
+        self.leave_out_full_disks(&mut inner);
+        self.note_left_out(&mut inner);
+        drop(inner);
+        let saved = self.save_list();
+        if let Err(error) = &saved {
+            log::debug("the left-out list is not saved", &[("reason", error)]);
+        }
+        let until = self.deadline(FENCE_PAUSE);
+        let waits = |inner: &Inner| saved.is_err() || inner.left_out.is_fencing();
+        drop(self.wait_while(self.lock(), WaitKey::Membership, until, waits));
+    }
+
+    /// A peer whose disk refuses acknowledges no update: it is left out once it knows, if this
+    /// catalog's own disk works.
+    fn leave_out_full_disks(&self, inner: &mut Inner) {
+        if inner.disk_refuses || !self.serves(inner) {
+            return;
+        }
+        let refuses = |i: &usize| {
+            let live = inner.membership.peers[*i].live;
+            live && !inner.left_out.is_told(*i) && inner.left_out.is_full(*i)
+        };
+        let full: Vec<usize> = inner.left_out.peers().filter(refuses).collect();
+        inner.left_out.begin_fence(full);
+    }
+
+    /// Puts the list on disk, if it is not. One thread writes at a time.
+    ///
+    /// Fails with [`Error::DiskRefuses`]; then nobody was left out.
+    pub(super) fn save_list(self: &Arc<Self>) -> Result<()> {
+        loop {
+            let mut inner = self.lock();
+            while inner.saving_list {
+                inner = self.wait(inner, WaitKey::Membership, self.deadline(FENCE_MAX));
+            }
+            let Some((record, list)) = inner.left_out.unsaved(self.now()) else {
+                return Ok(());
+            };
+            inner.saving_list = true;
+            drop(inner);
+            let outcome = self.env.save_record(&record);
+            let mut inner = self.lock();
+            inner.saving_list = false;
+            match outcome {
+                Ok(()) => inner.left_out.saved(list),
+                Err(_) => inner.left_out.not_saved(),
+            }
+            drop(inner);
+            self.env.wake(WaitKey::Membership);
+            outcome.map_err(Error::DiskRefuses)?;
+        }
+    }
+
+    /// Leaves these peers out because another catalog does, and returns once that is on disk.
+    ///
+    /// Fails with [`Error::TimedOut`] or [`Error::DiskRefuses`].
+    pub(super) fn leave_out_for_peer(self: &Arc<Self>, peers: Vec<usize>) -> Result<()> {
+        let until = self.deadline(FENCE_MAX);
+        let mut inner = self.lock();
+        inner.left_out.begin_fence(peers.iter().copied());
+        loop {
+            let now = self.now();
+            let Inner {
+                left_out,
+                membership,
+                ..
+            } = &mut *inner;
+            left_out.fenced(membership, now);
+            if peers.iter().all(|i| inner.left_out.is_listed(*i)) {
+                break;
+            }
+            if until <= now.monotonic {
+                return Err(Error::TimedOut(
+                    "A peer does not know that it is left out".into(),
+                ));
+            }
+            inner = self.wait(inner, WaitKey::Membership, now.monotonic + FENCE_PAUSE);
+        }
+        self.note_left_out(&mut inner);
+        drop(inner);
+        self.save_list()
+    }
+}
+
+/// Tells first stocks apart: FNV-1a of their JSON.
+pub(super) fn digest(books: &[Book]) -> u64 {
+    let json = serde_json::to_vec(books).expect("books are JSON");
+    json.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3)
+    })
+}

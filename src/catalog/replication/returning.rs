@@ -1,0 +1,371 @@
+//! Coming back: `PROTOCOL.md`, "Coming back". What a catalog does that a peer left out, and what
+//! that peer does for it; and how two sides of a cut become one again.
+
+use std::collections::BTreeSet;
+use std::fmt::Display;
+use std::sync::Arc;
+
+use crate::catalog::replication::catch_up::{FETCH_MAX, PAGE_MAX, no_answer};
+use crate::catalog::replication::env::Environment;
+use crate::catalog::replication::left_out::Standing;
+use crate::catalog::replication::messages::{Message, Outcome, Reply, Sender, Versions};
+use crate::catalog::replication::{Inner, Replica};
+use crate::catalog::shelf::copy_state::{CopyState, PageEntry};
+use crate::model::address::Address;
+use crate::model::book::{Book, BookId, Version};
+use crate::model::error::{Error, Result};
+use crate::model::invalidation::Invalidation;
+use crate::runtime::log;
+
+/// How often a catalog asks to be struck off before it compares everything again.
+const STRIKES_MAX: usize = 50;
+
+/// What is done with the page here and the page of a peer.
+type ActOnPages<'a> = dyn FnMut(&[PageEntry], &[PageEntry]) -> Result<()> + 'a;
+
+/// How a peer's copies count against those here.
+#[derive(Clone, Copy, PartialEq)]
+enum Takes {
+    /// Own copies lose outright.
+    Outright,
+    /// The better copy wins.
+    Better,
+}
+
+impl<E: Environment> Replica<E> {
+    /// Does what is to be done between this catalog and peer `i`, so that they are in step.
+    ///
+    /// Fails when the peer does not answer, or when something changed meanwhile. Then it is tried
+    /// again later.
+    pub(super) fn get_in_step(self: &Arc<Self>, i: usize) -> Result<()> {
+        let inner = self.lock();
+        let lists_us = inner.left_out.lists_us(i);
+        let is_told = inner.left_out.is_told(i);
+        let serves = self.serves(&inner);
+        let Some(said) = inner.left_out.said(i) else {
+            return Ok(());
+        };
+        let their_serves = said.serving;
+        let both_whole = inner.left_out.whole && inner.left_out.is_whole(i);
+        drop(inner);
+        match (lists_us, is_told) {
+            (true, true) if their_serves && serves => self.join_sides(i),
+            (true, true) if serves || !their_serves => Ok(()),
+            // Nobody knows yet whose copies count.
+            (true, _) if !their_serves => Ok(()),
+            (true, _) => self.come_back(i),
+            // It must come back itself.
+            (false, true) => Ok(()),
+            (false, false) if both_whole => self.catch_up_with(i),
+            (false, false) => Ok(()),
+        }
+    }
+
+    /// Neither lists the other: takes the peer's better copies, and its list beside ours.
+    fn catch_up_with(self: &Arc<Self>, i: usize) -> Result<()> {
+        let start = self.start_of(i)?;
+        let said = self.take_all(i, start, Takes::Better)?;
+        let lacking = self.lock().left_out.lacking_of(&said.left_out);
+        if !lacking.is_empty() {
+            self.leave_out_for_peer(lacking)?;
+        }
+        let mut inner = self.lock();
+        if inner.membership.peers[i].live {
+            inner.left_out.set_in_step(i, start);
+        }
+        self.note_standing(&mut inner);
+        Ok(())
+    }
+
+    /// This catalog is on the list of peer `i`, which serves.
+    fn come_back(self: &Arc<Self>, i: usize) -> Result<()> {
+        let start = self.start_of(i)?;
+        self.ask_to_return(i, true, Vec::new())?;
+        let said = self.take_all(i, start, Takes::Outright)?;
+        self.adopt_list(&said)?;
+        let replaced = {
+            let mut inner = self.lock();
+            inner.shelf.mark_all_taken();
+            inner.left_out.taken_over();
+            inner.shelf.all_that_may_be_cached()
+        };
+        self.invalidate(&[Invalidation::AllItems, Invalidation::AllTopics])?;
+        self.lock().shelf.note_invalidated(&replaced);
+        let mut has = Vec::new();
+        for _ in 0..STRIKES_MAX {
+            match self.ask_to_return(i, false, has)? {
+                Reply::Struck { standing } => {
+                    let mut inner = self.lock();
+                    if self.hear(&mut inner, i, &standing, false) {
+                        inner.left_out.set_in_step(i, start);
+                    }
+                    self.note_standing(&mut inner);
+                    log::always(
+                        "struck off a peer's list",
+                        &[("peer", &self.config.peers[i])],
+                    );
+                    return Ok(());
+                }
+                Reply::Owed { ids, standing } => {
+                    self.adopt_list(&standing)?;
+                    has = self.take_owed(i, &ids)?;
+                }
+                _ => return Err(no_answer()),
+            }
+        }
+        Err(Error::TimedOut(
+            "a peer's books change too fast to catch up with".into(),
+        ))
+    }
+
+    /// Two sides of a cut that both serve: the better copy of each book wins, and when all are
+    /// equal the peer is on the list no longer.
+    fn join_sides(self: &Arc<Self>, i: usize) -> Result<()> {
+        let start = self.start_of(i)?;
+        self.take_all(i, start, Takes::Better)?;
+        self.invalidate(&[Invalidation::AllItems, Invalidation::AllTopics])?;
+        let (differs, _) = self.compare_all_with(i, start, false, &mut |_, _| Ok(()))?;
+        if differs == 0 {
+            let mut inner = self.lock();
+            inner.left_out.forgive(i);
+            inner.shelf.end_owing(i);
+            drop(inner);
+            self.save_list()?;
+        }
+        Ok(())
+    }
+
+    fn start_of(&self, i: usize) -> Result<u64> {
+        self.lock().left_out.start_of(i).ok_or_else(no_answer)
+    }
+
+    /// Takes over a list, without this catalog, and puts it on disk.
+    fn adopt_list(self: &Arc<Self>, said: &Standing) -> Result<()> {
+        let mut inner = self.lock();
+        inner.left_out.adopt_list(&said.left_out);
+        self.note_left_out(&mut inner);
+        drop(inner);
+        self.save_list()
+    }
+
+    fn ask_to_return(self: &Arc<Self>, i: usize, begins: bool, has: Versions) -> Result<Reply> {
+        let message = {
+            let mut inner = self.lock();
+            Message::Return {
+                sender: self.sender(&mut inner, i),
+                begins,
+                left_out: inner.left_out.list_on_disk(),
+                has,
+            }
+        };
+        match self.ask(i, message) {
+            Outcome::Reply(reply @ (Reply::Owed { .. } | Reply::Struck { .. })) => Ok(reply),
+            Outcome::Reply(Reply::NotNow) => {
+                self.on_outcome(i, &Outcome::Silent);
+                Err(no_answer())
+            }
+            _ => Err(no_answer()),
+        }
+    }
+
+    /// Takes over the copies of peer `i`, to disk. Returns what it said of itself last.
+    fn take_all(self: &Arc<Self>, i: usize, start: u64, takes: Takes) -> Result<Standing> {
+        let mut act = |ours: &[PageEntry], theirs: &[PageEntry]| {
+            let version = |id: BookId| {
+                let at = ours.binary_search_by_key(&id, |entry| entry.0);
+                at.ok().map(|at| ours[at].1)
+            };
+            let differs = |entry: &&PageEntry| match takes {
+                Takes::Outright => version(entry.0) != Some(entry.1),
+                Takes::Better => version(entry.0) < Some(entry.1),
+            };
+            let ids: Vec<BookId> = theirs.iter().filter(differs).map(|entry| entry.0).collect();
+            for ids in ids.chunks(FETCH_MAX) {
+                self.fetch(i, ids, takes)?;
+            }
+            let same = theirs
+                .iter()
+                .filter(|entry| version(entry.0) == Some(entry.1));
+            let same: Versions = same.map(|entry| (entry.0, entry.1)).collect();
+            self.save_missing(&same)
+        };
+        let must_serve = takes == Takes::Outright;
+        let (_, said) = self.compare_all_with(i, start, must_serve, &mut act)?;
+        Ok(said)
+    }
+
+    /// Compares all pages with those of peer `i`, and calls `act` with each two. Returns how many
+    /// books differ, and what the peer said of itself last.
+    fn compare_all_with(
+        self: &Arc<Self>,
+        i: usize,
+        start: u64,
+        must_serve: bool,
+        act: &mut ActOnPages<'_>,
+    ) -> Result<(usize, Standing)> {
+        let mut after = None;
+        let mut differs = 0;
+        loop {
+            let (message, limit) = {
+                let mut inner = self.lock();
+                let standing = self.standing(&mut inner);
+                let limit = PAGE_MAX;
+                (
+                    Message::Page {
+                        after,
+                        limit,
+                        standing,
+                    },
+                    limit,
+                )
+            };
+            let Outcome::Reply(Reply::Page { entries, standing }) = self.ask(i, message) else {
+                return Err(no_answer());
+            };
+            let ours = {
+                let mut inner = self.lock();
+                let is_fine = standing.start == start && (standing.serving || !must_serve);
+                if !self.hear(&mut inner, i, &standing, false) || !is_fine {
+                    return Err(no_answer());
+                }
+                let last = entries.last().filter(|_| entries.len() == limit);
+                inner.shelf.page_until(after, last.map(|entry| entry.0))
+            };
+            let of = |entries: &[PageEntry]| -> BTreeSet<(BookId, Version)> {
+                entries.iter().map(|entry| (entry.0, entry.1)).collect()
+            };
+            differs += of(&entries).symmetric_difference(&of(&ours)).count();
+            act(&ours, &entries)?;
+            if entries.len() < limit {
+                return Ok((differs, standing));
+            }
+            after = entries.last().map(|entry| entry.0);
+        }
+    }
+
+    /// Fetches these books of peer `i`, and takes those that count, to disk.
+    fn fetch(self: &Arc<Self>, i: usize, ids: &[BookId], takes: Takes) -> Result<()> {
+        let message = Message::Fetch { ids: ids.to_vec() };
+        let Outcome::Reply(Reply::Books { books }) = self.ask(i, message) else {
+            return Err(no_answer());
+        };
+        let mut inner = self.lock();
+        // It may serve no longer, or another catalog's copies may count now.
+        let outright = takes == Takes::Outright && inner.left_out.yields_to(i);
+        let mut taken = Vec::new();
+        for (book, _) in &books {
+            if book.defect().is_some() {
+                return Err(Error::Invalid(format!("book {} is malformed", book.id)));
+            }
+            let ours = inner.shelf.version(book.id);
+            let loses = outright && inner.shelf.is_own(book.id);
+            if ours < Some(book.version) || ours != Some(book.version) && loses {
+                self.note_dropped(&mut inner, i, book);
+                inner.shelf.put(book.clone(), CopyState::Unknown);
+            }
+            if outright {
+                inner.shelf.mark_taken(book.id);
+            }
+            taken.push((book.id, book.version));
+        }
+        drop(inner);
+        self.wake_for(taken.iter().map(|(id, _)| *id));
+        self.save_missing(&taken)
+    }
+
+    /// Takes the books that are owed, and says which versions of them are on disk here now.
+    fn take_owed(self: &Arc<Self>, i: usize, ids: &[BookId]) -> Result<Versions> {
+        if !ids.is_empty() {
+            self.fetch(i, ids, Takes::Better)?;
+        }
+        let inner = self.lock();
+        let on_disk = |id: &BookId| {
+            let version = inner.shelf.version(*id)?;
+            inner.shelf.on_disk(*id, version).then_some((*id, version))
+        };
+        Ok(ids.iter().filter_map(on_disk).collect())
+    }
+
+    /// Logs and counts that a copy which changed here while peer `i` was left out gives way to that
+    /// one's, so that nothing vanishes silently.
+    pub(super) fn note_dropped(&self, inner: &mut Inner, i: usize, theirs: &Book) {
+        let Some(ours) = inner.shelf.book(theirs.id).cloned() else {
+            return;
+        };
+        let changed = inner
+            .shelf
+            .owed(i)
+            .is_some_and(|owed| owed.contains(&ours.id));
+        if !changed || !inner.left_out.is_told(i) {
+            return;
+        }
+        inner.copies_dropped += 1;
+        let fields: [(&str, &dyn Display); 7] = [
+            ("peer", &self.config.peers[i]),
+            ("book", &ours.id),
+            ("title", &ours.title),
+            ("dropped", &ours.version),
+            ("dropped_quantity", &ours.quantity),
+            ("kept", &theirs.version),
+            ("kept_quantity", &theirs.quantity),
+        ];
+        let event = "a copy from the other side of a cut takes the place of ours";
+        log::warn(event, &fields);
+    }
+
+    /// A peer that is on this catalog's list comes back.
+    pub(super) fn answer_return(
+        self: &Arc<Self>,
+        sender: &Sender,
+        begins: bool,
+        left_out: &BTreeSet<Address>,
+        has: &Versions,
+    ) -> Result<Reply> {
+        let said = &sender.standing;
+        let Some(i) = self.peer_number(&said.from) else {
+            return Ok(Reply::UnknownPeer);
+        };
+        let mut inner = self.lock();
+        let now = self.now();
+        let is_current = inner.left_out.accepts(i, said.start, sender.token, now);
+        if !self.hear(&mut inner, i, said, false) || !is_current {
+            return Ok(Reply::NotNow);
+        }
+        if !inner.left_out.is_told(i) {
+            let standing = self.standing(&mut inner);
+            return Ok(Reply::Struck { standing });
+        }
+        if !self.serves(&inner) || !inner.left_out.is_listed(i) {
+            return Ok(Reply::NotNow);
+        }
+        let session = (said.start, inner.left_out.gap(i));
+        if begins {
+            inner.shelf.begin_owing(i);
+            inner.returning.insert(i, session);
+        } else if inner.returning.get(&i) != Some(&session) {
+            return Ok(Reply::NotNow);
+        }
+        for (id, version) in has {
+            inner.shelf.note_acknowledged(i, *id, *version);
+        }
+        // A round that is under way waits for this peer's acknowledgement, once it is struck off.
+        let owed = inner.shelf.owed(i).into_iter().flatten();
+        let waits = owed.filter(|id| !inner.replicating.contains_key(id));
+        let ids: Vec<BookId> = waits.copied().take(FETCH_MAX).collect();
+        let lacks = begins || !ids.is_empty();
+        if lacks || !inner.left_out.strike(i, left_out) {
+            let standing = self.standing(&mut inner);
+            return Ok(Reply::Owed { ids, standing });
+        }
+        inner.shelf.end_owing(i);
+        inner.returning.remove(&i);
+        drop(inner);
+        self.save_list()?;
+        let mut inner = self.lock();
+        if inner.left_out.is_told(i) {
+            return Ok(Reply::NotNow);
+        }
+        let standing = self.standing(&mut inner);
+        Ok(Reply::Struck { standing })
+    }
+}

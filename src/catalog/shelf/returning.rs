@@ -1,0 +1,86 @@
+//! What a catalog that was left out must take over, and what is owed to one that was.
+//!
+//! A copy is this catalog's *own* unless it was taken from a catalog that serves. Own copies lose
+//! outright to those of a catalog that has this one on its left-out list: `PROTOCOL.md`, "Coming
+//! back". The books that change here while a peer comes back are *owed* to it, until it has
+//! acknowledged just that version.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::Shelf;
+use crate::model::book::{BookId, Version};
+
+#[derive(Default)]
+pub(super) struct Returning {
+    /// Copies taken in this period are not this catalog's own. The first period is 1, since 0
+    /// stands for copies that were never taken.
+    period: u32,
+    /// No copy is this catalog's own: all were compared with those of a catalog that serves.
+    none_own: bool,
+    /// By returning peer.
+    owed: BTreeMap<usize, BTreeSet<BookId>>,
+}
+
+impl Returning {
+    pub(super) fn note_change(&mut self, id: BookId) {
+        for owed in self.owed.values_mut() {
+            owed.insert(id);
+        }
+    }
+}
+
+impl Shelf {
+    /// Whether a copy here is this catalog's own. A book that is not here has none.
+    pub(crate) fn is_own(&self, id: BookId) -> bool {
+        let returning = &self.returning;
+        let taken = |copy: &super::Copy| copy.taken == returning.period + 1;
+        !returning.none_own && self.copies.get(&id).is_some_and(|copy| !taken(copy))
+    }
+
+    /// Whether some copy may be this catalog's own.
+    pub(crate) fn any_own(&self) -> bool {
+        !self.returning.none_own
+    }
+
+    /// This copy was taken from a catalog that serves.
+    pub(crate) fn mark_taken(&mut self, id: BookId) {
+        let period = self.returning.period + 1;
+        if let Some(copy) = self.copies.get_mut(&id) {
+            copy.taken = period;
+        }
+    }
+
+    /// All copies equal those of a catalog that serves.
+    pub(crate) fn mark_all_taken(&mut self) {
+        self.returning.none_own = true;
+    }
+
+    /// This catalog serves: all copies are its own from now on.
+    pub(crate) fn mark_all_own(&mut self) {
+        self.returning.period += 1;
+        self.returning.none_own = false;
+    }
+
+    /// From now on the books that change here are owed to this peer, and those that are changing.
+    pub(crate) fn begin_owing(&mut self, peer: usize) {
+        let changing = self.needing_repair.clone();
+        self.returning.owed.insert(peer, changing);
+    }
+
+    /// The books that are owed to a peer; `None`: it has not begun to come back.
+    pub(crate) fn owed(&self, peer: usize) -> Option<&BTreeSet<BookId>> {
+        self.returning.owed.get(&peer)
+    }
+
+    pub(crate) fn end_owing(&mut self, peer: usize) {
+        self.returning.owed.remove(&peer);
+    }
+
+    /// The peer has this version on its disk.
+    pub(crate) fn note_acknowledged(&mut self, peer: usize, id: BookId, version: Version) {
+        let is_current = self.version(id) == Some(version);
+        if let Some(owed) = self.returning.owed.get_mut(&peer).filter(|_| is_current) {
+            owed.remove(&id);
+        }
+    }
+}
