@@ -174,3 +174,19 @@ fn lines(response: &Value) -> &Vec<Value> {
 fn id(line: &Value) -> u64 {
     line["id"].as_u64().unwrap()
 }
+
+#[test]
+fn a_shop_whose_highest_id_is_taken_creates_another_book_and_starts_again() {
+    let shop = Shop::started(ShopOptions::default());
+    let mut last = book("last");
+    last["id"] = json!((1_u64 << 53) - 1);
+    let next = create(shop.catalog(1), &json!([last, book("next")]));
+    assert_eq!(next[1]["body"]["id"], json!((1_u64 << 53) - 2), "{next}");
+
+    shop.catalogs().iter().for_each(Server::kill);
+    shop.catalogs().iter().for_each(Server::launch);
+    shop.catalogs().iter().for_each(Server::await_ready);
+    for catalog in shop.catalogs() {
+        assert_eq!(catalog.dump().len(), 9);
+    }
+}

@@ -122,6 +122,64 @@ fn everything_is_kept_when_the_whole_shop_is_killed() {
     assert_eq!(shop.quantity(2), 2);
 }
 
+/// Of the five copies of book 2, three are sold while catalog 2 is down. Then catalog 1 goes down,
+/// and catalog 2 is started alone.
+fn alone_after_one_failed_after_the_other() -> Shop {
+    let shop = Shop::started(ShopOptions::default());
+    shop.catalog(2).kill();
+    (0..3).for_each(|_| buy(&shop, 2));
+    shop.catalog(1).kill();
+    shop.catalog(2).launch();
+    shop
+}
+
+/// Waits until catalog 2 says that it waits for catalog 1.
+#[track_caller]
+fn await_waiting(shop: &Shop) {
+    let waits = format!(r#"bazar_waits_for{{peer="{}"}}"#, shop.catalog(1).url());
+    eventually("catalog 2 waits for catalog 1", || {
+        shop.catalog(2).metric(&waits) == 1.0
+    });
+}
+
+#[test]
+fn catalogs_that_fail_one_after_another_sell_no_copy_twice() {
+    let shop = alone_after_one_failed_after_the_other();
+    await_waiting(&shop);
+    let missing = shop.catalog(1).url();
+    for response in [
+        shop.catalog(2).get("/readyz"),
+        shop.catalog(2).get("/query/item/2"),
+        shop.catalog(2).put("/update/2", r#"{"quantity": 4}"#),
+    ] {
+        assert_eq!(response.status, 503, "{response:?}");
+        assert!(response.body.contains(&missing), "{response:?}");
+    }
+    assert!(!shop.buy(2).is_purchase());
+
+    shop.catalog(1).launch();
+    shop.servers().for_each(Server::await_ready);
+    (0..2).for_each(|_| buy(&shop, 2));
+    assert!(!shop.buy(2).is_purchase());
+    assert_eq!(shop.quantities(2), [0, 0]);
+}
+
+#[test]
+fn an_operator_lets_a_catalog_go_on_without_one_that_is_lost() {
+    let shop = alone_after_one_failed_after_the_other();
+    await_waiting(&shop);
+    shop.catalog(2).kill();
+    let lost = shop.catalog(1).url();
+    shop.catalog(2).launch_with(&["--go-on-without", &lost]);
+    shop.catalog(2).await_ready();
+    assert_eq!(shop.catalog(2).quantity(2), 5, "the sales are lost");
+
+    // Its copies are dropped, though they were sold more often.
+    shop.catalog(1).launch();
+    shop.servers().for_each(Server::await_ready);
+    assert_eq!(shop.quantities(2), [5, 5]);
+}
+
 #[test]
 fn one_order_server_is_enough() {
     let shop = Shop::started(ShopOptions::default());

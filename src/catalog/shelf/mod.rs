@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 use crate::catalog::shelf::copy_state::{CopyState, PageEntry, StateCounts};
 use crate::catalog::shelf::topics::TopicIndex;
-use crate::model::book::{Book, BookId, Version};
+use crate::model::book::{BOOK_ID_MAX, Book, BookId, Version};
 
 /// One copy, and what this catalog knows of it.
 struct Copy {
@@ -262,9 +262,12 @@ impl Shelf {
             .collect()
     }
 
-    /// The lowest id above those of all books that are here.
+    /// The lowest id above those of all books that are here; if there is none, the highest free one.
     pub(crate) fn next_id(&self) -> BookId {
-        BookId(self.copies.last_key_value().map_or(1, |(id, _)| id.0 + 1))
+        let above = self.copies.last_key_value().map_or(1, |(id, _)| id.0 + 1);
+        let mut ids = (1..=above.min(BOOK_ID_MAX)).rev().map(BookId);
+        ids.find(|id| !self.copies.contains_key(id))
+            .expect("there are fewer books than ids")
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -93,3 +93,16 @@ fn only_the_saved_version_is_on_disk() {
     shelf.mark_saved(BookId(1), book(1, 2).version);
     assert!(shelf.on_disk(BookId(1), book(1, 2).version));
 }
+
+#[test]
+fn after_the_highest_id_a_book_without_an_id_gets_the_highest_free_one() {
+    let mut shelf = Shelf::default();
+    assert_eq!(shelf.next_id(), BookId(1));
+    shelf.put(book(7, 1), CopyState::Valid);
+    assert_eq!(shelf.next_id(), BookId(8));
+    for expected in [BOOK_ID_MAX - 1, BOOK_ID_MAX - 2] {
+        shelf.put(book(BOOK_ID_MAX, 1), CopyState::Valid);
+        assert_eq!(shelf.next_id(), BookId(expected));
+        shelf.put(book(expected, 1), CopyState::Valid);
+    }
+}

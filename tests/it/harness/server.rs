@@ -62,11 +62,18 @@ impl Server {
     /// Starts the process and waits until it listens.
     #[track_caller]
     pub fn launch(&self) {
+        self.launch_with(&[]);
+    }
+
+    /// As [`Server::launch`], with more options for this start only.
+    #[track_caller]
+    pub fn launch_with(&self, options: &[&str]) {
         let stderr = File::options().create(true).append(true).open(&self.stderr);
         let (host, port) = self.address.split_once(':').expect("an address has a port");
         let mut child = self
             .program()
             .arg(self.command)
+            .args(options)
             .env_clear()
             .envs([("HOST", host), ("PORT", port)])
             .envs(self.settings.iter().map(|(name, value)| (name, value)))
