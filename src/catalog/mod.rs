@@ -34,7 +34,7 @@
 //! # What happens when a catalog's disk is full
 //!
 //! The write is answered 507, and may still be committed through its peers. Until its disk works
-//! again the catalog answers no heartbeat, so its peers go on without it. `PROTOCOL.md` has the
+//! again its heartbeats say so, and its peers leave it out. `PROTOCOL.md` has the
 //! rules under "When a catalog's disk is full"; what it means for the files is in the docs of
 //! `storage`.
 

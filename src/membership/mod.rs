@@ -43,7 +43,7 @@
 //! when its lease is over. A front-end uses its caches only while every catalog has answered or
 //! refused a heartbeat within `LEASE_MS`.
 //!
-//! A catalog whose disk fails sends and answers no heartbeat, so its peers mark it as down too.
+//! A catalog whose disk fails says so in its heartbeats, and its peers leave it out.
 //!
 //! # Files
 //!

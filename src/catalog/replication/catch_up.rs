@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::catalog::replication::Replica;
 use crate::catalog::replication::diff::{Diff, diff};
 use crate::catalog::replication::env::Environment;
-use crate::catalog::replication::messages::{Message, Outcome, Reply, Versions};
+use crate::catalog::replication::messages::{Copies, Message, Outcome, Reply};
 use crate::catalog::replication::replicate::Payload;
 use crate::catalog::replication::rules::Rule;
 use crate::catalog::shelf::copy_state::CopyState;
@@ -60,12 +60,14 @@ impl<E: Environment> Replica<E> {
         if let Err(error) = self.become_whole() {
             log::debug("the folder is not whole yet", &[("reason", &error)]);
         }
-        let (serves, caught_up) = {
+        let caught_up = {
             let inner = self.lock();
-            (self.serves(&inner), inner.caught_up)
+            if !self.serves(&inner) {
+                return;
+            }
+            inner.caught_up
         };
-        if !serves {
-        } else if caught_up {
+        if caught_up {
             self.repair_stuck();
         } else if let Err(error) = self.catch_up() {
             log::debug("catch-up begins again", &[("reason", &error)]);
@@ -140,13 +142,7 @@ impl<E: Environment> Replica<E> {
     /// `None`: it covers all.
     fn compare_page(self: &Arc<Self>, after: Option<BookId>) -> Result<(Diff, Option<BookId>)> {
         let live = self.peers_to_ask();
-        let limit = PAGE_MAX;
-        let standing = self.standing(&mut self.lock());
-        let message = Message::Page {
-            after,
-            limit,
-            standing,
-        };
+        let message = self.ask_for_page(after);
         let mut pages = Vec::new();
         for (peer, outcome) in self.ask_all(&live, &message) {
             let Outcome::Reply(Reply::Page { entries, .. }) = outcome else {
@@ -165,6 +161,23 @@ impl<E: Environment> Replica<E> {
         Ok((diff(&ours, &pages, bound), bound))
     }
 
+    /// The question for the page behind this id.
+    pub(super) fn ask_for_page(&self, after: Option<BookId>) -> Message {
+        Message::Page {
+            after,
+            limit: PAGE_MAX,
+            standing: self.standing(&mut self.lock()),
+        }
+    }
+
+    /// Peer `i`'s copies of these books, at most [`FETCH_MAX`].
+    pub(super) fn fetch_books(self: &Arc<Self>, i: usize, ids: &[BookId]) -> Result<Copies> {
+        match self.ask(i, Message::Fetch { ids: ids.to_vec() }) {
+            Outcome::Reply(Reply::Books { books }) => Ok(books),
+            _ => Err(no_answer()),
+        }
+    }
+
     fn apply(self: &Arc<Self>, mut diff: Diff, run: &mut CatchUp) -> Result<()> {
         if !run.pushes {
             run.lacking |= !std::mem::take(&mut diff.push).is_empty();
@@ -173,11 +186,7 @@ impl<E: Environment> Replica<E> {
         self.make_valid(diff.valid, run.epoch);
         for (peer, ids) in diff.fetch {
             for ids in ids.chunks(FETCH_MAX) {
-                let message = Message::Fetch { ids: ids.to_vec() };
-                let Outcome::Reply(Reply::Books { books }) = self.ask(peer, message) else {
-                    return Err(no_answer());
-                };
-                self.adopt_many(books, run.epoch)?;
+                self.adopt_many(self.fetch_books(peer, ids)?, run.epoch)?;
             }
         }
         if diff.claim.is_empty() && diff.push.is_empty() {
@@ -203,10 +212,7 @@ impl<E: Environment> Replica<E> {
     /// `PROTOCOL.md`, "Claim", for many copies at once. Where a peer has another version, read
     /// repair decides.
     fn claim_many(self: &Arc<Self>, payload: &Payload, epoch: u32) -> Result<()> {
-        let versions: Versions = match payload {
-            Payload::Versions(versions) => versions.clone(),
-            Payload::Books(books) => books.iter().map(|book| (book.id, book.version)).collect(),
-        };
+        let versions = payload.versions();
         let replicated = self.replicate(payload)?;
         let conflicts = replicated.conflicts.iter().map(|(book, _)| book.id);
         let mut disputed: Vec<BookId> = conflicts.chain(replicated.differing).collect();

@@ -1,5 +1,5 @@
 //! Heartbeats to peers and from peers and front-ends, and what follows from their outcomes:
-//! `PROTOCOL.md`, "Membership and leases" and "The left-out list".
+//! `PROTOCOL.md`, "Membership" and "The left-out list".
 //! [`Membership`](crate::membership::Membership) and [`LeftOut`](super::left_out::LeftOut) decide;
 //! this file sends, reports, and empties the valid list.
 
@@ -42,20 +42,10 @@ impl<E: Environment> Replica<E> {
         if inner.membership.is_ready(now) && inner.membership.round_complete() {
             inner.left_out.set_ready();
         }
-        let Inner {
-            left_out,
-            membership,
-            ..
-        } = inner;
-        if left_out.consider(membership, || self.now()) {
+        if inner.left_out.consider(&inner.membership, || self.now()) {
             self.note_left_out(inner);
         }
-        let Inner {
-            left_out,
-            membership,
-            ..
-        } = inner;
-        if left_out.forgive_circle(membership, now) {
+        if inner.left_out.forgive_circle(&inner.membership, now) {
             let event = "no catalog serves after a cut: the better copy of each book wins";
             log::warn(event, &[]);
         }

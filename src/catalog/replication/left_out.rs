@@ -198,8 +198,7 @@ impl LeftOut {
 
     /// What this catalog says of itself now.
     pub(crate) fn standing(&mut self, serving: bool, disk_refuses: bool) -> Standing {
-        let told = (0..self.peers.len()).filter(|i| self.is_told(*i));
-        let left_out = told.map(|i| self.addresses[i].clone()).collect();
+        let left_out = self.addresses(self.peers().filter(|i| self.is_told(*i)));
         let standing = Standing {
             from: self.address.clone(),
             start: self.start,
@@ -224,10 +223,7 @@ impl LeftOut {
     /// The peers that are known to list this catalog: they are told so with every heartbeat.
     pub(crate) fn known_listers(&self) -> BTreeSet<Address> {
         let lists = |i: &usize| self.peers[*i].lists_us_since.is_some();
-        (0..self.peers.len())
-            .filter(lists)
-            .map(|i| self.addresses[i].clone())
-            .collect()
+        self.addresses(self.peers().filter(lists))
     }
 
     /// For an answer to a heartbeat of peer `i`.
@@ -376,6 +372,11 @@ impl LeftOut {
 
     fn leave_out(&mut self, i: usize) {
         self.listed.insert(i);
+        self.note_gap(i);
+    }
+
+    /// From now on peer `i` may miss something.
+    fn note_gap(&mut self, i: usize) {
         let peer = &mut self.peers[i];
         peer.gap += 1;
         peer.in_step = false;
@@ -389,13 +390,15 @@ impl LeftOut {
         if membership.stalled(now) {
             return false;
         }
-        let out: Vec<usize> = (0..self.peers.len())
+        let out: Vec<usize> = self
+            .peers()
             .filter(|i| !self.listed.contains(i) && self.may_leave_out(*i, membership, now))
             .collect();
         let serves_apart = self.ready
             && self.whole
             && !self.must_yield()
-            && (0..self.peers.len())
+            && self
+                .peers()
                 .all(|i| out.contains(&i) || self.is_left_out(i) || self.is_in_contact(i, now));
         // This process may have been stopped since it looked.
         let was_stopped = self.timing.every < clock().since_max(now);
@@ -427,17 +430,13 @@ impl LeftOut {
     pub(crate) fn begin_fence(&mut self, peers: impl IntoIterator<Item = usize>) {
         for i in peers {
             if !self.listed.contains(&i) && self.fencing.insert(i) {
-                let peer = &mut self.peers[i];
-                peer.knows = false;
-                peer.gap += 1;
-                peer.in_step = false;
+                self.note_gap(i);
             }
         }
     }
 
-    /// Puts those on the list that know of it, have refused, or have no lease left. Returns
-    /// whether the list changed.
-    pub(crate) fn fenced(&mut self, membership: &Membership, now: Time) -> bool {
+    /// Puts those on the list that know of it, have refused, or have no lease left.
+    pub(crate) fn fenced(&mut self, membership: &Membership, now: Time) {
         let is_fenced = |i: &usize| {
             let peer = &membership.peers[*i];
             self.peers[*i].knows
@@ -445,11 +444,10 @@ impl LeftOut {
                 || membership.lease_left(peer, now).is_zero()
         };
         let fenced: Vec<usize> = self.fencing.iter().copied().filter(is_fenced).collect();
-        for i in &fenced {
-            self.fencing.remove(i);
-            self.listed.insert(*i);
+        for i in fenced {
+            self.fencing.remove(&i);
+            self.listed.insert(i);
         }
-        !fenced.is_empty()
     }
 
     /// An operator says that this peer is not waited for.
@@ -468,12 +466,11 @@ impl LeftOut {
             return None;
         }
         self.is_dirty = false;
-        let left_out = self.listed.iter().map(|i| self.addresses[*i].clone());
         let peers = self.addresses.iter().cloned();
         let record = Record {
             starts: self.starts,
             whole: self.whole,
-            left_out: left_out.collect(),
+            left_out: self.addresses(self.listed.iter().copied()),
             peers: peers
                 .zip(self.peers.iter().map(|peer| peer.seen))
                 .filter(|(_, seen)| seen.0 != 0)
@@ -585,7 +582,8 @@ impl LeftOut {
 
     /// Takes over the list of a catalog that lists this one, without this one.
     pub(crate) fn adopt_list(&mut self, list: &BTreeSet<Address>) {
-        let new: BTreeSet<usize> = (0..self.peers.len())
+        let new: BTreeSet<usize> = self
+            .peers()
             .filter(|i| list.contains(&self.addresses[*i]))
             .collect();
         for i in new.difference(&self.listed) {
@@ -598,23 +596,21 @@ impl LeftOut {
 
     /// The peers on this list that are not on this catalog's, itself apart.
     pub(crate) fn lacking_of(&self, list: &BTreeSet<Address>) -> Vec<usize> {
-        (0..self.peers.len())
+        self.peers()
             .filter(|i| list.contains(&self.addresses[*i]) && !self.listed.contains(i))
             .collect()
     }
 
     /// Whether all these peers are on the list on disk; this catalog itself does not count.
     pub(crate) fn has_on_disk(&self, list: &BTreeSet<Address>) -> bool {
-        (0..self.peers.len())
+        self.peers()
             .all(|i| !list.contains(&self.addresses[i]) || self.on_disk.contains(&i))
     }
 
     /// Peer `i` has all that is here, and this list: it is struck off. Returns whether it was.
     pub(crate) fn strike(&mut self, i: usize, list: &BTreeSet<Address>) -> bool {
-        let ours: BTreeSet<Address> = (0..self.peers.len())
-            .filter(|other| *other != i && self.is_told(*other))
-            .map(|other| self.addresses[other].clone())
-            .collect();
+        let others = self.peers().filter(|other| *other != i);
+        let ours = self.addresses(others.filter(|other| self.is_told(*other)));
         let equal = self.listed.contains(&i) && !self.fencing.contains(&i) && *list == ours;
         if equal {
             self.listed.remove(&i);

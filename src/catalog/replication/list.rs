@@ -25,13 +25,7 @@ impl<E: Environment> Replica<E> {
         let mut inner = self.lock();
         let idle = |inner: &Inner| !inner.left_out.needs_saving() && !inner.left_out.is_fencing();
         inner = self.wait_while(inner, WaitKey::Membership, until, idle);
-        let now = self.now();
-        let Inner {
-            left_out,
-            membership,
-            ..
-        } = &mut *inner;
-        left_out.fenced(membership, now);
+        self.end_fences(&mut inner);
         self.leave_out_full_disks(&mut inner);
         self.note_left_out(&mut inner);
         drop(inner);
@@ -42,6 +36,10 @@ impl<E: Environment> Replica<E> {
         let until = self.deadline(FENCE_PAUSE);
         let waits = |inner: &Inner| saved.is_err() || inner.left_out.is_fencing();
         drop(self.wait_while(self.lock(), WaitKey::Membership, until, waits));
+    }
+
+    fn end_fences(&self, inner: &mut Inner) {
+        inner.left_out.fenced(&inner.membership, self.now());
     }
 
     /// A peer whose disk refuses acknowledges no update: it is left out once it knows, if this
@@ -93,22 +91,16 @@ impl<E: Environment> Replica<E> {
         let mut inner = self.lock();
         inner.left_out.begin_fence(peers.iter().copied());
         loop {
-            let now = self.now();
-            let Inner {
-                left_out,
-                membership,
-                ..
-            } = &mut *inner;
-            left_out.fenced(membership, now);
+            self.end_fences(&mut inner);
             if peers.iter().all(|i| inner.left_out.is_listed(*i)) {
                 break;
             }
-            if until <= now.monotonic {
+            if self.is_over(until) {
                 return Err(Error::TimedOut(
                     "A peer does not know that it is left out".into(),
                 ));
             }
-            inner = self.wait(inner, WaitKey::Membership, now.monotonic + FENCE_PAUSE);
+            inner = self.wait(inner, WaitKey::Membership, self.deadline(FENCE_PAUSE));
         }
         self.note_left_out(&mut inner);
         drop(inner);

@@ -340,7 +340,7 @@ impl<E: Environment> Replica<E> {
         }
     }
 
-    /// The peers that are not left out, or are live all the same.
+    /// The peers that are not left out.
     fn peers_to_ask(&self) -> Vec<usize> {
         let inner = self.lock();
         let is_wanted = |i: &usize| !inner.left_out.is_left_out(*i);

@@ -56,8 +56,8 @@ impl<E: Environment> Replica<E> {
         self.save(&missing)
     }
 
-    /// A trial write of books that are not on disk, or of any one book. It ends the silence of a
-    /// catalog whose disk has refused.
+    /// A trial write of books that are not on disk, or of any one book. Once it
+    /// succeeds, heartbeats say no longer that the disk refuses.
     pub(super) fn try_disk(self: &Arc<Self>) -> Result<()> {
         let ids = self.lock().shelf.unsaved(TRIAL_BOOKS_MAX);
         self.save(&ids)

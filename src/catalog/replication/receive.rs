@@ -17,8 +17,8 @@ impl<E: Environment> Replica<E> {
     /// Answers another catalog's message, or a front-end's heartbeat. Only `Get`, `Update` and
     /// `Claim` may wait.
     ///
-    /// Fails with [`Error::Busy`] before the first round of heartbeats is complete, or for a
-    /// heartbeat while the disk refuses; [`Error::Invalid`] for malformed books;
+    /// Fails with [`Error::Busy`] before the first round of heartbeats is complete, for all but a
+    /// heartbeat; [`Error::Invalid`] for malformed books;
     /// [`Error::DiskRefuses`]; [`Error::TimedOut`] when read repair for a `Get` did not succeed.
     pub(crate) fn receive(self: &Arc<Self>, message: Message) -> Result<Reply> {
         let heartbeat = matches!(message, Message::Heartbeat { .. });

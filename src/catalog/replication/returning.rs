@@ -12,7 +12,7 @@ use crate::catalog::replication::messages::{Message, Outcome, Reply, Sender, Ver
 use crate::catalog::replication::{Inner, Replica};
 use crate::catalog::shelf::copy_state::{CopyState, PageEntry};
 use crate::model::address::Address;
-use crate::model::book::{Book, BookId, Version};
+use crate::model::book::{Book, BookId};
 use crate::model::error::{Error, Result};
 use crate::model::invalidation::Invalidation;
 use crate::runtime::log;
@@ -124,8 +124,14 @@ impl<E: Environment> Replica<E> {
         let start = self.start_of(i)?;
         self.take_all(i, start, Takes::Better)?;
         self.invalidate(&[Invalidation::AllItems, Invalidation::AllTopics])?;
-        let (differs, _) = self.compare_all_with(i, start, false, &mut |_, _| Ok(()))?;
-        if differs == 0 {
+        let mut equal = true;
+        let versions = |entry: &PageEntry| (entry.0, entry.1);
+        let mut compare = |ours: &[PageEntry], theirs: &[PageEntry]| {
+            equal &= ours.iter().map(versions).eq(theirs.iter().map(versions));
+            Ok(())
+        };
+        self.compare_all_with(i, start, false, &mut compare)?;
+        if equal {
             let mut inner = self.lock();
             inner.left_out.forgive(i);
             inner.shelf.end_owing(i);
@@ -190,35 +196,21 @@ impl<E: Environment> Replica<E> {
             self.save_missing(&same)
         };
         let must_serve = takes == Takes::Outright;
-        let (_, said) = self.compare_all_with(i, start, must_serve, &mut act)?;
-        Ok(said)
+        self.compare_all_with(i, start, must_serve, &mut act)
     }
 
-    /// Compares all pages with those of peer `i`, and calls `act` with each two. Returns how many
-    /// books differ, and what the peer said of itself last.
+    /// Compares all pages with those of peer `i`, and calls `act` with each two. Returns what
+    /// the peer said of itself last.
     fn compare_all_with(
         self: &Arc<Self>,
         i: usize,
         start: u64,
         must_serve: bool,
         act: &mut ActOnPages<'_>,
-    ) -> Result<(usize, Standing)> {
+    ) -> Result<Standing> {
         let mut after = None;
-        let mut differs = 0;
         loop {
-            let (message, limit) = {
-                let mut inner = self.lock();
-                let standing = self.standing(&mut inner);
-                let limit = PAGE_MAX;
-                (
-                    Message::Page {
-                        after,
-                        limit,
-                        standing,
-                    },
-                    limit,
-                )
-            };
+            let message = self.ask_for_page(after);
             let Outcome::Reply(Reply::Page { entries, standing }) = self.ask(i, message) else {
                 return Err(no_answer());
             };
@@ -228,16 +220,12 @@ impl<E: Environment> Replica<E> {
                 if !self.hear(&mut inner, i, &standing, false) || !is_fine {
                     return Err(no_answer());
                 }
-                let last = entries.last().filter(|_| entries.len() == limit);
+                let last = entries.last().filter(|_| entries.len() == PAGE_MAX);
                 inner.shelf.page_until(after, last.map(|entry| entry.0))
             };
-            let of = |entries: &[PageEntry]| -> BTreeSet<(BookId, Version)> {
-                entries.iter().map(|entry| (entry.0, entry.1)).collect()
-            };
-            differs += of(&entries).symmetric_difference(&of(&ours)).count();
             act(&ours, &entries)?;
-            if entries.len() < limit {
-                return Ok((differs, standing));
+            if entries.len() < PAGE_MAX {
+                return Ok(standing);
             }
             after = entries.last().map(|entry| entry.0);
         }
@@ -245,10 +233,7 @@ impl<E: Environment> Replica<E> {
 
     /// Fetches these books of peer `i`, and takes those that count, to disk.
     fn fetch(self: &Arc<Self>, i: usize, ids: &[BookId], takes: Takes) -> Result<()> {
-        let message = Message::Fetch { ids: ids.to_vec() };
-        let Outcome::Reply(Reply::Books { books }) = self.ask(i, message) else {
-            return Err(no_answer());
-        };
+        let books = self.fetch_books(i, ids)?;
         let mut inner = self.lock();
         // It may serve no longer, or another catalog's copies may count now.
         let outright = takes == Takes::Outright && inner.left_out.yields_to(i);
