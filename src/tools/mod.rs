@@ -24,6 +24,12 @@ fn patient_client(token: Option<&str>) -> Client {
     Client::new(limits, token)
 }
 
+/// The size of something in a whole run, and in a quick one, which shows that everything works and
+/// nothing about how fast.
+fn full_or_quick<T>(quick: bool, full: T, short: T) -> T {
+    if quick { short } else { full }
+}
+
 /// What was tried and why it failed, in words.
 fn failure_text(failure: Failure) -> String {
     Error::from(failure).message().to_string()

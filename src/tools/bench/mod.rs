@@ -7,8 +7,7 @@
 //! them, the benchmark adds copies to the stock, sells some, and removes the rest. Outages are for
 //! local shops only.
 //!
-//! Read on in the order of the sections: `lookups`, `invalidations`, `buys`, `outages`,
-//! `throughput`, `yardsticks`. Each puts load (`super::harness::load`) on a shop, and makes
+//! Read on in the order of the sections: `one_customer`, `outages`, `throughput`, `yardsticks`. Each puts load (`super::harness::load`) on a shop, and makes
 //! of each measurement a row (`summary`) of the `report` and of the `picture`. `targets`
 //! are ratios of rows. An `audit` of each shop's stock comes before the shop is closed.
 //! `RESULTS.md` holds the tables of one run.
@@ -18,10 +17,7 @@
 
 mod audit;
 pub mod baseline_server;
-mod buys;
-mod customer;
-mod invalidations;
-mod lookups;
+mod one_customer;
 mod outages;
 mod picture;
 mod report;
@@ -44,11 +40,9 @@ use crate::tools::harness::connection::Request;
 use crate::tools::harness::load::one_of;
 use crate::tools::harness::local_shop::{LocalShop, Setup};
 use crate::tools::harness::machine;
-use crate::tools::harness::measurement::Measurement;
 use crate::tools::harness::scratch_dir::ScratchDir;
 use crate::tools::harness::shop::Shop;
-use audit::Audit;
-use customer::Customer;
+use one_customer::Customer;
 use report::Report;
 use sizes::Sizes;
 use summary::Summary;
@@ -84,15 +78,26 @@ fn save(path: Option<&Path>, text: impl Fn() -> String) -> Result<(), String> {
 }
 
 fn measure(settings: &BenchSettings) -> Result<Report, String> {
-    let mut bench = Bench::new(settings)?;
+    let mut bench = Bench {
+        settings,
+        sizes: Sizes::new(settings.quick),
+        rng: Rng::with_seed(settings.seed),
+        scratch: Arc::new(ScratchDir::create(&env::temp_dir(), "bazar-bench")?),
+        report: Report {
+            run: machine::describe_run(settings.seed, settings.quick),
+            seed: settings.seed,
+            ..Report::default()
+        },
+        shops: 0,
+    };
     let mut sections = Section::ALL.to_vec();
     sections.retain(|section| settings.only.is_none_or(|only| only == *section));
     for section in &sections {
         bench.show_progress(section.name());
         match section {
-            Section::Lookups => lookups::run(&mut bench)?,
-            Section::Invalidations => invalidations::run(&mut bench)?,
-            Section::Buys => buys::run(&mut bench)?,
+            Section::Lookups => one_customer::lookups(&mut bench)?,
+            Section::Invalidations => one_customer::invalidations(&mut bench)?,
+            Section::Buys => one_customer::buys(&mut bench)?,
             Section::Outages => outages::run(&mut bench)?,
             Section::Throughput => throughput::run(&mut bench)?,
             Section::Yardsticks => yardsticks::run(&mut bench)?,
@@ -103,17 +108,10 @@ fn measure(settings: &BenchSettings) -> Result<Report, String> {
         // What a running shop cannot show is not missing.
         sections.clear();
     }
-    let mut targets = targets::evaluate(&bench.rows, &sections);
-    if settings.quick {
-        targets.clear();
+    if !settings.quick {
+        bench.report.targets = targets::evaluate(&bench.report.rows, &sections);
     }
-    Ok(Report {
-        run: bench.description,
-        seed: settings.seed,
-        rows: bench.rows,
-        targets,
-        audits: bench.audits,
-    })
+    Ok(bench.report)
 }
 
 /// A run in progress.
@@ -122,31 +120,12 @@ struct Bench<'a> {
     sizes: Sizes,
     rng: Rng,
     scratch: Arc<ScratchDir>,
-    description: String,
-    rows: Vec<Summary>,
-    audits: Vec<Audit>,
-    /// How many local shops were set up: each has a number of its own.
+    report: Report,
+    /// How many local shops were started: each has a number of its own.
     shops: u8,
 }
 
 impl Bench<'_> {
-    fn new(settings: &BenchSettings) -> Result<Bench<'_>, String> {
-        Ok(Bench {
-            settings,
-            sizes: if settings.quick {
-                Sizes::QUICK
-            } else {
-                Sizes::FULL
-            },
-            rng: Rng::with_seed(settings.seed),
-            scratch: Arc::new(ScratchDir::create(&env::temp_dir(), "bazar-bench")?),
-            description: machine::describe_run(settings.seed, settings.quick),
-            rows: Vec::new(),
-            audits: Vec::new(),
-            shops: 0,
-        })
-    }
-
     /// Shows on a terminal what is going on.
     fn show_progress(&self, what: &str) {
         let mut stderr = io::stderr();
@@ -156,19 +135,9 @@ impl Bench<'_> {
         }
     }
 
-    fn add_measurement(
-        &mut self,
-        section: Section,
-        name: String,
-        measured: &Measurement,
-        note: &str,
-    ) {
-        self.add(Summary::new(section, name, measured, note));
-    }
-
     fn add(&mut self, row: Summary) {
         self.show_progress(&format!("{}: {}", row.section.name(), row.name));
-        self.rows.push(row);
+        self.report.rows.push(row);
     }
 
     fn is_local(&self) -> bool {
@@ -180,40 +149,37 @@ impl Bench<'_> {
         self.is_local() || !self.settings.catalogs.is_empty()
     }
 
-    /// A setup with caches for the next local shop.
-    fn setup(&mut self, catalogs: usize) -> Setup {
-        self.shops += 1;
-        Setup {
-            number: self.shops,
-            catalogs,
-            cached: true,
-            timeout: self.sizes.timeout,
-            scratch: self.scratch.clone(),
-        }
-    }
-
     /// Starts a local shop, runs `work` on it, audits it, and stops it.
     fn with_local(
         &mut self,
-        setup: Setup,
+        catalogs: usize,
+        cached: bool,
         work: impl FnOnce(&mut Self, &LocalShop) -> Result<(), String>,
     ) -> Result<(), String> {
-        let cache = if setup.cached { "" } else { ", no cache" };
-        let catalogs = counted(setup.catalogs, "catalog");
-        let name = format!("shop{}, {catalogs}{cache}", setup.number);
-        let local = LocalShop::start(&setup)?;
+        self.shops += 1;
+        let number = self.shops;
+        let local = LocalShop::start(&Setup {
+            number,
+            catalogs,
+            cached,
+            timeout: self.sizes.timeout,
+            scratch: self.scratch.clone(),
+        })?;
         work(self, &local)?;
-        self.audit(&local.shop, &name)
+        let cache = if cached { "" } else { ", no cache" };
+        let catalogs = counted(catalogs, "catalog");
+        self.audit(&local.shop, &format!("shop{number}, {catalogs}{cache}"))
     }
 
     /// The same, or `work` runs on the running shop if one was given, whatever its setup.
     fn with_shop(
         &mut self,
-        setup: Setup,
+        catalogs: usize,
+        cached: bool,
         work: impl FnOnce(&mut Self, &Shop) -> Result<(), String>,
     ) -> Result<(), String> {
         let Some(front_end) = &self.settings.front_end else {
-            return self.with_local(setup, |bench, local| work(bench, &local.shop));
+            return self.with_local(catalogs, cached, |bench, local| work(bench, &local.shop));
         };
         let (catalogs, token) = (&self.settings.catalogs, self.settings.token.as_deref());
         let shop = Shop::new(front_end, catalogs, token);
@@ -228,7 +194,7 @@ impl Bench<'_> {
 
     fn audit(&mut self, shop: &Shop, name: &str) -> Result<(), String> {
         self.show_progress("counting the stock");
-        self.audits.push(audit::audit(shop, name)?);
+        self.report.audits.push(audit::audit(shop, name)?);
         Ok(())
     }
 

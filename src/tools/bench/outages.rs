@@ -15,7 +15,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::config::bench::Section;
-use crate::tools::bench::customer::Customer;
+use crate::tools::bench::one_customer::Customer;
 use crate::tools::bench::summary::{Summary, hits, mean_ms};
 use crate::tools::bench::{Bench, WARM_UP};
 use crate::tools::harness::connection::Request;
@@ -49,12 +49,6 @@ impl Kind {
 }
 
 #[derive(Clone, Copy, PartialEq)]
-enum Tier {
-    Order,
-    Catalog,
-}
-
-#[derive(Clone, Copy, PartialEq)]
 enum Fault {
     Killed,
     Stopped,
@@ -64,33 +58,34 @@ enum Fault {
 #[derive(Clone, Copy)]
 struct Outage {
     name: &'static str,
-    tier: Tier,
+    /// The second of the tier. The stock is read from the first catalog, which stays up.
+    server: fn(&LocalShop) -> &Process,
     fault: Fault,
+    /// Whether the front-end does without its cache meanwhile.
+    bypasses_cache: bool,
     /// What the original published, for reads and buys.
     published_ms: [Option<f64>; 2],
 }
 
 #[rustfmt::skip]
 const OUTAGES: [Outage; 4] = [
-    Outage { name: "order server killed", tier: Tier::Order, fault: Fault::Killed,
-        published_ms: [None, Some(447.58)] },
-    Outage { name: "order server stopped", tier: Tier::Order, fault: Fault::Stopped,
-        published_ms: [None, None] },
-    Outage { name: "catalog killed", tier: Tier::Catalog, fault: Fault::Killed,
-        published_ms: [Some(111.78), Some(288.29)] },
-    Outage { name: "catalog stopped", tier: Tier::Catalog, fault: Fault::Stopped,
-        published_ms: [None, None] },
+    Outage { name: "order server killed", server: |shop| &shop.order_servers[1],
+        fault: Fault::Killed, bypasses_cache: false, published_ms: [None, Some(447.58)] },
+    Outage { name: "order server stopped", server: |shop| &shop.order_servers[1],
+        fault: Fault::Stopped, bypasses_cache: false, published_ms: [None, None] },
+    Outage { name: "catalog killed", server: |shop| &shop.catalogs[1],
+        fault: Fault::Killed, bypasses_cache: false, published_ms: [Some(111.78), Some(288.29)] },
+    Outage { name: "catalog stopped", server: |shop| &shop.catalogs[1],
+        fault: Fault::Stopped, bypasses_cache: true, published_ms: [None, None] },
 ];
 
 pub(super) fn run(bench: &mut Bench) -> Result<(), String> {
     if !bench.is_local() {
         return Ok(());
     }
-    let [mut uncached, cached, failing] = [2, 2, 2].map(|catalogs| bench.setup(catalogs));
-    uncached.cached = false;
-    bench.with_local(uncached, |bench, uncached| {
-        bench.with_local(cached, |bench, cached| {
-            bench.with_local(failing, |bench, failing| {
+    bench.with_local(2, false, |bench, uncached| {
+        bench.with_local(2, true, |bench, cached| {
+            bench.with_local(2, true, |bench, failing| {
                 measure(bench, failing, cached, uncached)
             })
         })
@@ -103,18 +98,16 @@ fn measure(
     cached: &LocalShop,
     uncached: &LocalShop,
 ) -> Result<(), String> {
-    let begin = bench.rows.len();
+    let begin = bench.report.rows.len();
     let mut controls = [
         (Kind::Reads, "no outage, no cache", Measurement::default()),
         (Kind::Reads, "no outage", Measurement::default()),
         (Kind::Buys, "no outage", Measurement::default()),
     ];
     for outage in OUTAGES {
-        let bypasses_cache = outage.tier == Tier::Catalog && outage.fault == Fault::Stopped;
-        let (control, n) = if bypasses_cache {
-            (uncached, 0)
-        } else {
-            (cached, 1)
+        let (control, n) = match outage.bypasses_cache {
+            true => (uncached, 0),
+            false => (cached, 1),
         };
         let reads = measure_outage(bench, outage, Kind::Reads, [failing, control])?;
         controls[n].2.append(reads);
@@ -122,7 +115,7 @@ fn measure(
         controls[2].2.append(buys);
     }
     let rows = controls.map(|(kind, name, measured)| summary(kind, name, &measured));
-    bench.rows.splice(begin..begin, rows);
+    bench.report.rows.splice(begin..begin, rows);
     Ok(())
 }
 
@@ -201,26 +194,20 @@ fn detect(bench: &mut Bench, customer: &mut Customer, kind: Kind, books: &[u64])
 }
 
 impl Outage {
-    /// The second server of the tier. The stock is read from the first catalog, which stays up.
-    fn server<'a>(&self, local: &'a LocalShop) -> &'a Process {
-        match self.tier {
-            Tier::Order => &local.order_servers[1],
-            Tier::Catalog => &local.catalogs[1],
-        }
-    }
-
     fn begin(&self, local: &LocalShop) -> Result<(), String> {
+        let server = (self.server)(local);
         match self.fault {
-            Fault::Killed => self.server(local).kill(),
-            Fault::Stopped => self.server(local).pause()?,
+            Fault::Killed => server.kill(),
+            Fault::Stopped => server.pause()?,
         }
         Ok(())
     }
 
     fn end(&self, local: &LocalShop) -> Result<(), String> {
+        let server = (self.server)(local);
         match self.fault {
-            Fault::Killed => self.server(local).start().map(drop)?,
-            Fault::Stopped => self.server(local).resume()?,
+            Fault::Killed => server.start().map(drop)?,
+            Fault::Stopped => server.resume()?,
         }
         local.await_ready()?;
         thread::sleep(NOTICE_DELAY);

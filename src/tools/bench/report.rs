@@ -11,7 +11,7 @@ use crate::tools::bench::targets::Outcome;
 const COLUMNS: &str =
     "  count     mean      p50      p90      p99      max     per s errors  original";
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub(super) struct Report {
     /// Build, date, seed and machine.
     pub(super) run: String,

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::tools::full_or_quick;
+
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sizes {
     /// Requests that are sent one after another.
@@ -32,38 +34,23 @@ pub(super) struct Sizes {
 }
 
 impl Sizes {
-    pub(super) const FULL: Sizes = Sizes {
-        requests: 200,
-        outage_requests: 50,
-        detection: Duration::from_secs(3),
-        readers: &[1, 16, 64, 256],
-        buyers: &[1, 16, 64],
-        flash_buyers: &[64, 256],
-        reading: Duration::from_millis(500),
-        rounds: 8,
-        buying: Duration::from_millis(2500),
-        reading_beside_buyers: Duration::from_millis(900),
-        rate_beside_buyers: 500.0,
-        books: 1000,
-        timeout: None,
-        replacing: Duration::from_millis(1500),
-    };
-
-    /// Shows that everything works, and nothing about how fast.
-    pub(super) const QUICK: Sizes = Sizes {
-        requests: 10,
-        outage_requests: 3,
-        detection: Duration::from_millis(100),
-        readers: &[1, 4],
-        buyers: &[1, 4],
-        flash_buyers: &[4],
-        reading: Duration::from_millis(30),
-        rounds: 1,
-        buying: Duration::from_millis(60),
-        reading_beside_buyers: Duration::from_millis(60),
-        rate_beside_buyers: 100.0,
-        books: 20,
-        timeout: Some(Duration::from_millis(400)),
-        replacing: Duration::from_millis(30),
-    };
+    pub(super) fn new(quick: bool) -> Sizes {
+        let ms = |full, short| Duration::from_millis(full_or_quick(quick, full, short));
+        Sizes {
+            requests: full_or_quick(quick, 200, 10),
+            outage_requests: full_or_quick(quick, 50, 3),
+            detection: ms(3000, 100),
+            readers: full_or_quick(quick, &[1, 16, 64, 256], &[1, 4]),
+            buyers: full_or_quick(quick, &[1, 16, 64], &[1, 4]),
+            flash_buyers: full_or_quick(quick, &[64, 256], &[4]),
+            reading: ms(500, 30),
+            rounds: full_or_quick(quick, 8, 1),
+            buying: ms(2500, 60),
+            reading_beside_buyers: ms(900, 60),
+            rate_beside_buyers: full_or_quick(quick, 500.0, 100.0),
+            books: full_or_quick(quick, 1000, 20),
+            timeout: quick.then_some(Duration::from_millis(400)),
+            replacing: ms(1500, 30),
+        }
+    }
 }

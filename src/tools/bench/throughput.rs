@@ -8,8 +8,8 @@ use fastrand::Rng;
 
 use crate::config::bench::Section;
 use crate::tools::bench::baseline_server::BaselineServer;
-use crate::tools::bench::customer::Customer;
-use crate::tools::bench::summary::generator;
+use crate::tools::bench::one_customer::Customer;
+use crate::tools::bench::summary::{Summary, generator};
 use crate::tools::bench::{Bench, FIRST_BOOKS, counted};
 use crate::tools::harness::connection::{Connection, Request};
 use crate::tools::harness::dataset::{self, COPIES};
@@ -28,8 +28,7 @@ const OPEN_LOOP_PART: f64 = 0.5;
 const BUYERS_BESIDE: usize = 16;
 
 pub(super) fn run(bench: &mut Bench) -> Result<(), String> {
-    let setup = bench.setup(2);
-    bench.with_shop(setup, |bench, shop| {
+    bench.with_shop(2, true, |bench, shop| {
         let mut books = bench.first_books(shop)?;
         books.truncate(CACHED_BOOKS);
         let lookups = CachedLookups {
@@ -74,7 +73,7 @@ impl CachedLookups<'_> {
         name: &str,
         note: &str,
         connections: usize,
-        load: impl Fn(&mut [Connection], u64) -> Result<Measurement, String>,
+        mut load: impl FnMut(&mut [Connection], u64) -> Measurement,
     ) -> Result<(), String> {
         let warm_up: Vec<_> = self.books.iter().map(|id| Request::Lookup(*id)).collect();
         Customer::connect(self.shop)?.send(&warm_up);
@@ -82,17 +81,24 @@ impl CachedLookups<'_> {
         let mut shop_connections = Connection::open_many(&self.shop.front_end, connections)?;
         let (mut baseline, mut ours) = (Measurement::default(), Measurement::default());
         for seed in bench.seeds(bench.sizes.rounds) {
-            baseline.append(load(&mut baseline_connections, seed)?);
-            ours.append(load(&mut shop_connections, seed)?);
+            baseline.append(load(&mut baseline_connections, seed));
+            ours.append(load(&mut shop_connections, seed));
         }
         let row = format!("bare server, {name}");
         let baseline_note = format!("{note}{}", generator(&baseline));
-        bench.add_measurement(Section::Yardsticks, row, &baseline, &baseline_note);
+        bench.add(Summary::new(
+            Section::Yardsticks,
+            row,
+            &baseline,
+            baseline_note,
+        ));
         let row = format!("cached look-ups, {name}");
         let hits_percent = ours.hits * 100 / ours.latencies.len().max(1) as u64;
-        let generator = generator(&ours);
-        let note = format!("{note}{hits_percent} % from the cache, {generator}");
-        bench.add_measurement(Section::Throughput, row, &ours, &note);
+        let note = format!(
+            "{note}{hits_percent} % from the cache, {}",
+            generator(&ours)
+        );
+        bench.add(Summary::new(Section::Throughput, row, &ours, note));
         Ok(())
     }
 
@@ -101,27 +107,24 @@ impl CachedLookups<'_> {
     }
 
     fn closed_loop(&self, bench: &mut Bench, clients: usize) -> Result<(), String> {
-        let duration = bench.sizes.reading;
-        let load = |connections: &mut [Connection], seed| {
+        let (name, duration) = (counted(clients, "connection"), bench.sizes.reading);
+        self.measure(bench, &name, "", clients, |connections, seed| {
             let next = |rng: &mut Rng| self.next(rng);
-            let threads = LOOKUP_THREADS;
-            Ok(run_closed_loop(connections, threads, duration, seed, next))
-        };
-        self.measure(bench, &counted(clients, "connection"), "", clients, load)
+            run_closed_loop(connections, LOOKUP_THREADS, duration, seed, next)
+        })
     }
 
     /// At half of the rate that the shop reached in a closed loop, for both alike.
     fn open_loop(&self, bench: &mut Bench) -> Result<(), String> {
-        let rows = bench.rows.iter();
+        let rows = bench.report.rows.iter();
         let rates = rows.filter(|row| row.section == Section::Throughput);
         let highest = rates.map(|row| row.rate).fold(1.0, f64::max);
         let rate = (highest * OPEN_LOOP_PART).round();
         let duration = bench.sizes.reading;
-        let load = |connections: &mut [Connection], seed| {
-            let next = |rng: &mut Rng| self.next(rng);
-            Ok(run_open_loop(connections, rate, duration, seed, next))
-        };
         let note = format!("{rate} due a second, ");
+        let load = |connections: &mut [Connection], seed| {
+            run_open_loop(connections, rate, duration, seed, |rng| self.next(rng))
+        };
         self.measure(bench, "by the clock", &note, OPEN_LOOP_CONNECTIONS, load)
     }
 
@@ -129,19 +132,18 @@ impl CachedLookups<'_> {
     fn beside_buyers(&self, bench: &mut Bench) -> Result<(), String> {
         let mut sold = self.shop.ids(bench.sizes.books);
         sold.retain(|id| !self.books.contains(id));
+        let mut buyers = Connection::open_many(&self.shop.front_end, BUYERS_BESIDE)?;
         let rate = bench.sizes.rate_beside_buyers;
         let duration = bench.sizes.reading_beside_buyers;
         let load = |connections: &mut [Connection], seed| {
-            let mut buyers = Connection::open_many(&self.shop.front_end, BUYERS_BESIDE)?;
-            let (bought, looked_up) = thread::scope(|scope| {
+            thread::scope(|scope| {
                 let buying = scope.spawn(|| buy(&mut buyers, duration, seed, &sold));
                 let next = |rng: &mut Rng| self.next(rng);
                 let looked_up = run_open_loop(connections, rate, duration, seed, next);
                 let bought = buying.join().expect("a load has no reason to panic");
-                (bought, looked_up)
-            });
-            self.shop.record_sales(&bought);
-            Ok(looked_up)
+                self.shop.record_sales(&bought);
+                looked_up
+            })
         };
         let name = format!("beside {BUYERS_BESIDE} buyers");
         let note = format!("{rate} due a second, ");
@@ -163,41 +165,50 @@ fn buy(
 
 fn buys(bench: &mut Bench, shop: &Shop) -> Result<(), String> {
     let books = shop.ids(bench.sizes.books);
-    for buyers in bench.sizes.buyers {
-        let mut connections = Connection::open_many(&shop.front_end, *buyers)?;
-        let seed = bench.settings.seed;
-        let measured = buy(&mut connections, bench.sizes.buying, seed, &books);
-        let customers = counted(*buyers, "customer");
-        let name = format!("buys all over {} books, {customers}", books.len());
-        add_sales(bench, shop, name, &measured);
-    }
-    flash_sales(bench, shop, &books[..1])
-}
-
-/// Every number of customers buys the one book, in turn, so that all of them meet the same machine.
-fn flash_sales(bench: &mut Bench, shop: &Shop, book: &[u64]) -> Result<(), String> {
-    let mut sales = Vec::new();
-    for buyers in bench.sizes.flash_buyers {
-        let connections = Connection::open_many(&shop.front_end, *buyers)?;
-        sales.push((connections, Measurement::default()));
-    }
+    let name = format!("buys all over {} books", books.len());
+    sell(bench, shop, &name, &books, bench.sizes.buyers, 1)?;
     // Fewer rounds than for look-ups: at the end of each, many customers wait for their last
     // answers.
     let rounds = bench.sizes.rounds.div_ceil(2);
+    sell(
+        bench,
+        shop,
+        "flash sale",
+        &books[..1],
+        bench.sizes.flash_buyers,
+        rounds,
+    )
+}
+
+/// Every number of customers buys, in turn, so that all of them meet the same machine.
+fn sell(
+    bench: &mut Bench,
+    shop: &Shop,
+    name: &str,
+    books: &[u64],
+    customers: &[usize],
+    rounds: u64,
+) -> Result<(), String> {
+    let mut sales = Vec::new();
+    for buyers in customers {
+        let connections = Connection::open_many(&shop.front_end, *buyers)?;
+        sales.push((connections, Measurement::default()));
+    }
     let duration = bench.sizes.buying / rounds as u32;
     for seed in bench.seeds(rounds) {
         for (connections, measured) in &mut sales {
-            measured.append(buy(connections, duration, seed, book));
+            measured.append(buy(connections, duration, seed, books));
         }
     }
     for (connections, measured) in &sales {
-        let name = format!("flash sale, {}", counted(connections.len(), "customer"));
-        add_sales(bench, shop, name, measured);
+        shop.record_sales(measured);
+        let name = format!("{name}, {}", counted(connections.len(), "customer"));
+        bench.add(Summary::new(
+            Section::Throughput,
+            name,
+            measured,
+            generator(measured),
+        ));
     }
     Ok(())
-}
-
-fn add_sales(bench: &mut Bench, shop: &Shop, name: String, measured: &Measurement) {
-    shop.record_sales(measured);
-    bench.add_measurement(Section::Throughput, name, measured, &generator(measured));
 }

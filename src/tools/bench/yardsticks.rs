@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::config::bench::Section;
 use crate::tools::bench::Bench;
+use crate::tools::bench::summary::Summary;
 use crate::tools::harness::load::in_parallel;
 use crate::tools::harness::measurement::Measurement;
 use crate::tools::harness::scratch_dir::replace_file;
@@ -23,7 +24,7 @@ pub(super) fn run(bench: &mut Bench) -> Result<(), String> {
         let measured = replace_files(bench.scratch.path(), threads, bench.sizes.replacing);
         let measured = measured.map_err(|error| format!("cannot replace a file: {error}"))?;
         let name = format!("files replaced, {threads} at once");
-        bench.add_measurement(Section::Yardsticks, name, &measured, "");
+        bench.add(Summary::new(Section::Yardsticks, name, &measured, ""));
     }
     Ok(())
 }

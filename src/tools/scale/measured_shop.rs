@@ -7,6 +7,7 @@ use fastrand::Rng;
 
 use crate::http::encode;
 use crate::model::address::Address;
+use crate::tools::full_or_quick;
 use crate::tools::harness::connection::{Connection, Request};
 use crate::tools::harness::dataset::{ONE_TOPIC, TEN_TOPICS};
 use crate::tools::harness::load::{in_parallel, run_closed_loop, run_sequence};
@@ -40,24 +41,16 @@ pub(super) struct Sizes {
 }
 
 impl Sizes {
-    pub(super) const FULL: Sizes = Sizes {
-        rounds: 5,
-        lookups: 1000,
-        buys: 100,
-        searches: 20,
-        buying: Duration::from_secs(5),
-        missed: 10_000,
-    };
-
-    /// Shows that everything works, and nothing about how fast.
-    pub(super) const QUICK: Sizes = Sizes {
-        rounds: 1,
-        lookups: 20,
-        buys: 10,
-        searches: 2,
-        buying: Duration::from_millis(100),
-        missed: 100,
-    };
+    pub(super) fn new(quick: bool) -> Sizes {
+        Sizes {
+            rounds: full_or_quick(quick, 5, 1),
+            lookups: full_or_quick(quick, 1000, 20),
+            buys: full_or_quick(quick, 100, 10),
+            searches: full_or_quick(quick, 20, 2),
+            buying: Duration::from_millis(full_or_quick(quick, 5000, 100)),
+            missed: full_or_quick(quick, 10_000, 100),
+        }
+    }
 }
 
 pub(super) struct MeasuredShop {

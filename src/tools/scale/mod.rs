@@ -41,11 +41,7 @@ const FIRST_ID: u64 = 1000;
 /// failure: the table shows it.
 pub fn run(settings: &ScaleSettings) -> Result<(), Exit> {
     let description = machine::describe_run(SEED, settings.quick);
-    let sizes = if settings.quick {
-        Sizes::QUICK
-    } else {
-        Sizes::FULL
-    };
+    let sizes = Sizes::new(settings.quick);
     let parent = settings.folder.clone().unwrap_or_else(env::temp_dir);
     let scratch = Arc::new(ScratchDir::create(&parent, "bazar-scale")?);
     let setup = |number| Setup {
