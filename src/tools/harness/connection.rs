@@ -36,7 +36,6 @@ pub(crate) enum Request {
 pub(crate) struct Connection {
     address: Address,
     stream: TcpStream,
-    request: Vec<u8>,
     buffer: Vec<u8>,
 }
 
@@ -48,18 +47,14 @@ pub(crate) struct Response<'a> {
 }
 
 impl Request {
-    fn write(self, into: &mut Vec<u8>) {
-        into.clear();
+    fn text(self) -> String {
         let end = "HTTP/1.1\r\nHost: bazar\r\n";
-        let written = match self {
-            Request::Lookup(id) | Request::Missing(id) => {
-                write!(into, "GET /lookup/{id} {end}\r\n")
-            }
-            Request::Query(id) => write!(into, "GET /query/item/{id} {end}\r\n"),
-            Request::Buy(id) => write!(into, "PUT /buy/{id} {end}Content-Length: 0\r\n\r\n"),
-            Request::Liveness => write!(into, "GET /livez {end}\r\n"),
-        };
-        written.expect("a Vec takes any bytes");
+        match self {
+            Request::Lookup(id) | Request::Missing(id) => format!("GET /lookup/{id} {end}\r\n"),
+            Request::Query(id) => format!("GET /query/item/{id} {end}\r\n"),
+            Request::Buy(id) => format!("PUT /buy/{id} {end}Content-Length: 0\r\n\r\n"),
+            Request::Liveness => format!("GET /livez {end}\r\n"),
+        }
     }
 }
 
@@ -93,13 +88,11 @@ impl Connection {
     pub(crate) fn open_many(address: &Address, count: usize) -> Result<Vec<Connection>, String> {
         let failed = |error| format!("cannot open connections to {address}: {error}");
         let mut all = Vec::with_capacity(count);
-        while all.len() < count {
-            let before = all.len();
+        for before in (0..count).step_by(OPENING_MAX) {
             for _ in before..count.min(before + OPENING_MAX) {
                 let mut connection = Connection {
                     address: address.clone(),
                     stream: connect(address).map_err(failed)?,
-                    request: Vec::new(),
                     buffer: vec![0; ANSWER_BYTES_MAX],
                 };
                 connection.send(Request::Liveness).map_err(failed)?;
@@ -120,8 +113,7 @@ impl Connection {
     }
 
     pub(crate) fn send(&mut self, request: Request) -> io::Result<()> {
-        request.write(&mut self.request);
-        self.stream.write_all(&self.request)
+        self.stream.write_all(request.text().as_bytes())
     }
 
     pub(crate) fn receive(&mut self) -> io::Result<Response<'_>> {
@@ -162,9 +154,8 @@ fn lengths(bytes: &[u8]) -> io::Result<Option<(usize, usize)>> {
     let Some(end) = bytes.windows(4).position(|four| four == b"\r\n\r\n") else {
         return Ok(None);
     };
-    let length = bytes[..end]
-        .split(|byte| *byte == b'\n')
-        .find_map(content_length);
+    let mut lines = bytes[..end].split(|byte| *byte == b'\n');
+    let length = lines.find_map(content_length);
     let length = length.ok_or(ErrorKind::InvalidData)?;
     Ok(Some((end + 4, end + 4 + length)))
 }

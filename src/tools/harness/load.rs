@@ -105,7 +105,7 @@ pub(crate) fn run_open_loop(
 }
 
 /// What all threads measured, as one, and what the load generator used of the machine.
-fn measure_in_parallel<T: Send>(
+pub(crate) fn measure_in_parallel<T: Send>(
     parts: Vec<T>,
     work: impl Fn(usize, T) -> Measurement + Sync,
 ) -> Measurement {
@@ -131,13 +131,13 @@ pub(crate) fn in_parallel<T: Send, R: Send>(
     let start = Barrier::new(parts.len());
     let (start, work) = (&start, &work);
     thread::scope(|scope| {
-        let mut threads = Vec::new();
-        for (n, part) in parts.into_iter().enumerate() {
-            threads.push(scope.spawn(move || {
+        let spawn = |(n, part)| {
+            scope.spawn(move || {
                 start.wait();
                 work(n, part)
-            }));
-        }
+            })
+        };
+        let threads: Vec<_> = parts.into_iter().enumerate().map(spawn).collect();
         let results = threads.into_iter().map(|thread| thread.join());
         results
             .map(|result| result.expect("a load has no reason to panic"))

@@ -52,13 +52,12 @@ impl Measurement {
         request: Request,
         due: Instant,
     ) -> bool {
-        let sent = connection.send(request);
-        if let Err(error) = sent {
-            self.record(request, Err(error), due.elapsed());
-            reconnect(connection);
-            return false;
-        }
-        true
+        let Err(error) = connection.send(request) else {
+            return true;
+        };
+        self.record(request, Err(error), due.elapsed());
+        reconnect(connection);
+        false
     }
 
     /// Receives the answer to `request`, which was due at `due`. After a failure the connection is

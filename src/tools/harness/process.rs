@@ -116,12 +116,11 @@ impl Process {
     fn signal(&self, signal: &str) -> Result<(), String> {
         let id = self.id();
         let id = id.ok_or_else(|| format!("{} does not run", self.name))?;
-        let sent = Command::new("kill")
-            .args([format!("-{signal}"), id.to_string()])
-            .status()
-            .is_ok_and(|status| status.success());
-        sent.then_some(())
-            .ok_or_else(|| format!("cannot send SIG{signal} to {}", self.name))
+        let args = [format!("-{signal}"), id.to_string()];
+        match Command::new("kill").args(args).status() {
+            Ok(status) if status.success() => Ok(()),
+            _ => Err(format!("cannot send SIG{signal} to {}", self.name)),
+        }
     }
 
     fn is_paused(&self) -> bool {

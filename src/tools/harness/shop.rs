@@ -6,11 +6,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::http::Method;
 use crate::http::client::{Answer, Client};
 use crate::model::address::Address;
+use crate::model::book::Offer;
 use crate::runtime::sync::lock;
 use crate::tools::harness::measurement::{Measurement, Sales};
 use crate::tools::{failure_text, patient_client};
@@ -51,12 +51,6 @@ pub(crate) struct DumpedBook {
     pub(crate) sequence_number: u64,
     pub(crate) title: String,
     pub(crate) topic: String,
-}
-
-/// The part of several answers that is of interest here.
-#[derive(Deserialize)]
-struct Quantity {
-    quantity: u64,
 }
 
 impl Shop {
@@ -129,16 +123,23 @@ impl Shop {
         Ok(())
     }
 
-    /// Reads and conditionally writes, until no other write came in between.
+    /// Reads and conditionally writes at the first catalog, until no other write came in between.
     fn change_quantity(&self, id: u64, change: impl Fn(u64) -> u64) -> Result<(), String> {
+        let catalog = self.catalogs.first().ok_or("no catalog is known")?;
+        let (item, update) = (
+            format!("{catalog}/query/item/{id}"),
+            format!("{catalog}/update/{id}"),
+        );
         let deadline = Instant::now() + RETRY_MAX;
         loop {
-            let read = self.call_catalog(Method::Get, &format!("/query/item/{id}"), &[], None)?;
+            let read = self.client.get(&item, &[]).map_err(failure_text)?;
             let answer = match (read.json(), read.header("etag")) {
-                (Ok(Quantity { quantity }), Some(version)) => {
-                    let path = format!("/update/{id}");
-                    let body = json!({ "quantity": change(quantity) });
-                    self.call_catalog(Method::Put, &path, &[("If-Match", version)], Some(&body))?
+                (Ok(Offer { quantity, .. }), Some(version)) => {
+                    let body = json!({ "quantity": change(quantity.into()) }).to_string();
+                    let written =
+                        self.client
+                            .put(&update, &[("If-Match", version)], body.as_bytes());
+                    written.map_err(failure_text)?
                 }
                 _ => read,
             };
@@ -151,21 +152,6 @@ impl Shop {
             }
             thread::sleep(Duration::from_millis(5));
         }
-    }
-
-    /// Calls the first catalog.
-    fn call_catalog(
-        &self,
-        method: Method,
-        path: &str,
-        headers: &[(&str, &str)],
-        body: Option<&Value>,
-    ) -> Result<Answer, String> {
-        let catalog = self.catalogs.first().ok_or("no catalog is known")?;
-        let body = body.map(|body| body.to_string().into_bytes());
-        let url = format!("{catalog}{path}");
-        let answer = self.client.call(method, &url, headers, body.as_deref());
-        answer.map_err(failure_text)
     }
 
     /// Fails with everything but a 200.

@@ -132,11 +132,8 @@ impl<R: Read> BookReader<R> {
     }
 
     fn peek(&mut self) -> Result<Option<u8>, String> {
-        match self.bytes.peek() {
-            Some(Ok(byte)) => Ok(Some(*byte)),
-            None => Ok(None),
-            Some(Err(error)) => Err(unreadable(error)),
-        }
+        let byte = self.bytes.peek().map(|byte| byte.as_ref().copied());
+        byte.transpose().map_err(unreadable)
     }
 
     fn next_byte(&mut self) -> Result<Option<u8>, String> {

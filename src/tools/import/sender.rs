@@ -159,19 +159,18 @@ impl Sender<'_> {
     fn send_once(&self, books: Vec<Book>) -> Result<(), Failed> {
         let texts: Vec<&[u8]> = books.iter().map(|book| &book.raw.text[..]).collect();
         let body = [b"[", &texts.join(&b","[..])[..], b"]"].concat();
-        let answer = (self.call)(Method::Post, "/add", Some(&body));
-        let (state, why) = match answer {
-            Ok(answer) if answer.status == 200 => match answer.list(books.len()) {
-                Some(results) => return self.count_results(books, results),
-                None => {
-                    let count = books.len();
-                    let why = format!("the catalog's answer is not a list of {count} results");
-                    (State::Unknown, why)
-                }
+        let count = books.len();
+        let (state, why) = match (self.call)(Method::Post, "/add", Some(&body)) {
+            Ok(answer) => match (answer.status, answer.list(count)) {
+                (_, Some(results)) => return self.count_results(books, results),
+                (200, None) => (
+                    State::Unknown,
+                    format!("the catalog's answer is not a list of {count} results"),
+                ),
+                (..500, None) => (State::Rejected, describe(&answer)),
+                (503, None) => (State::NotAdded, describe(&answer)),
+                (_, None) => (State::Unknown, describe(&answer)),
             },
-            Ok(answer) if answer.status < 500 => (State::Rejected, describe(&answer)),
-            Ok(answer) if answer.status == 503 => (State::NotAdded, describe(&answer)),
-            Ok(answer) => (State::Unknown, describe(&answer)),
             Err(failure) if failure.definite() => (State::NotAdded, failure_text(failure)),
             Err(failure) => (State::Unknown, failure_text(failure)),
         };
@@ -179,19 +178,21 @@ impl Sender<'_> {
     }
 
     fn count_results(&self, books: Vec<Book>, results: Vec<BookResult>) -> Result<(), Failed> {
-        let (mut failed, mut why) = (Vec::new(), None);
+        let mut failed = Failed {
+            books: Vec::new(),
+            state: State::Unknown,
+            why: String::new(),
+        };
         for (book, result) in books.into_iter().zip(results) {
-            if let Err(problem) = self.count_result(&book, &result) {
-                failed.push(book);
-                why = Some(problem);
+            if let Err(why) = self.count_result(&book, &result) {
+                failed.books.push(book);
+                failed.why = why;
             }
         }
-        let Some(why) = why else { return Ok(()) };
-        Err(Failed {
-            books: failed,
-            state: State::Unknown,
-            why,
-        })
+        match failed.books.is_empty() {
+            true => Ok(()),
+            false => Err(failed),
+        }
     }
 
     fn count_result(&self, book: &Book, result: &BookResult) -> Result<(), String> {

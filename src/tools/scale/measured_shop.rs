@@ -10,7 +10,9 @@ use crate::model::address::Address;
 use crate::tools::full_or_quick;
 use crate::tools::harness::connection::{Connection, Request};
 use crate::tools::harness::dataset::{ONE_TOPIC, TEN_TOPICS};
-use crate::tools::harness::load::{in_parallel, run_closed_loop, run_sequence};
+use crate::tools::harness::load::{
+    in_parallel, measure_in_parallel, run_closed_loop, run_sequence,
+};
 use crate::tools::harness::local_shop::LocalShop;
 use crate::tools::harness::measurement::Measurement;
 use crate::tools::harness::process::Process;
@@ -169,14 +171,10 @@ impl MeasuredShop {
     fn send_in_parallel(&self, requests: &[Request]) -> Result<Measurement, String> {
         let connections = Connection::open_many(&self.local.shop.front_end, CUSTOMERS)?;
         let parts = requests.chunks(requests.len().div_ceil(CUSTOMERS));
-        let send = |_, (part, mut connection): (&[Request], Connection)| {
+        let parts = parts.zip(connections).collect();
+        Ok(measure_in_parallel(parts, |_, (part, mut connection)| {
             run_sequence(&mut connection, part)
-        };
-        let mut whole = Measurement::default();
-        for measured in in_parallel(parts.zip(connections).collect(), send) {
-            whole.merge_parallel(measured);
-        }
-        Ok(whole)
+        }))
     }
 
     /// Fails with the first of the bought books about which the catalogs differ.

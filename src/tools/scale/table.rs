@@ -30,10 +30,11 @@ pub(super) fn draw(books: u64, missed: usize, results: [&Results; 3]) -> String 
     let books = format!("{books} books");
     let mut text = line(["", "7 books", &books, "in one file", "target", "reached"]);
     for row in rows(missed, results) {
+        let (small, large) = (&row.small.0, &row.large.0);
         text += &line([
             &row.what,
-            &row.small.0,
-            &row.large.0,
+            small,
+            large,
             &row.baseline,
             row.target,
             row.verdict(),
@@ -47,82 +48,59 @@ fn line([what, small, large, baseline, target, reached]: [&str; 6]) -> String {
 }
 
 fn rows(missed: usize, [small, large, baseline]: [&Results; 3]) -> Vec<Row> {
-    let start = |what: &str, of: fn(&Results) -> Duration| Row {
+    let row = |what: &str, small, large, baseline, target| Row {
         what: what.into(),
-        small: below(of(small), 0.4),
-        large: below(of(large), 5.0),
-        baseline: seconds(of(baseline)),
-        target: "under 0.4 s, under 5 s",
-    };
-    let ratio = |what: &str, of: fn(&Results) -> &Measurement, bound, target| Row {
-        what: what.into(),
-        small: plain(ms(of(small))),
-        large: at_most(of(large), of(small), bound),
-        baseline: ms(of(baseline)),
+        small,
+        large,
+        baseline,
         target,
     };
-    vec![
+    let start = |what, of: fn(&Results) -> Duration| {
+        let (small, large) = (below(of(small), 0.4), below(of(large), 5.0));
+        row(
+            what,
+            small,
+            large,
+            seconds(of(baseline)),
+            "under 0.4 s, under 5 s",
+        )
+    };
+    let ratio = |what, of: fn(&Results) -> &Measurement, bound, target| {
+        let (small, large) = (of(small), of(large));
+        row(
+            what,
+            plain(ms(small)),
+            at_most(large, small, bound),
+            ms(of(baseline)),
+            target,
+        )
+    };
+    let missed = format!("{missed} missed changes, until it has all");
+    let ten_times = Some(times(&large.search_ten, &large.search) <= 15.0);
+    #[rustfmt::skip]
+    let rows = vec![
         start("start until ready, the other at work", |it| it.start_one),
         start("start until ready, both at once", |it| it.start_both),
-        Row {
-            what: "memory of a catalog".into(),
-            small: memory(small, 20.0),
-            large: memory(large, 500.0),
-            baseline: "-".into(),
-            target: "under 20 MB, under 500 MB",
-        },
-        ratio(
-            "lookup at the catalog, median",
-            |it| &it.lookup,
-            1.5,
-            BUY_TARGET,
-        ),
+        row("memory of a catalog", memory(small, 20.0), memory(large, 500.0),
+            "-".into(), "under 20 MB, under 500 MB"),
+        ratio("lookup at the catalog, median", |it| &it.lookup, 1.5, BUY_TARGET),
         ratio("buy, one customer, median", |it| &it.buy, 1.5, BUY_TARGET),
-        Row {
-            what: "64 customers buying all over the shop".into(),
-            small: plain(per_second(small.sales_rate)),
-            large: at_least(large.sales_rate, 1000.0),
-            baseline: format!("~{:.1}/s", baseline.sales_rate),
-            target: "at least 1000/s",
-        },
-        Row {
-            what: "import into two replicas".into(),
-            small: plain("-".into()),
-            large: at_least(large.import_rate, 20_000.0),
-            baseline: format!("~{}", per_second(baseline.import_rate)),
-            target: "at least 20000/s",
-        },
-        Row {
-            what: format!("{missed} missed changes, until it has all"),
-            small: plain(seconds(small.catch_up)),
-            large: below(large.catch_up, 5.0),
-            baseline: format!("~{}", seconds(baseline.catch_up)),
-            target: "under 5 s",
-        },
-        Row {
-            what: "the same, with the start before it".into(),
-            small: plain(seconds(small.start_and_catch_up)),
-            large: plain(seconds(large.start_and_catch_up)),
-            baseline: format!("~{}", seconds(baseline.start_and_catch_up)),
-            target: "-",
-        },
-        ratio(
-            "search, the same answer, one topic of 1000",
-            |it| &it.search,
-            3.0,
-            SEARCH_TARGET,
-        ),
-        Row {
-            what: "search, ten times that answer".into(),
-            small: plain("-".into()),
-            large: Cell(
-                ms(&large.search_ten),
-                Some(times(&large.search_ten, &large.search) <= 15.0),
-            ),
-            baseline: ms(&baseline.search_ten),
-            target: "at most 15 times the short one",
-        },
-    ]
+        row("64 customers buying all over the shop",
+            plain(per_second(small.sales_rate)), at_least(large.sales_rate, 1000.0),
+            format!("~{:.1}/s", baseline.sales_rate), "at least 1000/s"),
+        row("import into two replicas", plain("-".into()), at_least(large.import_rate, 20_000.0),
+            format!("~{}", per_second(baseline.import_rate)), "at least 20000/s"),
+        row(&missed, plain(seconds(small.catch_up)), below(large.catch_up, 5.0),
+            format!("~{}", seconds(baseline.catch_up)), "under 5 s"),
+        row("the same, with the start before it",
+            plain(seconds(small.start_and_catch_up)), plain(seconds(large.start_and_catch_up)),
+            format!("~{}", seconds(baseline.start_and_catch_up)), "-"),
+        ratio("search, the same answer, one topic of 1000", |it| &it.search, 3.0, SEARCH_TARGET),
+        row("search, ten times that answer",
+            plain("-".into()), Cell(ms(&large.search_ten), ten_times),
+            ms(&baseline.search_ten), "at most 15 times the short one"),
+    ];
+    rows
 }
 
 fn notes([small, large, _]: [&Results; 3]) -> String {

@@ -73,7 +73,7 @@ fn draw_curves(picture: &mut Picture, title: &str, curves: &[Curve]) {
     };
     let y = |rate: f64| bottom - rate / highest * HEIGHT;
     for rate in [0.0, 0.25, 0.5, 0.75, 1.0].map(|part| part * highest) {
-        picture.grid_line([LEFT, y(rate)], [RIGHT, y(rate)]);
+        picture.line([LEFT, y(rate)], [RIGHT, y(rate)], "grid");
         let label = format!("{rate:.0}");
         picture.text(LEFT - 10.0, y(rate) + 4.0, "end", "faint", &label);
     }

@@ -29,7 +29,7 @@ pub(super) fn draw(picture: &mut Picture, rows: &[Summary]) {
     let bottom = top + LINE_HEIGHT * rows.len() as f64;
     for decade in DECADES {
         let ms = 10f64.powi(decade);
-        picture.grid_line([x(ms), top], [x(ms), bottom]);
+        picture.line([x(ms), top], [x(ms), bottom], "grid");
         picture.text(x(ms), bottom + 14.0, "middle", "faint", &format!("{ms} ms"));
     }
     for (n, row) in rows.into_iter().enumerate() {
@@ -48,18 +48,16 @@ fn is_shown(row: &Summary) -> bool {
 }
 
 fn draw_row(picture: &mut Picture, row: &Summary, y: f64) {
-    let class = if row.section == Section::Yardsticks {
-        "bare"
-    } else {
-        "ours"
+    let class = match row.section {
+        Section::Yardsticks => "bare",
+        _ => "ours",
     };
     let quantiles = [row.p1_ms, row.p25_ms, row.p50_ms, row.p75_ms, row.p99_ms];
     let [low, q1, median, q3, high] = quantiles.map(x);
     picture.text(LEFT - 12.0, y + 4.0, "end", "", &row.name);
+    picture.line([low, y], [high, y], &format!("{class} whisker"));
     picture.put(format_args!(
-        "<line x1=\"{low:.1}\" x2=\"{high:.1}\" y1=\"{y:.1}\" y2=\"{y:.1}\" \
-        class=\"{class} whisker\"/>\
-        <rect x=\"{q1:.1}\" y=\"{:.1}\" width=\"{:.1}\" height=\"8\" \
+        "<rect x=\"{q1:.1}\" y=\"{:.1}\" width=\"{:.1}\" height=\"8\" \
         class=\"{class}\" fill-opacity=\".5\"/>\
         <rect x=\"{:.1}\" y=\"{:.1}\" width=\"2\" height=\"14\" class=\"{class}\"/>",
         y - 4.0,

@@ -76,9 +76,9 @@ impl Picture {
         ));
     }
 
-    fn grid_line(&mut self, [x1, y1]: [f64; 2], [x2, y2]: [f64; 2]) {
+    fn line(&mut self, [x1, y1]: [f64; 2], [x2, y2]: [f64; 2], class: &str) {
         self.put(format_args!(
-            "<line x1=\"{x1:.1}\" x2=\"{x2:.1}\" y1=\"{y1:.1}\" y2=\"{y2:.1}\" class=\"grid\"/>"
+            "<line x1=\"{x1:.1}\" x2=\"{x2:.1}\" y1=\"{y1:.1}\" y2=\"{y2:.1}\" class=\"{class}\"/>"
         ));
     }
 }
