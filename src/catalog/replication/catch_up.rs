@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::catalog::replication::Replica;
 use crate::catalog::replication::diff::{Diff, diff};
 use crate::catalog::replication::env::Environment;
-use crate::catalog::replication::messages::{Copies, Message, Outcome, Reply};
+use crate::catalog::replication::messages::{AskPage, Copies, Fetch, Message, Outcome, Reply};
 use crate::catalog::replication::replicate::Payload;
 use crate::catalog::replication::rules::Rule;
 use crate::catalog::shelf::copy_state::CopyState;
@@ -145,10 +145,10 @@ impl<E: Environment> Replica<E> {
         let message = self.ask_for_page(after);
         let mut pages = Vec::new();
         for (peer, outcome) in self.ask_all(&live, &message) {
-            let Outcome::Reply(Reply::Page { entries, .. }) = outcome else {
+            let Outcome::Reply(Reply::Page(page)) = outcome else {
                 return Err(no_answer());
             };
-            pages.push((peer, entries));
+            pages.push((peer, page.entries));
         }
         if pages.len() < live.len() {
             return Err(no_answer());
@@ -163,17 +163,17 @@ impl<E: Environment> Replica<E> {
 
     /// The question for the page behind this id.
     pub(super) fn ask_for_page(&self, after: Option<BookId>) -> Message {
-        Message::Page {
+        Message::Page(AskPage {
             after,
             limit: PAGE_MAX,
             standing: self.standing(&mut self.lock()),
-        }
+        })
     }
 
     /// Peer `i`'s copies of these books, at most [`FETCH_MAX`].
     pub(super) fn fetch_books(self: &Arc<Self>, i: usize, ids: &[BookId]) -> Result<Copies> {
-        match self.ask(i, Message::Fetch { ids: ids.to_vec() }) {
-            Outcome::Reply(Reply::Books { books }) => Ok(books),
+        match self.ask(i, Message::Fetch(Fetch { ids: ids.to_vec() })) {
+            Outcome::Reply(Reply::Books(reply)) => Ok(reply.books),
             _ => Err(no_answer()),
         }
     }

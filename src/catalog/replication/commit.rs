@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use crate::catalog::replication::env::Environment;
-use crate::catalog::replication::messages::{Message, Versions};
+use crate::catalog::replication::messages::{Confirm, Message, Versions};
 use crate::catalog::replication::replicate::Payload;
 use crate::catalog::replication::{Inner, Replica};
 use crate::catalog::shelf::copy_state::CopyState;
@@ -56,7 +56,7 @@ impl<E: Environment> Replica<E> {
     pub(super) fn confirm(self: &Arc<Self>, versions: Versions) {
         for peer in self.live_peers() {
             let versions = versions.clone();
-            let message = Message::Confirm { versions };
+            let message = Message::Confirm(Confirm { versions });
             self.env.send(peer, message, Box::new(|_| ()));
         }
     }

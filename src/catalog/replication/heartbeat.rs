@@ -8,7 +8,9 @@ use std::sync::Arc;
 
 use crate::catalog::replication::env::{Environment, WaitKey};
 use crate::catalog::replication::left_out::{Heard, Standing};
-use crate::catalog::replication::messages::{Message, Outcome, PeerHeartbeat, Reply, Sender};
+use crate::catalog::replication::messages::{
+    Heartbeat, Message, Outcome, Reply, Sender, StandingReply,
+};
 use crate::catalog::replication::{Inner, Replica};
 use crate::membership::time::Time;
 use crate::membership::{Changes, HeartbeatOutcome};
@@ -128,13 +130,11 @@ impl<E: Environment> Replica<E> {
         };
         let replica = self.clone();
         let on_outcome = move |outcome| replica.on_heartbeat_outcome(peer, sent, outcome);
-        let message = Message::Heartbeat {
+        let message = Message::Heartbeat(Heartbeat {
             from: self.config.address.clone(),
-            peer: Some(PeerHeartbeat {
-                standing,
-                known_listers,
-            }),
-        };
+            standing: Some(standing),
+            known_listers,
+        });
         self.env.send(peer, message, Box::new(on_outcome));
     }
 
@@ -162,24 +162,19 @@ impl<E: Environment> Replica<E> {
         // Something of another start may have been heard since: then this answer is of the past.
         let is_newest = inner.membership.peers[peer].last_contact.monotonic <= sent.monotonic;
         let outcome = match outcome {
-            Outcome::Reply(Reply::Standing {
-                reply,
-                standing,
-                token,
-                seen_starts,
-            }) => {
-                let same_start = inner.left_out.start_of(peer) == Some(standing.start);
+            Outcome::Reply(Reply::Standing(said)) => {
+                let same_start = inner.left_out.start_of(peer) == Some(said.standing.start);
                 if !same_start && !is_newest {
                     HeartbeatOutcome::Silent
                 } else {
-                    if let Some(seen) = seen_starts.filter(|_| inner.left_out.whole) {
+                    if let Some(seen) = said.seen_starts.filter(|_| inner.left_out.whole) {
                         inner.left_out.set_outdated(seen);
                         log::warn("an older folder was put back here: it counts as new", &[]);
                     }
-                    if self.hear(&mut inner, peer, &standing, true) {
-                        inner.left_out.answered(peer, sent, token);
+                    if self.hear(&mut inner, peer, &said.standing, true) {
+                        inner.left_out.answered(peer, sent, said.token);
                     }
-                    HeartbeatOutcome::Answered(reply)
+                    HeartbeatOutcome::Answered(said.reply)
                 }
             }
             Outcome::Reply(Reply::UnknownPeer) => HeartbeatOutcome::UnknownPeer,
@@ -218,11 +213,8 @@ impl<E: Environment> Replica<E> {
     }
 
     /// Answers a heartbeat of a peer or a front-end.
-    pub(super) fn answer_heartbeat(
-        &self,
-        from: &Address,
-        peer: Option<PeerHeartbeat>,
-    ) -> Result<Reply> {
+    pub(super) fn answer_heartbeat(&self, heartbeat: &Heartbeat) -> Result<Reply> {
+        let from = &heartbeat.from;
         let mut inner = self.lock();
         let now = self.now();
         let number = self.peer_number(from);
@@ -237,18 +229,18 @@ impl<E: Environment> Replica<E> {
             }
             return Ok(Reply::UnknownPeer);
         };
-        let answer = match (number, peer) {
+        let answer = match (number, &heartbeat.standing) {
             (Some(i), Some(said)) => {
-                self.hear(&mut inner, i, &said.standing, false);
-                if said.known_listers.contains(&self.config.address) {
+                self.hear(&mut inner, i, said, false);
+                if heartbeat.known_listers.contains(&self.config.address) {
                     inner.left_out.knows(i);
                 }
-                Reply::Standing {
+                Reply::Standing(StandingReply {
                     reply,
                     standing: self.standing(&mut inner),
                     token: inner.left_out.token(i, now),
                     seen_starts: inner.left_out.old_folder_of(i),
-                }
+                })
             }
             (Some(_), None) => return Err(Error::Invalid("A catalog says how it stands".into())),
             (None, _) => Reply::HeartbeatReply(reply),

@@ -16,61 +16,89 @@ use crate::model::book::{Book, BookId, Version};
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(untagged)]
 pub(crate) enum Message {
-    /// "I am up." A catalog also says how it stands. The receiver never waits.
-    Heartbeat {
-        from: Address,
-        #[serde(flatten)]
-        peer: Option<PeerHeartbeat>,
-    },
-    /// "Do you know this book? The requesters do not." `best` is the best version seen so far. The
-    /// receiver may wait for other catalogs.
-    Get {
-        id: BookId,
-        requesters: Vec<Address>,
-        best: Option<Version>,
-    },
-    /// "I am about to write on top of this version"; `None` is on top of nothing. The receiver
-    /// never waits.
-    Check {
-        id: BookId,
-        version: Option<Version>,
-    },
-    /// "These are the books now, tentatively." The receiver waits for its disk.
-    Update {
-        books: Vec<Arc<Book>>,
-        sender: Sender,
-    },
-    /// "Every live catalog has these." The receiver never waits.
-    Confirm { versions: Versions },
-    /// "Which versions have you, of the books after `after`?" At most `limit`. The receiver never
-    /// waits.
-    Page {
-        after: Option<BookId>,
-        limit: usize,
-        standing: Standing,
-    },
-    /// "Send me these books as they are." The receiver never waits.
-    Fetch { ids: Vec<BookId> },
-    /// As [`Message::Update`], for books that the receiver has already, named by version only. The
-    /// receiver waits for its disk.
-    Claim { versions: Versions, sender: Sender },
-    /// "I was left out and come back." First with `begins`: "from now on, remember what changes at
-    /// yours". Later: "I have taken over everything, and your list, which is this; these of the
-    /// owed books are on my disk; strike me off." The receiver waits for its disk.
-    Return {
-        sender: Sender,
-        begins: bool,
-        left_out: BTreeSet<Address>,
-        has: Versions,
-    },
+    Heartbeat(Heartbeat),
+    Get(Get),
+    Check(Check),
+    Update(Update),
+    Confirm(Confirm),
+    Page(AskPage),
+    Fetch(Fetch),
+    Claim(Claim),
+    Return(Return),
 }
 
-/// What a catalog says with a heartbeat to a peer.
+/// "I am up." A catalog also says how it stands; a front-end does not. The receiver never waits.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct PeerHeartbeat {
-    pub(crate) standing: Standing,
-    /// The peers on whose lists it knows itself to be.
+pub(crate) struct Heartbeat {
+    pub(crate) from: Address,
+    pub(crate) standing: Option<Standing>,
+    /// The peers on whose lists the sender knows itself to be.
+    #[serde(default)]
     pub(crate) known_listers: BTreeSet<Address>,
+}
+
+/// "Do you know this book? The requesters do not." `best` is the best version seen so far. The
+/// receiver may wait for other catalogs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Get {
+    pub(crate) id: BookId,
+    pub(crate) requesters: Vec<Address>,
+    pub(crate) best: Option<Version>,
+}
+
+/// "I am about to write on top of this version"; `None` is on top of nothing. The receiver never
+/// waits.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Check {
+    pub(crate) id: BookId,
+    pub(crate) version: Option<Version>,
+}
+
+/// "These are the books now, tentatively." The receiver waits for its disk.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Update {
+    pub(crate) books: Vec<Arc<Book>>,
+    pub(crate) sender: Sender,
+}
+
+/// "Every live catalog has these." The receiver never waits.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Confirm {
+    pub(crate) versions: Versions,
+}
+
+/// "Which versions have you, of the books after `after`?" At most `limit`. The receiver never
+/// waits.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct AskPage {
+    pub(crate) after: Option<BookId>,
+    pub(crate) limit: usize,
+    pub(crate) standing: Standing,
+}
+
+/// "Send me these books as they are." The receiver never waits.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Fetch {
+    pub(crate) ids: Vec<BookId>,
+}
+
+/// As [`Update`], for books that the receiver has already, named by version only. The receiver
+/// waits for its disk.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Claim {
+    pub(crate) versions: Versions,
+    pub(crate) sender: Sender,
+}
+
+/// "I was left out and come back." First with `begins`: "from now on, remember what changes at
+/// yours". Later: "I have taken over everything, and your list, which is this; these of the owed
+/// books are on my disk; strike me off." The receiver waits for its disk.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Return {
+    pub(crate) sender: Sender,
+    pub(crate) begins: bool,
+    pub(crate) left_out: BTreeSet<Address>,
+    pub(crate) has: Versions,
 }
 
 /// What a catalog says of itself with a request that a peer must only grant if neither has missed
@@ -89,30 +117,21 @@ pub(crate) struct Sender {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(untagged)]
 pub(crate) enum Reply {
-    /// To heartbeat.
+    /// To a front-end's heartbeat.
     HeartbeatReply(HeartbeatReply),
     /// To a peer's heartbeat.
-    Standing {
-        reply: HeartbeatReply,
-        standing: Standing,
-        token: Token,
-        /// "An older folder was put back at yours": how often it had been started.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        seen_starts: Option<u64>,
-    },
+    Standing(StandingReply),
     /// To heartbeat: "you are not in my settings".
     UnknownPeer,
     /// To get: the book, valid or tentative.
-    Known { book: Arc<Book>, state: CopyState },
+    Known(Known),
     /// To get: "nothing newer from here on".
     NothingNewer,
     /// To check: "mine is not better".
     CheckPassed,
     /// To check: "mine is better".
-    CheckFailed { book: Arc<Book>, state: CopyState },
-    /// To update: the receiver's copies that conflict with books of the update. All other books of
-    /// it are on disk there now, in just this version.
-    Updated { conflicts: Copies, start: u64 },
+    CheckFailed(Known),
+    Updated(UpdatedReply),
     /// To update, claim and return: "not now: one of us has missed something". Sent again later, it
     /// may be accepted.
     NotNow,
@@ -120,22 +139,67 @@ pub(crate) enum Reply {
     LeftOut,
     /// To confirm.
     Confirmed,
-    /// To page. A page that is shorter than the limit is the last one.
-    Page {
-        entries: Vec<PageEntry>,
-        standing: Standing,
-    },
-    /// To fetch: the books that the receiver has.
-    Books { books: Copies },
-    /// To claim: the ids of which the receiver has another version. The others are on disk there.
-    Claimed { differing: Vec<BookId>, start: u64 },
-    /// To return: "these are still owed to you"; none, after the first request.
-    Owed {
-        ids: Vec<BookId>,
-        standing: Standing,
-    },
-    /// To return: "you are not on my list any more".
-    Struck { standing: Standing },
+    Page(Page),
+    Books(Books),
+    Claimed(Claimed),
+    Returned(Returned),
+}
+
+/// To a peer's heartbeat.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct StandingReply {
+    pub(crate) reply: HeartbeatReply,
+    pub(crate) standing: Standing,
+    pub(crate) token: Token,
+    /// "An older folder was put back at yours": how often it had been started.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) seen_starts: Option<u64>,
+}
+
+/// A copy and its state at the catalog that sent it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Known {
+    pub(crate) book: Arc<Book>,
+    pub(crate) state: CopyState,
+}
+
+/// To update: the receiver's copies that conflict with books of the update. All other books of it
+/// are on disk there now, in just this version.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct UpdatedReply {
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) conflicts: Copies,
+    pub(crate) start: u64,
+}
+
+/// To page. A page that is shorter than the limit is the last one.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Page {
+    pub(crate) entries: Vec<PageEntry>,
+    pub(crate) standing: Standing,
+}
+
+/// To fetch: the books that the receiver has.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Books {
+    pub(crate) books: Copies,
+}
+
+/// To claim: the ids of which the receiver has another version. The others are on disk there.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Claimed {
+    pub(crate) differing: Vec<BookId>,
+    pub(crate) start: u64,
+}
+
+/// To return.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Returned {
+    /// These are still owed; none, after the first request. Without a list: "you are not on my list
+    /// any more".
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) ids: Option<Vec<BookId>>,
+    pub(crate) standing: Standing,
 }
 
 /// Copies of books, each with its state at the catalog that sent it.

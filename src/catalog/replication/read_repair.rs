@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::catalog::replication::env::{Environment, WaitKey};
-use crate::catalog::replication::messages::{Message, Outcome, Reply};
+use crate::catalog::replication::messages::{Get, Known, Message, Outcome, Reply};
 use crate::catalog::replication::replicate::Payload;
 use crate::catalog::replication::{Guard, Inner, Replica};
 use crate::catalog::shelf::copy_state::CopyState;
@@ -32,18 +32,15 @@ pub(super) enum Repaired {
     Older,
 }
 
-/// A hop's request: the requesters, who know of a copy of version `best`. For a client of this catalog
-/// there are none.
-#[derive(Clone, Copy, Default)]
-pub(super) struct Requesters<'a> {
-    pub(super) addresses: &'a [Address],
-    pub(super) best: Option<Version>,
-}
-
 impl<E: Environment> Replica<E> {
     /// The newest copy of a book, for a client of this catalog. `None`: there is no such book.
     pub(super) fn newest(self: &Arc<Self>, id: BookId) -> Result<Option<Arc<Book>>> {
-        match self.read_repair(id, Requesters::default()) {
+        let asked = Get {
+            id,
+            requesters: Vec::new(),
+            best: None,
+        };
+        match self.read_repair(&asked) {
             Ok(Repaired::Newest(book)) => Ok(book),
             Ok(Repaired::Older) => unreachable!("nobody knows of a better copy"),
             Err(Error::DiskRefuses(why)) => Err(Error::TimedOut(why)),
@@ -51,13 +48,11 @@ impl<E: Environment> Replica<E> {
         }
     }
 
-    /// Finds the newest copy of a book. The number of rounds and the time are bounded; then it
-    /// fails with [`Error::TimedOut`].
-    pub(super) fn read_repair(
-        self: &Arc<Self>,
-        id: BookId,
-        requesters: Requesters<'_>,
-    ) -> Result<Repaired> {
+    /// Finds the newest copy of a book, for a hop or, without requesters, for a client of this
+    /// catalog. The number of rounds and the time are bounded; then it fails with
+    /// [`Error::TimedOut`].
+    pub(super) fn read_repair(self: &Arc<Self>, asked: &Get) -> Result<Repaired> {
+        let id = asked.id;
         let until = self.deadline(REPAIR_MAX);
         let mut lock = None;
         let mut rounds = 0;
@@ -67,11 +62,11 @@ impl<E: Environment> Replica<E> {
                 break;
             }
             if self.knows(&inner, id) {
-                if inner.shelf.version(id) < requesters.best {
+                if inner.shelf.version(id) < asked.best {
                     return Ok(Repaired::Older);
                 }
                 return Ok(Repaired::Newest(inner.shelf.book(id).cloned()));
-            } else if requesters.addresses.is_empty() && lock.is_none() {
+            } else if asked.requesters.is_empty() && lock.is_none() {
                 // One read repair of a book at a time. A peer's request never waits for that lock,
                 // since its holder may wait for the peer.
                 lock = self.try_lock_for_repair(&mut inner, id);
@@ -81,7 +76,7 @@ impl<E: Environment> Replica<E> {
                 continue;
             } else if inner.shelf.state(id) == CopyState::Tentative {
                 self.await_confirmation(inner, id)?;
-            } else if let Some(repaired) = self.hop(inner, id, requesters)? {
+            } else if let Some(repaired) = self.hop(inner, asked)? {
                 return Ok(repaired);
             }
             rounds += 1;
@@ -106,30 +101,22 @@ impl<E: Environment> Replica<E> {
 
     /// `PROTOCOL.md`, "Hop": asks one live peer that was not asked yet. `None`: the copy here
     /// changed, look again.
-    fn hop(
-        self: &Arc<Self>,
-        inner: Guard<'_>,
-        id: BookId,
-        requesters: Requesters<'_>,
-    ) -> Result<Option<Repaired>> {
-        let epoch = inner.shelf.epoch();
-        let best = requesters.best.max(inner.shelf.version(id));
-        let peer = self.next_to_ask(&inner, requesters.addresses);
+    fn hop(self: &Arc<Self>, inner: Guard<'_>, asked: &Get) -> Result<Option<Repaired>> {
+        let (id, epoch) = (asked.id, inner.shelf.epoch());
+        let best = asked.best.max(inner.shelf.version(id));
+        let peer = self.next_to_ask(&inner, &asked.requesters);
         drop(inner);
         let Some(peer) = peer else {
-            return self.end_of_hops(id, requesters.best, epoch);
+            return self.end_of_hops(asked, epoch);
         };
-        let (theirs, myself) = (requesters, [self.config.address.clone()]);
-        let requesters = [theirs.addresses, &myself].concat();
-        match self.ask(
-            peer,
-            Message::Get {
-                id,
-                requesters,
-                best,
-            },
-        ) {
-            Outcome::Reply(Reply::Known { book, state }) => {
+        let requesters = [&asked.requesters[..], &[self.config.address.clone()]].concat();
+        let get = Get {
+            id,
+            requesters,
+            best,
+        };
+        match self.ask(peer, Message::Get(get)) {
+            Outcome::Reply(Reply::Known(Known { book, state })) => {
                 self.adopt(book, state, epoch)?;
                 // If the copy here is still unknown after it adopted a tentative one, it was the
                 // better of the two. After it adopted a valid one, a cache may hold an older copy,
@@ -137,21 +124,17 @@ impl<E: Environment> Replica<E> {
                 self.claim_unknown(id, epoch)?;
                 Ok(None)
             }
-            Outcome::Reply(Reply::NothingNewer) => self.end_of_hops(id, theirs.best, epoch),
+            Outcome::Reply(Reply::NothingNewer) => self.end_of_hops(asked, epoch),
             _ => Ok(None),
         }
     }
 
     /// Nobody from here on has a better copy: this one is the newest, unless the requesters have a
     /// better one.
-    fn end_of_hops(
-        self: &Arc<Self>,
-        id: BookId,
-        best: Option<Version>,
-        epoch: u32,
-    ) -> Result<Option<Repaired>> {
+    fn end_of_hops(self: &Arc<Self>, asked: &Get, epoch: u32) -> Result<Option<Repaired>> {
+        let id = asked.id;
         let inner = self.lock();
-        if inner.shelf.version(id) < best {
+        if inner.shelf.version(id) < asked.best {
             return Ok(Some(Repaired::Older));
         }
         if inner.shelf.book(id).is_some() {

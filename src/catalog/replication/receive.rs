@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use crate::catalog::replication::catch_up::{FETCH_MAX, PAGE_MAX};
 use crate::catalog::replication::env::{Environment, WaitKey};
-use crate::catalog::replication::left_out::Standing;
-use crate::catalog::replication::messages::{Message, Reply, Sender};
-use crate::catalog::replication::read_repair::{CONFIRM_WAIT, Repaired, Requesters};
+use crate::catalog::replication::messages::{
+    AskPage, Books, Check, Claim, Claimed, Get, Known, Message, Page, Reply, Sender, Update,
+    UpdatedReply,
+};
+use crate::catalog::replication::read_repair::{CONFIRM_WAIT, Repaired};
 use crate::catalog::replication::rules::Rule;
 use crate::catalog::replication::{Inner, Replica};
 use crate::catalog::shelf::copy_state::CopyState;
@@ -21,36 +23,20 @@ impl<E: Environment> Replica<E> {
     /// heartbeat; [`Error::Invalid`] for malformed books;
     /// [`Error::DiskRefuses`]; [`Error::TimedOut`] when read repair for a `Get` did not succeed.
     pub(crate) fn receive(self: &Arc<Self>, message: Message) -> Result<Reply> {
-        let heartbeat = matches!(message, Message::Heartbeat { .. });
+        let heartbeat = matches!(message, Message::Heartbeat(_));
         if !heartbeat && !self.lock().left_out.is_ready() {
             return Err(Error::Busy("This catalog has just started".into()));
         }
         match message {
-            Message::Heartbeat { from, peer } => self.answer_heartbeat(&from, peer),
-            Message::Get {
-                id,
-                requesters,
-                best,
-            } => {
-                let addresses = &requesters;
-                self.answer_get(id, Requesters { addresses, best })
-            }
-            Message::Check { id, version } => Ok(self.answer_check(id, version)),
-            Message::Update { books, sender } => self.answer_update(&books, &sender),
-            Message::Confirm { versions } => Ok(self.answer_confirm(&versions)),
-            Message::Page {
-                after,
-                limit,
-                standing,
-            } => Ok(self.answer_page(after, limit, &standing)),
-            Message::Fetch { ids } => Ok(self.answer_fetch(&ids)),
-            Message::Claim { versions, sender } => self.answer_claim(&versions, &sender),
-            Message::Return {
-                sender,
-                begins,
-                left_out,
-                has,
-            } => self.answer_return(&sender, begins, &left_out, &has),
+            Message::Heartbeat(heartbeat) => self.answer_heartbeat(&heartbeat),
+            Message::Get(get) => self.answer_get(&get),
+            Message::Check(check) => Ok(self.answer_check(&check)),
+            Message::Update(update) => self.answer_update(&update),
+            Message::Confirm(confirm) => Ok(self.answer_confirm(&confirm.versions)),
+            Message::Page(page) => Ok(self.answer_page(&page)),
+            Message::Fetch(fetch) => Ok(self.answer_fetch(&fetch.ids)),
+            Message::Claim(claim) => self.answer_claim(&claim),
+            Message::Return(asked) => self.answer_return(&asked),
         }
     }
 
@@ -62,41 +48,37 @@ impl<E: Environment> Replica<E> {
         }
     }
 
-    fn answer_get(self: &Arc<Self>, id: BookId, requesters: Requesters<'_>) -> Result<Reply> {
+    fn answer_get(self: &Arc<Self>, get: &Get) -> Result<Reply> {
+        let id = get.id;
         let until = self.deadline(CONFIRM_WAIT);
         let tentative = |inner: &Inner| inner.shelf.state(id) == CopyState::Tentative;
         let inner = self.wait_while(self.lock(), WaitKey::Book(id), until, tentative);
         if tentative(&inner) {
             let book = inner.shelf.book(id).expect("a tentative copy is here");
-            return Ok(Reply::Known {
-                book: book.clone(),
-                state: CopyState::Tentative,
-            });
+            let (book, state) = (book.clone(), CopyState::Tentative);
+            return Ok(Reply::Known(Known { book, state }));
         }
         if !self.serves(&inner) {
             return Ok(Reply::NothingNewer);
         }
         drop(inner);
-        Ok(match self.read_repair(id, requesters)? {
-            Repaired::Newest(Some(book)) => Reply::Known {
+        Ok(match self.read_repair(get)? {
+            Repaired::Newest(Some(book)) => Reply::Known(Known {
                 book,
                 state: CopyState::Valid,
-            },
+            }),
             Repaired::Newest(None) | Repaired::Older => Reply::NothingNewer,
         })
     }
 
-    fn answer_check(&self, id: BookId, version: Option<Version>) -> Reply {
+    fn answer_check(&self, check: &Check) -> Reply {
         let inner = self.lock();
-        match inner
-            .shelf
-            .book(id)
-            .filter(|ours| version < Some(ours.version))
-        {
-            Some(book) => Reply::CheckFailed {
+        let ours = inner.shelf.book(check.id);
+        match ours.filter(|ours| check.version < Some(ours.version)) {
+            Some(book) => Reply::CheckFailed(Known {
                 book: book.clone(),
-                state: self.state_for_others(&inner, id),
-            },
+                state: self.state_for_others(&inner, check.id),
+            }),
             None => Reply::CheckPassed,
         }
     }
@@ -139,7 +121,8 @@ impl<E: Environment> Replica<E> {
 
     /// `PROTOCOL.md`, "Write 4: replicate", at a peer: adopts what is better, tentatively, and
     /// answers once that, and the list of those that the write goes without, is on disk.
-    fn answer_update(self: &Arc<Self>, books: &[Arc<Book>], sender: &Sender) -> Result<Reply> {
+    fn answer_update(self: &Arc<Self>, update: &Update) -> Result<Reply> {
+        let Update { books, sender } = update;
         let mut inner = self.lock();
         for book in books {
             validate(inner.shelf.book(book.id), book)?;
@@ -161,37 +144,40 @@ impl<E: Environment> Replica<E> {
         if !unsaved.is_empty() {
             self.save(&unsaved)?;
         }
-        if !self.leaves_out_the_same(&accepted, sender)? {
-            return Ok(Reply::NotNow);
-        }
-        let inner = self.lock();
-        let mut conflicts = Vec::new();
-        for book in books {
-            let ours = inner.shelf.book(book.id).expect("ours or this one is here");
-            let on_disk = inner.shelf.on_disk(ours.id, ours.version);
-            if ours.version != book.version || !on_disk && self.enforces(Rule::AckOnceOnDisk) {
-                conflicts.push((ours.clone(), self.state_for_others(&inner, book.id)));
+        self.acknowledge(&accepted, sender, |inner, start| {
+            let mut conflicts = Vec::new();
+            for book in books {
+                let ours = inner.shelf.book(book.id).expect("ours or this one is here");
+                let on_disk = inner.shelf.on_disk(ours.id, ours.version);
+                if ours.version != book.version || !on_disk && self.enforces(Rule::AckOnceOnDisk) {
+                    conflicts.push((ours.clone(), self.state_for_others(inner, book.id)));
+                }
+            }
+            Reply::Updated(UpdatedReply { conflicts, start })
+        })
+    }
+
+    /// `reply`, once those that the sender's write goes without are on the list on disk.
+    fn acknowledge(
+        self: &Arc<Self>,
+        accepted: &Accepted,
+        sender: &Sender,
+        reply: impl FnOnce(&Inner, u64) -> Reply,
+    ) -> Result<Reply> {
+        if !accepted.lists_us && !sender.without.is_empty() {
+            let lacking = self.lock().left_out.lacking_of(&sender.without);
+            if self.leave_out_for_peer(lacking).is_err() {
+                return Ok(Reply::NotNow);
+            }
+            if !self.lock().left_out.has_on_disk(&sender.without) {
+                return Ok(Reply::NotNow);
             }
         }
+        let inner = self.lock();
         if inner.left_out.is_told(accepted.peer) && !accepted.is_told {
             return Ok(Reply::LeftOut);
         }
-        let start = inner.left_out.start();
-        Ok(Reply::Updated { conflicts, start })
-    }
-
-    /// Leaves out those that the sender's write goes without. Returns whether they are on the list
-    /// on disk.
-    fn leaves_out_the_same(self: &Arc<Self>, accepted: &Accepted, sender: &Sender) -> Result<bool> {
-        if accepted.lists_us || sender.without.is_empty() {
-            return Ok(true);
-        }
-        let lacking = self.lock().left_out.lacking_of(&sender.without);
-        if !lacking.is_empty() && self.leave_out_for_peer(lacking).is_err() {
-            return Ok(false);
-        }
-        self.save_list()?;
-        Ok(self.lock().left_out.has_on_disk(&sender.without))
+        Ok(reply(&inner, inner.left_out.start()))
     }
 
     /// Makes a book from peer `from` the copy here, if it is better, or if the copy here loses
@@ -242,19 +228,19 @@ impl<E: Environment> Replica<E> {
         Reply::Confirmed
     }
 
-    fn answer_page(&self, after: Option<BookId>, limit: usize, said: &Standing) -> Reply {
+    fn answer_page(&self, asked: &AskPage) -> Reply {
         let mut inner = self.lock();
-        if let Some(i) = self.peer_number(&said.from) {
-            self.hear(&mut inner, i, said, false);
+        if let Some(i) = self.peer_number(&asked.standing.from) {
+            self.hear(&mut inner, i, &asked.standing, false);
         }
-        let mut entries = inner.shelf.page(after, limit.min(PAGE_MAX));
+        let mut entries = inner.shelf.page(asked.after, asked.limit.min(PAGE_MAX));
         if !self.serves(&inner) {
             for entry in entries.iter_mut().filter(|e| e.2 == CopyState::Valid) {
                 entry.2 = CopyState::Unknown;
             }
         }
         let standing = self.standing(&mut inner);
-        Reply::Page { entries, standing }
+        Reply::Page(Page { entries, standing })
     }
 
     fn answer_fetch(&self, ids: &[BookId]) -> Reply {
@@ -264,30 +250,21 @@ impl<E: Environment> Replica<E> {
             Some((book, self.state_for_others(&inner, *id)))
         };
         let books = ids.iter().take(FETCH_MAX).filter_map(book).collect();
-        Reply::Books { books }
+        Reply::Books(Books { books })
     }
 
-    fn answer_claim(
-        self: &Arc<Self>,
-        versions: &[(BookId, Version)],
-        sender: &Sender,
-    ) -> Result<Reply> {
+    fn answer_claim(self: &Arc<Self>, claim: &Claim) -> Result<Reply> {
+        let Claim { versions, sender } = claim;
         let accepted = match self.accept(&mut self.lock(), sender) {
             Ok(accepted) => accepted,
             Err(reply) => return Ok(*reply),
         };
         self.save_missing(versions)?;
-        if !self.leaves_out_the_same(&accepted, sender)? {
-            return Ok(Reply::NotNow);
-        }
-        let inner = self.lock();
-        if inner.left_out.is_told(accepted.peer) && !accepted.is_told {
-            return Ok(Reply::LeftOut);
-        }
-        let differs = |(id, version): &&(BookId, Version)| !inner.shelf.on_disk(*id, *version);
-        let differing = versions.iter().filter(differs).map(|(id, _)| *id).collect();
-        let start = inner.left_out.start();
-        Ok(Reply::Claimed { differing, start })
+        self.acknowledge(&accepted, sender, |inner, start| {
+            let differs = |(id, version): &&(BookId, Version)| !inner.shelf.on_disk(*id, *version);
+            let differing = versions.iter().filter(differs).map(|(id, _)| *id).collect();
+            Reply::Claimed(Claimed { differing, start })
+        })
     }
 }
 

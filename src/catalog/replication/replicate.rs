@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::catalog::replication::env::{Environment, WaitKey};
-use crate::catalog::replication::messages::{Copies, Message, Outcome, Reply, Sender, Versions};
+use crate::catalog::replication::messages::{
+    Claim, Copies, Message, Outcome, Reply, Sender, Update, Versions,
+};
 use crate::catalog::replication::rpc_round::RpcRound;
 use crate::catalog::replication::{Inner, Replica};
 use crate::model::book::{Book, BookId, Version};
@@ -50,8 +52,8 @@ struct Progress {
 impl Payload {
     fn message(&self, sender: Sender) -> Message {
         match self.clone() {
-            Payload::Books(books) => Message::Update { books, sender },
-            Payload::Versions(versions) => Message::Claim { versions, sender },
+            Payload::Books(books) => Message::Update(Update { books, sender }),
+            Payload::Versions(versions) => Message::Claim(Claim { versions, sender }),
         }
     }
 
@@ -192,8 +194,8 @@ impl<E: Environment> Replication<'_, E> {
             progress.is_asked = false;
             progress.not_before = now + RETRY_PAUSE;
             let (start, conflicts, differing) = match outcome {
-                Outcome::Reply(Reply::Updated { conflicts, start }) => (start, conflicts, vec![]),
-                Outcome::Reply(Reply::Claimed { differing, start }) => (start, vec![], differing),
+                Outcome::Reply(Reply::Updated(reply)) => (reply.start, reply.conflicts, vec![]),
+                Outcome::Reply(Reply::Claimed(reply)) => (reply.start, vec![], reply.differing),
                 Outcome::Reply(Reply::LeftOut) => {
                     self.is_left_out = true;
                     continue;

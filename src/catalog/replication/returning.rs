@@ -1,17 +1,17 @@
 //! Coming back: `PROTOCOL.md`, "Coming back". What a catalog does that a peer left out, and what
 //! that peer does for it; and how two sides of a cut become one again.
 
-use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::sync::Arc;
 
 use crate::catalog::replication::catch_up::{FETCH_MAX, PAGE_MAX, no_answer};
 use crate::catalog::replication::env::Environment;
 use crate::catalog::replication::left_out::Standing;
-use crate::catalog::replication::messages::{Message, Outcome, Reply, Sender, Versions};
+use crate::catalog::replication::messages::{
+    Message, Outcome, Page, Reply, Return, Returned, Versions,
+};
 use crate::catalog::replication::{Inner, Replica};
 use crate::catalog::shelf::copy_state::{CopyState, PageEntry};
-use crate::model::address::Address;
 use crate::model::book::{Book, BookId};
 use crate::model::error::{Error, Result};
 use crate::model::invalidation::Invalidation;
@@ -66,9 +66,7 @@ impl<E: Environment> Replica<E> {
         let start = self.start_of(i)?;
         let said = self.take_all(i, start, Takes::Better)?;
         let lacking = self.lock().left_out.lacking_of(&said.left_out);
-        if !lacking.is_empty() {
-            self.leave_out_for_peer(lacking)?;
-        }
+        self.leave_out_for_peer(lacking)?;
         let mut inner = self.lock();
         if inner.membership.peers[i].live {
             inner.left_out.set_in_step(i, start);
@@ -93,25 +91,19 @@ impl<E: Environment> Replica<E> {
         self.lock().shelf.note_invalidated(&replaced);
         let mut has = Vec::new();
         for _ in 0..STRIKES_MAX {
-            match self.ask_to_return(i, false, has)? {
-                Reply::Struck { standing } => {
-                    let mut inner = self.lock();
-                    if self.hear(&mut inner, i, &standing, false) {
-                        inner.left_out.set_in_step(i, start);
-                    }
-                    self.note_standing(&mut inner);
-                    log::always(
-                        "struck off a peer's list",
-                        &[("peer", &self.config.peers[i])],
-                    );
-                    return Ok(());
+            let Returned { ids, standing } = self.ask_to_return(i, false, has)?;
+            let Some(owed) = ids else {
+                let mut inner = self.lock();
+                if self.hear(&mut inner, i, &standing, false) {
+                    inner.left_out.set_in_step(i, start);
                 }
-                Reply::Owed { ids, standing } => {
-                    self.adopt_list(&standing)?;
-                    has = self.take_owed(i, &ids)?;
-                }
-                _ => return Err(no_answer()),
-            }
+                self.note_standing(&mut inner);
+                let peer = &self.config.peers[i];
+                log::always("struck off a peer's list", &[("peer", peer)]);
+                return Ok(());
+            };
+            self.adopt_list(&standing)?;
+            has = self.take_owed(i, &owed)?;
         }
         Err(Error::TimedOut(
             "a peer's books change too fast to catch up with".into(),
@@ -154,18 +146,18 @@ impl<E: Environment> Replica<E> {
         self.save_list()
     }
 
-    fn ask_to_return(self: &Arc<Self>, i: usize, begins: bool, has: Versions) -> Result<Reply> {
-        let message = {
+    fn ask_to_return(self: &Arc<Self>, i: usize, begins: bool, has: Versions) -> Result<Returned> {
+        let asked = {
             let mut inner = self.lock();
-            Message::Return {
+            Return {
                 sender: self.sender(&mut inner, i),
                 begins,
                 left_out: inner.left_out.list_on_disk(),
                 has,
             }
         };
-        match self.ask(i, message) {
-            Outcome::Reply(reply @ (Reply::Owed { .. } | Reply::Struck { .. })) => Ok(reply),
+        match self.ask(i, Message::Return(asked)) {
+            Outcome::Reply(Reply::Returned(returned)) => Ok(returned),
             Outcome::Reply(Reply::NotNow) => {
                 self.on_outcome(i, &Outcome::Silent);
                 Err(no_answer())
@@ -211,9 +203,10 @@ impl<E: Environment> Replica<E> {
         let mut after = None;
         loop {
             let message = self.ask_for_page(after);
-            let Outcome::Reply(Reply::Page { entries, standing }) = self.ask(i, message) else {
+            let Outcome::Reply(Reply::Page(page)) = self.ask(i, message) else {
                 return Err(no_answer());
             };
+            let Page { entries, standing } = page;
             let ours = {
                 let mut inner = self.lock();
                 let is_fine = standing.start == start && (standing.serving || !must_serve);
@@ -299,48 +292,42 @@ impl<E: Environment> Replica<E> {
     }
 
     /// A peer that is on this catalog's list comes back.
-    pub(super) fn answer_return(
-        self: &Arc<Self>,
-        sender: &Sender,
-        begins: bool,
-        left_out: &BTreeSet<Address>,
-        has: &Versions,
-    ) -> Result<Reply> {
-        let said = &sender.standing;
+    pub(super) fn answer_return(self: &Arc<Self>, asked: &Return) -> Result<Reply> {
+        let said = &asked.sender.standing;
         let Some(i) = self.peer_number(&said.from) else {
             return Ok(Reply::UnknownPeer);
         };
         let mut inner = self.lock();
         let now = self.now();
-        let is_current = inner.left_out.accepts(i, said.start, sender.token, now);
+        let is_current = inner
+            .left_out
+            .accepts(i, said.start, asked.sender.token, now);
         if !self.hear(&mut inner, i, said, false) || !is_current {
             return Ok(Reply::NotNow);
         }
         if !inner.left_out.is_told(i) {
-            let standing = self.standing(&mut inner);
-            return Ok(Reply::Struck { standing });
+            return Ok(self.returned(&mut inner, None));
         }
         if !self.serves(&inner) || !inner.left_out.is_listed(i) {
             return Ok(Reply::NotNow);
         }
         let session = (said.start, inner.left_out.gap(i));
-        if begins {
+        if asked.begins {
             inner.shelf.begin_owing(i);
             inner.returning.insert(i, session);
         } else if inner.returning.get(&i) != Some(&session) {
             return Ok(Reply::NotNow);
         }
-        for (id, version) in has {
+        for (id, version) in &asked.has {
             inner.shelf.note_acknowledged(i, *id, *version);
         }
         // A round that is under way waits for this peer's acknowledgement, once it is struck off.
         let owed = inner.shelf.owed(i).into_iter().flatten();
         let waits = owed.filter(|id| !inner.replicating.contains_key(id));
         let ids: Vec<BookId> = waits.copied().take(FETCH_MAX).collect();
-        let lacks = begins || !ids.is_empty();
-        if lacks || !inner.left_out.strike(i, left_out) {
-            let standing = self.standing(&mut inner);
-            return Ok(Reply::Owed { ids, standing });
+        let lacks = asked.begins || !ids.is_empty();
+        if lacks || !inner.left_out.strike(i, &asked.left_out) {
+            return Ok(self.returned(&mut inner, Some(ids)));
         }
         inner.shelf.end_owing(i);
         inner.returning.remove(&i);
@@ -350,7 +337,11 @@ impl<E: Environment> Replica<E> {
         if inner.left_out.is_told(i) {
             return Ok(Reply::NotNow);
         }
-        let standing = self.standing(&mut inner);
-        Ok(Reply::Struck { standing })
+        Ok(self.returned(&mut inner, None))
+    }
+
+    fn returned(&self, inner: &mut Inner, ids: Option<Vec<BookId>>) -> Reply {
+        let standing = self.standing(inner);
+        Reply::Returned(Returned { ids, standing })
     }
 }

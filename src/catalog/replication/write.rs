@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::catalog::if_match::IfMatch;
 use crate::catalog::replication::env::Environment;
 use crate::catalog::replication::invalidate::invalidations;
-use crate::catalog::replication::messages::{Message, Outcome, Reply};
+use crate::catalog::replication::messages::{Check, Known, Message, Outcome, Reply};
 use crate::catalog::replication::read_repair::not_repaired;
 use crate::catalog::replication::rules::Rule;
 use crate::catalog::replication::{Inner, Replica};
@@ -125,9 +125,11 @@ impl<E: Environment> Replica<E> {
         };
         let mut better = Vec::new();
         let mut silent = false;
-        for (_, outcome) in self.ask_all(&peers, &Message::Check { id, version }) {
+        for (_, outcome) in self.ask_all(&peers, &Message::Check(Check { id, version })) {
             match outcome {
-                Outcome::Reply(Reply::CheckFailed { book, state }) => better.push((book, state)),
+                Outcome::Reply(Reply::CheckFailed(Known { book, state })) => {
+                    better.push((book, state))
+                }
                 Outcome::Reply(_) => {}
                 Outcome::Refused | Outcome::Silent => silent = true,
             }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use crate::catalog::replication::messages::{Message, Reply};
+use crate::catalog::replication::messages::{Books, Claim, Confirm, Message, Reply, StandingReply};
 use crate::catalog::shelf::copy_state::CopyState;
 use crate::catalog::sim::scheduler::Scheduler;
 use crate::model::book::{Book, Version};
@@ -64,22 +64,22 @@ pub(super) fn is_heartbeat(line: &str) -> bool {
 
 pub(super) fn message(message: &Message) -> String {
     match message {
-        Message::Heartbeat { .. } => "heartbeat".into(),
-        Message::Get { id, best, .. } => format!("get {id}, best {}", version(*best)),
-        Message::Check { id, version: ours } => format!("check {id}, {}", version(*ours)),
-        Message::Update { books, .. } => format!("update {}", each(books, |book| plain(book))),
-        Message::Confirm { versions } => format!(
+        Message::Heartbeat(_) => "heartbeat".into(),
+        Message::Get(get) => format!("get {}, best {}", get.id, version(get.best)),
+        Message::Check(check) => format!("check {}, {}", check.id, version(check.version)),
+        Message::Update(update) => format!("update {}", each(&update.books, |book| plain(book))),
+        Message::Confirm(Confirm { versions }) => format!(
             "confirm {}",
             each(versions, |(_, version)| version.to_string())
         ),
-        Message::Page { .. } => "page".into(),
-        Message::Fetch { .. } => "fetch".into(),
-        Message::Claim { versions, .. } => format!(
+        Message::Page(_) => "page".into(),
+        Message::Fetch(_) => "fetch".into(),
+        Message::Claim(Claim { versions, .. }) => format!(
             "claim {}",
             each(versions, |(_, version)| version.to_string())
         ),
-        Message::Return { begins: true, .. } => "returns".into(),
-        Message::Return { .. } => "asks to be struck off".into(),
+        Message::Return(asked) if asked.begins => "returns".into(),
+        Message::Return(_) => "asks to be struck off".into(),
     }
 }
 
@@ -90,34 +90,36 @@ pub(super) fn reply(reply: &Option<Reply>) -> String {
     match reply {
         Reply::HeartbeatReply(reply) => format!("heartbeat reply, down {} times", reply.down_count),
         Reply::UnknownPeer => "unknown peer".into(),
-        Reply::Standing { standing, .. } => format!(
+        Reply::Standing(StandingReply { standing, .. }) => format!(
             "heartbeat reply, serving {}, list of {}",
             standing.serving,
             standing.left_out.len()
         ),
         Reply::NotNow => "not now".into(),
         Reply::LeftOut => "you are left out".into(),
-        Reply::Owed { ids, .. } => format!("{} owed", ids.len()),
-        Reply::Struck { .. } => "struck off".into(),
-        Reply::Known { book, state } => copy(book, *state),
+        Reply::Returned(returned) => match &returned.ids {
+            Some(ids) => format!("{} owed", ids.len()),
+            None => "struck off".into(),
+        },
+        Reply::Known(known) => copy(&known.book, known.state),
         Reply::NothingNewer => "nothing newer".into(),
         Reply::CheckPassed => "check passed".into(),
-        Reply::CheckFailed { book, state } => format!("check failed: {}", copy(book, *state)),
-        Reply::Updated { conflicts, .. } if conflicts.is_empty() => "updated".into(),
-        Reply::Updated { conflicts, .. } => format!(
+        Reply::CheckFailed(known) => format!("check failed: {}", copy(&known.book, known.state)),
+        Reply::Updated(updated) if updated.conflicts.is_empty() => "updated".into(),
+        Reply::Updated(updated) => format!(
             "conflicts: {}",
-            each(conflicts, |(book, state)| copy(book, *state))
+            each(&updated.conflicts, |(book, state)| copy(book, *state))
         ),
         Reply::Confirmed => "confirmed".into(),
-        Reply::Page { entries, .. } => format!(
+        Reply::Page(page) => format!(
             "page {}",
-            each(entries, |entry| format!("{} {:?}", entry.1, entry.2))
+            each(&page.entries, |entry| format!("{} {:?}", entry.1, entry.2))
         ),
-        Reply::Books { books } => {
+        Reply::Books(Books { books }) => {
             format!("books {}", each(books, |(book, state)| copy(book, *state)))
         }
-        Reply::Claimed { differing, .. } if differing.is_empty() => "claimed".into(),
-        Reply::Claimed { .. } => "differing".into(),
+        Reply::Claimed(claimed) if claimed.differing.is_empty() => "claimed".into(),
+        Reply::Claimed(_) => "differing".into(),
     }
 }
 

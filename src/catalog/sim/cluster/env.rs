@@ -41,12 +41,12 @@ impl Environment for SimEnvironment {
     fn send(&self, peer: usize, message: Message, on_outcome: OnOutcome) {
         let node = self.incarnation.node;
         let to = peer + usize::from(node <= peer);
-        let heartbeat = matches!(message, Message::Heartbeat { .. });
+        let heartbeat = matches!(message, Message::Heartbeat(_));
         let write = matches!(
             message,
-            Message::Update { .. } | Message::Claim { .. } | Message::Return { .. }
+            Message::Update(_) | Message::Claim(_) | Message::Return(_)
         );
-        let unordered = write || matches!(message, Message::Confirm { .. });
+        let unordered = write || matches!(message, Message::Confirm(_));
         let timeout = if heartbeat {
             HEARTBEAT_TIMEOUT
         } else {
@@ -55,7 +55,7 @@ impl Environment for SimEnvironment {
         let text = self.cluster.trace.text(|| trace::message(&message));
         let call = Call {
             heartbeat,
-            waits: write || matches!(message, Message::Get { .. }),
+            waits: write || matches!(message, Message::Get(_)),
             unordered,
             ..Call::new(Some(self.incarnation), to, timeout, text)
         };
@@ -229,13 +229,14 @@ fn receive(replica: &Arc<SimReplica>, message: &Message) -> Option<Reply> {
 /// The versions of which this reply says that they are on disk.
 fn acknowledged(message: &Message, reply: &Reply) -> Vec<(BookId, Version)> {
     match (message, reply) {
-        (Message::Update { books, .. }, Reply::Updated { conflicts, .. }) => {
-            let conflicts = |id| conflicts.iter().any(|(book, _)| book.id == id);
-            let updated = books.iter().filter(|book| !conflicts(book.id));
+        (Message::Update(update), Reply::Updated(reply)) => {
+            let conflicts = |id| reply.conflicts.iter().any(|(book, _)| book.id == id);
+            let updated = update.books.iter().filter(|book| !conflicts(book.id));
             updated.map(|book| (book.id, book.version)).collect()
         }
-        (Message::Claim { versions, .. }, Reply::Claimed { differing, .. }) => {
-            let claimed = versions.iter().filter(|(id, _)| !differing.contains(id));
+        (Message::Claim(claim), Reply::Claimed(reply)) => {
+            let claimed = claim.versions.iter();
+            let claimed = claimed.filter(|(id, _)| !reply.differing.contains(id));
             claimed.copied().collect()
         }
         _ => Vec::new(),

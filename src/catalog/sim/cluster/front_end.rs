@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::{Cluster, HEARTBEAT_EVERY, HEARTBEAT_TIMEOUT};
-use crate::catalog::replication::messages::{Message, Reply};
+use crate::catalog::replication::messages::{Heartbeat, Message, Reply};
 use crate::catalog::sim::network::call::{Call, CallOutcome};
 use crate::catalog::sim::parameters::BOOK;
 use crate::catalog::sim::scheduler::event_queue::{Incarnation, Micros};
@@ -81,10 +81,12 @@ impl FrontEnd {
             let from = Cluster::address(incarnation.node);
             let receiver = cluster.clone();
             let work = move || {
-                let from = from.clone();
-                receiver.at_catalog(to, |catalog| {
-                    catalog.receive(Message::Heartbeat { from, peer: None })
-                })
+                let heartbeat = Heartbeat {
+                    from: from.clone(),
+                    standing: None,
+                    known_listers: Default::default(),
+                };
+                receiver.at_catalog(to, |catalog| catalog.receive(Message::Heartbeat(heartbeat)))
             };
             let work = move || match work() {
                 Ok(Reply::HeartbeatReply(reply)) => Some(reply),

@@ -1,69 +1,15 @@
 //! A reply as a response.
 
 use std::fmt::Display;
-use std::sync::Arc;
 
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
-use crate::catalog::replication::left_out::{Standing, Token};
-use crate::catalog::replication::messages::{Message, Outcome, Reply};
-use crate::catalog::shelf::copy_state::{CopyState, PageEntry};
+use crate::catalog::replication::messages::{Books, Known, Message, Outcome, Reply, UpdatedReply};
 use crate::http::Response;
 use crate::http::client::{Answer, Failure};
-use crate::membership::HeartbeatReply;
 use crate::model::book::{Book, BookId};
 use crate::runtime::log::{self, RateLimited};
-
-#[derive(Deserialize)]
-struct Known {
-    book: Arc<Book>,
-    state: CopyState,
-}
-
-#[derive(Deserialize)]
-struct Conflicts {
-    conflicts: Vec<(Arc<Book>, CopyState)>,
-    start: u64,
-}
-
-#[derive(Deserialize)]
-struct Start {
-    start: u64,
-}
-
-#[derive(Deserialize)]
-struct PeerReply {
-    reply: HeartbeatReply,
-    standing: Standing,
-    token: Token,
-    seen_starts: Option<u64>,
-}
-
-/// The books that are still owed; without them the peer is struck off.
-#[derive(Deserialize)]
-struct Owed {
-    ids: Option<Vec<BookId>>,
-    standing: Standing,
-}
-
-#[derive(Deserialize)]
-struct Entries {
-    entries: Vec<PageEntry>,
-    standing: Standing,
-}
-
-#[derive(Deserialize)]
-struct Books {
-    books: Vec<(Arc<Book>, CopyState)>,
-}
-
-#[derive(Deserialize)]
-struct Differing {
-    differing: Vec<BookId>,
-    start: u64,
-}
 
 const UNKNOWN_PEER: &str = "You are not in this catalog's CATALOG_ADDRESSES or FRONT_END_ADDRESS";
 
@@ -78,9 +24,8 @@ pub(crate) fn encode(reply: &Reply) -> Response {
         Reply::NothingNewer => {
             Response::json(409, &json!({"message": "Nothing newer from here on"}))
         }
-        Reply::CheckFailed { .. } => Response::json(409, reply),
-        Reply::Updated { conflicts, .. } if !conflicts.is_empty() => Response::json(409, reply),
-        Reply::Updated { start, .. } => Response::json(200, &json!({"start": start})),
+        Reply::CheckFailed(_) => Response::json(409, reply),
+        Reply::Updated(updated) if !updated.conflicts.is_empty() => Response::json(409, reply),
         Reply::CheckPassed | Reply::Confirmed => Response::json(200, &json!({})),
         Reply::NotNow => Response::json(425, &json!({"message": NOT_NOW})),
         Reply::LeftOut => Response::json(410, &json!({"message": LEFT_OUT})),
@@ -109,71 +54,48 @@ pub(crate) fn outcome(message: &Message, answer: Result<Answer, Failure>) -> Out
 
 /// Decodes a reply of status 200. `None`: no catalog sends this.
 fn decode_success(message: &Message, body: &[u8]) -> Option<Reply> {
-    let reply = match message {
-        Message::Heartbeat { peer: None, .. } => Reply::HeartbeatReply(parse(body)?),
-        Message::Heartbeat { .. } => {
-            let said: PeerReply = parse(body)?;
-            Reply::Standing {
-                reply: said.reply,
-                standing: said.standing,
-                token: said.token,
-                seen_starts: said.seen_starts,
-            }
+    match message {
+        Message::Heartbeat(heartbeat) if heartbeat.standing.is_none() => {
+            parse(body).map(Reply::HeartbeatReply)
         }
-        Message::Get { id, .. } => {
-            let Known { book, state } = parse(body)?;
-            require(is_valid(&book, |asked| asked == *id))?;
-            Reply::Known { book, state }
+        Message::Heartbeat(_) => parse(body).map(Reply::Standing),
+        Message::Get(get) => parse_copy(get.id, body).map(Reply::Known),
+        Message::Check(_) => Some(Reply::CheckPassed),
+        Message::Update(_) => parse(body).map(Reply::Updated),
+        Message::Confirm(_) => Some(Reply::Confirmed),
+        Message::Page(_) => parse(body).map(Reply::Page),
+        Message::Fetch(fetch) => {
+            let books: Books = parse(body)?;
+            let asked = |id| fetch.ids.contains(&id);
+            require(books.books.iter().all(|(book, _)| is_valid(book, asked)))?;
+            Some(Reply::Books(books))
         }
-        Message::Check { .. } => Reply::CheckPassed,
-        Message::Update { .. } => Reply::Updated {
-            conflicts: Vec::new(),
-            start: parse::<Start>(body)?.start,
-        },
-        Message::Confirm { .. } => Reply::Confirmed,
-        Message::Page { .. } => {
-            let Entries { entries, standing } = parse(body)?;
-            Reply::Page { entries, standing }
-        }
-        Message::Fetch { ids } => {
-            let Books { books } = parse(body)?;
-            let asked = |id| ids.contains(&id);
-            require(books.iter().all(|(book, _)| is_valid(book, asked)))?;
-            Reply::Books { books }
-        }
-        Message::Claim { .. } => {
-            let Differing { differing, start } = parse(body)?;
-            Reply::Claimed { differing, start }
-        }
-        Message::Return { .. } => {
-            let Owed { ids, standing } = parse(body)?;
-            match ids {
-                Some(ids) => Reply::Owed { ids, standing },
-                None => Reply::Struck { standing },
-            }
-        }
-    };
-    Some(reply)
+        Message::Claim(_) => parse(body).map(Reply::Claimed),
+        Message::Return(_) => parse(body).map(Reply::Returned),
+    }
 }
 
 /// Decodes a reply of status 409. `None`: no catalog sends this.
 fn decode_conflict(message: &Message, body: &[u8]) -> Option<Reply> {
     match message {
-        Message::Get { .. } => Some(Reply::NothingNewer),
-        Message::Check { id, .. } => {
-            let Known { book, state } = parse(body)?;
-            require(is_valid(&book, |asked| asked == *id))?;
-            Some(Reply::CheckFailed { book, state })
-        }
-        Message::Update { books, .. } => {
-            let Conflicts { conflicts, start } = parse(body)?;
-            let sent = |id| books.iter().any(|book| book.id == id);
+        Message::Get(_) => Some(Reply::NothingNewer),
+        Message::Check(check) => parse_copy(check.id, body).map(Reply::CheckFailed),
+        Message::Update(update) => {
+            let updated: UpdatedReply = parse(body)?;
+            let sent = |id| update.books.iter().any(|book| book.id == id);
+            let conflicts = &updated.conflicts;
             let valid = conflicts.iter().all(|(book, _)| is_valid(book, sent));
             require(valid && !conflicts.is_empty())?;
-            Some(Reply::Updated { conflicts, start })
+            Some(Reply::Updated(updated))
         }
         _ => unexpected(409),
     }
+}
+
+fn parse_copy(asked: BookId, body: &[u8]) -> Option<Known> {
+    let known: Known = parse(body)?;
+    require(is_valid(&known.book, |id| id == asked))?;
+    Some(known)
 }
 
 fn is_valid(book: &Book, was_asked_for: impl Fn(BookId) -> bool) -> bool {

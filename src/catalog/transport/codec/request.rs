@@ -1,119 +1,53 @@
 //! A message as a request.
 
-use std::collections::BTreeSet;
-use std::sync::Arc;
-
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use crate::catalog::replication::left_out::Standing;
-use crate::catalog::replication::messages::{Message, PeerHeartbeat, Sender};
-use crate::model::address::Address;
-use crate::model::book::{Book, BookId, Version};
+use crate::catalog::replication::messages::Message;
+use crate::model::book::BookId;
 use crate::model::error::{Error, Result};
-
-#[derive(Deserialize)]
-struct Heartbeat {
-    from: Address,
-    standing: Option<Standing>,
-    #[serde(default)]
-    known_listers: BTreeSet<Address>,
-}
-
-#[derive(Deserialize)]
-struct Get {
-    id: BookId,
-    requesters: Vec<Address>,
-    best: Option<Version>,
-}
-
-#[derive(Deserialize)]
-struct Check {
-    id: BookId,
-    version: Option<Version>,
-}
-
-#[derive(Deserialize)]
-struct Update {
-    books: Vec<Arc<Book>>,
-    sender: Sender,
-}
-
-#[derive(Deserialize)]
-struct Claim {
-    versions: Vec<(BookId, Version)>,
-    sender: Sender,
-}
-
-#[derive(Deserialize)]
-struct Return {
-    sender: Sender,
-    begins: bool,
-    left_out: BTreeSet<Address>,
-    has: Vec<(BookId, Version)>,
-}
-
-#[derive(Deserialize)]
-struct Versions {
-    versions: Vec<(BookId, Version)>,
-}
-
-#[derive(Deserialize)]
-struct Page {
-    after: Option<BookId>,
-    limit: usize,
-    standing: Standing,
-}
-
-#[derive(Deserialize)]
-struct Fetch {
-    ids: Vec<BookId>,
-}
 
 /// What stands before the kind of a message in its path.
 const PREFIX: &str = "/rep/";
 
-/// The path of each kind of message.
-const PATHS: [&str; 9] = [
-    "/rep/heartbeat",
-    "/rep/get",
-    "/rep/check",
-    "/rep/update",
-    "/rep/confirm",
-    "/rep/page",
-    "/rep/fetch",
-    "/rep/claim",
-    "/rep/return",
+/// Decodes the body of one kind of message.
+type Decode = fn(&[u8]) -> Result<Message>;
+
+/// The path of each kind of message, without the id of a book, and how its body is decoded.
+const KINDS: [(&str, Decode); 9] = [
+    ("/rep/heartbeat", |body| parse(body).map(Message::Heartbeat)),
+    ("/rep/get", |body| parse(body).map(Message::Get)),
+    ("/rep/check", |body| parse(body).map(Message::Check)),
+    ("/rep/update", |body| parse(body).map(Message::Update)),
+    ("/rep/confirm", |body| parse(body).map(Message::Confirm)),
+    ("/rep/page", |body| parse(body).map(Message::Page)),
+    ("/rep/fetch", |body| parse(body).map(Message::Fetch)),
+    ("/rep/claim", |body| parse(body).map(Message::Claim)),
+    ("/rep/return", |body| parse(body).map(Message::Return)),
 ];
 
+fn kind(name: &str) -> Option<(&'static str, Decode)> {
+    KINDS
+        .into_iter()
+        .find(|(path, _)| &path[PREFIX.len()..] == name)
+}
+
 /// The path of this kind of message, without the id of a book. `None`: there is no such kind.
-pub(crate) fn path_of_kind(kind: &str) -> Option<&'static str> {
-    PATHS.into_iter().find(|path| &path[PREFIX.len()..] == kind)
+pub(crate) fn path_of_kind(name: &str) -> Option<&'static str> {
+    kind(name).map(|(path, _)| path)
 }
 
 /// The path that a message is put to.
 pub(crate) fn path(message: &Message) -> String {
-    let [
-        heartbeat,
-        get,
-        check,
-        update,
-        confirm,
-        page,
-        fetch,
-        claim,
-        returning,
-    ] = PATHS;
     let path = match message {
-        Message::Heartbeat { .. } => heartbeat,
-        Message::Get { .. } => get,
-        Message::Check { .. } => check,
-        Message::Update { .. } => update,
-        Message::Confirm { .. } => confirm,
-        Message::Page { .. } => page,
-        Message::Fetch { .. } => fetch,
-        Message::Claim { .. } => claim,
-        Message::Return { .. } => returning,
+        Message::Heartbeat(_) => "/rep/heartbeat",
+        Message::Get(_) => "/rep/get",
+        Message::Check(_) => "/rep/check",
+        Message::Update(_) => "/rep/update",
+        Message::Confirm(_) => "/rep/confirm",
+        Message::Page(_) => "/rep/page",
+        Message::Fetch(_) => "/rep/fetch",
+        Message::Claim(_) => "/rep/claim",
+        Message::Return(_) => "/rep/return",
     };
     match subject(message) {
         Some(id) => format!("{path}/{id}"),
@@ -124,9 +58,10 @@ pub(crate) fn path(message: &Message) -> String {
 /// The one book that a message is about.
 pub(crate) fn subject(message: &Message) -> Option<BookId> {
     match message {
-        Message::Get { id, .. } | Message::Check { id, .. } => Some(*id),
-        Message::Update { books, .. } if books.len() == 1 => Some(books[0].id),
-        Message::Confirm { versions } if versions.len() == 1 => Some(versions[0].0),
+        Message::Get(get) => Some(get.id),
+        Message::Check(check) => Some(check.id),
+        Message::Update(update) if update.books.len() == 1 => Some(update.books[0].id),
+        Message::Confirm(confirm) if confirm.versions.len() == 1 => Some(confirm.versions[0].0),
         _ => None,
     }
 }
@@ -140,42 +75,9 @@ pub(crate) fn body(message: &Message) -> Vec<u8> {
 ///
 /// Fails with 400 when the body is not JSON, with 404 when the kind or the id is none, and with 422
 /// when the body is not such a message or is about another book than the path.
-pub(crate) fn decode(kind: &str, id: Option<&str>, body: &[u8]) -> Result<Message> {
-    let message = match kind {
-        "heartbeat" => parse(body).map(|said: Heartbeat| {
-            let known_listers = said.known_listers;
-            let peer = said.standing.map(|standing| PeerHeartbeat {
-                standing,
-                known_listers,
-            });
-            let from = said.from;
-            Message::Heartbeat { from, peer }
-        }),
-        "get" => parse(body).map(|get: Get| Message::Get {
-            id: get.id,
-            requesters: get.requesters,
-            best: get.best,
-        }),
-        "check" => parse(body).map(|Check { id, version }| Message::Check { id, version }),
-        "update" => parse(body).map(|Update { books, sender }| Message::Update { books, sender }),
-        "confirm" => parse(body).map(|Versions { versions }| Message::Confirm { versions }),
-        "page" => parse(body).map(|page: Page| Message::Page {
-            after: page.after,
-            limit: page.limit,
-            standing: page.standing,
-        }),
-        "fetch" => parse(body).map(|Fetch { ids }| Message::Fetch { ids }),
-        "claim" => {
-            parse(body).map(|Claim { versions, sender }| Message::Claim { versions, sender })
-        }
-        "return" => parse(body).map(|asked: Return| Message::Return {
-            sender: asked.sender,
-            begins: asked.begins,
-            left_out: asked.left_out,
-            has: asked.has,
-        }),
-        _ => Err(Error::NoSuchPath),
-    }?;
+pub(crate) fn decode(name: &str, id: Option<&str>, body: &[u8]) -> Result<Message> {
+    let (_, decode) = kind(name).ok_or(Error::NoSuchPath)?;
+    let message = decode(body)?;
     let Some(id) = id else { return Ok(message) };
     let id = BookId::parse(id).ok_or(Error::NotFound)?;
     if subject(&message) == Some(id) {

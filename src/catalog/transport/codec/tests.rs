@@ -6,7 +6,10 @@ use serde_json::json;
 
 use super::reply::{encode, outcome};
 use super::request::{body, decode, path};
-use crate::catalog::replication::messages::{Message, Outcome, PeerHeartbeat, Reply, examples};
+use crate::catalog::replication::messages::{
+    AskPage, Check, Claim, Confirm, Fetch, Get, Heartbeat, Known, Message, Outcome, Page, Reply,
+    Return, Update, UpdatedReply, examples,
+};
 use crate::catalog::shelf::copy_state::{CopyState, PageEntry};
 use crate::http::Body;
 use crate::http::client::{Answer, Headers};
@@ -45,79 +48,78 @@ fn check(sent: Message) {
 #[test]
 fn a_message_arrives_as_it_was_sent() {
     let versions = vec![(BookId(7), book(7).version)];
-    check(Message::Heartbeat {
+    check(Message::Heartbeat(Heartbeat {
         from: Address::parse("http://a:1").unwrap(),
-        peer: None,
-    });
-    check(Message::Heartbeat {
+        standing: None,
+        known_listers: Default::default(),
+    }));
+    check(Message::Heartbeat(Heartbeat {
         from: Address::parse("http://a:1").unwrap(),
-        peer: Some(PeerHeartbeat {
-            standing: examples::standing(),
-            known_listers: [Address::parse("http://b:1").unwrap()].into(),
-        }),
-    });
-    check(Message::Return {
+        standing: Some(examples::standing()),
+        known_listers: [Address::parse("http://b:1").unwrap()].into(),
+    }));
+    check(Message::Return(Return {
         sender: examples::sender(),
         begins: false,
         left_out: [Address::parse("http://b:1").unwrap()].into(),
         has: versions.clone(),
-    });
-    check(Message::Get {
+    }));
+    check(Message::Get(Get {
         id: BookId(7),
         requesters: vec![],
         best: Some(book(7).version),
-    });
-    check(Message::Check {
+    }));
+    check(Message::Check(Check {
         id: BookId(7),
         version: None,
-    });
-    check(Message::Update {
+    }));
+    check(Message::Update(Update {
         books: vec![book(7)],
         sender: examples::sender(),
-    });
-    check(Message::Update {
+    }));
+    check(Message::Update(Update {
         books: vec![book(7), book(8)],
         sender: examples::sender(),
-    });
-    check(Message::Confirm {
+    }));
+    check(Message::Confirm(Confirm {
         versions: versions.clone(),
-    });
-    check(Message::Page {
+    }));
+    check(Message::Page(AskPage {
         after: Some(BookId(7)),
         limit: 10,
         standing: examples::standing(),
-    });
-    check(Message::Fetch {
+    }));
+    check(Message::Fetch(Fetch {
         ids: vec![BookId(7)],
-    });
+    }));
     let sender = examples::sender();
-    check(Message::Claim { versions, sender });
+    check(Message::Claim(Claim { versions, sender }));
 }
 
 #[test]
 fn a_reply_arrives_as_it_was_sent() {
-    let get = Message::Get {
+    let get = Message::Get(Get {
         id: BookId(7),
         requesters: vec![],
         best: None,
-    };
-    let update = Message::Update {
+    });
+    let update = Message::Update(Update {
         books: vec![book(7)],
         sender: examples::sender(),
-    };
-    let page = Message::Page {
+    });
+    let page = Message::Page(AskPage {
         after: None,
         limit: 9,
         standing: examples::standing(),
-    };
-    let known = Reply::Known {
+    });
+    let known = Reply::Known(Known {
         book: book(7),
         state: CopyState::Valid,
-    };
-    let conflicts = Reply::Updated {
+    });
+    let conflicts = Reply::Updated(UpdatedReply {
         conflicts: vec![(book(7), CopyState::Tentative)],
         start: 5,
-    };
+    });
     let entries = vec![PageEntry(BookId(7), book(7).version, CopyState::Unknown)];
     for (message, reply) in [
         (&get, known),
@@ -125,19 +127,19 @@ fn a_reply_arrives_as_it_was_sent() {
         (&update, conflicts),
         (
             &page,
-            Reply::Page {
+            Reply::Page(Page {
                 entries,
                 standing: examples::standing(),
-            },
+            }),
         ),
         (&update, Reply::NotNow),
         (&update, Reply::LeftOut),
         (
             &update,
-            Reply::Updated {
+            Reply::Updated(UpdatedReply {
                 conflicts: vec![],
                 start: 5,
-            },
+            }),
         ),
     ] {
         let response = encode(&reply);
@@ -155,11 +157,11 @@ fn a_reply_arrives_as_it_was_sent() {
 
 #[test]
 fn a_reply_that_no_catalog_sends_is_silence() {
-    let get = Message::Get {
+    let get = Message::Get(Get {
         id: BookId(7),
         requesters: vec![],
         best: None,
-    };
+    });
     let wrong_book = json!({"book": *book(8), "state": "valid"}).to_string();
     let huge = r#"{"book":{"id":7,"title":"T","topic":"t","quantity":1,"price":1.0,
         "version":"9223372036854775808-1"},"state":"valid"}"#;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{BATCHES_ENOUGH, Destination, Payload, Sender, THREADS_MAX};
 use crate::catalog::replication::env::OnOutcome;
-use crate::catalog::replication::messages::{Message, Outcome, Reply};
+use crate::catalog::replication::messages::{Message, Outcome, Reply, UpdatedReply};
 use crate::catalog::transport::codec::{reply, request};
 use crate::config::Limits;
 use crate::http::Method::Put;
@@ -62,9 +62,9 @@ impl PeerSender {
 
     pub(crate) fn send(&self, message: Message, on_outcome: OnOutcome) {
         let sender = match message {
-            Message::Heartbeat { .. } => &self.heartbeats,
-            Message::Update { .. } => &self.updates,
-            Message::Confirm { .. } => &self.confirms,
+            Message::Heartbeat(_) => &self.heartbeats,
+            Message::Update(_) => &self.updates,
+            Message::Confirm(_) => &self.confirms,
             _ => &self.others,
         };
         sender.send(message, on_outcome);
@@ -76,10 +76,8 @@ impl Payload for Message {
     /// of itself with each.
     fn joins(&self, other: &Message) -> bool {
         let same_kind = match (self, other) {
-            (Message::Update { sender: ours, .. }, Message::Update { sender: theirs, .. }) => {
-                ours == theirs
-            }
-            (Message::Confirm { .. }, Message::Confirm { .. }) => true,
+            (Message::Update(ours), Message::Update(theirs)) => ours.sender == theirs.sender,
+            (Message::Confirm(_), Message::Confirm(_)) => true,
             _ => false,
         };
         let (id, other_id) = (request::subject(self), request::subject(other));
@@ -99,11 +97,11 @@ impl Payload for Message {
     /// Conflicts concern the message about their book.
     fn part_of(&self, outcome: &Outcome) -> Outcome {
         match (outcome, request::subject(self)) {
-            (Outcome::Reply(Reply::Updated { conflicts, start }), Some(id)) => {
-                let own = conflicts.iter().filter(|(book, _)| book.id == id);
+            (Outcome::Reply(Reply::Updated(updated)), Some(id)) => {
+                let own = updated.conflicts.iter().filter(|(book, _)| book.id == id);
                 let conflicts = own.cloned().collect();
-                let start = *start;
-                Outcome::Reply(Reply::Updated { conflicts, start })
+                let start = updated.start;
+                Outcome::Reply(Reply::Updated(UpdatedReply { conflicts, start }))
             }
             _ => outcome.clone(),
         }
@@ -115,11 +113,9 @@ fn combine(batch: &[&Message]) -> Message {
     let mut combined = (*first).clone();
     for other in others {
         match (&mut combined, other) {
-            (Message::Update { books: all, .. }, Message::Update { books, .. }) => {
-                all.extend_from_slice(books);
-            }
-            (Message::Confirm { versions: all }, Message::Confirm { versions }) => {
-                all.extend_from_slice(versions);
+            (Message::Update(all), Message::Update(one)) => all.books.extend_from_slice(&one.books),
+            (Message::Confirm(all), Message::Confirm(one)) => {
+                all.versions.extend_from_slice(&one.versions);
             }
             _ => unreachable!("no other kinds join"),
         }

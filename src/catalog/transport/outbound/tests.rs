@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::front_end::InvalidationSender;
 use super::peer::PeerSender;
 use super::*;
-use crate::catalog::replication::messages::{Message, Reply, examples};
+use crate::catalog::replication::messages::{Message, Reply, Update, UpdatedReply, examples};
 use crate::catalog::shelf::copy_state::CopyState;
 use crate::catalog::storage::first_stock::FirstStock;
 use crate::config::Limits;
@@ -90,10 +90,10 @@ fn book(id: u64) -> Arc<Book> {
 }
 
 fn update(id: u64) -> Message {
-    Message::Update {
+    Message::Update(Update {
         books: vec![book(id)],
         sender: examples::sender(),
-    }
+    })
 }
 
 /// Sends a message about book 0 and, while that is in progress, messages about the others. Returns
@@ -123,10 +123,10 @@ fn fine() -> Outcome {
 }
 
 fn conflicts(conflicts: Vec<(Arc<Book>, CopyState)>) -> Outcome {
-    Outcome::Reply(Reply::Updated {
+    Outcome::Reply(Reply::Updated(UpdatedReply {
         conflicts,
         start: 5,
-    })
+    }))
 }
 
 #[test]
