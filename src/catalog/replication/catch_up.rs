@@ -10,7 +10,7 @@ use crate::catalog::replication::env::Environment;
 use crate::catalog::replication::messages::{AskPage, Copies, Fetch, Message, Outcome, Reply};
 use crate::catalog::replication::replicate::Payload;
 use crate::catalog::replication::rules::Rule;
-use crate::catalog::shelf::copy_state::CopyState;
+use crate::catalog::shelf::copy_state::{CopyState, PageEntry};
 use crate::model::book::BookId;
 use crate::model::error::{Error, Result};
 use crate::model::invalidation::Invalidation;
@@ -153,7 +153,11 @@ impl<E: Environment> Replica<E> {
         if pages.len() < live.len() {
             return Err(no_answer());
         }
-        let ours = self.lock().shelf.page(after, PAGE_MAX);
+        let ours = {
+            let inner = self.lock();
+            let versions = inner.shelf.versions_after(after);
+            versions.take(PAGE_MAX).collect::<Vec<PageEntry>>()
+        };
         let all = pages.iter().map(|(_, entries)| entries).chain([&ours]);
         let full = all.filter(|entries| entries.len() == PAGE_MAX);
         let last_ids = full.filter_map(|entries| entries.last().map(|entry| entry.0));
@@ -186,7 +190,7 @@ impl<E: Environment> Replica<E> {
         self.make_valid(diff.valid, run.epoch);
         for (peer, ids) in diff.fetch {
             for ids in ids.chunks(FETCH_MAX) {
-                self.adopt_many(self.fetch_books(peer, ids)?, run.epoch)?;
+                self.adopt(self.fetch_books(peer, ids)?, run.epoch)?;
             }
         }
         if diff.claim.is_empty() && diff.push.is_empty() {
@@ -217,7 +221,7 @@ impl<E: Environment> Replica<E> {
         let conflicts = replicated.conflicts.iter().map(|(book, _)| book.id);
         let mut disputed: Vec<BookId> = conflicts.chain(replicated.differing).collect();
         disputed.sort_unstable();
-        self.adopt_many(replicated.conflicts, epoch)?;
+        self.adopt(replicated.conflicts, epoch)?;
         let agreed = versions
             .into_iter()
             .filter(|(id, _)| disputed.binary_search(id).is_err());
@@ -242,8 +246,7 @@ impl<E: Environment> Replica<E> {
                 .peers()
                 .all(|i| inner.left_out.is_left_out(i) || inner.left_out.is_in_step(i));
         if !taken_over {
-            let is_ready =
-                inner.left_out.is_ready() && inner.left_out.all_are_new(&inner.membership);
+            let is_ready = inner.left_out.ready && inner.left_out.all_are_new(&inner.membership);
             let Some(books) = inner.first_stock.take_if(|_| is_ready) else {
                 return Ok(());
             };

@@ -27,7 +27,8 @@ impl<E: Environment> Replica<E> {
     ) -> Result<HashSet<BookId>> {
         self.wake_for(books.iter().map(|book| book.id));
         let replicated = self.replicate(&Payload::Books(books.to_vec()))?;
-        let mut superseded = self.adopt_best_of_each(replicated.conflicts, epoch)?;
+        let superseded = self.adopt_best(replicated.conflicts, epoch)?;
+        let mut superseded: HashSet<BookId> = superseded.into_iter().collect();
         superseded.extend(replaced(&self.lock(), books));
         if books.iter().all(|book| superseded.contains(&book.id)) {
             return Ok(superseded);

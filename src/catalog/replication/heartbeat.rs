@@ -26,7 +26,7 @@ impl<E: Environment> Replica<E> {
         let now = self.now();
         let stalled = inner.membership.tick(now);
         if stalled {
-            inner.left_out.slept(now);
+            inner.left_out.awake_since = now;
         }
         self.note_standing(&mut inner);
         drop(inner);
@@ -42,7 +42,7 @@ impl<E: Environment> Replica<E> {
     pub(super) fn note_standing(&self, inner: &mut Inner) {
         let now = self.now();
         if inner.membership.is_ready(now) && inner.membership.round_complete() {
-            inner.left_out.set_ready();
+            inner.left_out.ready = true;
         }
         if inner.left_out.consider(&inner.membership, || self.now()) {
             self.note_left_out(inner);

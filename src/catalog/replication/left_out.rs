@@ -71,9 +71,6 @@ pub(crate) struct Record {
 struct PeerStanding {
     /// Caught up with it since this start, or since this catalog was last on its list.
     in_step: bool,
-    /// The last start that was heard of, and the number of the last standing of that start.
-    start: Option<u64>,
-    sequence: u64,
     /// As [`Record::peers`].
     seen: (u64, u64),
     /// An old folder was put back there: it counts as an empty one.
@@ -82,8 +79,8 @@ struct PeerStanding {
     token: Option<Token>,
     /// It has said that it knows that it is on this catalog's list.
     knows: bool,
-    /// Its start in which it said that this catalog is on its list; `None`: it is not.
-    lists_us_since: Option<u64>,
+    /// This catalog has learned that it is on this peer's list.
+    learned: bool,
     /// This catalog's own copies lose outright to those of this peer.
     yields: bool,
     /// How often it was left out; part of the token.
@@ -92,8 +89,14 @@ struct PeerStanding {
     struck: Option<u64>,
     /// When the last heartbeat was sent that it answered without listing this catalog.
     answered: Option<Time>,
-    /// What it said last.
+    /// What it said last, in the last start that was heard of.
     said: Option<Standing>,
+}
+
+impl PeerStanding {
+    fn start(&self) -> Option<u64> {
+        self.said.as_ref().map(|said| said.start)
+    }
 }
 
 /// Why a catalog does not serve.
@@ -129,18 +132,17 @@ pub(crate) struct LeftOut {
     start: u64,
     starts: u64,
     /// The first heartbeats after the start have ended.
-    ready: bool,
+    pub(crate) ready: bool,
     pub(crate) whole: bool,
     /// Decided. Counts once it is on disk, too.
     listed: BTreeSet<usize>,
     on_disk: BTreeSet<usize>,
     /// Left out for another catalog's sake, and not yet sure to know.
     fencing: BTreeSet<usize>,
-    sequence: u64,
     said: Option<Standing>,
     peers: Vec<PeerStanding>,
     /// When this process was last found to have been stopped.
-    awake_since: Time,
+    pub(crate) awake_since: Time,
     /// When this catalog last decided by itself to leave peers out, and which are not on disk yet.
     decided: Time,
     undecided: BTreeSet<usize>,
@@ -181,7 +183,6 @@ impl LeftOut {
             on_disk: listed.clone(),
             listed,
             fencing: BTreeSet::new(),
-            sequence: 0,
             said: None,
             peers: addresses.iter().map(peer).collect(),
             awake_since: now,
@@ -198,32 +199,27 @@ impl LeftOut {
 
     /// What this catalog says of itself now.
     pub(crate) fn standing(&mut self, serving: bool, disk_refuses: bool) -> Standing {
-        let left_out = self.addresses(self.peers().filter(|i| self.is_told(*i)));
-        let standing = Standing {
+        let mut standing = Standing {
             from: self.address.clone(),
             start: self.start,
             starts: self.starts,
-            sequence: self.sequence,
-            left_out,
+            sequence: self.said.as_ref().map_or(0, |said| said.sequence),
+            left_out: self.addresses(self.peers().filter(|i| self.is_told(*i))),
             serving,
             whole: self.whole,
             disk_refuses,
             first_stock: self.first_stock.filter(|_| !self.whole),
         };
         if self.said.as_ref() != Some(&standing) {
-            self.sequence += 1;
-            self.said = Some(Standing {
-                sequence: self.sequence,
-                ..standing
-            });
+            standing.sequence += 1;
+            self.said = Some(standing.clone());
         }
-        self.said.clone().expect("it was just said")
+        standing
     }
 
     /// The peers that are known to list this catalog: they are told so with every heartbeat.
     pub(crate) fn known_listers(&self) -> BTreeSet<Address> {
-        let lists = |i: &usize| self.peers[*i].lists_us_since.is_some();
-        self.addresses(self.peers().filter(lists))
+        self.addresses(self.peers().filter(|i| self.peers[*i].learned))
     }
 
     /// For an answer to a heartbeat of peer `i`.
@@ -247,7 +243,7 @@ impl LeftOut {
             let age = (now.monotonic.as_millis() as u64).saturating_sub(token.at);
             Duration::from_millis(age) <= self.timing.lease
         };
-        self.peers[i].start == Some(start)
+        self.peers[i].start() == Some(start)
             && token.is_some_and(|token| {
                 (token.start, token.gap) == (self.start, self.peers[i].gap) && fresh(token)
             })
@@ -268,8 +264,9 @@ impl LeftOut {
         let mut heard = Heard::default();
         let counted = (standing.starts, standing.start);
         let peer = &mut self.peers[i];
-        let same_start = peer.start == Some(standing.start);
-        if same_start && standing.sequence < peer.sequence {
+        let same_start = peer.start() == Some(standing.start);
+        let is_older = |said: &Standing| standing.sequence < said.sequence;
+        if same_start && peer.said.as_ref().is_some_and(is_older) {
             return heard;
         }
         let outdated = counted != peer.seen && standing.starts <= peer.seen.0;
@@ -279,23 +276,21 @@ impl LeftOut {
             return heard;
         }
         heard.accepted = true;
-        peer.sequence = standing.sequence;
-        peer.said = Some(standing.clone());
+        let before = peer.said.replace(standing.clone());
         if !same_start {
-            if peer.start.is_some() && self.listed.contains(&i) {
+            if before.is_some() && self.listed.contains(&i) {
                 peer.gap += 1;
             }
             peer.old_folder = outdated;
             peer.knows = false;
             peer.in_step = false;
-            peer.lists_us_since = None;
+            peer.learned = false;
         }
         if !peer.old_folder && peer.seen != counted {
             peer.seen = counted;
             self.is_dirty = true;
             heard.list_changed = true;
         }
-        peer.start = Some(standing.start);
         let whole = standing.whole && !peer.old_folder;
         let was_struck = peer.struck == Some(standing.start) && peer.in_step;
         let lists_us = standing.left_out.contains(&self.address) && whole;
@@ -304,18 +299,19 @@ impl LeftOut {
             self.leave_out(i);
             heard.list_changed = true;
         }
+        let mutual = self.is_told(i);
+        let theirs_counts = !mutual || standing.serving && !serving;
+        let peer = &mut self.peers[i];
         if lists_us {
-            let mutual = self.is_told(i);
-            let theirs_counts = !mutual || standing.serving && !serving;
-            if theirs_counts && self.peers[i].lists_us_since != Some(standing.start) {
-                self.peers[i].lists_us_since = Some(standing.start);
-                self.peers[i].yields = has_own_copies;
+            if theirs_counts && !peer.learned {
+                peer.learned = true;
+                peer.yields = has_own_copies;
                 heard.learned = true;
             }
-            self.peers[i].in_step = false;
+            peer.in_step = false;
         } else {
-            self.peers[i].lists_us_since = None;
-            self.peers[i].yields = false;
+            peer.learned = false;
+            peer.yields = false;
         }
         heard
     }
@@ -333,20 +329,6 @@ impl LeftOut {
     /// Peer `i` says that it knows that it is on this catalog's list.
     pub(crate) fn knows(&mut self, i: usize) {
         self.peers[i].knows = true;
-    }
-
-    /// The first heartbeats after the start have ended. Returns whether that is news.
-    pub(crate) fn set_ready(&mut self) -> bool {
-        !std::mem::replace(&mut self.ready, true)
-    }
-
-    pub(crate) fn is_ready(&self) -> bool {
-        self.ready
-    }
-
-    /// This process was stopped until now.
-    pub(crate) fn slept(&mut self, now: Time) {
-        self.awake_since = now;
     }
 
     // --- The list -----------------------------------------------------------------------------
@@ -370,7 +352,8 @@ impl LeftOut {
         !self.fencing.is_empty()
     }
 
-    fn leave_out(&mut self, i: usize) {
+    /// Puts peer `i` on the list.
+    pub(crate) fn leave_out(&mut self, i: usize) {
         self.listed.insert(i);
         self.note_gap(i);
     }
@@ -387,19 +370,11 @@ impl LeftOut {
     /// with them, and they cannot be leaving it out themselves. Returns whether the list changed.
     pub(crate) fn consider(&mut self, membership: &Membership, clock: impl Fn() -> Time) -> bool {
         let now = clock();
-        if membership.stalled(now) {
-            return false;
-        }
         let out: Vec<usize> = self
             .peers()
             .filter(|i| !self.listed.contains(i) && self.may_leave_out(*i, membership, now))
             .collect();
-        let serves_apart = self.ready
-            && self.whole
-            && !self.must_yield()
-            && self
-                .peers()
-                .all(|i| out.contains(&i) || self.is_left_out(i) || self.is_in_contact(i, now));
+        let serves_apart = self.serving_without(&out, membership, now).is_ok();
         // This process may have been stopped since it looked.
         let was_stopped = self.timing.every < clock().since_max(now);
         if out.is_empty() || !serves_apart || was_stopped {
@@ -450,11 +425,6 @@ impl LeftOut {
         }
     }
 
-    /// An operator says that this peer is not waited for.
-    pub(crate) fn overrule(&mut self, i: usize) {
-        self.leave_out(i);
-    }
-
     /// What is to be on disk; `None`: it is. A decision from before this process was stopped is
     /// taken back first: the peer may be serving now.
     pub(crate) fn unsaved(&mut self, now: Time) -> Option<(Record, BTreeSet<usize>)> {
@@ -462,7 +432,7 @@ impl LeftOut {
             let undecided = std::mem::take(&mut self.undecided);
             self.listed.retain(|i| !undecided.contains(i));
         }
-        if self.listed == self.on_disk && !self.is_dirty {
+        if !self.needs_saving() {
             return None;
         }
         self.is_dirty = false;
@@ -512,39 +482,35 @@ impl LeftOut {
     // --- Coming back --------------------------------------------------------------------------
 
     pub(crate) fn lists_us(&self, i: usize) -> bool {
-        let said = self.peers[i].said.as_ref();
-        said.is_some_and(|said| said.left_out.contains(&self.address)) && self.is_whole(i)
+        self.is_whole(i) && self.says(i, |said| said.left_out.contains(&self.address))
     }
 
-    /// What peer `i` said last in its present start.
-    pub(crate) fn said(&self, i: usize) -> Option<&Standing> {
-        self.peers[i].said.as_ref()
+    /// Whether this is true of what peer `i` said last.
+    pub(crate) fn says(&self, i: usize, is_true: impl Fn(&Standing) -> bool) -> bool {
+        self.peers[i].said.as_ref().is_some_and(is_true)
     }
 
     /// Whether the folder of peer `i` is whole, and no older one that was put back.
     pub(crate) fn is_whole(&self, i: usize) -> bool {
-        let peer = &self.peers[i];
-        !peer.old_folder && peer.said.as_ref().is_some_and(|said| said.whole)
+        !self.peers[i].old_folder && self.says(i, |said| said.whole)
     }
 
     /// Whether the disk of peer `i` refuses writes.
     pub(crate) fn is_full(&self, i: usize) -> bool {
-        let said = self.peers[i].said.as_ref();
-        said.is_some_and(|said| said.disk_refuses)
+        self.says(i, |said| said.disk_refuses)
     }
 
     /// How often peer `i` had been started when an older folder was put back there.
     pub(crate) fn old_folder_of(&self, i: usize) -> Option<u64> {
         let peer = &self.peers[i];
-        (peer.old_folder && peer.struck != peer.start).then_some(peer.seen.0)
+        (peer.old_folder && peer.struck != peer.start()).then_some(peer.seen.0)
     }
 
     /// Whether every peer is live with a new folder and the same first stock, or is not waited for.
     pub(crate) fn all_are_new(&self, membership: &Membership) -> bool {
         let is_new = |i: usize| {
-            let said = self.peers[i].said.as_ref();
-            let same = said.is_some_and(|said| !said.whole && said.first_stock == self.first_stock);
-            membership.peers[i].live && same
+            let same = |said: &Standing| !said.whole && said.first_stock == self.first_stock;
+            membership.peers[i].live && self.says(i, same)
         };
         self.peers().all(|i| is_new(i) || self.is_left_out(i))
     }
@@ -558,15 +524,14 @@ impl LeftOut {
     }
 
     pub(crate) fn start_of(&self, i: usize) -> Option<u64> {
-        self.peers[i].start
+        self.peers[i].start()
     }
 
     /// Caught up with peer `i`, in this start of it, unless one of the two lists the other now.
     pub(crate) fn set_in_step(&mut self, i: usize, start: u64) {
-        let lists_us = self.lists_us(i);
-        let is_told = self.is_told(i);
+        let lists = self.lists_us(i) || self.is_told(i);
         let peer = &mut self.peers[i];
-        peer.in_step = peer.start == Some(start) && !lists_us && !is_told;
+        peer.in_step = peer.start() == Some(start) && !lists;
     }
 
     pub(crate) fn yields_to(&self, i: usize) -> bool {
@@ -582,29 +547,28 @@ impl LeftOut {
 
     /// Takes over the list of a catalog that lists this one, without this one.
     pub(crate) fn adopt_list(&mut self, list: &BTreeSet<Address>) {
-        let new: BTreeSet<usize> = self
-            .peers()
-            .filter(|i| list.contains(&self.addresses[*i]))
-            .collect();
-        for i in new.difference(&self.listed) {
-            self.peers[*i].in_step = false;
-            self.peers[*i].gap += 1;
+        let new: BTreeSet<usize> = self.peers_on(list).collect();
+        let before = std::mem::replace(&mut self.listed, new.clone());
+        for i in new.difference(&before) {
+            self.note_gap(*i);
         }
-        self.listed = new;
         self.undecided.clear();
     }
 
-    /// The peers on this list that are not on this catalog's, itself apart.
-    pub(crate) fn lacking_of(&self, list: &BTreeSet<Address>) -> Vec<usize> {
-        self.peers()
-            .filter(|i| list.contains(&self.addresses[*i]) && !self.listed.contains(i))
-            .collect()
+    /// The peers on this list; this catalog itself does not count.
+    fn peers_on(&self, list: &BTreeSet<Address>) -> impl Iterator<Item = usize> {
+        self.peers().filter(|i| list.contains(&self.addresses[*i]))
     }
 
-    /// Whether all these peers are on the list on disk; this catalog itself does not count.
+    /// The peers on this list that are not on this catalog's.
+    pub(crate) fn lacking_of(&self, list: &BTreeSet<Address>) -> Vec<usize> {
+        let lacking = |i: &usize| !self.listed.contains(i);
+        self.peers_on(list).filter(lacking).collect()
+    }
+
+    /// Whether all these peers are on the list on disk.
     pub(crate) fn has_on_disk(&self, list: &BTreeSet<Address>) -> bool {
-        self.peers()
-            .all(|i| !list.contains(&self.addresses[i]) || self.on_disk.contains(&i))
+        self.peers_on(list).all(|i| self.on_disk.contains(&i))
     }
 
     /// Peer `i` has all that is here, and this list: it is struck off. Returns whether it was.
@@ -615,7 +579,7 @@ impl LeftOut {
         if equal {
             self.listed.remove(&i);
             let peer = &mut self.peers[i];
-            peer.struck = peer.start;
+            peer.struck = peer.start();
             peer.in_step = true;
         }
         equal
@@ -624,7 +588,7 @@ impl LeftOut {
     /// Two sides of a cut are equal again.
     pub(crate) fn forgive(&mut self, i: usize) {
         self.listed.remove(&i);
-        self.peers[i].gap += 1;
+        self.note_gap(i);
     }
 
     /// After a cut the lists may form a circle, in which each waits for another. When all catalogs
@@ -632,8 +596,7 @@ impl LeftOut {
     /// copy of each book wins. Returns whether this one does so now.
     pub(crate) fn forgive_circle(&mut self, membership: &Membership, now: Time) -> bool {
         let is_idle = |i: usize| {
-            let said = self.peers[i].said.as_ref();
-            membership.peers[i].live && self.is_whole(i) && said.is_some_and(|said| !said.serving)
+            membership.peers[i].live && self.is_whole(i) && self.says(i, |said| !said.serving)
         };
         let is_listed = |i: usize| self.is_told(i) || self.lists_us(i);
         let is_stuck = self.ready
@@ -651,7 +614,7 @@ impl LeftOut {
         }
         self.stuck_since = None;
         for i in std::mem::take(&mut self.listed) {
-            self.peers[i].gap += 1;
+            self.note_gap(i);
         }
         self.fencing.clear();
         self.undecided.clear();
@@ -698,22 +661,29 @@ impl LeftOut {
     ///
     /// Fails with the reason.
     pub(crate) fn serving(&self, membership: &Membership, now: Time) -> Result<(), NotServing> {
+        self.serving_without(&[], membership, now)
+    }
+
+    /// As [`Self::serving`], if these peers were on the list.
+    fn serving_without(
+        &self,
+        out: &[usize],
+        membership: &Membership,
+        now: Time,
+    ) -> Result<(), NotServing> {
         if membership.stalled(now) {
             return Err(NotServing::Stalled);
         }
         if !self.ready {
             return Err(NotServing::Starting);
         }
+        let is_apart = |i: usize| out.contains(&i) || self.is_left_out(i);
         let is_fine =
-            |i: usize| !self.peers[i].yields && (self.is_left_out(i) || self.is_in_contact(i, now));
+            |i: usize| !self.peers[i].yields && (is_apart(i) || self.is_in_contact(i, now));
         if let Some(i) = self.peers().find(|i| !is_fine(*i)) {
             return Err(NotServing::WaitsFor(i));
         }
-        if self.whole {
-            Ok(())
-        } else {
-            Err(NotServing::Empty)
-        }
+        self.whole.then_some(()).ok_or(NotServing::Empty)
     }
 
     /// Another peer than `i` does.

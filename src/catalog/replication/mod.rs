@@ -185,7 +185,7 @@ impl<E: Environment> Replica<E> {
         for peer in opened.go_on_without {
             let event = "goes on without a peer, as the operator wants";
             log::warn(event, &[("peer", &config.peers[peer])]);
-            left_out.overrule(peer);
+            left_out.leave_out(peer);
         }
         let inner = Inner {
             shelf,
@@ -289,7 +289,7 @@ impl<E: Environment> Replica<E> {
     /// left-out list".
     fn serves(&self, inner: &Inner) -> bool {
         if !self.enforces(Rule::Lease) {
-            return inner.left_out.is_ready() && inner.left_out.whole;
+            return inner.left_out.ready && inner.left_out.whole;
         }
         inner
             .left_out
@@ -416,6 +416,6 @@ impl Inner {
         };
         let peers_wait = self.left_out.peers().any(peer_waits) || !self.left_out.whole;
         let copies_wait = self.was_serving && (!self.caught_up || self.shelf.any_needs_repair());
-        self.left_out.is_ready() && (self.disk_refuses || peers_wait || copies_wait)
+        self.left_out.ready && (self.disk_refuses || peers_wait || copies_wait)
     }
 }

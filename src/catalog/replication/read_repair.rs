@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use crate::catalog::replication::env::{Environment, WaitKey};
 use crate::catalog::replication::messages::{Get, Known, Message, Outcome, Reply};
-use crate::catalog::replication::replicate::Payload;
 use crate::catalog::replication::{Guard, Inner, Replica};
 use crate::catalog::shelf::copy_state::CopyState;
 use crate::model::address::Address;
@@ -117,7 +116,7 @@ impl<E: Environment> Replica<E> {
         };
         match self.ask(peer, Message::Get(get)) {
             Outcome::Reply(Reply::Known(Known { book, state })) => {
-                self.adopt(book, state, epoch)?;
+                self.adopt(vec![(book, state)], epoch)?;
                 // If the copy here is still unknown after it adopted a tentative one, it was the
                 // better of the two. After it adopted a valid one, a cache may hold an older copy,
                 // which a claim invalidates.
@@ -170,40 +169,18 @@ impl<E: Environment> Replica<E> {
     /// `PROTOCOL.md`, "Claim": Write 4 to Write 7 with the very copy that is here.
     fn claim(self: &Arc<Self>, id: BookId, version: Version) -> Result<()> {
         let mut inner = self.lock();
-        let Some(book) = inner.shelf.book(id).filter(|book| book.version == version) else {
+        let book = inner.shelf.book(id).filter(|book| book.version == version);
+        let Some(book) = book.filter(|_| self.serves(&inner)).cloned() else {
             return Ok(());
         };
-        let (book, epoch) = (book.clone(), inner.shelf.epoch());
-        if !self.serves(&inner) {
-            return Ok(());
-        }
+        let epoch = inner.shelf.epoch();
         if inner.shelf.state(id) == CopyState::Unknown {
             inner.shelf.set_state(id, CopyState::Tentative);
         }
         drop(inner);
-        let replicated = self.replicate(&Payload::Books(vec![book]))?;
-        if !replicated.conflicts.is_empty() {
-            return self.adopt_best(replicated.conflicts, epoch);
-        }
-        let mine = |inner: &Inner| {
-            inner.shelf.has(id, version, CopyState::Tentative) && inner.shelf.epoch() == epoch
-        };
-        if !mine(&self.lock()) {
-            return Ok(());
-        }
         // The writer may have crashed before the front-ends dropped their searches.
-        self.invalidate(&[Invalidation::Item(id), Invalidation::AllTopics])?;
-        let mut inner = self.lock();
-        let mine = mine(&inner);
-        if mine {
-            inner.shelf.set_state(id, CopyState::Valid);
-        }
-        drop(inner);
-        self.env.wake(WaitKey::Book(id));
-        if mine {
-            self.confirm(vec![(id, version)]);
-        }
-        Ok(())
+        let stale = [Invalidation::Item(id), Invalidation::AllTopics];
+        self.commit(&[book], epoch, &stale).map(drop)
     }
 }
 

@@ -24,7 +24,7 @@ impl<E: Environment> Replica<E> {
     /// [`Error::DiskRefuses`]; [`Error::TimedOut`] when read repair for a `Get` did not succeed.
     pub(crate) fn receive(self: &Arc<Self>, message: Message) -> Result<Reply> {
         let heartbeat = matches!(message, Message::Heartbeat(_));
-        if !heartbeat && !self.lock().left_out.is_ready() {
+        if !heartbeat && !self.lock().left_out.ready {
             return Err(Error::Busy("This catalog has just started".into()));
         }
         match message {
@@ -233,7 +233,8 @@ impl<E: Environment> Replica<E> {
         if let Some(i) = self.peer_number(&asked.standing.from) {
             self.hear(&mut inner, i, &asked.standing, false);
         }
-        let mut entries = inner.shelf.page(asked.after, asked.limit.min(PAGE_MAX));
+        let versions = inner.shelf.versions_after(asked.after);
+        let mut entries: Vec<_> = versions.take(asked.limit.min(PAGE_MAX)).collect();
         if !self.serves(&inner) {
             for entry in entries.iter_mut().filter(|e| e.2 == CopyState::Valid) {
                 entry.2 = CopyState::Unknown;

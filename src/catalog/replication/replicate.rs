@@ -1,7 +1,7 @@
 //! `PROTOCOL.md`, "Write 4: replicate": books go to every peer that is not left out, and to this
 //! catalog's own disk meanwhile. "Which peers must acknowledge a write" is decided here.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -113,18 +113,7 @@ impl<E: Environment> Replica<E> {
 
 impl<E: Environment> Drop for Replication<'_, E> {
     fn drop(&mut self) {
-        end_replicating(&mut self.replica.lock().replicating, &self.versions);
-        self.versions.clear();
-    }
-}
-
-fn end_replicating(replicating: &mut HashMap<BookId, usize>, versions: &Versions) {
-    for (id, _) in versions {
-        let count = replicating.get_mut(id).expect("it was counted");
-        *count -= 1;
-        if *count == 0 {
-            replicating.remove(id);
-        }
+        self.end(&mut self.replica.lock());
     }
 }
 
@@ -158,8 +147,8 @@ impl<E: Environment> Replication<'_, E> {
                 replica.save_list()?;
                 continue;
             }
-            let needed = self.needed(&inner);
-            let due = self.due(&mut inner, &needed);
+            let without = self.without(&inner);
+            let due = self.due(&mut inner, &without);
             if !due.is_empty() || !is_saved {
                 let unsaved = self.unsaved(&inner);
                 drop(inner);
@@ -171,10 +160,9 @@ impl<E: Environment> Replication<'_, E> {
                 }
                 continue;
             }
-            if self.is_acknowledged(&inner, &needed) {
+            if self.is_acknowledged(&inner, &without) {
                 // In this very moment the books cease to be owed for this round's sake only.
-                end_replicating(&mut inner.replicating, &self.versions);
-                self.versions.clear();
+                self.end(&mut inner);
                 return Ok(std::mem::take(&mut self.result));
             }
             if replica.is_over(self.until) {
@@ -182,6 +170,16 @@ impl<E: Environment> Replication<'_, E> {
             }
             let next = self.until.min(replica.deadline(RETRY_PAUSE));
             drop(replica.wait(inner, WaitKey::Round(self.round.number), next));
+        }
+    }
+
+    fn end(&mut self, inner: &mut Inner) {
+        for (id, _) in std::mem::take(&mut self.versions) {
+            let count = inner.replicating.get_mut(&id).expect("it was counted");
+            *count -= 1;
+            if *count == 0 {
+                inner.replicating.remove(&id);
+            }
         }
     }
 
@@ -229,16 +227,17 @@ impl<E: Environment> Replication<'_, E> {
         doubtful
     }
 
-    fn has_acknowledged(&self, inner: &Inner, peer: usize) -> bool {
-        let acknowledged = self.progress[peer].acknowledged.as_ref();
-        acknowledged.is_some_and(|(start, _)| inner.left_out.start_of(peer) == Some(*start))
+    /// Whether a peer has acknowledged in its present start: what its list has then, for this round.
+    fn acknowledged(&self, inner: &Inner, peer: usize) -> Option<&BTreeSet<usize>> {
+        let (start, without) = self.progress[peer].acknowledged.as_ref()?;
+        (inner.left_out.start_of(peer) == Some(*start)).then_some(without)
     }
 
     /// The peers that this round goes without: left out, and not live, or with another copy.
-    fn needed(&self, inner: &Inner) -> BTreeSet<usize> {
+    fn without(&self, inner: &Inner) -> BTreeSet<usize> {
         let goes_without = |peer: &usize| {
             let live = inner.membership.peers[*peer].live;
-            !self.has_acknowledged(inner, *peer)
+            self.acknowledged(inner, *peer).is_none()
                 && inner.left_out.is_told(*peer)
                 && (!live || self.progress[*peer].is_skipped || inner.left_out.is_full(*peer))
         };
@@ -246,67 +245,54 @@ impl<E: Environment> Replication<'_, E> {
     }
 
     /// Whether a peer has acknowledged, and has all those on its list that this round goes without.
-    fn is_good(&self, inner: &Inner, peer: usize, needed: &BTreeSet<usize>) -> bool {
-        let knows = |without: &BTreeSet<usize>| {
-            let mut others = needed.iter().filter(|other| **other != peer);
-            others.all(|other| without.contains(other))
-        };
-        let acknowledged = self.progress[peer].acknowledged.as_ref();
-        self.has_acknowledged(inner, peer)
-            && acknowledged.is_some_and(|(_, without)| knows(without))
+    fn is_good(&self, inner: &Inner, peer: usize, without: &BTreeSet<usize>) -> bool {
+        let acknowledged = self.acknowledged(inner, peer);
+        acknowledged.is_some_and(|known| without.is_subset(known))
     }
 
     /// The peers to send to now, with what is said to each, marked as asked.
-    fn due(&mut self, inner: &mut Inner, needed: &BTreeSet<usize>) -> Vec<(usize, Sender)> {
+    fn due(&mut self, inner: &mut Inner, without: &BTreeSet<usize>) -> Vec<(usize, Sender)> {
         let now = self.replica.now().monotonic;
         let mut due = Vec::new();
         for peer in inner.left_out.peers() {
             let wanted = inner.membership.peers[peer].live || !inner.left_out.is_told(peer);
             let progress = &self.progress[peer];
             let waits = progress.is_asked || progress.is_skipped || now < progress.not_before;
-            if waits || !wanted || self.is_good(inner, peer, needed) {
+            if waits || !wanted || self.is_good(inner, peer, without) {
                 continue;
             }
-            let without: BTreeSet<usize> = needed.iter().copied().filter(|i| *i != peer).collect();
+            let others = without.iter().copied().filter(|i| *i != peer);
+            let others: BTreeSet<usize> = others.collect();
             let mut sender = self.replica.sender(inner, peer);
-            sender.without = inner.left_out.addresses(without.iter().copied());
+            sender.without = inner.left_out.addresses(others.iter().copied());
             let progress = &mut self.progress[peer];
             progress.is_asked = true;
-            progress.sent_without = without;
+            progress.sent_without = others;
             due.push((peer, sender));
         }
         due
     }
 
     /// `PROTOCOL.md`, "Which peers must acknowledge a write".
-    fn is_acknowledged(&self, inner: &Inner, needed: &BTreeSet<usize>) -> bool {
+    fn is_acknowledged(&self, inner: &Inner, without: &BTreeSet<usize>) -> bool {
         let is_settled = |peer: usize| {
-            self.is_good(inner, peer, needed)
-                || inner.left_out.is_left_out(peer) && needed.contains(&peer)
+            self.is_good(inner, peer, without)
+                || inner.left_out.is_left_out(peer) && without.contains(&peer)
         };
         inner.left_out.whole
             && !inner.left_out.is_fencing()
             && !inner.left_out.must_yield()
-            && self.is_saved(inner)
+            && self.unsaved(inner).is_empty()
             && inner.left_out.peers().all(is_settled)
     }
 
-    /// Whether all of the payload that is still here is on disk here.
-    fn is_saved(&self, inner: &Inner) -> bool {
-        let saved = |(id, version): &(BookId, Version)| {
-            inner.shelf.version(*id) != Some(*version) || inner.shelf.on_disk(*id, *version)
-        };
-        self.versions.iter().all(saved)
-    }
-
-    /// The books of the payload whose version here is not on disk.
+    /// The books of the payload that are still here, but not on disk here.
     fn unsaved(&self, inner: &Inner) -> Vec<BookId> {
-        let unsaved = |id: &BookId| {
-            let version = inner.shelf.version(*id);
-            version.is_some_and(|version| !inner.shelf.on_disk(*id, version))
+        let unsaved = |(id, version): &&(BookId, Version)| {
+            inner.shelf.version(*id) == Some(*version) && !inner.shelf.on_disk(*id, *version)
         };
-        let ids = self.versions.iter().map(|(id, _)| *id);
-        ids.filter(unsaved).collect()
+        let unsaved = self.versions.iter().filter(unsaved);
+        unsaved.map(|(id, _)| *id).collect()
     }
 }
 

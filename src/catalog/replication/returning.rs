@@ -42,22 +42,17 @@ impl<E: Environment> Replica<E> {
         let lists_us = inner.left_out.lists_us(i);
         let is_told = inner.left_out.is_told(i);
         let serves = self.serves(&inner);
-        let Some(said) = inner.left_out.said(i) else {
-            return Ok(());
-        };
-        let their_serves = said.serving;
+        let it_serves = inner.left_out.says(i, |said| said.serving);
         let both_whole = inner.left_out.whole && inner.left_out.is_whole(i);
         drop(inner);
         match (lists_us, is_told) {
-            (true, true) if their_serves && serves => self.join_sides(i),
-            (true, true) if serves || !their_serves => Ok(()),
             // Nobody knows yet whose copies count.
-            (true, _) if !their_serves => Ok(()),
+            (true, _) if !it_serves => Ok(()),
+            (true, true) if serves => self.join_sides(i),
             (true, _) => self.come_back(i),
-            // It must come back itself.
-            (false, true) => Ok(()),
             (false, false) if both_whole => self.catch_up_with(i),
-            (false, false) => Ok(()),
+            // It must come back itself, or has yet to be given its books.
+            (false, _) => Ok(()),
         }
     }
 
@@ -214,7 +209,9 @@ impl<E: Environment> Replica<E> {
                     return Err(no_answer());
                 }
                 let last = entries.last().filter(|_| entries.len() == PAGE_MAX);
-                inner.shelf.page_until(after, last.map(|entry| entry.0))
+                let is_covered = |ours: &PageEntry| last.is_none_or(|last| ours.0 <= last.0);
+                let ours = inner.shelf.versions_after(after).take_while(is_covered);
+                ours.collect::<Vec<PageEntry>>()
             };
             act(&ours, &entries)?;
             if entries.len() < PAGE_MAX {
@@ -232,9 +229,6 @@ impl<E: Environment> Replica<E> {
         let outright = takes == Takes::Outright && inner.left_out.yields_to(i);
         let mut taken = Vec::new();
         for (book, _) in &books {
-            if book.defect().is_some() {
-                return Err(Error::Invalid(format!("book {} is malformed", book.id)));
-            }
             let ours = inner.shelf.version(book.id);
             let loses = outright && inner.shelf.is_own(book.id);
             if ours < Some(book.version) || ours != Some(book.version) && loses {

@@ -229,21 +229,10 @@ impl Shelf {
             .collect()
     }
 
-    /// The versions after `after`, at most `limit`.
-    pub(crate) fn page(&self, after: Option<BookId>, limit: usize) -> Vec<PageEntry> {
-        let entry =
-            |copy: &Copy| PageEntry(copy.book.id, copy.book.version, copy.state_in(self.epoch));
-        self.after(after).take(limit).map(entry).collect()
-    }
-
-    /// The versions after `after` up to `last`; `None`: all.
-    pub(crate) fn page_until(&self, after: Option<BookId>, last: Option<BookId>) -> Vec<PageEntry> {
-        let entry =
-            |copy: &Copy| PageEntry(copy.book.id, copy.book.version, copy.state_in(self.epoch));
+    /// The versions after `after`, by id.
+    pub(crate) fn versions_after(&self, after: Option<BookId>) -> impl Iterator<Item = PageEntry> {
         self.after(after)
-            .take_while(|copy| last.is_none_or(|last| copy.book.id <= last))
-            .map(entry)
-            .collect()
+            .map(|copy| PageEntry(copy.book.id, copy.book.version, copy.state_in(self.epoch)))
     }
 
     fn after(&self, after: Option<BookId>) -> impl Iterator<Item = &Copy> {
