@@ -5,14 +5,15 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
-use crate::catalog::storage::file_image::FileImage;
+use crate::catalog::replication::left_out::Record;
 use crate::catalog::storage::id_range::IdRange;
 use crate::runtime::sync::lock;
 
 /// What the catalog keeps of its standing among the others.
 const RECORD: &str = "standing.json";
 
-const RECORD_TEMPORARY: &str = "standing.json.tmp";
+/// The end of a temporary file's name.
+const TEMPORARY: &str = ".tmp";
 
 /// Earlier versions marked a folder so while they wrote the first stock into it.
 const UNFINISHED: &str = "first-stock.unfinished";
@@ -30,9 +31,9 @@ pub(super) struct Contents {
     pub(super) foreign: Vec<PathBuf>,
 }
 
-/// A written file that has yet to replace the file of its range.
+/// A written file that has yet to replace the one at `path`.
 pub(super) struct TemporaryFile {
-    range: IdRange,
+    path: PathBuf,
     file: File,
 }
 
@@ -83,6 +84,7 @@ impl DataDir {
     }
 
     fn list(&self) -> io::Result<Contents> {
+        let is_ours = |name: &str| name == RECORD || IdRange::parse(name).is_some();
         let mut contents = Contents::default();
         for entry in fs::read_dir(&self.path)? {
             let entry = entry?;
@@ -94,7 +96,7 @@ impl DataDir {
                 contents.record = Some(entry.path());
             } else if name == UNFINISHED {
                 contents.unfinished = Some(entry.path());
-            } else if (name == RECORD_TEMPORARY || IdRange::parse_temporary(name).is_some())
+            } else if name.strip_suffix(TEMPORARY).is_some_and(is_ours)
                 && entry.file_type()?.is_file()
             {
                 contents.temporary.push(entry.path());
@@ -106,45 +108,24 @@ impl DataDir {
         Ok(contents)
     }
 
-    /// Writes the new content of a range into a temporary file.
-    pub(super) fn write(&self, range: IdRange, image: &FileImage) -> Result<TemporaryFile, String> {
-        let created = self.with_naming(|| File::create(self.temporary_path(range)));
-        let written = created.and_then(|mut file| file.write_all(&image.text).map(|()| file));
-        let file = written.map_err(|e| self.abandon(range, e))?;
-        Ok(TemporaryFile { range, file })
+    /// Writes the new content of the file at `path` into a temporary file.
+    pub(super) fn write(&self, path: PathBuf, content: &[u8]) -> Result<TemporaryFile, String> {
+        let temporary = temporary_path(&path);
+        let created = self.with_naming(|| File::create(temporary));
+        let written = created.and_then(|mut file| file.write_all(content).map(|()| file));
+        let file = written.map_err(|e| abandon(&path, e))?;
+        Ok(TemporaryFile { path, file })
     }
 
-    /// Puts the content of a temporary file on disk: fsync.
-    pub(super) fn sync(&self, temporary: TemporaryFile) -> Result<TemporaryFile, String> {
-        let synced = temporary.file.sync_all();
-        synced.map_err(|e| self.abandon(temporary.range, e))?;
-        Ok(temporary)
-    }
-
-    /// Renames a temporary file to the name of its range's file. Returns the file that had this
-    /// name before.
-    pub(super) fn publish(&self, temporary: TemporaryFile) -> Result<ReplacedFile, String> {
-        let range = temporary.range;
-        let path = self.path_of(range);
+    /// Renames a temporary file to the name of the one that it replaces. Returns the file that had
+    /// this name before.
+    pub(super) fn publish(&self, written: TemporaryFile) -> Result<ReplacedFile, String> {
+        let path = written.path;
+        let temporary = temporary_path(&path);
         let replaced = File::open(&path).ok();
-        let renamed = self.with_naming(|| fs::rename(self.temporary_path(range), path));
-        renamed.map_err(|e| self.abandon(range, e))?;
+        let renamed = self.with_naming(|| fs::rename(temporary, &path));
+        renamed.map_err(|e| abandon(&path, e))?;
         Ok(ReplacedFile(replaced))
-    }
-
-    fn temporary_path(&self, range: IdRange) -> PathBuf {
-        self.path.join(range.temporary_name())
-    }
-
-    /// Removes the temporary file, and gives the error for the caller. If the removal fails too,
-    /// the next opening removes the file. A catalog creates plain files only, so anything else
-    /// stays.
-    fn abandon(&self, range: IdRange, why: io::Error) -> String {
-        let path = self.temporary_path(range);
-        if fs::symlink_metadata(&path).is_ok_and(|found| found.is_file()) {
-            let _ = fs::remove_file(path);
-        }
-        format!("cannot save {}: {why}", self.path_of(range).display())
     }
 
     fn with_naming<T>(&self, work: impl FnOnce() -> T) -> T {
@@ -159,15 +140,11 @@ impl DataDir {
     }
 
     /// Replaces the record, and returns once it is on disk.
-    pub(super) fn save_record(&self, json: &[u8]) -> Result<(), String> {
-        let (path, temporary) = (self.path.join(RECORD), self.path.join(RECORD_TEMPORARY));
-        let write = || {
-            let mut file = File::create(&temporary)?;
-            file.write_all(json)?;
-            file.sync_all()?;
-            self.with_naming(|| fs::rename(&temporary, &path))
-        };
-        write().map_err(|e| format!("cannot save {}: {e}", path.display()))?;
+    pub(super) fn save_record(&self, record: &Record) -> Result<(), String> {
+        let mut json = serde_json::to_vec_pretty(record).expect("a record is JSON");
+        json.push(b'\n');
+        let written = self.write(self.path.join(RECORD), &json)?;
+        self.publish(written.sync()?)?;
         self.sync_dir()
     }
 
@@ -179,6 +156,31 @@ impl DataDir {
             _ => Ok(()),
         }
     }
+}
+
+impl TemporaryFile {
+    /// Puts its content on disk: fsync.
+    pub(super) fn sync(self) -> Result<TemporaryFile, String> {
+        let synced = self.file.sync_all();
+        synced.map_err(|e| abandon(&self.path, e))?;
+        Ok(self)
+    }
+}
+
+fn temporary_path(path: &Path) -> PathBuf {
+    let mut path = path.as_os_str().to_owned();
+    path.push(TEMPORARY);
+    path.into()
+}
+
+/// Removes the temporary file, and gives the error for the caller. If the removal fails too, the
+/// next opening removes the file. A catalog creates plain files only, so anything else stays.
+fn abandon(path: &Path, why: io::Error) -> String {
+    let temporary = temporary_path(path);
+    if fs::symlink_metadata(&temporary).is_ok_and(|found| found.is_file()) {
+        let _ = fs::remove_file(temporary);
+    }
+    format!("cannot save {}: {why}", path.display())
 }
 
 /// Creates a folder and its missing parents, and puts their names on disk.

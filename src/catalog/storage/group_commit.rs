@@ -171,7 +171,7 @@ impl GroupCommit {
     fn replace(&self, files: &[(IdRange, Reader)]) -> Vec<Replaced> {
         let written = files.iter().map(|(range, read)| self.write(*range, read));
         let written: Vec<Result<TemporaryFile, String>> = written.collect();
-        let synced = written.into_iter().map(|file| self.dir.sync(file?));
+        let synced = written.into_iter().map(|file| file?.sync());
         let synced: Vec<Result<TemporaryFile, String>> = synced.collect();
         let published = synced.into_iter().map(|file| self.dir.publish(file?));
         let ranges = files.iter().map(|(range, _)| *range);
@@ -181,7 +181,7 @@ impl GroupCommit {
     fn write(&self, range: IdRange, read: &Reader) -> Result<TemporaryFile, String> {
         let books = read(range.first(), range.last());
         let image = FileImage::render(range, books, &self.images.take(range));
-        let written = self.dir.write(range, &image);
+        let written = self.dir.write(self.dir.path_of(range), &image.text);
         self.images.insert(range, image);
         written
     }

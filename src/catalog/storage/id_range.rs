@@ -5,9 +5,6 @@ use crate::model::book::{BOOK_ID_MAX, BookId};
 /// A file holds the books of this many ids.
 const IDS_PER_FILE: u64 = 100;
 
-/// The end of a temporary file's name.
-const TEMPORARY: &str = ".tmp";
-
 /// The ids whose books are in one file, by the number of the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct IdRange(u64);
@@ -31,19 +28,10 @@ impl IdRange {
         format!("books-{:07}-{:07}.json", self.first().0, self.last().0)
     }
 
-    pub(super) fn temporary_name(self) -> String {
-        self.file_name() + TEMPORARY
-    }
-
     /// The range whose file has exactly this name.
     pub(super) fn parse(file_name: &str) -> Option<IdRange> {
         let (first, _) = file_name.strip_prefix("books-")?.split_once('-')?;
         let first = BookId::parse(first).filter(|id| id.0 <= BOOK_ID_MAX)?;
         Some(IdRange::of(first)).filter(|range| range.file_name() == file_name)
-    }
-
-    /// The range whose temporary file has exactly this name.
-    pub(super) fn parse_temporary(file_name: &str) -> Option<IdRange> {
-        file_name.strip_suffix(TEMPORARY).and_then(IdRange::parse)
     }
 }

@@ -85,7 +85,7 @@ impl Storage {
     /// Replaces what is kept of the catalog's standing, and returns once it is on disk. Fails with
     /// path and reason.
     pub(crate) fn save_record(&self, record: &Record) -> Result<(), String> {
-        recovery::save_record(&self.0.dir, record)
+        self.0.dir.save_record(record)
     }
 
     pub(crate) fn metrics(&self) -> &CommitMetrics {

@@ -34,7 +34,7 @@ pub(super) fn recover(dir: &DataDir, first_stock: &FirstStock) -> Result<Opened,
         Some(first_stock.read()?)
     };
     record.starts += 1;
-    save_record(dir, &record)?;
+    dir.save_record(&record)?;
     for path in contents.temporary.iter().chain(&contents.unfinished) {
         dir.remove(path)?;
     }
@@ -52,12 +52,6 @@ pub(super) fn recover(dir: &DataDir, first_stock: &FirstStock) -> Result<Opened,
 fn read_record(path: &Path) -> Result<Record, String> {
     let json = fs::read(path).map_err(|e| format!("cannot read {}: {e}", path.display()))?;
     serde_json::from_slice(&json).map_err(|e| format!("cannot use {}: {e}", path.display()))
-}
-
-pub(super) fn save_record(dir: &DataDir, record: &Record) -> Result<(), String> {
-    let mut json = serde_json::to_vec_pretty(record).expect("a record is JSON");
-    json.push(b'\n');
-    dir.save_record(&json)
 }
 
 fn read_all(dir: &DataDir, ranges: &[IdRange]) -> Result<Vec<Book>, String> {
