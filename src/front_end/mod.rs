@@ -61,8 +61,8 @@ use crate::front_end::round_robin::RoundRobin;
 use crate::http::client::Client;
 use crate::http::server::{self, ServerConfig};
 use crate::http::startup;
+use crate::membership::Membership;
 use crate::membership::time::Time;
-use crate::membership::{LeaseNeeds, Membership};
 use crate::model::book::STAMP_MAX;
 use crate::model::order_ids::OrderIds;
 use crate::runtime::exit::Exit;
@@ -111,7 +111,6 @@ impl FrontEnd {
         let origin = Instant::now();
         let membership = Membership::new(
             fastrand::u64(1..=STAMP_MAX),
-            LeaseNeeds::AllPeers,
             settings.timing,
             &settings.catalogs,
             &[],

@@ -86,14 +86,7 @@ fn front_end(catalogs: &[Behind], orders: &[Behind]) -> FrontEnd {
     };
     let (origin, timing) = (Instant::now(), Default::default());
     let silent = [Address::of("127.0.0.1", 1)];
-    let membership = Membership::new(
-        1,
-        LeaseNeeds::AllPeers,
-        timing,
-        &silent,
-        &[],
-        Time::now(origin),
-    );
+    let membership = Membership::new(1, timing, &silent, &[], Time::now(origin));
     FrontEnd {
         cache: Arc::new(LeasedCache::new(origin, membership, 0, 0)),
         catalogs: in_turn(catalogs),

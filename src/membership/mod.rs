@@ -96,26 +96,17 @@ pub(crate) struct Changes {
     pub(crate) unknown_peer: bool,
 }
 
-/// Which peers must have answered lately for this server's lease to hold.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum LeaseNeeds {
-    /// For a catalog: every live peer.
-    LivePeers,
-    /// For a front-end: every peer. One that has refused counts as well.
-    AllPeers,
-}
-
 /// What one server knows of the others. Its owner keeps it under a lock.
 #[derive(Debug)]
 pub(crate) struct Membership {
     timing: Timing,
-    lease_needs: LeaseNeeds,
     /// This server's own start number.
     pub(crate) start: u64,
     started: Time,
     /// When the heartbeat loop last ran.
     ticked: Time,
-    /// Heartbeats sent before this do not count for the current round.
+    /// When the current round began: each peer is to be sent one heartbeat from then on, and each
+    /// of these is to come to an end. Those sent before do not count.
     round_since: Time,
     pub(crate) peers: Vec<Peer>,
     pub(crate) holders: Vec<Peer>,
@@ -126,7 +117,6 @@ impl Membership {
     /// held since before this start must be invalidated too.
     pub(crate) fn new(
         start: u64,
-        lease_needs: LeaseNeeds,
         timing: Timing,
         peers: &[Address],
         holders: &[Address],
@@ -135,7 +125,6 @@ impl Membership {
         let peer = |live| move |address: &Address| Peer::new(address.clone(), live, now);
         Membership {
             timing,
-            lease_needs,
             start,
             started: now,
             ticked: now,
@@ -152,19 +141,13 @@ impl Membership {
         let slept = self.is_asleep(now);
         self.ticked = now;
         if slept {
-            self.begin_round(now);
+            self.round_since = now;
             for peer in &mut self.peers {
                 peer.last_contact = now;
                 peer.unanswered_since = None;
             }
         }
         slept
-    }
-
-    /// Begins a round: each peer is to be sent one heartbeat from now on, and each of these is to
-    /// come to an end.
-    pub(crate) fn begin_round(&mut self, now: Time) {
-        self.round_since = now;
     }
 
     /// Whether all heartbeats of the current round have come to an end. The first round begins with
@@ -275,7 +258,8 @@ impl Membership {
         self.is_asleep(now) || !self.round_complete()
     }
 
-    /// Whether this server may answer from what it holds.
+    /// Whether a front-end may answer from what it holds: every peer has answered lately, or has
+    /// refused.
     pub(crate) fn lease_holds(&self, now: Time) -> bool {
         !self.stalled(now) && self.peers.iter().all(|peer| self.is_leased(peer, now))
     }
@@ -283,11 +267,7 @@ impl Membership {
     fn is_leased(&self, peer: &Peer, now: Time) -> bool {
         let recent =
             |sent: Option<Time>| sent.is_some_and(|t| now.since_max(t) < self.timing.lease);
-        let holds = match self.lease_needs {
-            LeaseNeeds::LivePeers => !peer.live || recent(peer.last_answered),
-            LeaseNeeds::AllPeers => recent(peer.last_answered) || recent(peer.last_refused),
-        };
-        holds && !peer.unknown_peer
+        !peer.unknown_peer && (recent(peer.last_answered) || recent(peer.last_refused))
     }
 
     /// How long the lease that this server granted to `peer` may still last.
@@ -301,12 +281,6 @@ impl Membership {
     pub(crate) fn on_holder_refused(&mut self, i: usize, sent: Time) {
         let granted = &mut self.holders[i].lease_granted;
         granted.take_if(|granted| granted.monotonic <= sent.monotonic);
-    }
-
-    /// Marks holder `i` as down, because it did not acknowledge an invalidation. Returns whether it
-    /// was live.
-    pub(crate) fn mark_holder_down(&mut self, i: usize) -> bool {
-        self.holders[i].mark_down()
     }
 
     /// Whether every peer has answered or refused, or a lease has passed since the start.

@@ -73,7 +73,7 @@ impl Peer {
     }
 
     /// Returns whether it was live. Only then it is counted.
-    pub(super) fn mark_down(&mut self) -> bool {
+    pub(crate) fn mark_down(&mut self) -> bool {
         let was_live = mem::replace(&mut self.live, false);
         self.down_count += u64::from(was_live);
         was_live

@@ -10,10 +10,10 @@ fn at(ms: u64) -> Time {
     }
 }
 
-fn pair(lease_needs: LeaseNeeds) -> Membership {
+fn pair() -> Membership {
     let peers = [Address::parse("http://a:1").unwrap()];
     let holders = [Address::parse("http://f:1").unwrap()];
-    Membership::new(1, lease_needs, Timing::default(), &peers, &holders, at(0))
+    Membership::new(1, Timing::default(), &peers, &holders, at(0))
 }
 
 fn answer(down_count: u64) -> HeartbeatOutcome {
@@ -31,7 +31,7 @@ fn heartbeat(membership: &mut Membership, ms: u64, outcome: HeartbeatOutcome) ->
 
 #[test]
 fn nothing_is_trusted_before_the_first_round() {
-    let mut membership = pair(LeaseNeeds::LivePeers);
+    let mut membership = pair();
     assert!(!membership.lease_holds(at(0)));
     heartbeat(&mut membership, 10, answer(0));
     assert!(membership.lease_holds(at(10)));
@@ -39,7 +39,7 @@ fn nothing_is_trusted_before_the_first_round() {
 
 #[test]
 fn a_lease_ends_500_ms_after_its_heartbeat_was_sent() {
-    let mut membership = pair(LeaseNeeds::LivePeers);
+    let mut membership = pair();
     heartbeat(&mut membership, 10, answer(0));
     for ms in [210, 410, 505] {
         assert!(!membership.tick(at(ms)));
@@ -50,7 +50,7 @@ fn a_lease_ends_500_ms_after_its_heartbeat_was_sent() {
 
 #[test]
 fn a_suspended_machine_trusts_nothing() {
-    let mut membership = pair(LeaseNeeds::LivePeers);
+    let mut membership = pair();
     heartbeat(&mut membership, 10, answer(0));
     let later = Time {
         monotonic: at(11).monotonic,
@@ -62,7 +62,7 @@ fn a_suspended_machine_trusts_nothing() {
 
 #[test]
 fn silence_counts_after_300_ms_and_a_refusal_immediately() {
-    let mut membership = pair(LeaseNeeds::LivePeers);
+    let mut membership = pair();
     heartbeat(&mut membership, 10, answer(0));
     assert!(!heartbeat(&mut membership, 100, HeartbeatOutcome::Silent).lost);
     assert!(!heartbeat(&mut membership, 300, HeartbeatOutcome::Silent).lost);
@@ -74,7 +74,7 @@ fn silence_counts_after_300_ms_and_a_refusal_immediately() {
 
 #[test]
 fn a_process_that_was_asleep_counts_no_silence() {
-    let mut membership = pair(LeaseNeeds::LivePeers);
+    let mut membership = pair();
     heartbeat(&mut membership, 10, answer(0));
     membership.due_heartbeats(at(50), true);
     assert!(membership.tick(at(2000)));
@@ -90,7 +90,7 @@ fn a_process_that_was_asleep_counts_no_silence() {
 
 #[test]
 fn a_server_that_was_marked_down_is_told_so() {
-    let mut membership = pair(LeaseNeeds::LivePeers);
+    let mut membership = pair();
     assert!(heartbeat(&mut membership, 10, answer(0)).missed_invalidations);
     assert!(!heartbeat(&mut membership, 100, answer(0)).missed_invalidations);
     assert!(heartbeat(&mut membership, 200, answer(1)).missed_invalidations);
@@ -98,7 +98,7 @@ fn a_server_that_was_marked_down_is_told_so() {
 
 #[test]
 fn a_front_ends_lease_needs_no_answer_of_a_dead_peer_but_one_of_a_silent_peer() {
-    let mut membership = pair(LeaseNeeds::AllPeers);
+    let mut membership = pair();
     heartbeat(&mut membership, 10, HeartbeatOutcome::Refused);
     assert!(membership.lease_holds(at(100)));
     for ms in [200, 400, 600] {
@@ -109,7 +109,7 @@ fn a_front_ends_lease_needs_no_answer_of_a_dead_peer_but_one_of_a_silent_peer() 
 
 #[test]
 fn an_unknown_peer_has_no_lease_and_gets_no_reply() {
-    let mut membership = pair(LeaseNeeds::AllPeers);
+    let mut membership = pair();
     assert!(heartbeat(&mut membership, 10, HeartbeatOutcome::UnknownPeer).unknown_peer);
     assert!(!membership.lease_holds(at(11)));
     assert!(
@@ -121,7 +121,7 @@ fn an_unknown_peer_has_no_lease_and_gets_no_reply() {
 
 #[test]
 fn a_granted_lease_is_waited_for() {
-    let mut membership = pair(LeaseNeeds::LivePeers);
+    let mut membership = pair();
     membership
         .receive_heartbeat(&Address::parse("http://f:1").unwrap(), true, at(100))
         .unwrap();
@@ -129,12 +129,12 @@ fn a_granted_lease_is_waited_for() {
         membership.lease_left(&membership.holders[0], at(200)),
         Duration::from_millis(400)
     );
-    assert!(membership.mark_holder_down(0) && !membership.mark_holder_down(0));
+    assert!(membership.holders[0].mark_down() && !membership.holders[0].mark_down());
 }
 
 #[test]
 fn a_holder_that_refuses_has_no_lease_until_its_next_heartbeat() {
-    let mut membership = pair(LeaseNeeds::LivePeers);
+    let mut membership = pair();
     let holder = Address::parse("http://f:1").unwrap();
     membership
         .receive_heartbeat(&holder, true, at(100))

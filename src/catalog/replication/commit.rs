@@ -55,7 +55,8 @@ impl<E: Environment> Replica<E> {
 
     /// `PROTOCOL.md`, "Write 7: confirm": tells the live peers. Nobody waits for their answers.
     pub(super) fn confirm(self: &Arc<Self>, versions: Versions) {
-        for peer in self.live_peers() {
+        let live: Vec<usize> = self.lock().membership.live_peers().collect();
+        for peer in live {
             let versions = versions.clone();
             let message = Message::Confirm(Confirm { versions });
             self.env.send(peer, message, Box::new(|_| ()));

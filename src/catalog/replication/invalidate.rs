@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::catalog::replication::Replica;
 use crate::catalog::replication::env::{Environment, WaitKey};
-use crate::catalog::replication::messages::{Outcome, Reply};
+use crate::catalog::replication::messages::Outcome;
 use crate::catalog::replication::rpc_round::Outcomes;
 use crate::catalog::replication::rules::Rule;
 use crate::model::book::Book;
@@ -38,12 +38,16 @@ impl<E: Environment> Replica<E> {
                 (0..front_ends).filter(lacks).collect()
             };
             let sent = self.now();
+            let mut obeyed = vec![0; front_ends];
             for (front_end, outcome) in self.invalidate_at(&asked, invalidations) {
                 match outcome {
-                    Outcome::Reply(_) => done[front_end] = true,
+                    Outcome::Reply(_) => obeyed[front_end] += 1,
                     Outcome::Refused => self.lock().membership.on_holder_refused(front_end, sent),
                     Outcome::Silent => {}
                 }
+            }
+            for i in &asked {
+                done[*i] = obeyed[*i] == invalidations.len();
             }
             if self.await_front_end_leases(&asked, &done) {
                 return Ok(());
@@ -55,7 +59,7 @@ impl<E: Environment> Replica<E> {
         }
     }
 
-    /// Sends the invalidations to these front-ends. The outcome of each is its worst one.
+    /// Sends each of the invalidations to each of these front-ends.
     fn invalidate_at(
         self: &Arc<Self>,
         front_ends: &[usize],
@@ -68,9 +72,7 @@ impl<E: Environment> Replica<E> {
             }
         }
         let timeout = self.config.timing.invalidation_timeout() + ANSWER_GRACE;
-        let arrived = round.collect(front_ends.len() * invalidations.len(), timeout);
-        let outcome = |i: &usize| (*i, worst(*i, &arrived, invalidations.len()));
-        front_ends.iter().map(outcome).collect()
+        round.collect(front_ends.len() * invalidations.len(), timeout)
     }
 
     /// Counts as down those that were asked and have not obeyed, and waits until the leases of all
@@ -80,7 +82,7 @@ impl<E: Environment> Replica<E> {
         let mut inner = self.lock();
         for i in asked.iter().filter(|i| !done[**i]) {
             // A front-end that was never there is not lost.
-            if inner.membership.mark_holder_down(*i) && inner.membership.holders[*i].ever_seen {
+            if inner.membership.holders[*i].mark_down() && inner.membership.holders[*i].ever_seen {
                 let address = &inner.membership.holders[*i].address;
                 log::warn("front-end lost", &[("front_end", address)]);
             }
@@ -95,17 +97,6 @@ impl<E: Environment> Replica<E> {
         let inner = self.wait_while(inner, WaitKey::Membership, until, |_| true);
         let mut holders = inner.membership.holders.iter().zip(done);
         holders.all(|(holder, done)| *done || !holder.live)
-    }
-}
-
-/// The worst outcome of one front-end's invalidations. A missing one counts as silence.
-fn worst(front_end: usize, arrived: &[(usize, Outcome)], sent: usize) -> Outcome {
-    let outcomes = arrived.iter().filter(|(i, _)| *i == front_end);
-    let bad = |(_, outcome): &&(usize, Outcome)| !matches!(outcome, Outcome::Reply(_));
-    match outcomes.clone().find(bad) {
-        Some((_, bad)) => bad.clone(),
-        None if outcomes.count() < sent => Outcome::Silent,
-        None => Outcome::Reply(Reply::Confirmed),
     }
 }
 

@@ -59,9 +59,9 @@ use crate::catalog::replication::rules::{Rule, Rules};
 use crate::catalog::shelf::Shelf;
 use crate::catalog::shelf::copy_state::{CopyState, StateCounts};
 use crate::config::timing::Timing;
+use crate::membership::Membership;
 use crate::membership::peer::Peer;
 use crate::membership::time::Time;
-use crate::membership::{LeaseNeeds, Membership};
 use crate::model::address::Address;
 use crate::model::book::{Book, BookId};
 use crate::model::error::{Error, Result};
@@ -167,7 +167,6 @@ impl<E: Environment> Replica<E> {
         let shelf = Shelf::new(opened.books);
         let membership = Membership::new(
             start,
-            LeaseNeeds::LivePeers,
             config.timing,
             &config.peers,
             &config.front_ends,
@@ -347,10 +346,6 @@ impl<E: Environment> Replica<E> {
         inner.left_out.peers().filter(is_wanted).collect()
     }
 
-    fn live_peers(&self) -> Vec<usize> {
-        self.lock().membership.live_peers().collect()
-    }
-
     /// Puts the copy on the valid list, for tests that begin with a valid copy.
     #[cfg(test)]
     pub(crate) fn assume_valid(&self, id: BookId) {
@@ -408,13 +403,16 @@ impl<E: Environment> Replica<E> {
 }
 
 impl Inner {
+    /// The peers that this catalog has something to do with, so that they are in step.
+    fn waiting_peers(&self) -> impl Iterator<Item = usize> {
+        let left_out = &self.left_out;
+        self.membership.live_peers().filter(|i| {
+            !left_out.is_in_step(*i) && (!left_out.is_told(*i) || left_out.lists_us(*i))
+        })
+    }
+
     fn needs_repair(&self) -> bool {
-        let peer_waits = |i: usize| {
-            let live = self.membership.peers[i].live;
-            live && !self.left_out.is_in_step(i)
-                && (!self.left_out.is_told(i) || self.left_out.lists_us(i))
-        };
-        let peers_wait = self.left_out.peers().any(peer_waits) || !self.left_out.whole;
+        let peers_wait = self.waiting_peers().next().is_some() || !self.left_out.whole;
         let copies_wait = self.was_serving && (!self.caught_up || self.shelf.any_needs_repair());
         self.left_out.ready && (self.disk_refuses || peers_wait || copies_wait)
     }

@@ -206,7 +206,7 @@ impl Inner {
 mod tests {
     use super::*;
     use crate::config::timing::Timing;
-    use crate::membership::{HeartbeatReply, LeaseNeeds};
+    use crate::membership::HeartbeatReply;
     use crate::model::address::Address;
     use crate::model::book::BookId;
 
@@ -221,7 +221,7 @@ mod tests {
             stall: Duration::from_secs(60),
             ..Timing::default()
         };
-        let membership = Membership::new(1, LeaseNeeds::AllPeers, timing, &catalogs, &[], now);
+        let membership = Membership::new(1, timing, &catalogs, &[], now);
         LeasedCache::new(origin, membership, 3, 10)
     }
 

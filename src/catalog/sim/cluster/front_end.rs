@@ -9,7 +9,7 @@ use crate::catalog::sim::parameters::BOOK;
 use crate::catalog::sim::scheduler::event_queue::{Incarnation, Micros};
 use crate::config::timing::Timing;
 use crate::membership::time::Time;
-use crate::membership::{HeartbeatOutcome, HeartbeatReply, LeaseNeeds, Membership};
+use crate::membership::{HeartbeatOutcome, HeartbeatReply, Membership};
 use crate::model::invalidation::Invalidation;
 use crate::runtime::sync;
 
@@ -41,7 +41,7 @@ impl FrontEnd {
         let catalogs: Vec<_> = catalogs.collect();
         let start = cluster.scheduler.draw(|rng| rng.u64(..));
         let (timing, now) = (Timing::default(), cluster.time());
-        let membership = Membership::new(start, LeaseNeeds::AllPeers, timing, &catalogs, &[], now);
+        let membership = Membership::new(start, timing, &catalogs, &[], now);
         *self.state() = State {
             membership: Some(membership),
             ..State::default()
