@@ -95,7 +95,15 @@ impl<Q, A> Batcher<Q, A> {
                 return (batch.clone(), index);
             }
         }
-        let batch = Arc::new(Batch::new(request));
+        let state = State {
+            requests: vec![request],
+            answers: None,
+        };
+        let batch = Arc::new(Batch {
+            state: Mutex::new(state),
+            joined: Condvar::new(),
+            done: Condvar::new(),
+        });
         *open = Some(batch.clone());
         (batch, 0)
     }
@@ -110,16 +118,13 @@ impl<Q, A> Batcher<Q, A> {
         let count = requests.len();
         let began = Instant::now();
         // The others must be told of a panic: otherwise they would wait for ever.
-        let ran = catch_unwind(AssertUnwindSafe(|| run(requests)));
+        let mut ran = catch_unwind(AssertUnwindSafe(|| run(requests)));
         drop(permit);
         self.record(count, began.elapsed());
-        let (answers, panic) = match ran {
-            Ok(answers) => (answers, None),
-            Err(panic) => (Vec::new(), Some(panic)),
-        };
+        let answers = ran.as_mut().map(std::mem::take).unwrap_or_default();
         sync::lock(&batch.state).answers = Some(answers.into_iter().map(Some).collect());
         batch.done.notify_all();
-        if let Some(panic) = panic {
+        if let Err(panic) = ran {
             resume_unwind(panic);
         }
     }
@@ -146,17 +151,6 @@ impl<Q, A> Batcher<Q, A> {
 }
 
 impl<Q, A> Batch<Q, A> {
-    fn new(first: Q) -> Batch<Q, A> {
-        Batch {
-            state: Mutex::new(State {
-                requests: vec![first],
-                answers: None,
-            }),
-            joined: Condvar::new(),
-            done: Condvar::new(),
-        }
-    }
-
     fn wait_for_answer(&self, index: usize) -> A {
         let state = sync::lock(&self.state);
         let mut state = sync::wait_while(&self.done, state, |state| state.answers.is_none());

@@ -41,29 +41,22 @@ impl Level {
 /// A name and a value beside an event's message.
 pub type Field<'a> = (&'a str, &'a dyn Display);
 
-/// A static, because stderr is one for the whole process too, and a log that is handed on would be
-/// in the signature of every function.
-static LOG: Log = Log {
-    level: AtomicU8::new(Level::Info as u8),
-    server: OnceLock::new(),
-};
+/// The lowest level that is written. It and the server's name are statics, because stderr is one for
+/// the whole process too, and a log that is handed on would be in the signature of every function.
+static LEVEL: AtomicU8 = AtomicU8::new(Level::Info as u8);
 
-struct Log {
-    /// The lowest level that is written.
-    level: AtomicU8,
-    server: OnceLock<String>,
-}
+static SERVER: OnceLock<String> = OnceLock::new();
 
 /// Sets the server's name and the lowest level that is written. Before the first call they are
 /// `bazar` and [`Level::Info`]. A second call does not change the name.
 pub fn init(server: &str, level: Level) {
-    LOG.server.get_or_init(|| server.to_string());
-    LOG.level.store(level as u8, Ordering::Relaxed);
+    SERVER.get_or_init(|| server.to_string());
+    LEVEL.store(level as u8, Ordering::Relaxed);
 }
 
 /// Whether events of this level are written.
 pub(crate) fn enabled(level: Level) -> bool {
-    LOG.level.load(Ordering::Relaxed) <= level as u8
+    LEVEL.load(Ordering::Relaxed) <= level as u8
 }
 
 pub(crate) fn debug(message: &str, fields: &[Field]) {
@@ -96,7 +89,7 @@ fn event(level: Level, message: &str, fields: &[Field]) {
 }
 
 fn write(level: Level, message: &str, fields: &[Field]) {
-    let server = LOG.server.get().map_or("bazar", String::as_str);
+    let server = SERVER.get().map_or("bazar", String::as_str);
     let line = line(SystemTime::now(), level, server, message, fields);
     let _ = std::io::stderr().lock().write_all(line.as_bytes());
 }

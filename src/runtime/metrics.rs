@@ -147,21 +147,12 @@ fn sample(text: &mut String, name: &str, labels: &Labels, value: f64) {
         format!("{{{}}}", pairs.join(","))
     };
     // Writing to a String cannot fail.
-    let _ = writeln!(text, "{name}{braced} {}", number(value));
+    let _ = writeln!(text, "{name}{braced} {value}");
 }
 
 fn escaped(value: &str) -> String {
     let value = value.replace('\\', r"\\").replace('"', "\\\"");
     value.replace('\n', r"\n")
-}
-
-/// Rust writes infinity as `inf`, the format as `+Inf`.
-fn number(value: f64) -> String {
-    match value {
-        f64::INFINITY => "+Inf".into(),
-        f64::NEG_INFINITY => "-Inf".into(),
-        _ => value.to_string(),
-    }
 }
 
 #[cfg(test)]

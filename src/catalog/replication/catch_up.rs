@@ -44,13 +44,8 @@ impl<E: Environment> Replica<E> {
         if self.lock().disk_refuses && self.try_disk().is_err() {
             return;
         }
-        let live: Vec<usize> = {
-            let inner = self.lock();
-            let waits =
-                |i: &usize| inner.membership.peers[*i].live && !inner.left_out.is_in_step(*i);
-            inner.left_out.peers().filter(waits).collect()
-        };
-        for i in live {
+        let waiting: Vec<usize> = self.lock().waiting_peers().collect();
+        for i in waiting {
             if let Err(error) = self.get_in_step(i) {
                 let fields: [(&str, &dyn Display); 2] =
                     [("peer", &self.config.peers[i]), ("reason", &error)];

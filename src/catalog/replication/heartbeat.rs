@@ -7,7 +7,7 @@ use std::fmt::Display;
 use std::sync::Arc;
 
 use crate::catalog::replication::env::{Environment, WaitKey};
-use crate::catalog::replication::left_out::{Heard, Standing};
+use crate::catalog::replication::left_out::Standing;
 use crate::catalog::replication::messages::{
     Heartbeat, Message, Outcome, Reply, Sender, StandingReply,
 };
@@ -41,9 +41,8 @@ impl<E: Environment> Replica<E> {
     /// Notes that this catalog has become ready, or has begun or ceased to serve.
     pub(super) fn note_standing(&self, inner: &mut Inner) {
         let now = self.now();
-        if inner.membership.is_ready(now) && inner.membership.round_complete() {
-            inner.left_out.ready = true;
-        }
+        let round_complete = inner.membership.round_complete();
+        inner.left_out.ready |= round_complete && inner.membership.is_ready(now);
         if inner.left_out.consider(&inner.membership, || self.now()) {
             self.note_left_out(inner);
         }
@@ -88,21 +87,19 @@ impl<E: Environment> Replica<E> {
     /// Peer `i` says this of itself. Returns whether it is not outdated.
     pub(super) fn hear(&self, inner: &mut Inner, i: usize, said: &Standing, answer: bool) -> bool {
         let (serves, has_own) = (self.serves(inner), inner.shelf.any_own());
-        let Heard {
-            accepted,
-            learned,
-            list_changed,
-        } = inner.left_out.hear(i, said, answer, serves, has_own);
-        if learned {
+        let Some(heard) = inner.left_out.hear(i, said, answer, serves, has_own) else {
+            return false;
+        };
+        if heard.learned {
             inner.shelf.clear();
             inner.caught_up = false;
             let event = "left out by a peer: nothing here is trusted until it is taken over";
             log::warn(event, &[("peer", &self.config.peers[i])]);
         }
-        if list_changed {
+        if heard.list_changed {
             self.note_left_out(inner);
         }
-        accepted
+        true
     }
 
     /// The number of the peer with this address.
@@ -162,20 +159,17 @@ impl<E: Environment> Replica<E> {
         // Something of another start may have been heard since: then this answer is of the past.
         let is_newest = inner.membership.peers[peer].last_contact.monotonic <= sent.monotonic;
         let outcome = match outcome {
-            Outcome::Reply(Reply::Standing(said)) => {
-                let same_start = inner.left_out.start_of(peer) == Some(said.standing.start);
-                if !same_start && !is_newest {
-                    HeartbeatOutcome::Silent
-                } else {
-                    if let Some(seen) = said.seen_starts.filter(|_| inner.left_out.whole) {
-                        inner.left_out.set_outdated(seen);
-                        log::warn("an older folder was put back here: it counts as new", &[]);
-                    }
-                    if self.hear(&mut inner, peer, &said.standing, true) {
-                        inner.left_out.answered(peer, sent, said.token);
-                    }
-                    HeartbeatOutcome::Answered(said.reply)
+            Outcome::Reply(Reply::Standing(said))
+                if is_newest || inner.left_out.start_of(peer) == Some(said.standing.start) =>
+            {
+                if let Some(seen) = said.seen_starts.filter(|_| inner.left_out.whole) {
+                    inner.left_out.set_outdated(seen);
+                    log::warn("an older folder was put back here: it counts as new", &[]);
                 }
+                if self.hear(&mut inner, peer, &said.standing, true) {
+                    inner.left_out.answered(peer, sent, said.token);
+                }
+                HeartbeatOutcome::Answered(said.reply)
             }
             Outcome::Reply(Reply::UnknownPeer) => HeartbeatOutcome::UnknownPeer,
             Outcome::Refused => HeartbeatOutcome::Refused,
@@ -185,7 +179,7 @@ impl<E: Environment> Replica<E> {
         self.note_standing(&mut inner);
         let whole = inner.membership.round_complete();
         drop(inner);
-        self.report(peer, changes);
+        self.report(&self.config.peers[peer], changes);
         self.env.wake(WaitKey::Membership);
         // A round that somebody waits for goes on at once, but silence is not answered with haste.
         if !whole && outcome != HeartbeatOutcome::Silent {
@@ -194,8 +188,8 @@ impl<E: Environment> Replica<E> {
     }
 
     /// Logs changes, and wakes the threads whose waiting they may end.
-    fn report(&self, peer: usize, changes: Changes) {
-        let peer: [(&str, &dyn Display); 1] = [("peer", &self.config.peers[peer])];
+    fn report(&self, peer: &Address, changes: Changes) {
+        let peer: [(&str, &dyn Display); 1] = [("peer", peer)];
         if changes.lost {
             log::warn("peer lost", &peer);
         }
@@ -246,10 +240,11 @@ impl<E: Environment> Replica<E> {
             (None, _) => Reply::HeartbeatReply(reply),
         };
         drop(inner);
-        if regained {
-            log::always("peer regained", &[("peer", from)]);
-            self.env.wake_all();
-        }
+        let changes = Changes {
+            regained,
+            ..Changes::default()
+        };
+        self.report(from, changes);
         Ok(answer)
     }
 }

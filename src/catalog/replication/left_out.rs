@@ -115,8 +115,6 @@ pub(crate) enum NotServing {
 /// What [`LeftOut::hear`] changed.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Heard {
-    /// An older statement is ignored.
-    pub(crate) accepted: bool,
     /// This catalog was left out: nothing that is here may be trusted.
     pub(crate) learned: bool,
     /// The list has changed and must be saved.
@@ -129,7 +127,7 @@ pub(crate) struct Heard {
 pub(crate) struct LeftOut {
     address: Address,
     timing: Timing,
-    start: u64,
+    pub(crate) start: u64,
     starts: u64,
     /// The first heartbeats after the start have ended.
     pub(crate) ready: bool,
@@ -252,7 +250,8 @@ impl LeftOut {
     // --- What others say ----------------------------------------------------------------------
 
     /// Peer `i` says this of itself; `is_answer`: in answer to a heartbeat of this catalog that was
-    /// sent after anything else of it was heard. `serving`: this catalog serves now.
+    /// sent after anything else of it was heard. `serving`: this catalog serves now. `None`: an older
+    /// statement is ignored.
     pub(crate) fn hear(
         &mut self,
         i: usize,
@@ -260,22 +259,21 @@ impl LeftOut {
         is_answer: bool,
         serving: bool,
         has_own_copies: bool,
-    ) -> Heard {
+    ) -> Option<Heard> {
         let mut heard = Heard::default();
         let counted = (standing.starts, standing.start);
         let peer = &mut self.peers[i];
         let same_start = peer.start() == Some(standing.start);
         let is_older = |said: &Standing| standing.sequence < said.sequence;
         if same_start && peer.said.as_ref().is_some_and(is_older) {
-            return heard;
+            return None;
         }
         let outdated = counted != peer.seen && standing.starts <= peer.seen.0;
         // A late message of an earlier start, or an old folder: an answer to our own heartbeat
         // will tell.
         if !is_answer && !same_start && outdated {
-            return heard;
+            return None;
         }
-        heard.accepted = true;
         let before = peer.said.replace(standing.clone());
         if !same_start {
             if before.is_some() && self.listed.contains(&i) {
@@ -313,7 +311,7 @@ impl LeftOut {
             peer.learned = false;
             peer.yields = false;
         }
-        heard
+        Some(heard)
     }
 
     /// Peer `i` has answered a heartbeat that was sent at `sent`.
@@ -517,10 +515,6 @@ impl LeftOut {
 
     pub(crate) fn is_in_step(&self, i: usize) -> bool {
         self.peers[i].in_step
-    }
-
-    pub(crate) fn start(&self) -> u64 {
-        self.start
     }
 
     pub(crate) fn start_of(&self, i: usize) -> Option<u64> {

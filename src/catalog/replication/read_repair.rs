@@ -9,7 +9,7 @@ use crate::catalog::replication::messages::{Get, Known, Message, Outcome, Reply}
 use crate::catalog::replication::{Guard, Inner, Replica};
 use crate::catalog::shelf::copy_state::CopyState;
 use crate::model::address::Address;
-use crate::model::book::{Book, BookId, Version};
+use crate::model::book::{Book, BookId};
 use crate::model::error::{Error, Result};
 use crate::model::invalidation::Invalidation;
 
@@ -90,10 +90,8 @@ impl<E: Environment> Replica<E> {
         let until = self.deadline(CONFIRM_WAIT);
         let tentative = |inner: &Inner| inner.shelf.has(id, version, CopyState::Tentative);
         let inner = self.wait_while(inner, WaitKey::Book(id), until, tentative);
-        let tentative = tentative(&inner);
-        drop(inner);
-        if tentative {
-            self.claim(id, version)?;
+        if tentative(&inner) {
+            return self.claim(inner, id);
         }
         Ok(())
     }
@@ -108,7 +106,8 @@ impl<E: Environment> Replica<E> {
         let Some(peer) = peer else {
             return self.end_of_hops(asked, epoch);
         };
-        let requesters = [&asked.requesters[..], &[self.config.address.clone()]].concat();
+        let myself = std::slice::from_ref(&self.config.address);
+        let requesters = [&asked.requesters[..], myself].concat();
         let get = Get {
             id,
             requesters,
@@ -120,7 +119,7 @@ impl<E: Environment> Replica<E> {
                 // If the copy here is still unknown after it adopted a tentative one, it was the
                 // better of the two. After it adopted a valid one, a cache may hold an older copy,
                 // which a claim invalidates.
-                self.claim_unknown(id, epoch)?;
+                self.claim_unknown(self.lock(), id, epoch)?;
                 Ok(None)
             }
             Outcome::Reply(Reply::NothingNewer) => self.end_of_hops(asked, epoch),
@@ -137,8 +136,7 @@ impl<E: Environment> Replica<E> {
             return Ok(Some(Repaired::Older));
         }
         if inner.shelf.book(id).is_some() {
-            drop(inner);
-            self.claim_unknown(id, epoch)?;
+            self.claim_unknown(inner, id, epoch)?;
             return Ok(None);
         }
         let certain = self.serves(&inner) && inner.shelf.epoch() == epoch;
@@ -158,19 +156,17 @@ impl<E: Environment> Replica<E> {
 
     /// Claims the copy here if it is still unknown and the valid list was not emptied since
     /// `epoch`.
-    fn claim_unknown(self: &Arc<Self>, id: BookId, epoch: u32) -> Result<()> {
-        let inner = self.lock();
-        let unknown = inner.shelf.state(id) == CopyState::Unknown && inner.shelf.epoch() == epoch;
-        let version = inner.shelf.version(id).filter(|_| unknown);
-        drop(inner);
-        version.map_or(Ok(()), |version| self.claim(id, version))
+    fn claim_unknown(self: &Arc<Self>, inner: Guard<'_>, id: BookId, epoch: u32) -> Result<()> {
+        if inner.shelf.state(id) == CopyState::Unknown && inner.shelf.epoch() == epoch {
+            return self.claim(inner, id);
+        }
+        Ok(())
     }
 
     /// `PROTOCOL.md`, "Claim": Write 4 to Write 7 with the very copy that is here.
-    fn claim(self: &Arc<Self>, id: BookId, version: Version) -> Result<()> {
-        let mut inner = self.lock();
-        let book = inner.shelf.book(id).filter(|book| book.version == version);
-        let Some(book) = book.filter(|_| self.serves(&inner)).cloned() else {
+    fn claim(self: &Arc<Self>, mut inner: Guard<'_>, id: BookId) -> Result<()> {
+        let book = inner.shelf.book(id).filter(|_| self.serves(&inner));
+        let Some(book) = book.cloned() else {
             return Ok(());
         };
         let epoch = inner.shelf.epoch();

@@ -177,7 +177,7 @@ impl<E: Environment> Replica<E> {
         if inner.left_out.is_told(accepted.peer) && !accepted.is_told {
             return Ok(Reply::LeftOut);
         }
-        Ok(reply(&inner, inner.left_out.start()))
+        Ok(reply(&inner, inner.left_out.start))
     }
 
     /// Makes a book from peer `from` the copy here, if it is better, or if the copy here loses

@@ -19,16 +19,15 @@ const LEFT_OUT: &str = "You are on this catalog's left-out list";
 
 /// Encodes a reply.
 pub(crate) fn encode(reply: &Reply) -> Response {
+    let refusal = |status, message| Response::json(status, &json!({"message": message}));
     match reply {
-        Reply::UnknownPeer => Response::json(403, &json!({"message": UNKNOWN_PEER})),
-        Reply::NothingNewer => {
-            Response::json(409, &json!({"message": "Nothing newer from here on"}))
-        }
+        Reply::UnknownPeer => refusal(403, UNKNOWN_PEER),
+        Reply::NothingNewer => refusal(409, "Nothing newer from here on"),
         Reply::CheckFailed(_) => Response::json(409, reply),
         Reply::Updated(updated) if !updated.conflicts.is_empty() => Response::json(409, reply),
         Reply::CheckPassed | Reply::Confirmed => Response::json(200, &json!({})),
-        Reply::NotNow => Response::json(425, &json!({"message": NOT_NOW})),
-        Reply::LeftOut => Response::json(410, &json!({"message": LEFT_OUT})),
+        Reply::NotNow => refusal(425, NOT_NOW),
+        Reply::LeftOut => refusal(410, LEFT_OUT),
         _ => Response::json(200, reply),
     }
 }

@@ -51,8 +51,4 @@ impl Payload for Invalidation {
             _ => Outcome::Silent,
         })
     }
-
-    fn part_of(&self, outcome: &Outcome) -> Outcome {
-        outcome.clone()
-    }
 }

@@ -51,7 +51,9 @@ pub(crate) trait Payload: Send + Sized + 'static {
     fn send(batch: &[&Self], to: &Destination) -> Option<Outcome>;
 
     /// The outcome of this one, from the outcome of a batch that it was part of.
-    fn part_of(&self, outcome: &Outcome) -> Outcome;
+    fn part_of(&self, outcome: &Outcome) -> Outcome {
+        outcome.clone()
+    }
 }
 
 /// The requests of one kind to one server.

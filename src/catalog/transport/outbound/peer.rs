@@ -39,24 +39,21 @@ impl PeerSender {
         // Every message between catalogs may arrive twice.
         let client = Client::new(limits, token).idempotent();
         let heartbeat_client = Client::new(heartbeat_limits, token).idempotent();
-        let to = |client: &Client, seconds: Option<&Arc<Histogram>>| Destination {
-            address: address.clone(),
-            client: client.clone(),
-            seconds: seconds.cloned(),
-        };
-        let sender = |to, kind: &str, threads_max, batches_enough| {
+        let sender = |client: &Client, seconds, kind: &str, threads_max, batches_enough| {
+            let to = Destination {
+                address: address.clone(),
+                client: client.clone(),
+                seconds,
+            };
             let name = format!("{kind} {address}");
             Sender::for_destination(to, &name, threads_max, batches_enough)
         };
-        let heartbeats = to(&heartbeat_client, None);
-        let updates = to(&client, Some(update_seconds));
-        let confirms = to(&client, None);
-        let others = to(&client, None);
+        let seconds = Some(update_seconds.clone());
         PeerSender {
-            heartbeats: sender(heartbeats, "heartbeat", 1, None),
-            updates: sender(updates, "update to", THREADS_MAX, BATCHES_ENOUGH),
-            confirms: sender(confirms, "confirm to", THREADS_MAX, BATCHES_ENOUGH),
-            others: sender(others, "to", THREADS_MAX, None),
+            heartbeats: sender(&heartbeat_client, None, "heartbeat", 1, None),
+            updates: sender(&client, seconds, "update to", THREADS_MAX, BATCHES_ENOUGH),
+            confirms: sender(&client, None, "confirm to", THREADS_MAX, BATCHES_ENOUGH),
+            others: sender(&client, None, "to", THREADS_MAX, None),
         }
     }
 
