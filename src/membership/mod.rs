@@ -261,13 +261,12 @@ impl Membership {
     /// Whether a front-end may answer from what it holds: every peer has answered lately, or has
     /// refused.
     pub(crate) fn lease_holds(&self, now: Time) -> bool {
-        !self.stalled(now) && self.peers.iter().all(|peer| self.is_leased(peer, now))
-    }
-
-    fn is_leased(&self, peer: &Peer, now: Time) -> bool {
         let recent =
             |sent: Option<Time>| sent.is_some_and(|t| now.since_max(t) < self.timing.lease);
-        !peer.unknown_peer && (recent(peer.last_answered) || recent(peer.last_refused))
+        let is_leased = |peer: &Peer| {
+            !peer.unknown_peer && (recent(peer.last_answered) || recent(peer.last_refused))
+        };
+        !self.stalled(now) && self.peers.iter().all(is_leased)
     }
 
     /// How long the lease that this server granted to `peer` may still last.

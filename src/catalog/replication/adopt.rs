@@ -1,7 +1,6 @@
 //! Adopting: a better copy from another catalog takes the place of the copy here.
 
 use std::cmp::Reverse;
-use std::fmt::Display;
 use std::sync::Arc;
 
 use crate::catalog::replication::Replica;
@@ -19,12 +18,14 @@ impl<E: Environment> Replica<E> {
     pub(super) fn adopt(self: &Arc<Self>, copies: Copies, epoch: u32) -> Result<()> {
         let mut inner = self.lock();
         for (book, state) in &copies {
-            let (id, ours) = (book.id, inner.shelf.version(book.id));
+            let id = book.id;
             log_other_content(inner.shelf.book(id), book);
-            let unknown = ours == Some(book.version) && inner.shelf.state(id) == CopyState::Unknown;
-            if ours < Some(book.version) {
-                inner.shelf.put(book.clone(), unless_valid(*state));
-            } else if unknown && *state == CopyState::Tentative {
+            if inner.shelf.version(id) < Some(book.version) {
+                // What is valid elsewhere is unknown here until it is on disk.
+                inner.shelf.put(book.clone(), CopyState::Unknown);
+            }
+            let unknown = inner.shelf.has(id, book.version, CopyState::Unknown);
+            if unknown && *state == CopyState::Tentative {
                 inner.shelf.set_state(id, CopyState::Tentative);
             }
         }
@@ -70,21 +71,13 @@ impl<E: Environment> Replica<E> {
     }
 }
 
-/// A copy that is valid elsewhere is unknown here until it is on disk.
-fn unless_valid(state: CopyState) -> CopyState {
-    match state {
-        CopyState::Valid => CopyState::Unknown,
-        state => state,
-    }
-}
-
 /// A version has one content. If a peer shows another, one of the two catalogs is broken, and the
 /// copy here stays.
 fn log_other_content(ours: Option<&Arc<Book>>, theirs: &Book) {
     static OFTEN: RateLimited = RateLimited::new();
     let other = ours.filter(|ours| ours.version == theirs.version && !ours.same_content(theirs));
     if let Some(ours) = other.filter(|_| OFTEN.due()) {
-        let fields: [(&str, &dyn Display); 2] = [("book", &ours.id), ("version", &ours.version)];
+        let fields: [log::Field; 2] = [("book", &ours.id), ("version", &ours.version)];
         let event = "a peer has another content at the same version; ours stays";
         log::warn(event, &fields);
     }

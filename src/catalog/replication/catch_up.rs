@@ -1,7 +1,6 @@
 //! Catch-up and background repair: all copies that are not known to be the newest are brought up to
 //! date in bulk. `PROTOCOL.md`, "Catch-up".
 
-use std::fmt::Display;
 use std::sync::Arc;
 
 use crate::catalog::replication::Replica;
@@ -47,9 +46,11 @@ impl<E: Environment> Replica<E> {
         let waiting: Vec<usize> = self.lock().waiting_peers().collect();
         for i in waiting {
             if let Err(error) = self.get_in_step(i) {
-                let fields: [(&str, &dyn Display); 2] =
-                    [("peer", &self.config.peers[i]), ("reason", &error)];
-                log::debug("not in step with a peer yet", &fields);
+                let peer = &self.config.peers[i];
+                log::debug(
+                    "not in step with a peer yet",
+                    &[("peer", peer), ("reason", &error)],
+                );
             }
         }
         if let Err(error) = self.become_whole() {
@@ -74,15 +75,11 @@ impl<E: Environment> Replica<E> {
         let needing = self.lock().shelf.needing_repair();
         let before = std::mem::replace(&mut self.lock().needed_repair_before, needing.clone());
         let stuck = needing.into_iter().filter(|copy| before.contains(copy));
-        for (id, _) in stuck
-            .filter(|_| self.enforces(Rule::Repair))
-            .take(FETCH_MAX)
-        {
+        let stuck = stuck.filter(|_| self.enforces(Rule::Repair));
+        for (id, _) in stuck.take(FETCH_MAX) {
             if let Err(error) = self.newest(id) {
-                log::debug(
-                    "a copy still needs repair",
-                    &[("book", &id), ("reason", &error)],
-                );
+                let fields: [log::Field; 2] = [("book", &id), ("reason", &error)];
+                log::debug("a copy still needs repair", &fields);
             }
         }
     }
@@ -107,7 +104,7 @@ impl<E: Environment> Replica<E> {
         drop(inner);
         if caught_up {
             let seconds = self.now().since_max(started).as_secs_f64();
-            let fields: [(&str, &dyn Display); 3] = [
+            let fields: [log::Field; 3] = [
                 ("books", &books),
                 ("fetched", &fetched),
                 ("seconds", &seconds),

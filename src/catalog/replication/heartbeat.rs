@@ -3,7 +3,6 @@
 //! [`Membership`](crate::membership::Membership) and [`LeftOut`](super::left_out::LeftOut) decide;
 //! this file sends, reports, and empties the valid list.
 
-use std::fmt::Display;
 use std::sync::Arc;
 
 use crate::catalog::replication::env::{Environment, WaitKey};
@@ -140,15 +139,13 @@ impl<E: Environment> Replica<E> {
     pub(super) fn on_outcome(self: &Arc<Self>, peer: usize, outcome: &Outcome) {
         let now = self.now();
         let mut inner = self.lock();
-        let doubtful = match outcome {
-            Outcome::Reply(_) => {
-                inner.membership.peers[peer].last_contact = now;
-                false
-            }
-            Outcome::Refused | Outcome::Silent => inner.membership.start_heartbeat(peer, now),
-        };
+        if let Outcome::Reply(_) = outcome {
+            inner.membership.peers[peer].last_contact = now;
+            return;
+        }
+        let is_due = inner.membership.start_heartbeat(peer, now);
         drop(inner);
-        if doubtful {
+        if is_due {
             self.send_heartbeat(peer, now);
         }
     }
@@ -189,7 +186,7 @@ impl<E: Environment> Replica<E> {
 
     /// Logs changes, and wakes the threads whose waiting they may end.
     fn report(&self, peer: &Address, changes: Changes) {
-        let peer: [(&str, &dyn Display); 1] = [("peer", peer)];
+        let peer: [log::Field; 1] = [("peer", peer)];
         if changes.lost {
             log::warn("peer lost", &peer);
         }

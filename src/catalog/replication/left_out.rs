@@ -13,12 +13,14 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::catalog::replication::Config;
 use crate::config::timing::Timing;
 use crate::membership::Membership;
 use crate::membership::time::Time;
 use crate::model::address::Address;
 
-/// For how many leases all catalogs are in contact, and none serves, before they forgive each other.
+/// For how many leases all catalogs are in contact, and none serves, before they forgive each
+/// other.
 const STUCK_LEASES: u32 = 3;
 
 /// What a catalog says of itself in every heartbeat, answer to one, update, page and request to be
@@ -156,24 +158,17 @@ pub(crate) struct LeftOut {
 impl LeftOut {
     /// A start of this data folder. `record` is what the folder holds; its count of starts is
     /// already that of this start, on disk.
-    pub(crate) fn new(
-        address: Address,
-        addresses: &[Address],
-        timing: Timing,
-        start: u64,
-        record: &Record,
-        now: Time,
-    ) -> LeftOut {
-        let listed: BTreeSet<usize> = (0..addresses.len())
-            .filter(|i| record.left_out.contains(&addresses[*i]))
-            .collect();
+    pub(crate) fn new(config: &Config, start: u64, record: &Record, now: Time) -> LeftOut {
+        let addresses = config.peers.clone();
+        let is_listed = |i: &usize| record.left_out.contains(&addresses[*i]);
+        let listed: BTreeSet<usize> = (0..addresses.len()).filter(is_listed).collect();
         let peer = |address: &Address| PeerStanding {
             seen: record.peers.get(address).copied().unwrap_or_default(),
             ..PeerStanding::default()
         };
         LeftOut {
-            address,
-            timing,
+            address: config.address.clone(),
+            timing: config.timing,
             start,
             starts: record.starts,
             ready: false,
@@ -189,7 +184,7 @@ impl LeftOut {
             stuck_since: None,
             is_dirty: false,
             first_stock: None,
-            addresses: addresses.to_vec(),
+            addresses,
         }
     }
 
@@ -237,21 +232,20 @@ impl LeftOut {
     /// Whether an update or request of peer `i` that shows this token comes from one that has not
     /// missed anything: it is not from before that peer was left out, nor older than a lease.
     pub(crate) fn accepts(&self, i: usize, start: u64, token: Option<Token>, now: Time) -> bool {
-        let fresh = |token: Token| {
-            let age = (now.monotonic.as_millis() as u64).saturating_sub(token.at);
-            Duration::from_millis(age) <= self.timing.lease
+        let current = self.token(i, now);
+        let is_current = |token: Token| {
+            let age = Duration::from_millis(current.at.saturating_sub(token.at));
+            let same = (token.start, token.gap) == (current.start, current.gap);
+            same && age <= self.timing.lease
         };
-        self.peers[i].start() == Some(start)
-            && token.is_some_and(|token| {
-                (token.start, token.gap) == (self.start, self.peers[i].gap) && fresh(token)
-            })
+        self.peers[i].start() == Some(start) && token.is_some_and(is_current)
     }
 
     // --- What others say ----------------------------------------------------------------------
 
     /// Peer `i` says this of itself; `is_answer`: in answer to a heartbeat of this catalog that was
-    /// sent after anything else of it was heard. `serving`: this catalog serves now. `None`: an older
-    /// statement is ignored.
+    /// sent after anything else of it was heard. `serving`: this catalog serves now. `None`: an
+    /// older statement is ignored.
     pub(crate) fn hear(
         &mut self,
         i: usize,
@@ -343,6 +337,11 @@ impl LeftOut {
     /// On the list, and that counts: it is on disk.
     pub(crate) fn is_left_out(&self, i: usize) -> bool {
         self.listed.contains(&i) && self.on_disk.contains(&i)
+    }
+
+    /// The peers that are not left out.
+    pub(crate) fn peers_to_ask(&self) -> impl Iterator<Item = usize> {
+        self.peers().filter(|i| !self.is_left_out(*i))
     }
 
     /// Any peer is being left out for another's sake.
@@ -586,8 +585,8 @@ impl LeftOut {
     }
 
     /// After a cut the lists may form a circle, in which each waits for another. When all catalogs
-    /// have been in contact for a while, and none of them serves, each forgives all: then the better
-    /// copy of each book wins. Returns whether this one does so now.
+    /// have been in contact for a while, and none of them serves, each forgives all: then the
+    /// better copy of each book wins. Returns whether this one does so now.
     pub(crate) fn forgive_circle(&mut self, membership: &Membership, now: Time) -> bool {
         let is_idle = |i: usize| {
             membership.peers[i].live && self.is_whole(i) && self.says(i, |said| !said.serving)

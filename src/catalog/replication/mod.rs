@@ -159,8 +159,8 @@ pub(crate) struct Health {
 type Guard<'a> = MutexGuard<'a, Inner>;
 
 impl<E: Environment> Replica<E> {
-    /// A replica that has just started with what its folder holds, all copies unknown. `start` tells
-    /// this start from every other.
+    /// A replica that has just started with what its folder holds, all copies unknown. `start`
+    /// tells this start from every other.
     pub(crate) fn new(config: Config, start: u64, opened: Opened, env: E) -> Arc<Replica<E>> {
         // The shelf comes first: a million books take longer than a stall, which would look as if
         // this process had been asleep.
@@ -172,14 +172,7 @@ impl<E: Environment> Replica<E> {
             &config.front_ends,
             env.now(),
         );
-        let mut left_out = LeftOut::new(
-            config.address.clone(),
-            &config.peers,
-            config.timing,
-            start,
-            &opened.record,
-            env.now(),
-        );
+        let mut left_out = LeftOut::new(&config, start, &opened.record, env.now());
         left_out.first_stock = opened.first_stock.as_deref().map(list::digest);
         for peer in opened.go_on_without {
             let event = "goes on without a peer, as the operator wants";
@@ -296,7 +289,8 @@ impl<E: Environment> Replica<E> {
             .is_ok()
     }
 
-    /// Whether the newest copy of a book, or that there is none, is known while this catalog serves.
+    /// Whether the newest copy of a book, or that there is none, is known while this catalog
+    /// serves.
     fn knows(&self, inner: &Inner, id: BookId) -> bool {
         inner.shelf.book(id).is_none() || inner.shelf.state(id) == CopyState::Valid
     }
@@ -341,9 +335,7 @@ impl<E: Environment> Replica<E> {
 
     /// The peers that are not left out.
     fn peers_to_ask(&self) -> Vec<usize> {
-        let inner = self.lock();
-        let is_wanted = |i: &usize| !inner.left_out.is_left_out(*i);
-        inner.left_out.peers().filter(is_wanted).collect()
+        self.lock().left_out.peers_to_ask().collect()
     }
 
     /// Puts the copy on the valid list, for tests that begin with a valid copy.

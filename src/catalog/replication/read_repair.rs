@@ -145,10 +145,7 @@ impl<E: Environment> Replica<E> {
 
     fn next_to_ask(&self, inner: &Inner, requesters: &[Address]) -> Option<usize> {
         let asked = |i: &usize| requesters.contains(&inner.membership.peers[*i].address);
-        let left = inner
-            .left_out
-            .peers()
-            .filter(|i| !inner.left_out.is_left_out(*i) && !asked(i));
+        let left = inner.left_out.peers_to_ask().filter(|i| !asked(i));
         let left: Vec<usize> = left.collect();
         let turn = self.env.random() as usize;
         (!left.is_empty()).then(|| left[turn % left.len()])

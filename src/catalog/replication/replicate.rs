@@ -227,7 +227,8 @@ impl<E: Environment> Replication<'_, E> {
         doubtful
     }
 
-    /// Whether a peer has acknowledged in its present start: what its list has then, for this round.
+    /// The peers that this one has on its list for this round, if it has acknowledged in its
+    /// present start.
     fn acknowledged(&self, inner: &Inner, peer: usize) -> Option<&BTreeSet<usize>> {
         let (start, without) = self.progress[peer].acknowledged.as_ref()?;
         (inner.left_out.start_of(peer) == Some(*start)).then_some(without)

@@ -1,7 +1,6 @@
 //! Coming back: `PROTOCOL.md`, "Coming back". What a catalog does that a peer left out, and what
 //! that peer does for it; and how two sides of a cut become one again.
 
-use std::fmt::Display;
 use std::sync::Arc;
 
 use crate::catalog::replication::catch_up::{FETCH_MAX, PAGE_MAX, no_answer};
@@ -272,7 +271,7 @@ impl<E: Environment> Replica<E> {
             return;
         }
         inner.copies_dropped += 1;
-        let fields: [(&str, &dyn Display); 7] = [
+        let fields: [log::Field; 7] = [
             ("peer", &self.config.peers[i]),
             ("book", &ours.id),
             ("title", &ours.title),

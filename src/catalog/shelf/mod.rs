@@ -103,24 +103,19 @@ impl Shelf {
         }
     }
 
-    /// Adds a copy, or replaces the one that is there.
+    /// Adds a copy, or replaces the one that is there, of another version.
     pub(crate) fn put(&mut self, book: Arc<Book>, state: CopyState) {
         let id = book.id;
-        match self.copies.get_mut(&id) {
-            Some(copy) if copy.book.version == book.version => copy.book = book,
-            Some(copy) => {
-                self.topics.rename(id, &copy.book.topic, &book.topic);
-                if std::mem::take(&mut copy.was_valid) {
-                    self.may_be_cached.insert(id);
-                }
-                (copy.book, copy.on_disk, copy.taken) = (book, false, 0);
-                self.returning.note_change(id);
+        if let Some(copy) = self.copies.get_mut(&id) {
+            self.topics.rename(id, &copy.book.topic, &book.topic);
+            if std::mem::take(&mut copy.was_valid) {
+                self.may_be_cached.insert(id);
             }
-            None => {
-                self.insert(book, false);
-                self.returning.note_change(id);
-            }
+            (copy.book, copy.on_disk, copy.taken) = (book, false, 0);
+        } else {
+            self.insert(book, false);
         }
+        self.returning.note_change(id);
         self.set_state(id, state);
     }
 
@@ -251,7 +246,8 @@ impl Shelf {
             .collect()
     }
 
-    /// The lowest id above those of all books that are here; if there is none, the highest free one.
+    /// The lowest id above those of all books that are here; if there is none, the highest free
+    /// one.
     pub(crate) fn next_id(&self) -> BookId {
         let above = self.copies.last_key_value().map_or(1, |(id, _)| id.0 + 1);
         let mut ids = (1..=above.min(BOOK_ID_MAX)).rev().map(BookId);
