@@ -17,7 +17,7 @@ use crate::catalog::responses::{self, CurrentValues};
 use crate::http::{Request, Response};
 use crate::model::book::{BookId, Change, Offer};
 use crate::model::error::{Error, Result};
-use crate::model::order::OrderId;
+use crate::model::number;
 use crate::model::validation::{self, BatchUpdate};
 
 /// The answer to one entry.
@@ -30,6 +30,11 @@ enum Entry<'a> {
         /// Of the orders that the entry named, those that are applied already.
         #[serde(skip_serializing_if = "Vec::is_empty")]
         applied: Vec<String>,
+        /// Those that are closed, as all are that were issued up to `forgotten`.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        closed: Vec<String>,
+        #[serde(skip_serializing_if = "number::is_zero")]
+        forgotten: u64,
         body: Offer,
     },
     Updated {
@@ -91,7 +96,9 @@ fn item_entry(read: &Read) -> Entry<'static> {
     Entry::Item {
         status: 200,
         etag: responses::etag(&read.book),
-        applied: read.applied.iter().map(OrderId::to_string).collect(),
+        applied: responses::ids(&read.applied),
+        closed: responses::ids(&read.closed),
+        forgotten: read.book.applied_orders.forgotten(),
         body: read.book.offer(),
     }
 }
@@ -114,6 +121,7 @@ fn to_update(entry: BatchUpdate) -> Result<(BookId, Update)> {
         if_match: Some(IfMatch::parse(&entry.if_match)?),
         orders: entry.orders,
         all_or_none: true,
+        write_id: None,
     };
     Ok((entry.id, update))
 }

@@ -55,17 +55,24 @@ pub(super) fn etag(book: &Book) -> String {
 }
 
 /// The answer to a look-up: what a buyer needs to know, the version, and which of the orders that
-/// the request named are applied already.
+/// the request named are applied already or closed.
 pub(super) fn item(read: &Read) -> Response {
-    let Read { book, applied } = read;
-    let response = Response::json(200, &book.offer()).with("ETag", etag(book));
-    if applied.is_empty() {
-        return response;
+    let mut response = Response::json(200, &read.book.offer()).with("ETag", etag(&read.book));
+    if !read.applied.is_empty() {
+        response = response
+            .with("Idempotent-Replayed", "true")
+            .with("Bazar-Applied", ids(&read.applied).join(", "));
     }
-    let applied: Vec<String> = applied.iter().map(OrderId::to_string).collect();
+    if !read.closed.is_empty() {
+        let forgotten = read.book.applied_orders.forgotten();
+        let closed = format!("{}; forgotten={forgotten}", ids(&read.closed).join(", "));
+        response = response.with("Bazar-Closed", closed);
+    }
     response
-        .with("Idempotent-Replayed", "true")
-        .with("Bazar-Applied", applied.join(", "))
+}
+
+pub(super) fn ids(orders: &[OrderId]) -> Vec<String> {
+    orders.iter().map(OrderId::to_string).collect()
 }
 
 pub(super) fn updated(updated: &Updated) -> Response {

@@ -71,6 +71,7 @@ impl Catalog {
             if_match,
             orders,
             all_or_none,
+            write_id: None,
         };
         let outcome = self.replica.update(id, &update);
         self.metrics.observe(&update, &outcome);
@@ -126,7 +127,7 @@ fn named_orders<'a>(
     keys: impl Iterator<Item = &'a str>,
 ) -> Result<Vec<Order>> {
     let orders: Option<Vec<Order>> = orders.map(Order::parse_with_key).collect();
-    let malformed = "Bazar-Order must be <start>.<count>; open=<count>";
+    let malformed = "Bazar-Order must be <start>.<count>; open=<count>; at=<ms>";
     let mut orders = orders.ok_or_else(|| Error::BadRequest(malformed.into()))?;
     if let ([order], Some(key)) = (orders.as_mut_slice(), idempotency_key(keys)?) {
         order.key = Some(key);

@@ -1,5 +1,7 @@
 //! What an order server replied to a buy, and what that means for the buyer.
 
+use serde_json::Value;
+
 use crate::front_end::FrontEnd;
 use crate::http::Response;
 use crate::http::client::Failure;
@@ -72,14 +74,20 @@ impl FrontEnd {
     /// What a reply means for the buyer.
     ///
     /// A 504 says that this order server cannot reach its catalog, a 401 that the tokens differ, a
-    /// 500 that it has a bug: another one may do better. Any other status is the buyer's answer.
+    /// 500 that it has a bug: another one may do better. A 409 says that the catalogs would have
+    /// forgotten this order, and cannot tell. Any other status is the buyer's answer.
     pub(super) fn classify(&self, reply: OrderReply) -> BuyAttempt {
-        if !matches!(reply.status, 401 | 500 | 504) {
+        if reply.status == 409 {
+            let body: Value = serde_json::from_slice(&reply.body).unwrap_or_default();
+            let forgotten = body["forgotten"].as_u64();
+            self.order_ids.catch_up_with(forgotten.unwrap_or(0));
+        }
+        if !matches!(reply.status, 401 | 409 | 500 | 504) {
             self.metrics.buy_answered(&reply);
             return BuyAttempt::Answered(reply.into_response());
         }
         let unknown = reply.header("Bazar-Outcome") == Some("unknown");
-        BuyAttempt::failed(reply.status == 500 || unknown)
+        BuyAttempt::failed(matches!(reply.status, 409 | 500) || unknown)
     }
 }
 

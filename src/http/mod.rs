@@ -78,7 +78,7 @@ impl Request {
             return Ok(None);
         };
         let order = Order::parse(text).ok_or_else(|| {
-            Error::BadRequest("Bazar-Order must be <start>.<count>; open=<count>".into())
+            Error::BadRequest("Bazar-Order must be <start>.<count>; open=<count>; at=<ms>".into())
         })?;
         Ok(Some(Order {
             key: self.key()?,

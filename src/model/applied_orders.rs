@@ -6,31 +6,46 @@
 //! A book need not remember every id: with each order travels `open`, the lowest count that its
 //! issuer has not answered yet. The issuer never sends a lower count again, so the book forgets
 //! those, and refuses one that arrives all the same as *closed*. The idea of the window is TCP's.
-//! `catalog/replication/PROTOCOL.md` says why this is enough: "Orders are applied at most once".
+//!
+//! Nor are issuers remembered for ever, since each start of a server is one. A book forgets an
+//! issuer 10 minutes after its last order, and notes when that order was issued. Whatever was
+//! issued up to then, by an issuer that the book does not know, is closed as well. So a book whose
+//! memory is bounded answers "cannot tell", and never takes an old order for a new one, whatever
+//! the clocks do. `catalog/replication/PROTOCOL.md`: "Orders are applied at most once".
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::model::number;
 use crate::model::order::Order;
 
-/// How many issuers' orders a book remembers. Beyond, it forgets the issuer that sold longest ago.
-const ISSUERS_MAX: usize = 8;
+/// How many issuers' orders a book remembers. Beyond, it forgets the one whose last order is oldest.
+const ISSUERS_MAX: usize = 64;
+
+/// How long an issuer is remembered after its last order, in ms. No request takes so long, and no
+/// two clocks of a shop should be so far apart.
+const ISSUER_MEMORY_MS: u64 = 10 * 60 * 1000;
 
 /// How many `Idempotency-Key`s a book remembers. Beyond, it forgets the oldest.
 const KEYS_MAX: usize = 1000;
 
-/// The orders that took copies off a book's stock. Most books have none, and pay for a pointer.
+/// The orders that changed a book. Most books have none, and pay for a pointer.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub(crate) struct AppliedOrders(Option<Arc<Inner>>);
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct Inner {
-    /// By the time of their last sale, the last one at the end.
     #[serde(default, alias = "starts", skip_serializing_if = "Vec::is_empty")]
     issuers: Vec<Issuer>,
+    /// When the newest forgotten order was issued, in ms since 1970.
+    #[serde(default, skip_serializing_if = "number::is_zero")]
+    forgotten: u64,
+    /// The stamp of the book's first version, if it was added and not in the first stock.
+    #[serde(default, skip_serializing_if = "number::is_zero")]
+    created: u64,
     /// By age, the newest at the end.
     #[serde(default, skip_serializing_if = "VecDeque::is_empty")]
     keys: VecDeque<Arc<str>>,
@@ -41,6 +56,13 @@ struct Inner {
 struct Issuer {
     start: u64,
     open: u64,
+    /// When its newest applied order was issued, in ms since 1970.
+    #[serde(default)]
+    last: u64,
+    /// The book's `forgotten` when it first had an order of this issuer. It may have forgotten this
+    /// issuer's orders up to then.
+    #[serde(default, skip_serializing_if = "number::is_zero")]
+    since: u64,
     /// All at or above `open`.
     applied: BTreeSet<u64>,
 }
@@ -50,7 +72,7 @@ impl AppliedOrders {
         self.0.is_none()
     }
 
-    /// Whether this order has taken its copy already, as its id or its client's key tells.
+    /// Whether this order was applied already, as its id or its client's key tells.
     pub(crate) fn contains(&self, order: &Order) -> bool {
         let has_key = |inner: &Arc<Inner>| {
             let key = order.key.as_ref();
@@ -59,27 +81,46 @@ impl AppliedOrders {
         self.contains_id(order) || self.0.as_ref().is_some_and(has_key)
     }
 
-    /// Whether this very order has taken its copy, not another one with the same key.
+    /// Whether this very order was applied, not another one with the same key.
     pub(crate) fn contains_id(&self, order: &Order) -> bool {
         self.issuer(order)
             .is_some_and(|issuer| issuer.applied.contains(&order.id.count))
     }
 
-    /// Whether this order is below its issuer's window, so that nothing is known of it any more.
+    /// Whether it may be that this order was applied and forgotten, if it is not here.
     pub(crate) fn is_closed(&self, order: &Order) -> bool {
-        self.issuer(order)
-            .is_some_and(|issuer| order.id.count < issuer.open)
+        match self.issuer(order) {
+            Some(issuer) => order.id.count < issuer.open || is_forgotten(order, issuer.since),
+            None => is_forgotten(order, self.forgotten()),
+        }
+    }
+
+    /// Orders of unknown issuers that were issued up to then are closed: ms since 1970, 0 if none
+    /// was forgotten.
+    pub(crate) fn forgotten(&self) -> u64 {
+        self.0.as_ref().map_or(0, |inner| inner.forgotten)
     }
 
     /// Adds these orders, and forgets what is closed or too old.
-    pub(crate) fn apply(&mut self, orders: &[Order]) {
-        if orders.is_empty() {
+    pub(crate) fn apply<'a>(&mut self, orders: impl IntoIterator<Item = &'a Order>) {
+        let mut orders = orders.into_iter().peekable();
+        if orders.peek().is_none() {
             return;
         }
         let inner = Arc::make_mut(self.0.get_or_insert_default());
-        for order in orders {
-            inner.apply(order);
-        }
+        orders.for_each(|order| inner.apply(order));
+        inner.forget();
+    }
+
+    /// Notes that the book was added with this stamp, in its first version.
+    pub(crate) fn set_created(&mut self, stamp: u64) {
+        Arc::make_mut(self.0.get_or_insert_default()).created = stamp;
+    }
+
+    /// The stamp of the book's first version, if it was noted.
+    pub(crate) fn created(&self) -> Option<u64> {
+        let created = self.0.as_ref()?.created;
+        (created != 0).then_some(created)
     }
 
     fn issuer(&self, order: &Order) -> Option<&Issuer> {
@@ -88,27 +129,52 @@ impl AppliedOrders {
     }
 }
 
+/// Whether an order is no newer than one that was forgotten.
+fn is_forgotten(order: &Order, forgotten: u64) -> bool {
+    forgotten != 0 && order.at <= forgotten
+}
+
 impl Inner {
     fn apply(&mut self, order: &Order) {
         let start = order.id.start;
-        let known = self.issuers.iter().position(|known| known.start == start);
-        let new = Issuer {
-            start,
-            open: 0,
-            applied: BTreeSet::new(),
+        let newest = self.issuers.iter().map(|issuer| issuer.last).max();
+        // An order without a time is as old as the newest.
+        let issued = if order.at == 0 {
+            newest.unwrap_or(0)
+        } else {
+            order.at
         };
-        let mut issuer = known.map_or(new, |at| self.issuers.remove(at));
+        let known = self.issuers.iter().position(|known| known.start == start);
+        let at = known.unwrap_or_else(|| {
+            self.issuers.push(Issuer {
+                start,
+                open: 0,
+                last: 0,
+                since: self.forgotten,
+                applied: BTreeSet::new(),
+            });
+            self.issuers.len() - 1
+        });
+        let issuer = &mut self.issuers[at];
         issuer.open = issuer.open.max(order.open);
+        issuer.last = issuer.last.max(issued);
         issuer.applied.insert(order.id.count);
         issuer.applied = issuer.applied.split_off(&issuer.open);
-        self.issuers.push(issuer);
-        if ISSUERS_MAX < self.issuers.len() {
-            self.issuers.remove(0);
-        }
         self.keys.extend(order.key.clone());
-        if KEYS_MAX < self.keys.len() {
-            self.keys.pop_front();
+    }
+
+    fn forget(&mut self) {
+        let newest = self.issuers.iter().map(|issuer| issuer.last).max();
+        let oldest = newest.unwrap_or(0).saturating_sub(ISSUER_MEMORY_MS);
+        self.issuers.sort_by_key(|issuer| issuer.last);
+        let too_many = self.issuers.len().saturating_sub(ISSUERS_MAX);
+        let too_old = self.issuers.partition_point(|issuer| issuer.last < oldest);
+        for forgotten in self.issuers.drain(..too_many.max(too_old)) {
+            // An issuer without times, of an older data folder, is closed from the beginning.
+            self.forgotten = self.forgotten.max(forgotten.last).max(1);
         }
+        let too_many = self.keys.len().saturating_sub(KEYS_MAX);
+        self.keys.drain(..too_many);
     }
 }
 
@@ -121,7 +187,17 @@ mod tests {
         Order {
             id: OrderId { start: 7, count },
             open,
+            at: 0,
             key: None,
+        }
+    }
+
+    /// The first order of a start, issued at this minute.
+    fn first_order(start: u64, minute: u64) -> Order {
+        Order {
+            id: OrderId { start, count: 0 },
+            at: minute * 60_000,
+            ..order(0, 0)
         }
     }
 
@@ -134,6 +210,12 @@ mod tests {
         assert_eq!(keyed.to_string(), "7.5; open=3; key=a;b=c");
         assert_eq!(Order::parse_with_key(&keyed.to_string()), Some(keyed));
         assert_eq!(Order::parse("7.5;open=3"), Some(order(5, 3)));
+        let timed = Order {
+            at: 90,
+            ..order(5, 3)
+        };
+        assert_eq!(timed.header(), "7.5; open=3; at=90");
+        assert_eq!(Order::parse(&timed.header()), Some(timed));
         for text in [
             "",
             "7.5",
@@ -141,6 +223,8 @@ mod tests {
             "7; open=1",
             "x.5; open=1",
             "7.5; open=3; more",
+            "7.5; open=3; at=x",
+            "7.5; open=3; at=9; more",
         ] {
             assert_eq!(Order::parse(text), None, "{text:?}");
         }
@@ -171,14 +255,53 @@ mod tests {
     }
 
     #[test]
+    fn an_order_that_waited_while_its_front_end_started_twelve_times_is_closed() {
+        let mut orders = AppliedOrders::default();
+        let waited = first_order(1, 100);
+        orders.apply(std::slice::from_ref(&waited));
+        for start in 2..=13 {
+            orders.apply(&[first_order(start, 100)]);
+        }
+        assert!(orders.contains(&waited), "twelve starts are remembered");
+        orders.apply(&[first_order(14, 111)]);
+        assert!(!orders.contains(&waited) && orders.is_closed(&waited));
+        let new = first_order(15, 101);
+        assert!(
+            !orders.is_closed(&new),
+            "it is newer than what was forgotten"
+        );
+    }
+
+    #[test]
+    fn an_issuer_that_was_forgotten_and_sells_again_opens_no_older_order() {
+        let mut orders = AppliedOrders::default();
+        let first = first_order(1, 100);
+        orders.apply(&[first.clone(), first_order(2, 120)]);
+        let second = Order {
+            id: OrderId { start: 1, count: 1 },
+            ..first_order(1, 121)
+        };
+        orders.apply(&[second]);
+        assert!(!orders.contains(&first) && orders.is_closed(&first));
+    }
+
+    #[test]
+    fn an_issuer_whose_clock_is_behind_is_closed_until_it_catches_up() {
+        let mut orders = AppliedOrders::default();
+        orders.apply(&[first_order(1, 100), first_order(2, 120)]);
+        assert!(orders.is_closed(&first_order(3, 90)));
+        let ids = crate::model::order_ids::OrderIds::new();
+        ids.catch_up_with(orders.forgotten());
+        assert!(!orders.is_closed(&ids.open_at(90 * 60_000, None).order));
+    }
+
+    #[test]
     fn issuers_and_keys_are_bounded() {
         let mut orders = AppliedOrders::default();
         for n in 0..2000 {
-            let id = OrderId { start: n, count: 0 };
             orders.apply(&[Order {
-                id,
-                open: 0,
                 key: Some(n.to_string().into()),
+                ..first_order(n, 1)
             }]);
         }
         let inner = orders.0.unwrap();

@@ -35,8 +35,13 @@ pub(crate) enum Error {
     OutOfDate,
     /// 409: the update has orders that were applied before: these.
     Applied(Vec<OrderId>),
-    /// 409: the update has orders below the window of their issuer: these.
-    Closed(Vec<OrderId>),
+    /// 409: the update has orders that the book would have forgotten: these. So are all that were
+    /// issued up to `forgotten` by an issuer that the book does not know: see
+    /// [`AppliedOrders`](crate::model::applied_orders::AppliedOrders).
+    Closed {
+        orders: Vec<OrderId>,
+        forgotten: u64,
+    },
     /// 409: there is a book with that id already.
     IdInUse,
     /// 412: the book is no longer at the version that `If-Match` names.
@@ -70,7 +75,7 @@ impl Error {
             Error::Unauthorized => 401,
             Error::NoSuchPath | Error::NoSuchBook | Error::NotFound | Error::NoSuchQuery => 404,
             Error::MethodNotAllowed(_) => 405,
-            Error::OutOfDate | Error::Applied(_) | Error::Closed(_) | Error::IdInUse => 409,
+            Error::OutOfDate | Error::Applied(_) | Error::Closed { .. } | Error::IdInUse => 409,
             Error::Changed => 412,
             Error::BodyTooLarge(_) => 413,
             Error::PathTooLong => 414,
@@ -118,7 +123,7 @@ impl Error {
             Error::MethodNotAllowed(_) => "The method is not allowed for the requested URL.",
             Error::OutOfDate => "Update could not be processed because the item is not up to date",
             Error::Applied(_) => "Some of these orders were applied already",
-            Error::Closed(_) => "order is closed",
+            Error::Closed { .. } => "order is closed",
             Error::IdInUse => "A book with this ID exists already",
             Error::Changed => "The book is no longer at the version that If-Match names",
             Error::PathTooLong => "The path is too long",
@@ -147,7 +152,9 @@ impl Error {
                 json!({"message": message, "supportedQueryMethods": ["item", "topic"]})
             }
             Error::Applied(orders) => json!({"message": message, "applied": ids(orders)}),
-            Error::Closed(orders) => json!({"message": message, "closed": ids(orders)}),
+            Error::Closed { orders, forgotten } => {
+                json!({"message": message, "closed": ids(orders), "forgotten": forgotten})
+            }
             _ => json!({ "message": message }),
         };
         body.to_string().into_bytes()

@@ -14,3 +14,8 @@ pub(crate) fn parse_digits(text: &str) -> Option<u64> {
 pub(crate) fn parse_exact(text: &str) -> Option<u64> {
     parse_digits(text).filter(|number| *number <= EXACT_MAX)
 }
+
+/// For fields that are left out when they are 0.
+pub(crate) fn is_zero(number: &u64) -> bool {
+    *number == 0
+}

@@ -38,18 +38,27 @@ pub(crate) struct Order {
     pub(crate) id: OrderId,
     /// The lowest count that the issuer has not answered yet. It never sends a lower one again.
     pub(crate) open: u64,
+    /// When it was issued, in ms since 1970 by the issuer's clock; 0: not known. It never decreases
+    /// from one order of an issuer to the next.
+    pub(crate) at: u64,
     /// The client's own `Idempotency-Key`.
     pub(crate) key: Option<Arc<str>>,
 }
 
 impl Order {
-    /// Reads `<start>.<count>; open=<count>`, the header `Bazar-Order`; without a key.
+    /// Reads `<start>.<count>; open=<count>`, perhaps with `; at=<ms>` behind it: the header
+    /// `Bazar-Order`; without a key.
     pub(crate) fn parse(text: &str) -> Option<Order> {
-        let (id, open) = text.split_once(';')?;
-        let id = OrderId::parse(id.trim())?;
-        let open = number::parse_digits(open.trim().strip_prefix("open=")?)?;
+        let mut parts = text.split(';').map(str::trim);
+        let id = OrderId::parse(parts.next()?)?;
+        let open = number::parse_digits(parts.next()?.strip_prefix("open=")?)?;
+        let at = match parts.next() {
+            Some(part) => number::parse_exact(part.strip_prefix("at=")?)?,
+            None => 0,
+        };
+        let valid = open <= id.count && parts.next().is_none();
         let key = None;
-        (open <= id.count).then_some(Order { id, open, key })
+        valid.then_some(Order { id, open, at, key })
     }
 
     /// As [`Order::parse`], with or without `; key=<key>` at its end: an entry of `orders` in an
@@ -65,7 +74,11 @@ impl Order {
 
     /// The header `Bazar-Order`.
     pub(crate) fn header(&self) -> String {
-        format!("{}; open={}", self.id, self.open)
+        let Order { id, open, at, .. } = self;
+        if *at == 0 {
+            return format!("{id}; open={open}");
+        }
+        format!("{id}; open={open}; at={at}")
     }
 }
 

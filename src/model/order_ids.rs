@@ -2,11 +2,12 @@
 //!
 //! The first server that a buy reaches issues the id: a front-end, or an order server for clients
 //! that call it directly. All retries carry the same id, so that a catalog can tell them from new
-//! buys: see [`crate::model::applied_orders`]. Nothing is kept on disk: a server that starts again
-//! takes another start number.
+//! buys: see [`crate::model::applied_orders`]. A catalog issues ids for changes that serve no order.
+//! Nothing is kept on disk: a server that starts again takes another start number.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::SystemTime;
 
 use crate::model::book::STAMP_MAX;
 use crate::model::order::{Order, OrderId};
@@ -21,6 +22,8 @@ pub(crate) struct OrderIds {
 #[derive(Debug, Default)]
 struct Counts {
     next: u64,
+    /// When the last order was issued, or later.
+    at: u64,
     /// Issued and not answered yet.
     open: BTreeSet<u64>,
 }
@@ -36,17 +39,27 @@ impl OrderIds {
     /// Starts to count, with a start number that no other server has: 53 random bits, because
     /// nothing numbers the servers.
     pub(crate) fn new() -> OrderIds {
-        OrderIds {
-            start: fastrand::u64(1..=STAMP_MAX),
-            counts: Mutex::default(),
-        }
+        OrderIds::of_start(fastrand::u64(1..=STAMP_MAX))
+    }
+
+    /// As [`OrderIds::new`], with the start number that this server already has.
+    pub(crate) fn of_start(start: u64) -> OrderIds {
+        let counts = Mutex::default();
+        OrderIds { start, counts }
     }
 
     /// A new order, with the client's own `Idempotency-Key` if there is one.
     pub(crate) fn open(&self, key: Option<Arc<str>>) -> OpenOrder<'_> {
+        self.open_at(unix_ms(), key)
+    }
+
+    /// As [`OrderIds::open`], issued at `now`.
+    pub(crate) fn open_at(&self, now: u64, key: Option<Arc<str>>) -> OpenOrder<'_> {
         let mut counts = self.lock();
         let count = counts.next;
         counts.next += 1;
+        counts.at = counts.at.max(now);
+        let at = counts.at;
         counts.open.insert(count);
         let open = *counts.open.first().expect("it has this count at least");
         let id = OrderId {
@@ -55,8 +68,16 @@ impl OrderIds {
         };
         OpenOrder {
             order_ids: self,
-            order: Order { id, open, key },
+            order: Order { id, open, at, key },
         }
+    }
+
+    /// A book has forgotten orders up to this time, so orders from now on are issued later. Only a
+    /// clock that is behind others by minutes makes this necessary: a logical clock (Lamport,
+    /// 1978).
+    pub(crate) fn catch_up_with(&self, forgotten: u64) {
+        let mut counts = self.lock();
+        counts.at = counts.at.max(forgotten + 1);
     }
 
     fn lock(&self) -> MutexGuard<'_, Counts> {
@@ -64,6 +85,12 @@ impl OrderIds {
             .lock()
             .expect("no thread panics under this lock")
     }
+}
+
+/// The time in ms since 1970.
+pub(crate) fn unix_ms() -> u64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    since.map_or(0, |since| since.as_millis() as u64)
 }
 
 impl Drop for OpenOrder<'_> {
@@ -85,6 +112,15 @@ mod tests {
         assert_eq!(ids.open(None).order.open, 1);
         drop(second);
         assert_eq!(ids.open(None).order.open, 3);
+    }
+
+    #[test]
+    fn time_never_goes_back_from_one_order_to_the_next() {
+        let ids = OrderIds::new();
+        assert_eq!(ids.open_at(2000, None).order.at, 2000);
+        assert_eq!(ids.open_at(1000, None).order.at, 2000);
+        ids.catch_up_with(5000);
+        assert_eq!(ids.open_at(3000, None).order.at, 5001);
     }
 
     #[test]

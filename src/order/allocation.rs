@@ -35,10 +35,12 @@ pub(super) fn read_request(id: BookId, waiters: &[Arc<Waiter>]) -> ReadRequest {
 
 impl Allocation {
     /// Gives the copies of a book that was read to the first waiters. Ends the waiters that need no
-    /// update: they have their copies already, or nothing is left. `None`: no waiter needs one.
+    /// update: they have their copies already, are closed, or nothing is left. `None`: no waiter needs one.
     pub(super) fn new(waiters: &[Arc<Waiter>], book: &Snapshot) -> Option<Allocation> {
-        let (served, waiting) = split(waiters, &book.applied);
+        let (served, waiting) = split(waiters, &book.orders.applied);
         succeed(&served, REPLAYED);
+        let (closed, waiting) = split(&waiting, &book.orders.closed);
+        close(&closed, book.orders.forgotten);
         waiting.iter().for_each(|waiter| waiter.saw(&book.version));
         if book.quantity == 0 {
             succeed(&waiting, BuyOutcome::OutOfStock);
@@ -82,11 +84,9 @@ impl Allocation {
                 succeed(&served, REPLAYED);
                 !served.is_empty()
             }
-            WriteOutcome::Closed(ids) => {
-                let (closed, _) = split(buyers, &ids);
-                for waiter in &closed {
-                    waiter.fail(Error::Closed(vec![waiter.order.id]));
-                }
+            WriteOutcome::Closed { orders, forgotten } => {
+                let (closed, _) = split(buyers, &orders);
+                close(&closed, forgotten);
                 !closed.is_empty()
             }
             WriteOutcome::Conflict => retry(buyers, None),
@@ -98,6 +98,14 @@ impl Allocation {
             }
             WriteOutcome::Refused(error) => fail(buyers, &error),
         }
+    }
+}
+
+/// Nobody can tell whether these were applied.
+fn close(waiters: &[Arc<Waiter>], forgotten: u64) {
+    for waiter in waiters {
+        let orders = vec![waiter.order.id];
+        waiter.fail(Error::Closed { orders, forgotten });
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::model::book::BookId;
 use crate::model::error::Error;
@@ -64,8 +64,41 @@ pub(super) struct Snapshot {
     /// Its `ETag`.
     pub(super) version: String,
     pub(super) quantity: u32,
-    /// The orders of the request that have their copies already.
+    /// What it says of the orders of the request.
+    pub(super) orders: KnownOrders,
+}
+
+/// What a book knows of the orders that a read names.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub(super) struct KnownOrders {
+    /// Those that have their copies already.
+    #[serde(deserialize_with = "read_ids")]
     pub(super) applied: Vec<OrderId>,
+    /// Those that the book may have applied and forgotten.
+    #[serde(deserialize_with = "read_ids")]
+    pub(super) closed: Vec<OrderId>,
+    /// So is what was issued up to then, in ms since 1970.
+    pub(super) forgotten: u64,
+}
+
+impl KnownOrders {
+    /// Reads the headers `Bazar-Applied` and `Bazar-Closed`.
+    pub(super) fn of(applied: Option<&str>, closed: Option<&str>) -> KnownOrders {
+        let list = |text: &str| ids(&text.split(',').map(str::to_string).collect::<Vec<_>>());
+        let (closed, forgotten) = closed
+            .and_then(|closed| closed.split_once("; forgotten="))
+            .unwrap_or_default();
+        KnownOrders {
+            applied: list(applied.unwrap_or_default()),
+            closed: list(closed),
+            forgotten: forgotten.parse().unwrap_or(0),
+        }
+    }
+}
+
+fn read_ids<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<OrderId>, D::Error> {
+    Vec::<String>::deserialize(deserializer).map(|texts| ids(&texts))
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -85,8 +118,11 @@ pub(super) enum WriteOutcome {
     },
     /// Nothing changed: these have their copies already.
     Applied(Vec<OrderId>),
-    /// Nothing changed: these are closed, as their front-end no longer waits for them.
-    Closed(Vec<OrderId>),
+    /// Nothing changed: these are closed, and so is what was issued up to `forgotten`.
+    Closed {
+        orders: Vec<OrderId>,
+        forgotten: u64,
+    },
     /// Nothing changed: the book is at another version.
     Conflict,
     /// It may have happened, or may happen yet. If a retry cannot tell, the buy fails with this.
@@ -103,6 +139,8 @@ pub(super) struct AnswerBody {
     /// The orders that a 409 is about.
     applied: Option<Vec<String>>,
     closed: Option<Vec<String>>,
+    #[serde(default)]
+    forgotten: u64,
 }
 
 fn unreachable() -> Error {
@@ -115,18 +153,18 @@ fn ids(texts: &[String]) -> Vec<OrderId> {
 }
 
 impl ReadOutcome {
-    /// What the catalog's answer means. `applied` are the orders that it names.
+    /// What the catalog's answer means.
     pub(super) fn of(
         status: u16,
         etag: Option<String>,
-        applied: &[String],
+        orders: KnownOrders,
         body: &AnswerBody,
     ) -> ReadOutcome {
         match (status, etag, body.quantity) {
             (200, Some(version), Some(quantity)) => ReadOutcome::Book(Snapshot {
                 version,
                 quantity,
-                applied: ids(applied),
+                orders,
             }),
             (404, ..) => ReadOutcome::Refused(Error::NoSuchBook),
             (503, ..) => ReadOutcome::Retry(Error::from_status(503, body.message.as_deref())),
@@ -154,7 +192,10 @@ impl WriteOutcome {
             404 => WriteOutcome::Refused(Error::NoSuchBook),
             409 => match (&body.applied, &body.closed) {
                 (Some(orders), _) => WriteOutcome::Applied(ids(orders)),
-                (_, Some(orders)) => WriteOutcome::Closed(ids(orders)),
+                (_, Some(orders)) => WriteOutcome::Closed {
+                    orders: ids(orders),
+                    forgotten: body.forgotten,
+                },
                 _ => WriteOutcome::Conflict,
             },
             412 | 503 => WriteOutcome::Conflict,
@@ -182,10 +223,6 @@ mod tests {
         serde_json::from_str(json).unwrap()
     }
 
-    fn texts(ids: &[&str]) -> Vec<String> {
-        ids.iter().map(|id| id.to_string()).collect()
-    }
-
     fn ids(counts: &[u64]) -> Vec<OrderId> {
         counts
             .iter()
@@ -199,16 +236,21 @@ mod tests {
     const BOOK: &str = r#"{"price":1.0,"quantity":4,"title":"t"}"#;
 
     #[test]
-    fn a_read_tells_version_quantity_and_applied_orders() {
+    fn a_read_tells_version_quantity_and_known_orders() {
         let version = Some("\"3-9\"".to_string());
         let expected = Snapshot {
             version: "\"3-9\"".into(),
             quantity: 4,
-            applied: ids(&[1, 2]),
+            orders: KnownOrders {
+                applied: ids(&[1, 2]),
+                closed: ids(&[3]),
+                forgotten: 90,
+            },
         };
-        let read = ReadOutcome::of(200, version, &texts(&["7.1", " 7.2"]), &body(BOOK));
+        let orders = KnownOrders::of(Some("7.1, 7.2"), Some("7.3; forgotten=90"));
+        let read = ReadOutcome::of(200, version, orders, &body(BOOK));
         assert_eq!(read, ReadOutcome::Book(expected));
-        let missing = ReadOutcome::of(404, None, &[], &body("{}"));
+        let missing = ReadOutcome::of(404, None, KnownOrders::default(), &body("{}"));
         assert_eq!(missing, ReadOutcome::Refused(Error::NoSuchBook));
     }
 
@@ -216,8 +258,14 @@ mod tests {
     fn a_book_without_a_version_or_a_quantity_is_not_sold() {
         let version = Some("\"3-9\"".to_string());
         let internal = ReadOutcome::Refused(Error::Internal);
-        assert_eq!(ReadOutcome::of(200, None, &[], &body(BOOK)), internal);
-        assert_eq!(ReadOutcome::of(200, version, &[], &body("{}")), internal);
+        assert_eq!(
+            ReadOutcome::of(200, None, KnownOrders::default(), &body(BOOK)),
+            internal
+        );
+        assert_eq!(
+            ReadOutcome::of(200, version, KnownOrders::default(), &body("{}")),
+            internal
+        );
     }
 
     #[test]
@@ -231,7 +279,7 @@ mod tests {
             ReadOutcome::Retry(unreachable())
         );
         assert_eq!(
-            ReadOutcome::of(504, None, &[], &body("{}")),
+            ReadOutcome::of(504, None, KnownOrders::default(), &body("{}")),
             ReadOutcome::Retry(unreachable())
         );
     }
@@ -244,8 +292,11 @@ mod tests {
             WriteOutcome::Applied(ids(&[1]))
         );
         assert_eq!(
-            conflict(r#"{"message":"m","closed":["7.2"]}"#),
-            WriteOutcome::Closed(ids(&[2]))
+            conflict(r#"{"message":"m","closed":["7.2"],"forgotten":9}"#),
+            WriteOutcome::Closed {
+                orders: ids(&[2]),
+                forgotten: 9
+            }
         );
         assert_eq!(conflict(r#"{"message":"m"}"#), WriteOutcome::Conflict);
         assert_eq!(

@@ -9,7 +9,8 @@ use crate::model::address::Address;
 use crate::model::error::Error;
 use crate::model::order::Order;
 use crate::order::catalog_client::{
-    AnswerBody, Catalog, READ_ORDERS_MAX, ReadOutcome, ReadRequest, WriteOutcome, WriteRequest,
+    AnswerBody, Catalog, KnownOrders, READ_ORDERS_MAX, ReadOutcome, ReadRequest, WriteOutcome,
+    WriteRequest,
 };
 use crate::runtime::log;
 
@@ -23,8 +24,8 @@ pub(super) struct HttpCatalog {
 struct BatchEntry {
     status: u16,
     etag: Option<String>,
-    #[serde(default)]
-    applied: Vec<String>,
+    #[serde(flatten)]
+    orders: KnownOrders,
     #[serde(default)]
     replayed: bool,
     body: AnswerBody,
@@ -64,9 +65,12 @@ impl Catalog for HttpCatalog {
         let outcome = match self.client.get(&url, &headers) {
             Ok(answer) => {
                 let etag = answer.header("ETag").map(str::to_string);
-                let applied = answer.header("Bazar-Applied").unwrap_or_default();
-                let applied: Vec<String> = applied.split(',').map(str::to_string).collect();
-                ReadOutcome::of(answer.status, etag, &applied, &body(&answer))
+                let (applied, closed) = (
+                    answer.header("Bazar-Applied"),
+                    answer.header("Bazar-Closed"),
+                );
+                let orders = KnownOrders::of(applied, closed);
+                ReadOutcome::of(answer.status, etag, orders, &body(&answer))
             }
             Err(failure) => ReadOutcome::unanswered(failure.definite()),
         };
@@ -133,7 +137,7 @@ fn texts(orders: &[Order]) -> Vec<String> {
 fn read_outcomes(answer: &Answer, count: usize) -> Vec<Option<ReadOutcome>> {
     let outcome = |entry: BatchEntry| {
         let answered = entry.status < 500;
-        answered.then(|| ReadOutcome::of(entry.status, entry.etag, &entry.applied, &entry.body))
+        answered.then(|| ReadOutcome::of(entry.status, entry.etag, entry.orders, &entry.body))
     };
     match answer.list::<BatchEntry>(count) {
         Some(entries) => entries.into_iter().map(outcome).collect(),

@@ -69,7 +69,11 @@ impl OrderServer {
         }
         let open_order = self.order_ids.open(request.key()?);
         let order = open_order.order.clone();
-        self.seller.buy(id, order, request.id.clone())
+        let outcome = self.seller.buy(id, order, request.id.clone());
+        if let Err(Error::Closed { forgotten, .. }) = &outcome {
+            self.order_ids.catch_up_with(*forgotten);
+        }
+        outcome
     }
 
     fn batch_buy(&self, request: &Request) -> Result<Response> {

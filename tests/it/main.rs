@@ -28,6 +28,7 @@ mod observability;
 mod old_data_folder;
 mod outages;
 mod partition;
+mod refusals;
 mod run_sh;
 mod scale;
 mod selling;

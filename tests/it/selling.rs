@@ -3,7 +3,7 @@
 
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::harness::clients::{buy_until_definite, concurrently};
 use crate::harness::http::{self, Response};
@@ -263,4 +263,75 @@ fn a_malformed_key_is_refused() {
         assert!(response.is_purchase(), "{response:?}");
     }
     assert_eq!(shop.quantities(2), [4, 4]);
+}
+
+#[test]
+fn an_order_that_waited_in_a_stopped_order_server_sells_no_second_copy() {
+    const STARTS: u64 = 12;
+    let shop = Shop::started(ShopOptions::default());
+    shop.stock_up(2, 100);
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    let buy_at = |order| buy_issued_at(shop.order(order), 1, now.as_millis() as u64);
+    shop.order(1).stop();
+    let waited = thread::scope(|scope| {
+        let waits = scope.spawn(|| buy_at(1));
+        assert!(buy_at(2).is_purchase());
+        for _ in 0..STARTS {
+            shop.front_end().kill();
+            shop.front_end().start();
+            assert!(shop.buy(2).is_purchase());
+        }
+        shop.order(1).cont();
+        waits.join().unwrap()
+    });
+    assert_eq!(waited.header("Idempotent-Replayed"), "true", "{waited:?}");
+    assert_eq!(shop.quantities(2), [99 - STARTS, 99 - STARTS]);
+}
+
+/// Buys with an order of a start of its own, that was issued then.
+fn buy_issued_at(server: &Server, start: u64, at: u64) -> Response {
+    let order = format!("{start}.0; open=0; at={at}");
+    server.call("PUT", "/buy/2", &[("Bazar-Order", &order)], "")
+}
+
+#[test]
+fn an_order_that_was_forgotten_is_closed_and_neither_sold_again_nor_out_of_stock() {
+    const MINUTE: u64 = 60_000;
+    let shop = Shop::started(ShopOptions::default());
+    let order = shop.order(1);
+    assert!(buy_issued_at(order, 1, 100 * MINUTE).is_purchase());
+    assert!(buy_issued_at(order, 2, 111 * MINUTE).is_purchase());
+    let check_closed = || {
+        let again = buy_issued_at(order, 1, 100 * MINUTE);
+        assert_eq!(
+            (again.status, &again.json()["closed"][0]),
+            (409, &"1.0".into())
+        );
+        assert_eq!(again.json()["forgotten"], 100 * MINUTE);
+    };
+    check_closed();
+    assert_eq!(shop.quantities(2), [3, 3]);
+    for start in 3..6 {
+        assert!(buy_issued_at(order, start, 111 * MINUTE).is_purchase());
+    }
+    check_closed();
+    assert!(
+        !buy_issued_at(order, 6, 111 * MINUTE).is_purchase(),
+        "sold out"
+    );
+}
+
+#[test]
+fn a_front_end_whose_clock_is_behind_sells_after_the_first_customer() {
+    let shop = Shop::started(ShopOptions::default());
+    let year_2100 = 4_102_444_800_000;
+    assert!(buy_issued_at(shop.order(1), 1, year_2100).is_purchase());
+    assert!(buy_issued_at(shop.order(1), 2, 2 * year_2100).is_purchase());
+    let first = shop.buy(2);
+    assert_eq!(
+        (first.status, first.header("Bazar-Outcome")),
+        (504, "unknown")
+    );
+    assert!(shop.buy(2).is_purchase());
+    assert_eq!(shop.quantities(2), [2, 2]);
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::catalog::replication::Replica;
 use crate::catalog::replication::env::Environment;
+use crate::catalog::replication::read_repair::not_repaired;
 use crate::catalog::shelf::copy_state::CopyState;
 use crate::model::book::{Book, BookId, STAMP_MAX, Version};
 use crate::model::error::{Error, Result};
@@ -111,11 +112,16 @@ impl<E: Environment> Replica<E> {
         let mut created: HashSet<BookId> = won.iter().map(|copy| copy.id).collect();
         for copy in lost {
             // "Write 5: superseded": it may have been committed all the same.
-            let newest = self.newest(copy.id)?;
-            if newest.is_some_and(|newest| newest.version == copy.version) {
+            let newest = self.newest(copy.id).map_err(|_| not_repaired())?;
+            if newest.is_some_and(|newest| grew_from(&newest, copy)) {
                 created.insert(copy.id);
             }
         }
         Ok(created)
     }
+}
+
+/// Whether `book` is this first version of an added book, or what became of it.
+fn grew_from(book: &Book, first: &Book) -> bool {
+    book.version == first.version || book.applied_orders.created() == Some(first.version.stamp)
 }

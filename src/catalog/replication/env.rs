@@ -32,6 +32,9 @@ pub(crate) enum WaitKey {
 pub(crate) trait Environment: Send + Sync + 'static {
     fn now(&self) -> Time;
 
+    /// The time of day, in ms since 1970. It may be set back, and differ from the peers'.
+    fn unix_ms(&self) -> u64;
+
     /// 53 random bits, never 0.
     fn random(&self) -> u64;
 

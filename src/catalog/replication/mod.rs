@@ -66,6 +66,7 @@ use crate::model::address::Address;
 use crate::model::book::{Book, BookId};
 use crate::model::error::{Error, Result};
 use crate::model::order::OrderId;
+use crate::model::order_ids::OrderIds;
 use crate::runtime::{log, sync};
 
 /// One catalog's place among the others.
@@ -96,6 +97,8 @@ pub(crate) struct Opened {
 pub(crate) struct Replica<E: Environment> {
     config: Config,
     pub(crate) env: E,
+    /// The ids of the changes that serve no order.
+    write_ids: OrderIds,
     inner: Mutex<Inner>,
 }
 
@@ -134,6 +137,8 @@ pub(crate) struct Read {
     pub(crate) book: Arc<Book>,
     /// Of the orders that the request named, those that are applied already.
     pub(crate) applied: Vec<OrderId>,
+    /// Those that the book may have applied and forgotten.
+    pub(crate) closed: Vec<OrderId>,
 }
 
 /// The state of a replica, for `/readyz` and `/metrics`.
@@ -199,6 +204,7 @@ impl<E: Environment> Replica<E> {
         Arc::new(Replica {
             config,
             env,
+            write_ids: OrderIds::of_start(start),
             inner: Mutex::new(inner),
         })
     }

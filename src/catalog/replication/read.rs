@@ -13,7 +13,7 @@ use crate::model::order::Order;
 
 impl<E: Environment> Replica<E> {
     /// The newest copy of a book, after read repair if need be, and which of these orders are
-    /// applied already.
+    /// applied already or closed.
     ///
     /// Fails with [`Error::NotFound`], or with [`Error::TimedOut`] when read repair did not succeed
     /// in time.
@@ -37,7 +37,14 @@ impl<E: Environment> Replica<E> {
         let applied = ids_where(orders, |order| {
             idempotent && book.applied_orders.contains(order)
         });
-        Read { book, applied }
+        let closed = ids_where(orders, |order| {
+            book.applied_orders.is_closed(order) && !book.applied_orders.contains(order)
+        });
+        Read {
+            book,
+            applied,
+            closed,
+        }
     }
 
     /// The books after `after` as they are here, in whatever state.

@@ -18,6 +18,8 @@ pub(crate) enum Rule {
     Invalidate,
     /// An update that arrives twice is acknowledged only once it is on disk.
     AckOnceOnDisk,
+    /// A change that serves no order has an id of its own.
+    WriteId,
     /// A writer whose copy was superseded looks whether its own write was committed.
     OwnWrite,
     /// Tentative copies that no writer confirms are repaired in the background.

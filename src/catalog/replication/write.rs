@@ -32,6 +32,8 @@ pub(crate) struct Update {
     /// All orders or none: an order that is applied already is an error. Otherwise it makes the
     /// whole update a replay.
     pub(crate) all_or_none: bool,
+    /// The id of a change that serves no order. [`Replica::update`] gives it one.
+    pub(crate) write_id: Option<Order>,
 }
 
 /// What came of [`Replica::update`].
@@ -69,6 +71,22 @@ impl<E: Environment> Replica<E> {
     /// writes wait. After [`Error::TimedOut`] or [`Error::DiskRefuses`] the change may still be
     /// committed.
     pub(crate) fn update(self: &Arc<Self>, id: BookId, update: &Update) -> Result<Updated> {
+        if update.orders.is_empty() && self.enforces(Rule::WriteId) {
+            let open = self.write_ids.open_at(self.env.unix_ms(), None);
+            let write_id = Some(open.order.clone());
+            return self.update_with_id(
+                id,
+                &Update {
+                    write_id,
+                    ..update.clone()
+                },
+            );
+        }
+        self.update_with_id(id, update)
+    }
+
+    /// As [`Replica::update`], of a change that has the id of an order or of its own.
+    fn update_with_id(self: &Arc<Self>, id: BookId, update: &Update) -> Result<Updated> {
         let until = self.deadline(PREPARE_MAX);
         let _lock = self.lock_for_write(id, until)?;
         match self.begin(id, update, until)? {
@@ -184,7 +202,11 @@ impl<E: Environment> Replica<E> {
         }
         let closed = ids_where(&update.orders, |order| old.applied_orders.is_closed(order));
         if !closed.is_empty() {
-            return Err(Error::Closed(closed));
+            let forgotten = old.applied_orders.forgotten();
+            return Err(Error::Closed {
+                orders: closed,
+                forgotten,
+            });
         }
         let if_match = update.if_match.as_ref();
         let allowed = if_match.is_none_or(|if_match| if_match.allows(old.version));
@@ -218,14 +240,18 @@ impl<E: Environment> Replica<E> {
         }
         let newest = self.newest(new.id).map_err(|_| not_repaired())?;
         let book = newest.ok_or(Error::OutOfDate)?;
+        let applied_orders = &book.applied_orders;
+        let ids = || update.ids();
         let committed = book.version == new.version;
-        let every = |has: &dyn Fn(&Order) -> bool| update.orders.iter().all(has);
-        let applied =
-            !update.orders.is_empty() && every(&|order| book.applied_orders.contains(order));
-        // Another order of the customer, with the same key, may have been faster.
-        let replayed = !committed && !every(&|order| book.applied_orders.contains_id(order));
+        let has_id = ids().next().is_some();
+        let applied = has_id && ids().all(|order| applied_orders.contains(order));
         if committed || applied && self.enforces(Rule::Idempotency) {
+            // Another order of the customer, with the same key, may have been faster.
+            let replayed = !committed && !ids().all(|order| applied_orders.contains_id(order));
             return Ok(Updated { book, replayed });
+        }
+        if ids().any(|order| applied_orders.is_closed(order)) {
+            return Err(not_repaired());
         }
         Err(Error::OutOfDate)
     }
@@ -234,6 +260,11 @@ impl<E: Environment> Replica<E> {
 impl Update {
     fn is_empty(&self) -> bool {
         self.change == Change::default() && self.orders.is_empty()
+    }
+
+    /// The ids that the changed book keeps.
+    fn ids(&self) -> impl Iterator<Item = &Order> {
+        self.orders.iter().chain(&self.write_id)
     }
 }
 
@@ -250,7 +281,10 @@ fn changed(old: &Book, update: &Update, stamp: u64) -> Book {
     new.topic = change.topic.unwrap_or(new.topic);
     new.quantity = change.quantity.unwrap_or(new.quantity);
     new.price = change.price.unwrap_or(new.price);
-    new.applied_orders.apply(&update.orders);
+    if old.version.number == 1 && old.version.stamp != 0 {
+        new.applied_orders.set_created(old.version.stamp);
+    }
+    new.applied_orders.apply(update.ids());
     new.version = Version {
         number: old.version.number + 1,
         stamp,

@@ -66,6 +66,14 @@ fn without_a_second_look_at_the_disk_a_sale_is_acknowledged_that_a_crash_loses()
 }
 
 #[test]
+fn without_ids_of_changes_one_that_happened_is_refused() {
+    let world = |seed| World::of_seed(seed).with_more_changes();
+    check_found(200, WRONG_HISTORY, world, |world| {
+        world.parameters.rules = Rules::all().without(Rule::WriteId);
+    });
+}
+
+#[test]
 fn without_repair_a_dead_writers_copy_stays_tentative() {
     check_rule(Rule::Repair, 300, "after quiet");
 }

@@ -36,6 +36,13 @@ fn catalogs_that_fail_one_after_another_leave_one_book() {
 }
 
 #[test]
+fn a_change_that_was_refused_did_not_happen() {
+    let seeds = 0..number("SEEDS").unwrap_or(300);
+    let world = |seed| World::of_seed(seed).with_more_changes();
+    check_seeds(seeds, world, &["refused set", "set", "stop", "unknown set"]);
+}
+
+#[test]
 fn a_seed_decides_everything() {
     for seed in [3, 14, 15] {
         let run = |traced| World::of_seed(seed).run(seed, traced);

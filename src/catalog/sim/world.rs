@@ -51,6 +51,13 @@ impl World {
         }
     }
 
+    /// Two front-ends, which may fail, and more changes by operators.
+    pub(super) fn with_more_changes(mut self) -> World {
+        self.parameters.front_ends = 2;
+        self.parameters.clients.set = 0.2;
+        self
+    }
+
     /// A cut into two sides besides, which may then sell the same copy.
     pub(super) fn with_partition(mut self) -> World {
         self.parameters.linearizable = false;

@@ -15,6 +15,7 @@ use crate::config::CatalogSettings;
 use crate::membership::time::Time;
 use crate::model::book::{BookId, STAMP_MAX};
 use crate::model::invalidation::Invalidation;
+use crate::model::order_ids;
 use crate::runtime::metrics::Histogram;
 
 pub(crate) struct HttpEnvironment {
@@ -55,6 +56,10 @@ impl HttpEnvironment {
 impl Environment for HttpEnvironment {
     fn now(&self) -> Time {
         Time::now(self.origin)
+    }
+
+    fn unix_ms(&self) -> u64 {
+        order_ids::unix_ms()
     }
 
     fn random(&self) -> u64 {

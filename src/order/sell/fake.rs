@@ -7,7 +7,7 @@ use crate::model::book::BookId;
 use crate::model::error::Error;
 use crate::model::order::Order;
 use crate::order::catalog_client::{
-    Catalog, ReadOutcome, ReadRequest, Snapshot, WriteOutcome, WriteRequest,
+    Catalog, KnownOrders, ReadOutcome, ReadRequest, Snapshot, WriteOutcome, WriteRequest,
 };
 
 /// The one book that there is.
@@ -90,11 +90,14 @@ impl Catalog for Fake {
         ReadOutcome::Book(Snapshot {
             version: book.version.to_string(),
             quantity: book.quantity,
-            applied: orders
-                .iter()
-                .filter(|o| book.has(o))
-                .map(|o| o.id)
-                .collect(),
+            orders: KnownOrders {
+                applied: orders
+                    .iter()
+                    .filter(|o| book.has(o))
+                    .map(|o| o.id)
+                    .collect(),
+                ..KnownOrders::default()
+            },
         })
     }
 

@@ -31,6 +31,7 @@ fn order(count: u64) -> Order {
     Order {
         id: OrderId { start: 7, count },
         open: 0,
+        at: 0,
         key: None,
     }
 }
@@ -120,10 +121,16 @@ fn one_key_takes_one_copy_even_from_two_clicks_at_once() {
 #[test]
 fn the_others_go_on_when_some_were_served_or_closed_meanwhile() {
     let served = Fault::Answer(WriteOutcome::Applied(vec![order(1).id]));
-    let closed = Fault::Answer(WriteOutcome::Closed(vec![order(2).id]));
+    let closed = Fault::Answer(WriteOutcome::Closed {
+        orders: vec![order(2).id],
+        forgotten: 9,
+    });
     let seller = seller(9, [served, closed]);
     let outcomes = serve(&seller, &[order(1), order(2), order(3)]);
-    let gone = Some(Err(Error::Closed(vec![order(2).id])));
+    let gone = Some(Err(Error::Closed {
+        orders: vec![order(2).id],
+        forgotten: 9,
+    }));
     assert_eq!(outcomes, [REPLAYED, gone, PURCHASED]);
 }
 

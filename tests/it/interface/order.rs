@@ -6,7 +6,7 @@ PUT /buy/1                               | 200 | {"message":"Book with the speci
 PUT /buy/6 + Bazar-Order: 8.4; open=4    | 200 | {"message":"Book with the specified ID purchased","success":true} + Idempotent-Replayed: 
 PUT /buy/6 + Bazar-Order: 8.4; open=4    | 200 | {"message":"Book with the specified ID purchased","success":true} + Idempotent-Replayed: true
 = PUT /buy/<id> → 409
-PUT /buy/6 + Bazar-Order: 8.3; open=1    | 409 | {"message":"order is closed","closed":["8.3"]}
+PUT /buy/6 + Bazar-Order: 8.3; open=1    | 409 | {"message":"order is closed","closed":["8.3"],"forgotten":0}
 = PUT /buy/<id> → 400
 PUT /buy/1 + Bazar-Order: mine           | 400 | message Bazar-Order
 PUT /buy/1 + Idempotency-Key: two words  | 400 | message Idempotency-Key

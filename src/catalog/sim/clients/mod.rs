@@ -37,6 +37,7 @@ fn client(cluster: &Arc<Cluster>, number: u64) {
             let order = Order {
                 id: OrderId { start, count },
                 open: count,
+                at: scheduler.now() / 1000 + 1,
                 key: None,
             };
             buy(cluster, &order);
@@ -104,10 +105,13 @@ fn record_buy(cluster: &Cluster, start: Micros, ends: &[(Sale, Micros)]) {
     }
 }
 
-/// Sets the quantity at a catalog.
+/// Sets the quantity at a catalog. A refusal is taken at its word: nothing happened.
 pub(super) fn set(cluster: &Arc<Cluster>, catalog: usize, quantity: u32) {
     let start = cluster.scheduler.now();
     let written = calls::write(cluster, catalog, calls::set_quantity(quantity));
+    if matches!(&written, Some(Err(error)) if !error.indefinite()) {
+        return cluster.trace.count("refused set");
+    }
     let done = matches!(written, Some(Ok(_)));
     cluster
         .trace

@@ -28,6 +28,10 @@ impl Environment for SimEnvironment {
         self.cluster.time()
     }
 
+    fn unix_ms(&self) -> u64 {
+        self.cluster.scheduler.now() / 1000 + 1
+    }
+
     fn random(&self) -> u64 {
         if self.cluster.parameters.steady {
             // A choice among up to four by this number is always the first, and the first

@@ -189,7 +189,12 @@ fn a_folder_with_the_former_field_names_opens() {
         panic!("{books:?}")
     };
     let (id, key) = (OrderId { start: 8, count: 3 }, None);
-    let order = Order { id, open: 2, key };
+    let order = Order {
+        id,
+        open: 2,
+        at: 0,
+        key,
+    };
     assert!(first.applied_orders.contains_id(&order));
     assert!(second.applied_orders.is_empty());
 }
