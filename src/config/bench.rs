@@ -81,7 +81,7 @@ ONLY SECTION | all | lookups, invalidations, buys, outages, throughput or yardst
 QUICK | at full length | a few requests of everything: shows that it works, not how fast";
 
 pub(super) fn settings() -> Vec<Setting> {
-    [setting::table(SETTINGS), setting::table(setting::TOKEN)].concat()
+    setting::read(&[SETTINGS, setting::TOKEN])
 }
 
 /// Reads the settings. Fails as [`super::parse`] does.

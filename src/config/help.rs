@@ -76,11 +76,13 @@ fn describe(setting: &Setting) -> String {
             format!("[env {}, {default}]", setting.name),
         )
     };
-    let mut text = left;
-    if INDENT <= text.len() + 1 {
-        text.push('\n');
-    }
-    let mut column = text.len() - text.rfind('\n').map_or(0, |at| at + 1);
+    let indent = " ".repeat(INDENT);
+    let mut text = if left.len() + 1 < INDENT {
+        format!("{left:INDENT$}")
+    } else {
+        format!("{left}\n{indent}")
+    };
+    let mut column = INDENT;
     // The names and defaults stay on one line where they fit.
     let tag_fits = tag.len() <= WIDTH - INDENT;
     let mut words: Vec<&str> = setting.meaning.split(' ').collect();
@@ -90,20 +92,16 @@ fn describe(setting: &Setting) -> String {
         words.extend(tag.split(' '));
     }
     for word in words {
-        if column < INDENT {
-            text.extend(std::iter::repeat_n(' ', INDENT - column));
+        let width = word.chars().count();
+        if WIDTH <= column + width {
+            text += &format!("\n{indent}");
             column = INDENT;
-        } else if WIDTH < column + 1 + word.chars().count() {
-            text.push('\n');
-            text.extend(std::iter::repeat_n(' ', INDENT));
-            column = INDENT;
-        } else {
+        } else if INDENT < column {
             text.push(' ');
             column += 1;
         }
-        text.push_str(word);
-        column += word.chars().count();
+        text += word;
+        column += width;
     }
-    text.push('\n');
-    text
+    text + "\n"
 }

@@ -33,7 +33,7 @@ FROM_LINE NUMBER | =1 | begin at this line: for books without ids, after a break
     ids do not need it: run the same import again, and nothing is added twice";
 
 pub(super) fn settings() -> Vec<Setting> {
-    [setting::table(SETTINGS), setting::table(setting::TOKEN)].concat()
+    setting::read(&[SETTINGS, setting::TOKEN])
 }
 
 /// Reads the settings. Fails as [`super::parse`] does.

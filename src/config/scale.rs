@@ -27,7 +27,7 @@ FOLDER FOLDER | the system's folder for temporary files | on the disk that is to
 QUICK | at full length | a few requests of everything: shows that it works, not how fast";
 
 pub(super) fn settings() -> Vec<Setting> {
-    setting::table(SETTINGS)
+    setting::read(&[SETTINGS])
 }
 
 /// Reads the settings. Fails as [`super::parse`] does.

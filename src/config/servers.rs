@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::config::setting::{self, Fallback, Setting};
+use crate::config::setting::{self, Fallback, Setting, TOKEN};
 use crate::config::timing::Timing;
 use crate::config::values::Values;
 use crate::config::{CatalogSettings, Common, FrontEndSettings, Limits, OrderSettings};
@@ -43,46 +43,40 @@ ADDRESS ADDRESS | http://HOST:PORT | how the others reach this server; needed wh
 LOG LEVEL | =info | what is logged to stderr: debug, info or warn, and above";
 
 const CATALOG_RARE: &str = "\
-GO_ON_WITHOUT ADDRESSES | none | do not wait for these of the other catalogs, separated by |, at \
+rare GO_ON_WITHOUT ADDRESSES | none | do not wait for these of the other catalogs, separated by |, at \
     this start: what only they have sold is lost";
 
 const RARE: &str = "\
-IDLE_MS MS | =10000 | a connection that is silent for this long is closed
-CONNECT_TIMEOUT_MS MS | =CONNECT_DEFAULT | how long connecting to another server may take
-TIMEOUT_MS MS | =WHOLE_DEFAULT | how long a whole exchange with another server may take";
+rare IDLE_MS MS | =10000 | a connection that is silent for this long is closed
+rare CONNECT_TIMEOUT_MS MS | =CONNECT_DEFAULT | how long connecting to another server may take
+rare TIMEOUT_MS MS | =WHOLE_DEFAULT | how long a whole exchange with another server may take";
 
 const TIMING: &str = "\
-HEARTBEAT_EVERY_MS MS | =100 | how often servers send a heartbeat; this and the next three are \
+rare HEARTBEAT_EVERY_MS MS | =100 | how often servers send a heartbeat; this and the next three are \
     the same for all servers of a shop
-HEARTBEAT_TIMEOUT_MS MS | =300 | a server that leaves a heartbeat unanswered for this long \
+rare HEARTBEAT_TIMEOUT_MS MS | =300 | a server that leaves a heartbeat unanswered for this long \
     counts as down; so does a front-end that leaves an invalidation unanswered for a third longer
-LEASE_MS MS | =500 | how long after an answered heartbeat copies are trusted
-STALL_MS MS | =250 | a server that sends no heartbeat for this long was itself stopped";
+rare LEASE_MS MS | =500 | how long after an answered heartbeat copies are trusted
+rare STALL_MS MS | =250 | a server that sends no heartbeat for this long was itself stopped";
 
 pub(super) fn catalog_settings() -> Vec<Setting> {
-    let common = common(["5000", "100", "1000"]);
-    [
-        setting::table(CATALOG),
-        common,
-        rare(CATALOG_RARE),
-        rare(TIMING),
-    ]
-    .concat()
+    let tables = [CATALOG, COMMON, TOKEN, RARE, CATALOG_RARE, TIMING];
+    settings(&tables, ["5000", "100", "1000"])
 }
 
 pub(super) fn order_settings() -> Vec<Setting> {
-    [setting::table(ORDER), common(["5001", "150", "1500"])].concat()
+    let tables = [ORDER, COMMON, TOKEN, RARE];
+    settings(&tables, ["5001", "150", "1500"])
 }
 
 pub(super) fn front_end_settings() -> Vec<Setting> {
-    let common = common(["5002", "200", "2000"]);
-    [setting::table(FRONT_END), common, rare(TIMING)].concat()
+    let tables = [FRONT_END, COMMON, TOKEN, RARE, TIMING];
+    settings(&tables, ["5002", "200", "2000"])
 }
 
-/// What all servers have; their defaults of `PORT`, `CONNECT_TIMEOUT_MS` and `TIMEOUT_MS` differ.
-fn common([port, connect, whole]: [&'static str; 3]) -> Vec<Setting> {
-    let usual = setting::table(COMMON);
-    let mut settings = [usual, setting::table(setting::TOKEN), rare(RARE)].concat();
+/// The servers' defaults of `PORT`, `CONNECT_TIMEOUT_MS` and `TIMEOUT_MS` differ.
+fn settings(tables: &[&'static str], [port, connect, whole]: [&'static str; 3]) -> Vec<Setting> {
+    let mut settings = setting::read(tables);
     for setting in &mut settings {
         match setting.default {
             Fallback::Value("PORT_DEFAULT") => setting.default = Fallback::Value(port),
@@ -92,13 +86,6 @@ fn common([port, connect, whole]: [&'static str; 3]) -> Vec<Setting> {
         }
     }
     settings
-}
-
-fn rare(table: &'static str) -> Vec<Setting> {
-    setting::table(table)
-        .into_iter()
-        .map(Setting::rare)
-        .collect()
 }
 
 pub(super) fn catalog(values: &Values) -> Result<CatalogSettings, String> {

@@ -25,14 +25,6 @@ pub(crate) enum Fallback {
 }
 
 impl Setting {
-    /// The help lists it at the end.
-    pub(crate) fn rare(self) -> Setting {
-        Setting {
-            is_rare: true,
-            ..self
-        }
-    }
-
     /// `CATALOG_ADDRESSES` is the option `--catalog-addresses`.
     pub(crate) fn option(&self) -> String {
         format!("--{}", self.name.to_ascii_lowercase().replace('_', "-"))
@@ -48,14 +40,17 @@ pub(crate) const TOKEN: &str = "\
 SERVICE_TOKEN TOKEN | none | what the servers show each other, the same for all; as an option, \
     other users of this machine can see it";
 
-/// Reads a table of settings: a line each, `NAME HINT | default | meaning`. A default is `needed`,
-/// `=value`, or words. A flag has no hint. Panics at a malformed line: the tables are constants.
-pub(crate) fn table(text: &'static str) -> Vec<Setting> {
-    text.lines().map(|line| parse(line).expect(line)).collect()
+/// Reads tables of settings: a line each, `NAME HINT | default | meaning`, after `rare ` if the
+/// help lists it at the end. A default is `needed`, `=value`, or words. A flag has no hint. Panics
+/// at a malformed line: the tables are constants.
+pub(crate) fn read(tables: &[&'static str]) -> Vec<Setting> {
+    let lines = tables.iter().flat_map(|table| table.lines());
+    lines.map(|line| parse(line).expect(line)).collect()
 }
 
 fn parse(line: &'static str) -> Option<Setting> {
-    let mut parts = line.splitn(3, " | ");
+    let rare = line.strip_prefix("rare ");
+    let mut parts = rare.unwrap_or(line).splitn(3, " | ");
     let (name, default, meaning) = (parts.next()?, parts.next()?, parts.next()?);
     let (name, hint) = name.split_once(' ').unwrap_or((name, ""));
     let default = match default.strip_prefix('=') {
@@ -68,6 +63,6 @@ fn parse(line: &'static str) -> Option<Setting> {
         hint,
         default,
         meaning,
-        is_rare: false,
+        is_rare: rare.is_some(),
     })
 }

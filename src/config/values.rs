@@ -146,24 +146,21 @@ impl<'a> Values<'a> {
     /// it is needed.
     pub(super) fn addresses(&self, name: &str) -> Result<Vec<Address>, String> {
         let needed = self.setting(name).default == Fallback::Needed;
-        let text = match (self.optional(name), needed) {
-            (None, false) => return Ok(Vec::new()),
-            (None, true) => return self.needed(name).map(|_| Vec::new()),
-            (Some(text), _) => text,
-        };
+        if !needed && self.optional(name).is_none() {
+            return Ok(Vec::new());
+        }
+        let text = self.needed(name)?;
         let wanted =
             "addresses separated by |, such as http://127.0.0.1:5000|http://127.0.0.1:6000";
         let wrong =
             |problem: String| format!("{name} holds {text:?} but must hold {wanted}: {problem}");
         let list = Address::parse_list(&text).map_err(wrong)?;
-        let again = list
-            .iter()
-            .enumerate()
-            .find(|(n, one)| list[..*n].contains(one));
-        match again {
-            None if list.is_empty() => Err(wrong("there is none".into())),
+        if list.is_empty() {
+            return Err(wrong("there is none".into()));
+        }
+        match (1..list.len()).find(|n| list[..*n].contains(&list[*n])) {
+            Some(n) => Err(wrong(format!("{} is there twice", list[n]))),
             None => Ok(list),
-            Some((_, one)) => Err(wrong(format!("{one} is there twice"))),
         }
     }
 
