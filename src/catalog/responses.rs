@@ -99,9 +99,8 @@ pub(super) fn error_entry(error: &Error) -> Value {
 pub(super) fn failed(error: Error, method: Method) -> Response {
     let unknown = error.indefinite();
     let response = Response::from(error);
-    let is_write = matches!(method, Method::Put | Method::Post | Method::Delete);
-    if !is_write || response.status < 500 {
-        return response;
+    match method {
+        Method::Put | Method::Post | Method::Delete => response.with_outcome(unknown),
+        _ => response,
     }
-    response.with("Bazar-Outcome", if unknown { "unknown" } else { "none" })
 }

@@ -7,7 +7,7 @@
 
 use crate::front_end::FrontEnd;
 use crate::front_end::batch_buy::fits_in_a_batch;
-use crate::front_end::order_reply::{BuyAttempt, OrderReply, not_reached, with_outcome};
+use crate::front_end::order_reply::{BuyAttempt, OrderReply, not_reached};
 use crate::http::{Request, Response};
 use crate::membership::health_check::HealthCheck;
 use crate::model::book::BookId;
@@ -47,14 +47,14 @@ impl FrontEnd {
     fn buy_alone(&self, buy: &BatchBuy, mut may_have_sold: bool) -> Response {
         for (_, server) in self.order_servers.attempts() {
             match self.attempt(server, buy) {
-                BuyAttempt::Answered(response) => return with_outcome(response, may_have_sold),
+                BuyAttempt::Answered(response) => return response.with_outcome(may_have_sold),
                 BuyAttempt::NotSold => {}
                 BuyAttempt::Unknown => may_have_sold = true,
             }
         }
         self.metrics.buy_failed(may_have_sold);
         let error = Error::Unreachable(UNREACHABLE.into());
-        with_outcome(Response::from(error), may_have_sold)
+        Response::from(error).with_outcome(may_have_sold)
     }
 
     fn attempt(&self, server: &HealthCheck, buy: &BatchBuy) -> BuyAttempt {

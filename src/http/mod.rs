@@ -46,12 +46,11 @@ pub(crate) struct Request {
 impl Request {
     /// The path for a `match` with slice patterns.
     pub(crate) fn path(&self) -> Path<'_> {
-        let mut segments = [""; SEGMENTS_MAX];
-        for (place, segment) in segments.iter_mut().zip(&self.segments) {
-            *place = segment;
+        let segment = |at| self.segments.get(at).map_or("", String::as_str);
+        Path {
+            segments: std::array::from_fn(segment),
+            count: self.segments.len().min(SEGMENTS_MAX),
         }
-        let count = self.segments.len().min(SEGMENTS_MAX);
-        Path { segments, count }
     }
 
     /// The first header of that name, whatever its case.
@@ -204,6 +203,21 @@ impl Response {
         self.headers.push((name, value.into()));
         self
     }
+
+    /// Says of a 5xx, in `Bazar-Outcome`, whether what was asked for may have happened: `unknown`
+    /// if it may, here or as the response says already; otherwise `none`.
+    pub(crate) fn with_outcome(mut self, may_have_happened: bool) -> Response {
+        if self.status < 500 {
+            return self;
+        }
+        let outcomes = self
+            .headers
+            .extract_if(.., |(name, _)| *name == "Bazar-Outcome");
+        let unknown = outcomes.fold(may_have_happened, |so_far, (_, value)| {
+            so_far || value == "unknown"
+        });
+        self.with("Bazar-Outcome", if unknown { "unknown" } else { "none" })
+    }
 }
 
 impl From<Error> for Response {
@@ -279,5 +293,30 @@ mod tests {
         for text in ["a/b", "%_ +", "Bücher & more", ".."] {
             assert_eq!(decode(&encode(text)).unwrap(), text);
         }
+    }
+
+    #[track_caller]
+    fn check_outcome(
+        status: u16,
+        outcome: Option<&'static str>,
+        before: bool,
+        expected: Option<&str>,
+    ) {
+        let mut response = Response::empty(status);
+        if let Some(outcome) = outcome {
+            response = response.with("Bazar-Outcome", outcome);
+        }
+        let headers = response.with_outcome(before).headers;
+        let outcomes: Vec<_> = headers.iter().map(|(_, value)| value.as_ref()).collect();
+        assert_eq!(outcomes, Vec::from_iter(expected));
+    }
+
+    #[test]
+    fn a_5xx_says_none_only_if_it_happened_nowhere() {
+        check_outcome(504, None, false, Some("none"));
+        check_outcome(504, None, true, Some("unknown"));
+        check_outcome(503, Some("none"), true, Some("unknown"));
+        check_outcome(507, Some("unknown"), false, Some("unknown"));
+        check_outcome(200, None, true, None);
     }
 }

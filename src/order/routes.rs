@@ -115,11 +115,7 @@ fn success(outcome: BuyOutcome) -> Response {
 /// A 5xx says whether a copy may have been sold.
 fn failure(error: Error) -> Response {
     let unknown = error.indefinite();
-    let response = Response::from(error);
-    if response.status < 500 {
-        return response;
-    }
-    response.with("Bazar-Outcome", if unknown { "unknown" } else { "none" })
+    Response::from(error).with_outcome(unknown)
 }
 
 impl Service for OrderServer {

@@ -1,24 +1,10 @@
 //! The service token, which servers show each other.
 
-/// What a request must show where a token is needed.
-pub(super) struct Auth {
-    /// `None`: no request needs a token.
-    token: Option<String>,
-}
-
-impl Auth {
-    pub(super) fn new(token: Option<String>) -> Auth {
-        Auth { token }
-    }
-
-    /// Whether a request with this `Authorization` header may have what needs the token.
-    pub(super) fn admits(&self, authorization: Option<&str>) -> bool {
-        let Some(token) = &self.token else {
-            return true;
-        };
-        let shown = authorization.and_then(bearer_token).unwrap_or("");
-        is_equal(token.as_bytes(), shown.as_bytes())
-    }
+/// Whether a request with this `Authorization` header may have what needs the token. Without a
+/// token, any request may.
+pub(super) fn admits(token: Option<&str>, authorization: Option<&str>) -> bool {
+    let shown = authorization.and_then(bearer_token).unwrap_or("");
+    token.is_none_or(|token| is_equal(token.as_bytes(), shown.as_bytes()))
 }
 
 fn bearer_token(authorization: &str) -> Option<&str> {
@@ -43,9 +29,9 @@ mod tests {
 
     #[test]
     fn only_the_token_itself_is_admitted() {
-        let auth = Auth::new(Some("secret".into()));
-        assert!(auth.admits(Some("Bearer secret")));
-        assert!(auth.admits(Some("bearer  secret")));
+        let admits = |authorization| admits(Some("secret"), authorization);
+        assert!(admits(Some("Bearer secret")));
+        assert!(admits(Some("bearer  secret")));
         for wrong in [
             "Bearer secre",
             "Bearer secrets",
@@ -54,14 +40,14 @@ mod tests {
             "Basic secret",
             "",
         ] {
-            assert!(!auth.admits(Some(wrong)), "{wrong}");
+            assert!(!admits(Some(wrong)), "{wrong}");
         }
-        assert!(!auth.admits(None));
+        assert!(!admits(None));
     }
 
     #[test]
     fn without_a_token_every_request_is_admitted() {
-        assert!(Auth::new(None).admits(None));
-        assert!(Auth::new(None).admits(Some("Bearer anything")));
+        assert!(admits(None, None));
+        assert!(admits(None, Some("Bearer anything")));
     }
 }

@@ -6,40 +6,24 @@ use std::mem;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use tiny_http::StatusCode;
+
 use crate::http::server::head::ReplyContext;
 use crate::http::{Body, Response};
 
 /// Longer bodies are sent by a pool of their own.
 const SHORT_BYTES_MAX: usize = 64 * 1024;
 
-/// The statuses that we answer, with their reasons. Metrics tell them apart.
-pub(super) const STATUSES: [(u16, &str); 19] = [
-    (200, "OK"),
-    (201, "Created"),
-    (204, "No Content"),
-    (304, "Not Modified"),
-    (400, "Bad Request"),
-    (401, "Unauthorized"),
-    (404, "Not Found"),
-    (405, "Method Not Allowed"),
-    (409, "Conflict"),
-    (412, "Precondition Failed"),
-    (413, "Content Too Large"),
-    (414, "URI Too Long"),
-    (422, "Unprocessable Content"),
-    (431, "Request Header Fields Too Large"),
-    (500, "Internal Server Error"),
-    (502, "Bad Gateway"),
-    (503, "Service Unavailable"),
-    (504, "Gateway Timeout"),
-    (507, "Insufficient Storage"),
+/// The statuses that we answer. Metrics tell them apart.
+pub(super) const STATUSES: [u16; 19] = [
+    200, 201, 204, 304, 400, 401, 404, 405, 409, 412, 413, 414, 422, 431, 500, 502, 503, 504, 507,
 ];
 
-/// A response as bytes, before it has a connection.
+/// A response as bytes.
 pub(super) struct EncodedResponse {
-    /// The head, with a short body behind it.
-    head: Vec<u8>,
-    /// A long body.
+    /// What is sent now: first the head, with a short body behind it.
+    part: Body,
+    /// What is sent after that: a long body.
     rest: Body,
     /// Whether the pieces of the body are chunks.
     chunked: bool,
@@ -49,12 +33,9 @@ pub(super) struct EncodedResponse {
 pub(super) struct ResponseWrite {
     pub(super) peer: SocketAddr,
     writer: Box<dyn Write + Send>,
-    /// What is sent now, and how many bytes of it have been taken.
-    part: Body,
+    response: EncodedResponse,
+    /// How many bytes of the part that is sent now have been taken.
     at: usize,
-    /// What is sent after that.
-    rest: Body,
-    chunked: bool,
     /// Bytes that have been taken in all. It grows as long as the client reads.
     pub(super) taken: u64,
 }
@@ -88,7 +69,7 @@ impl EncodedResponse {
             rest = Body::None;
         }
         EncodedResponse {
-            head,
+            part: Body::Bytes(head),
             rest,
             chunked: !context.http_1_0,
         }
@@ -103,44 +84,9 @@ impl EncodedResponse {
         ResponseWrite {
             peer,
             writer,
-            part: Body::Bytes(self.head),
+            response: self,
             at: 0,
-            rest: self.rest,
-            chunked: self.chunked,
             taken: 0,
-        }
-    }
-}
-
-impl ResponseWrite {
-    /// Sends what the client takes now. Each write waits no longer than the socket's write
-    /// time-out. After [`Sent::Stuck`] it may be called again and goes on where it stopped.
-    pub(super) fn send(&mut self) -> Sent {
-        loop {
-            let bytes = &self.part.as_bytes()[self.at..];
-            if bytes.is_empty() {
-                // Half a response must not look like a whole one: after a panic its last chunk is
-                // missing.
-                match catch_unwind(AssertUnwindSafe(|| self.next_part())) {
-                    Ok(Body::None) => break,
-                    Ok(part) => (self.part, self.at) = (part, 0),
-                    Err(_) => return Sent::Broken,
-                }
-                continue;
-            }
-            match self.writer.write(bytes) {
-                Ok(0) => return Sent::Broken,
-                Ok(count) => {
-                    self.at += count;
-                    self.taken += count as u64;
-                }
-                Err(error) if error.kind() == ErrorKind::Interrupted => (),
-                Err(error) => return stuck_or_broken(error.kind()),
-            }
-        }
-        match self.writer.flush() {
-            Ok(()) => Sent::Whole,
-            Err(error) => stuck_or_broken(error.kind()),
         }
     }
 
@@ -165,6 +111,39 @@ impl ResponseWrite {
             }
         }
     }
+}
+
+impl ResponseWrite {
+    /// Sends what the client takes now. Each write waits no longer than the socket's write
+    /// time-out. After [`Sent::Stuck`] it may be called again and goes on where it stopped.
+    pub(super) fn send(&mut self) -> Sent {
+        loop {
+            let bytes = &self.response.part.as_bytes()[self.at..];
+            if bytes.is_empty() {
+                // Half a response must not look like a whole one: after a panic its last chunk is
+                // missing.
+                match catch_unwind(AssertUnwindSafe(|| self.response.next_part())) {
+                    Ok(Body::None) => break,
+                    Ok(part) => (self.response.part, self.at) = (part, 0),
+                    Err(_) => return Sent::Broken,
+                }
+                continue;
+            }
+            match self.writer.write(bytes) {
+                Ok(0) => return Sent::Broken,
+                Ok(count) => {
+                    self.at += count;
+                    self.taken += count as u64;
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => (),
+                Err(error) => return stuck_or_broken(error.kind()),
+            }
+        }
+        match self.writer.flush() {
+            Ok(()) => Sent::Whole,
+            Err(error) => stuck_or_broken(error.kind()),
+        }
+    }
 
     /// Another response to the same request. Nothing of this one may have been sent.
     pub(super) fn replace_with(self, response: EncodedResponse) -> ResponseWrite {
@@ -187,7 +166,8 @@ fn write_head(head: &mut Vec<u8>, response: &Response, context: &ReplyContext) {
         head.extend_from_slice(b"HTTP/1.1 200 OK\r\n");
     } else {
         // Writing to a Vec cannot fail.
-        let _ = write!(head, "HTTP/1.1 {status} {}\r\n", reason(status));
+        let reason = StatusCode(status).default_reason_phrase();
+        let _ = write!(head, "HTTP/1.1 {status} {reason}\r\n");
     }
     let typed = |name: &str| name.eq_ignore_ascii_case("Content-Type");
     let has_body = !is_bodiless(status) && !matches!(response.body, Body::None);
@@ -199,11 +179,10 @@ fn write_head(head: &mut Vec<u8>, response: &Response, context: &ReplyContext) {
         Body::Pieces(_) if context.http_1_0 => (),
         Body::Pieces(_) => head.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
         // Writing to a Vec cannot fail.
-        body => drop(write!(
-            head,
-            "Content-Length: {}\r\n",
-            body.as_bytes().len()
-        )),
+        body => {
+            let length = body.as_bytes().len();
+            let _ = write!(head, "Content-Length: {length}\r\n");
+        }
     }
     write_header(head, "X-Request-Id", &context.id);
     for (name, value) in &response.headers {
@@ -232,10 +211,4 @@ fn write_header(head: &mut Vec<u8>, name: &str, value: &str) {
 
 fn is_bodiless(status: u16) -> bool {
     matches!(status, 204 | 304)
-}
-
-/// A reason may be empty (RFC 9112, 4).
-fn reason(status: u16) -> &'static str {
-    let known = STATUSES.iter().find(|(known, _)| *known == status);
-    known.map_or("", |(_, reason)| reason)
 }

@@ -27,7 +27,7 @@ const READ_AHEAD_BYTES: usize = 1024;
 
 /// A request, from when tiny_http hands it over until its response is encoded.
 pub(super) struct Exchange {
-    raw: Raw,
+    pub(super) raw: Raw,
     pub(super) request: Request,
     /// What is wrong with the head, or the body.
     pub(super) refused: Option<Error>,
@@ -44,15 +44,12 @@ impl Exchange {
         let segments = head::check_size(&raw)
             .and(framing)
             .and_then(|()| head::segments(path));
-        let (segments, refused) = match segments {
-            Ok(segments) => (segments, None),
-            Err(error) => (Vec::new(), Some(error)),
-        };
         let mut context = ReplyContext::of(&raw, started);
         context.close |= out_of_sync;
+        let refused = segments.as_ref().err().cloned();
         let request = Request {
             method: head::method(&raw),
-            segments,
+            segments: segments.unwrap_or_default(),
             query: query.map(str::to_string),
             headers: head::headers(&raw),
             body: Vec::new(),
@@ -65,10 +62,6 @@ impl Exchange {
             context,
             out_of_sync,
         }
-    }
-
-    pub(super) fn raw(&self) -> &Raw {
-        &self.raw
     }
 
     /// Whether it comes from another server, not from a client.
@@ -114,16 +107,6 @@ impl Exchange {
         self.refused = self.refused.take().or(error);
         self.request.body = body;
         true
-    }
-
-    /// What is needed to answer.
-    pub(super) fn into_parts(self) -> (Raw, ReplyContext) {
-        (self.raw, self.context)
-    }
-
-    /// Never answers: this costs a thread of tiny_http and two descriptors, but not this thread.
-    pub(super) fn forget(self) {
-        std::mem::forget(self.raw);
     }
 }
 

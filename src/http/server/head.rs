@@ -44,12 +44,9 @@ pub(super) struct ReplyContext {
 impl ReplyContext {
     pub(super) fn of(raw: &Raw, started: Instant) -> ReplyContext {
         let http_1_0 = *raw.http_version() < (1, 1);
-        let connection = header(raw, "Connection").map(str::to_ascii_lowercase);
-        let mentions = |word| {
-            connection
-                .as_ref()
-                .is_some_and(|value| value.contains(word))
-        };
+        let connection = header(raw, "Connection").unwrap_or("");
+        let connection = connection.to_ascii_lowercase();
+        let mentions = |word| connection.contains(word);
         ReplyContext {
             peer: peer(raw),
             started,
@@ -89,10 +86,8 @@ pub(super) fn path_and_query(url: &str) -> (&str, Option<&str>) {
         }
         _ => url,
     };
-    match path.split_once('?') {
-        Some((path, query)) => (path, Some(query)),
-        None => (path, None),
-    }
+    let split = path.split_once('?');
+    split.map_or((path, None), |(path, query)| (path, Some(query)))
 }
 
 /// The raw path and query string of a `GET` or `HEAD` without a body, if nothing of its head has to
@@ -139,9 +134,8 @@ pub(super) fn check_framing(raw: &Raw) -> Result<()> {
 }
 
 fn is_length(text: &str) -> bool {
-    !text.is_empty()
-        && text.bytes().all(|byte| byte.is_ascii_digit())
-        && text.parse::<usize>().is_ok()
+    // `parse` alone would take a sign.
+    text.bytes().all(|byte| byte.is_ascii_digit()) && text.parse::<usize>().is_ok()
 }
 
 fn check_path(path: &str) -> Result<()> {

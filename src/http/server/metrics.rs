@@ -39,19 +39,15 @@ impl ServerMetrics {
     pub(super) fn record(&self, route: &'static str, status: u16, took: Duration) {
         let route = self.route(route);
         route.took.observe(took);
-        let at = STATUSES.iter().position(|(known, _)| *known == status);
+        let at = STATUSES.iter().position(|known| *known == status);
         route.statuses[at.unwrap_or(STATUSES.len())].inc();
     }
 
     pub(super) fn write(&self, page: &mut Exposition) {
         self.write_routes(page);
         let mut count = |what: &str, help: &str, counter: &Counter| {
-            page.counter(
-                &format!("bazar_http_{what}_total"),
-                help,
-                &[],
-                counter.get(),
-            );
+            let name = format!("bazar_http_{what}_total");
+            page.counter(&name, help, &[], counter.get());
         };
         count(
             "requests_forgotten",
@@ -84,7 +80,7 @@ impl ServerMetrics {
     fn write_routes(&self, page: &mut Exposition) {
         let named = |route| Route::name(route).map(|name| (name, route));
         for (name, route) in self.routes.iter().filter_map(named) {
-            let statuses = STATUSES.iter().map(|(status, _)| *status).chain([0]);
+            let statuses = STATUSES.into_iter().chain([0]);
             for (status, count) in statuses.zip(&route.statuses) {
                 if 0 < count.get() {
                     let labels = [("route", name), ("status", &status.to_string())];

@@ -85,11 +85,8 @@ impl Wakeups {
             bucket = if bucket.due < 1.0 {
                 sync::wait(&self.requested, bucket)
             } else {
-                sync::wait_timeout(
-                    &self.requested,
-                    bucket,
-                    Duration::from_secs_f64(1.0 / RATE_MAX),
-                )
+                let refill = Duration::from_secs_f64(1.0 / RATE_MAX);
+                sync::wait_timeout(&self.requested, bucket, refill)
             };
         }
     }

@@ -21,7 +21,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::http::server::auth::Auth;
+use crate::http::server::auth;
 use crate::http::server::connections::{Admission, Connections};
 use crate::http::server::exchange::{self, Exchange};
 use crate::http::server::head::{self, Raw};
@@ -44,7 +44,6 @@ pub(super) struct Dispatcher {
     pub(super) metrics: ServerMetrics,
     service: Arc<dyn Service>,
     pools: WorkerPools,
-    auth: Auth,
 }
 
 impl Dispatcher {
@@ -58,7 +57,6 @@ impl Dispatcher {
             connections: Connections::new(config.idle),
             wakeups: Wakeups::new(address),
             metrics: ServerMetrics::default(),
-            auth: Auth::new(config.token.clone()),
             config,
             service,
         }
@@ -89,10 +87,10 @@ impl Dispatcher {
             return;
         };
         let exchange = Box::new(Exchange::new(raw, started));
-        if !exchange::is_unread(exchange.raw()) {
+        if !exchange::is_unread(&exchange.raw) {
             return self.read_body(exchange);
         }
-        let from_server = exchange.is_from_server() && self.admits(exchange.raw());
+        let from_server = exchange.is_from_server() && self.admits(&exchange.raw);
         let pool = if from_server {
             Pool::PeerBody
         } else {
@@ -104,9 +102,9 @@ impl Dispatcher {
     }
 
     fn read_body(self: &Arc<Self>, mut exchange: Box<Exchange>) {
-        if head::has_body(exchange.raw()) {
+        if head::has_body(&exchange.raw) {
             let deadline = exchange.context.started + self.config.idle * BODY_IDLES_MAX;
-            let trusted = self.admits(exchange.raw());
+            let trusted = self.admits(&exchange.raw);
             if !exchange.read_body(trusted, deadline) {
                 return self.forget(exchange);
             }
@@ -128,8 +126,8 @@ impl Dispatcher {
         };
         if let Err(Task::Answer(exchange)) = self.try_submit(pool, Task::Answer(exchange)) {
             self.metrics.rejected.inc();
-            let outcome = is_write(&exchange.request).then_some("none");
-            self.reply(exchange, with_outcome(busy(), outcome));
+            let response = outcome_of(&exchange.request, busy(), false);
+            self.reply(exchange, response);
         }
     }
 
@@ -145,7 +143,7 @@ impl Dispatcher {
                 self.service.is_public(first_segment)
             }
         };
-        if !is_public && !self.admits(exchange.raw()) {
+        if !is_public && !self.admits(&exchange.raw) {
             return Err(Error::Unauthorized);
         }
         Ok(common.map_or_else(|| self.service.lane(request), |_| Lane::Inline))
@@ -165,8 +163,7 @@ impl Dispatcher {
 
     /// Answers with our own failure: a handler that panicked may have done its work before.
     fn fail(self: &Arc<Self>, exchange: Box<Exchange>, error: Error) {
-        let unknown = error == Error::Internal && is_write(&exchange.request);
-        let response = with_outcome(error.into(), unknown.then_some("unknown"));
+        let response = outcome_of(&exchange.request, error.into(), true);
         self.reply(exchange, response);
     }
 
@@ -184,25 +181,24 @@ impl Dispatcher {
     fn forget(&self, exchange: Box<Exchange>) {
         self.metrics.forgotten.inc();
         self.connections.finish(exchange.context.peer);
-        exchange.forget();
+        // This costs a thread of tiny_http and two descriptors, but not this thread.
+        std::mem::forget(exchange.raw);
     }
 
     fn admits(&self, raw: &Raw) -> bool {
-        self.auth.admits(head::header(raw, "Authorization"))
+        let authorization = head::header(raw, "Authorization");
+        auth::admits(self.config.token.as_deref(), authorization)
     }
-}
-
-fn is_write(request: &Request) -> bool {
-    matches!(request.method, Method::Put | Method::Post)
 }
 
 fn busy() -> Response {
     Error::Busy("The server has too much to do".into()).into()
 }
 
-fn with_outcome(response: Response, outcome: Option<&'static str>) -> Response {
-    match outcome {
-        Some(outcome) => response.with("Bazar-Outcome", outcome),
-        None => response,
+/// A failed write says whether it may have happened.
+fn outcome_of(request: &Request, response: Response, may_have_happened: bool) -> Response {
+    match request.method {
+        Method::Put | Method::Post => response.with_outcome(may_have_happened),
+        _ => response,
     }
 }

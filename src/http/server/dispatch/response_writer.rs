@@ -27,7 +27,7 @@ impl Dispatcher {
         if exchange.out_of_sync {
             self.drop_unanswered(self.connections.quarantine(exchange.context.peer));
         }
-        let (raw, context) = exchange.into_parts();
+        let Exchange { raw, context, .. } = *exchange;
         self.send_response(raw, &context, response);
     }
 

@@ -31,33 +31,17 @@ static PANICS: AtomicU64 = AtomicU64::new(0);
 /// What all acceptors of one server share.
 #[derive(Clone)]
 pub(super) struct Acceptors {
-    listener: Arc<TcpListener>,
-    dispatcher: Arc<Dispatcher>,
-    events: Sender<Event>,
+    pub(super) listener: Arc<TcpListener>,
+    pub(super) dispatcher: Arc<Dispatcher>,
+    pub(super) events: Sender<Event>,
     /// How many acceptors have stopped accepting without saying which they are.
-    suspects: Arc<AtomicU64>,
+    pub(super) suspects: Arc<AtomicU64>,
 }
 
 impl Acceptors {
-    pub(super) fn new(
-        listener: TcpListener,
-        dispatcher: Arc<Dispatcher>,
-        events: Sender<Event>,
-    ) -> Acceptors {
-        Acceptors {
-            listener: Arc::new(listener),
-            dispatcher,
-            events,
-            suspects: Arc::default(),
-        }
-    }
-
     /// Opens one more. Fails when there are no descriptors or threads left.
     pub(super) fn open(&self) -> Result<(), String> {
-        let listener = self
-            .listener
-            .try_clone()
-            .map_err(|error| error.to_string())?;
+        let listener = self.listener.try_clone().map_err(|e| e.to_string())?;
         // It panics when it cannot start its thread.
         let server = catch_unwind(AssertUnwindSafe(|| {
             tiny_http::Server::from_listener(listener, None)
@@ -97,9 +81,10 @@ impl Acceptors {
                 Ok(None) => quiet += 1,
                 Err(error) => {
                     ended = true;
-                    let timed_out = error.kind() == io::ErrorKind::WouldBlock;
+                    // Only because no client connected for long.
+                    let immediately = error.kind() == io::ErrorKind::WouldBlock;
                     // The supervisor is gone when the process is about to exit.
-                    let _ = self.events.send(Event::AcceptingEnded { timed_out });
+                    let _ = self.events.send(Event::Replace { immediately });
                 }
             }
             let is_over = ended && QUIET_WAITS <= quiet;

@@ -37,10 +37,9 @@ const DESCRIPTORS_MAX: usize = 20_000;
 
 /// A message to the supervisor.
 enum Event {
-    /// `timed_out`: only because no client connected for long.
-    AcceptingEnded { timed_out: bool },
-    /// The self-probe gets no answer.
-    ProbesFailed,
+    /// An acceptor accepts no more, or the self-probe gets no answer. `immediately`: there is no
+    /// failure that had better be over first.
+    Replace { immediately: bool },
     /// The server can no longer serve well.
     Degraded(String),
 }
@@ -62,7 +61,12 @@ pub(super) fn run(
 ) -> Result<String, String> {
     acceptor::install_panic_hook();
     let (sender, events) = mpsc::channel();
-    let acceptors = Acceptors::new(listener, dispatcher.clone(), sender.clone());
+    let acceptors = Acceptors {
+        listener: Arc::new(listener),
+        dispatcher: dispatcher.clone(),
+        events: sender.clone(),
+        suspects: Arc::default(),
+    };
     for _ in 0..ACCEPTORS {
         acceptors.open()?;
     }
@@ -82,8 +86,7 @@ impl Supervisor {
     fn replace_acceptors(mut self, events: &Receiver<Event>) -> String {
         loop {
             match events.recv_timeout(self.patience()) {
-                Ok(Event::AcceptingEnded { timed_out }) => self.request(1, timed_out),
-                Ok(Event::ProbesFailed) => self.request(1, true),
+                Ok(Event::Replace { immediately }) => self.request(1, immediately),
                 Ok(Event::Degraded(why)) => return why,
                 Err(RecvTimeoutError::Timeout) => (),
                 Err(RecvTimeoutError::Disconnected) => unreachable!("acceptors hold a sender"),

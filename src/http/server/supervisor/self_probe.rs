@@ -116,7 +116,7 @@ impl SelfProbe {
         if REPAIRS_MAX < self.repairs {
             return Some(Event::Degraded(why.into()));
         }
-        Some(Event::ProbesFailed)
+        Some(Event::Replace { immediately: true })
     }
 
     fn probe(&self) -> io::Result<()> {
