@@ -1,5 +1,8 @@
 //! Batches: buys of several books in one request, from front-end to order server to catalog.
 
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use crate::harness::clients::concurrently;
@@ -155,12 +158,45 @@ fn left(shop: &Shop) -> u64 {
     (4..=7).map(|id| shop.quantity(id)).sum()
 }
 
+/// Half of what the front-end of such a shop waits for an order server.
+const HELD_MAX: Duration = Duration::from_secs(10);
+
+/// Holds buys that go alone until a catalog is asked to update several books at once. So buys come
+/// together however late they are, and the batch finds no book whose last change may be lost.
+fn hold_lone_buys(shop: &Shop) {
+    let shared = Arc::new((Mutex::new(false), Condvar::new()));
+    for catalog in ["catalog1", "catalog2"] {
+        let shared = shared.clone();
+        shop.proxy(catalog).first("PUT /batch/update", move || {
+            *shared.0.lock().unwrap() = true;
+            shared.1.notify_all();
+            Action::Forward
+        });
+    }
+    for order in ["order1", "order2"] {
+        let shared = shared.clone();
+        shop.proxy(order).set_rule(move |line| {
+            if line.starts_with("PUT /buy/") {
+                let (updated, changed) = &*shared;
+                let updated = updated.lock().unwrap();
+                let held = changed.wait_timeout_while(updated, HELD_MAX, |updated| !*updated);
+                drop(held.unwrap());
+            }
+            Action::Forward
+        });
+    }
+}
+
 #[test]
 fn buys_at_the_same_time_share_requests_and_each_gets_one_copy() {
     let shop = Shop::started(ShopOptions {
         proxies: Proxies::Everywhere,
         ..ShopOptions::default()
     });
+    for catalog in [1, 2] {
+        read_repair(shop.catalog(catalog), &[4, 5, 6, 7]);
+    }
+    hold_lone_buys(&shop);
     assert_eq!(buy_64(&shop), 64);
     assert_eq!(left(&shop), 100 - 64);
     let messages = shop.trace.messages();
