@@ -42,6 +42,13 @@ fn submit(pool: &WorkerPool<Job>, job: Job) {
     assert!(pool.try_submit(job).is_ok());
 }
 
+/// Submits all of these before any thread looks.
+fn submit_at_once(pool: &WorkerPool<Job>, jobs: impl Iterator<Item = Job>) {
+    let mut queue = sync::lock(&pool.0.queue);
+    queue.waiting.extend(jobs.map(|job| (Instant::now(), job)));
+    pool.0.find_thread(queue);
+}
+
 /// Occupies a thread of the pool, until a signal is sent.
 fn occupy(pool: &WorkerPool<Job>, done: &Sender<Vec<u32>>) -> Sender<()> {
     let (go, signal) = channel();
@@ -105,9 +112,8 @@ fn work_is_not_held_for_long_behind_a_batch_that_is_stuck() {
     let pool = WorkerPool::new("test", 8, WAITING_MAX, Some(1));
     let (done, batches) = channel();
     let go = occupy(&pool, &done);
-    [2, 1, 4]
-        .into_iter()
-        .for_each(|name| submit(&pool, job(name, &done)));
+    // One by one they would be done apart if the second came more than 5 ms late.
+    submit_at_once(&pool, [2, 1, 4].into_iter().map(|name| job(name, &done)));
     let mut others = vec![next(&batches), next(&batches)];
     others.sort_unstable();
     assert_eq!(others, [vec![1], vec![2, 4]]);
