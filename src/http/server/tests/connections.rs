@@ -22,13 +22,14 @@ pub(super) fn eventually(is_so: impl Fn() -> bool) {
 /// Checks that a client is served while others misbehave. The time is tenfold what is promised.
 #[track_caller]
 fn check_served(server: &TestServer) {
+    check_served_within(Duration::from_secs(5), server);
+}
+
+#[track_caller]
+fn check_served_within(limit: Duration, server: &TestServer) {
     let begin = Instant::now();
     assert_eq!(server.get("/quick").status, 200);
-    assert!(
-        begin.elapsed() < Duration::from_secs(5),
-        "{:?}",
-        begin.elapsed()
-    );
+    assert!(begin.elapsed() < limit, "{:?}", begin.elapsed());
 }
 
 fn many(server: &TestServer, count: usize, text: &str) -> Vec<Connection> {
@@ -229,6 +230,8 @@ fn a_full_queue_is_a_503_at_once() {
 fn another_http_version_costs_only_its_own_connection() {
     let server = server();
     let _lost = many(&server, 50, "GET / HTTP/2.0\r\n\r\n");
-    check_served(&server);
+    // The client may wait behind them until a self-probe has waited, too, and makes wakeups due: a
+    // probe takes a second at most, and 200 wakeups another. The limit is tenfold that.
+    check_served_within(DEADLINE, &server);
     assert_eq!(server.ask("GET /quick HTTP/7\r\n\r\n").status, 400);
 }
