@@ -1,13 +1,14 @@
 //! One call: its head, whether it may be sent twice, and what its failure means.
 
 use std::fmt;
+use std::io;
 
 use ureq::Timeout;
 use ureq::http::header::{AUTHORIZATION, CONTENT_TYPE};
 use ureq::http::{self, Request};
 
 use super::Failure;
-use super::transport::Unconnected;
+use super::transport::is_refusal;
 use crate::http::Method;
 
 /// What is to be sent.
@@ -59,8 +60,8 @@ impl Call<'_> {
     pub(super) fn failure(&self, error: ureq::Error) -> Failure {
         let say = |why: &dyn fmt::Display| format!("{} {}: {why}", self.method(), self.url);
         match error {
-            ureq::Error::Other(other) => match other.downcast_ref::<Unconnected>() {
-                Some(failure) if failure.refused => Failure::Refused(say(failure)),
+            ureq::Error::Other(other) => match other.downcast_ref::<io::Error>() {
+                Some(failure) if is_refusal(failure) => Failure::Refused(say(failure)),
                 Some(failure) => Failure::Unconnected(say(failure)),
                 None => Failure::Broken(say(&other)),
             },

@@ -5,7 +5,7 @@
 //! - start a thread for each call to look up the address, even of `127.0.0.1` and even on a kept
 //!   connection ([`CachingResolver`]);
 //! - do not tell a failure to connect, after which nothing has happened, from a later one of the
-//!   same kind ([`Unconnected`]);
+//!   same kind ([`unconnected`]);
 //! - begin the limit anew when a `write` was done in part ([`TcpTransport`] has one deadline for
 //!   all of them);
 //! - send head and body in two packets, which wakes the server twice.
@@ -14,7 +14,6 @@
 //! version.
 
 use std::collections::HashMap;
-use std::fmt;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Mutex;
@@ -40,26 +39,9 @@ const UNSENT_BYTES_MAX: usize = 64 * 1024;
 /// ureq's own are 128 KB: 64 MB for 256 connections.
 const BUFFER_BYTES: usize = 16 * 1024;
 
-/// The failure of a call that was never sent.
-#[derive(Debug)]
-pub(super) struct Unconnected {
-    /// At every address of the server, nobody listens.
-    pub(super) refused: bool,
-    why: String,
-}
-
-impl std::error::Error for Unconnected {}
-
-impl fmt::Display for Unconnected {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.why)
-    }
-}
-
-impl From<Unconnected> for ureq::Error {
-    fn from(failure: Unconnected) -> ureq::Error {
-        ureq::Error::Other(Box::new(failure))
-    }
+/// The failure of a call that was never sent: as ureq's `Other`, which is ours alone.
+fn unconnected(failure: io::Error) -> ureq::Error {
+    ureq::Error::Other(Box::new(failure))
 }
 
 /// The addresses of names. Literal addresses are parsed without a thread. Names are looked up by a
@@ -97,11 +79,7 @@ impl Resolver for CachingResolver {
             // While names cannot be looked up, servers are most likely where they were.
             Err(failure) => known.map(|(_, addresses)| addresses).ok_or_else(|| {
                 let why = format!("cannot look up {name}: {failure}");
-                Unconnected {
-                    refused: false,
-                    why,
-                }
-                .into()
+                unconnected(io::Error::other(why))
             }),
         }
     }
@@ -119,9 +97,9 @@ impl Connector for TcpConnector {
         details: &ConnectionDetails,
         _: Option<()>,
     ) -> Result<Option<TcpTransport>, ureq::Error> {
-        let stream = connect_any(&details.addrs, deadline(details.timeout))?;
+        let stream = connect_any(&details.addrs, deadline(details.timeout));
         Ok(Some(TcpTransport {
-            stream,
+            stream: stream.map_err(unconnected)?,
             buffers: LazyBuffers::new(BUFFER_BYTES, BUFFER_BYTES),
             unsent: Vec::new(),
             just_read: false,
@@ -129,22 +107,23 @@ impl Connector for TcpConnector {
     }
 }
 
-/// Tries the addresses one after the other. Each has its share of the time that is left.
-fn connect_any(addresses: &[SocketAddr], deadline: Instant) -> Result<TcpStream, Unconnected> {
-    let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
-    let mut refused = !addresses.is_empty();
+/// Tries the addresses one after the other. Each has its share of the time that is left. Fails with
+/// `ConnectionRefused` only if nobody listens at any of them.
+fn connect_any(addresses: &[SocketAddr], deadline: Instant) -> io::Result<TcpStream> {
+    let mut failed = None;
     for (tried, address) in addresses.iter().enumerate() {
         let share = left(deadline) / (addresses.len() - tried) as u32;
         match connect(address, share) {
             Ok(stream) => return Ok(stream),
-            Err(failure) => {
-                refused &= failure.kind() == io::ErrorKind::ConnectionRefused;
-                last = failure;
-            }
+            Err(failure) if failed.is_none() || !is_refusal(&failure) => failed = Some(failure),
+            Err(_) => (),
         }
     }
-    let why = last.to_string();
-    Err(Unconnected { refused, why })
+    Err(failed.unwrap_or_else(|| io::ErrorKind::AddrNotAvailable.into()))
+}
+
+pub(super) fn is_refusal(failure: &io::Error) -> bool {
+    failure.kind() == io::ErrorKind::ConnectionRefused
 }
 
 fn connect(address: &SocketAddr, timeout: Duration) -> io::Result<TcpStream> {
