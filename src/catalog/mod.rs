@@ -62,7 +62,6 @@ use crate::catalog::storage::Storage;
 use crate::catalog::storage::first_stock::FirstStock;
 use crate::catalog::transport::http_env::HttpEnvironment;
 use crate::config::CatalogSettings;
-use crate::http::server::{self, ServerConfig};
 use crate::http::startup;
 use crate::model::book::STAMP_MAX;
 use crate::runtime::exit::Exit;
@@ -98,14 +97,11 @@ pub fn start(mut settings: CatalogSettings) -> Result<(), Exit> {
     let start = fastrand::u64(1..=STAMP_MAX);
     let replica = Replica::new(replica_config(&settings), start, opened, env);
     start_loops(&replica, settings.timing.every)?;
-    let common = settings.common;
-    startup::announce(&common);
-    let config = ServerConfig::new("catalog", common.token, common.idle);
     let catalog = Catalog {
         replica,
         metrics: UpdateMetrics::default(),
     };
-    server::serve(listener, config, Arc::new(catalog))
+    startup::serve("catalog", settings.common, listener, catalog)
 }
 
 fn replica_config(settings: &CatalogSettings) -> Config {

@@ -183,7 +183,7 @@ impl Service for Catalog {
         false
     }
 
-    fn ready(&self) -> std::result::Result<(), Vec<String>> {
+    fn missing(&self) -> Vec<String> {
         let health = self.replica.health();
         let mut missing = Vec::new();
         if let Some(why) = health.not_serving {
@@ -194,11 +194,7 @@ impl Service for Catalog {
         if health.disk_refuses {
             missing.push("a disk that takes writes".into());
         }
-        if missing.is_empty() {
-            Ok(())
-        } else {
-            Err(missing)
-        }
+        missing
     }
 
     fn metrics(&self, page: &mut Exposition) {

@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::Value;
 
 use crate::front_end::FrontEnd;
@@ -30,15 +30,7 @@ const WAIT_MAX: Duration = Duration::from_millis(50);
 
 pub(super) type BuyBatcher = Batcher<BatchBuy, BuyAttempt>;
 
-/// An entry of the body of `PUT /batch/buy`.
-#[derive(Serialize)]
-struct RequestEntry<'a> {
-    id: BookId,
-    order: String,
-    request: &'a str,
-}
-
-/// An entry of its answer.
+/// An entry of the answer to `PUT /batch/buy`.
 #[derive(Deserialize)]
 struct ReplyEntry {
     status: u16,
@@ -70,7 +62,8 @@ impl FrontEnd {
         };
         let url = format!("{}/batch/buy", server.address);
         let headers = [("X-Request-Id", &*batch[0].request)];
-        let answer = match self.buys.put(&url, &headers, &body(batch)) {
+        let body = serde_json::to_vec(batch).expect("our own values are JSON");
+        let answer = match self.buys.put(&url, &headers, &body) {
             Ok(answer) => answer,
             Err(failure) => return all_failed(not_reached(server, failure)),
         };
@@ -92,14 +85,4 @@ impl FrontEnd {
         let header = |name: &str| entry.headers.get(name).map(String::as_str);
         self.classify(OrderReply::new(entry.status, body, header))
     }
-}
-
-fn body(batch: &[BatchBuy]) -> Vec<u8> {
-    let entries = batch.iter().map(|buy| RequestEntry {
-        id: buy.id,
-        order: buy.order.to_string(),
-        request: &buy.request,
-    });
-    let entries: Vec<_> = entries.collect();
-    serde_json::to_vec(&entries).expect("our own values are JSON")
 }

@@ -5,7 +5,7 @@
 //! other heartbeat. One more thread says when the next ones are due.
 
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Sender, channel};
 use std::thread;
 use std::time::Duration;
 
@@ -34,15 +34,16 @@ pub(super) fn start(cache: &Arc<LeasedCache>, settings: &FrontEndSettings) -> Re
     for (i, catalog) in settings.catalogs.iter().enumerate() {
         let (due, when_due) = channel();
         senders.push(due);
-        let sender = HeartbeatSender {
-            index: i,
-            catalog: catalog.clone(),
-            url: format!("{catalog}/rep/heartbeat"),
-            body: body.clone(),
-            client: Client::new(limits, settings.common.token.as_deref()).idempotent(),
-            cache: cache.clone(),
-        };
-        sync::spawn("heartbeat", move || sender.run(&when_due))?;
+        let client = Client::new(limits, settings.common.token.as_deref()).idempotent();
+        let (catalog, body, cache) = (catalog.clone(), body.clone(), cache.clone());
+        sync::spawn("heartbeat", move || {
+            let url = format!("{catalog}/rep/heartbeat");
+            while when_due.recv().is_ok() {
+                let sent = cache.now();
+                let outcome = outcome(client.put(&url, &[], body.as_bytes()));
+                log_changes(&catalog, cache.heartbeat_ended(i, sent, outcome));
+            }
+        })?;
     }
     let (ticking, every) = (cache.clone(), settings.timing.every);
     sync::spawn("heartbeat-tick", move || tick(&ticking, every, &senders))?;
@@ -65,41 +66,21 @@ fn tick(cache: &LeasedCache, every: Duration, senders: &[Sender<()>]) {
     }
 }
 
-/// Sends heartbeats to one catalog.
-struct HeartbeatSender {
-    index: usize,
-    catalog: Address,
-    url: String,
-    body: String,
-    client: Client,
-    cache: Arc<LeasedCache>,
-}
-
-impl HeartbeatSender {
-    fn run(&self, when_due: &Receiver<()>) {
-        while when_due.recv().is_ok() {
-            let sent = self.cache.now();
-            let outcome = outcome(self.client.put(&self.url, &[], self.body.as_bytes()));
-            self.log(self.cache.heartbeat_ended(self.index, sent, outcome));
-        }
+fn log_changes(catalog: &Address, changes: Changes) {
+    let fields: [log::Field; 1] = [("peer", catalog)];
+    if changes.unknown_peer {
+        let message = "a catalog does not know this front-end: nothing is cached";
+        log::error(message, &fields);
     }
-
-    fn log(&self, changes: Changes) {
-        let fields: [log::Field; 1] = [("peer", &self.catalog)];
-        if changes.unknown_peer {
-            let message = "a catalog does not know this front-end: nothing is cached";
-            log::error(message, &fields);
-        }
-        if changes.lost {
-            log::warn("a catalog counts as down", &fields);
-        }
-        if changes.regained {
-            let message = "a catalog is live: the caches are emptied";
-            log::always(message, &fields);
-        } else if changes.missed_invalidations {
-            let message = "invalidations may have been missed: the caches are emptied";
-            log::warn(message, &fields);
-        }
+    if changes.lost {
+        log::warn("a catalog counts as down", &fields);
+    }
+    if changes.regained {
+        let message = "a catalog is live: the caches are emptied";
+        log::always(message, &fields);
+    } else if changes.missed_invalidations {
+        let message = "invalidations may have been missed: the caches are emptied";
+        log::warn(message, &fields);
     }
 }
 

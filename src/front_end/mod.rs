@@ -59,7 +59,6 @@ use crate::front_end::cache::leased_cache::LeasedCache;
 use crate::front_end::metrics::Metrics;
 use crate::front_end::round_robin::RoundRobin;
 use crate::http::client::Client;
-use crate::http::server::{self, ServerConfig};
 use crate::http::startup;
 use crate::membership::Membership;
 use crate::membership::time::Time;
@@ -91,10 +90,7 @@ pub fn start(mut settings: FrontEndSettings) -> Result<(), Exit> {
     let listener = startup::bind(&mut settings.common)?;
     let front_end = FrontEnd::new(&settings)?;
     heartbeat::start(&front_end.cache, &settings)?;
-    let common = settings.common;
-    startup::announce(&common);
-    let config = ServerConfig::new("front-end", common.token, common.idle);
-    server::serve(listener, config, Arc::new(front_end))
+    startup::serve("front-end", settings.common, listener, front_end)
 }
 
 impl FrontEnd {

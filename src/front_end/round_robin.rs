@@ -1,7 +1,6 @@
 //! Round robin over the servers of one tier, those known to be down last.
 
 use std::iter;
-use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
 
 use crate::membership::health_check::HealthCheck;
@@ -24,13 +23,7 @@ impl RoundRobin {
 
     /// Starts a health check of each server, and returns once each has been asked.
     pub(super) fn start(addresses: &[Address], token: Option<&str>) -> Result<RoundRobin, String> {
-        let (first, all_asked) = channel();
-        let start = |address: &Address| HealthCheck::start(address.clone(), token, first.clone());
-        let servers = addresses.iter().map(start).collect::<Result<_, _>>()?;
-        drop(first);
-        // Closed once the last health check has dropped its sender.
-        let _ = all_asked.recv();
-        Ok(RoundRobin::new(servers))
+        HealthCheck::start(addresses, token).map(RoundRobin::new)
     }
 
     /// Every server once, with its index: first those that are up, beginning with the one whose

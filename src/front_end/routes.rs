@@ -108,19 +108,14 @@ impl Service for FrontEnd {
         matches!(first_segment, "search" | "lookup" | "buy")
     }
 
-    fn ready(&self) -> std::result::Result<(), Vec<String>> {
+    fn missing(&self) -> Vec<String> {
         let tiers = [
             (&self.catalogs, "a catalog"),
             (&self.order_servers, "an order server"),
         ];
         let missing = tiers.iter().filter(|(servers, _)| servers.up_count() == 0);
         let missing = missing.map(|(_, name)| format!("{name} that is ready"));
-        let missing: Vec<String> = missing.collect();
-        if missing.is_empty() {
-            Ok(())
-        } else {
-            Err(missing)
-        }
+        missing.collect()
     }
 
     fn metrics(&self, page: &mut Exposition) {

@@ -1,11 +1,14 @@
-//! How every server starts: it binds its port, and announces its address once it can be asked.
+//! How every server starts: it binds its port, announces its address once it can be asked, and
+//! serves.
 
 use std::io::Write;
 use std::net::TcpListener;
+use std::sync::Arc;
 
 use crate::config::Common;
-use crate::http::server;
+use crate::http::server::{self, ServerConfig, Service};
 use crate::model::address::Address;
+use crate::runtime::exit::Exit;
 use crate::runtime::log;
 
 /// Binds the port of the settings. If that is 0, the system chooses one, and the server's own
@@ -27,9 +30,21 @@ pub(crate) fn bind(common: &mut Common) -> Result<TcpListener, String> {
     Ok(listener)
 }
 
+/// Announces this server, which is of the kind `server`, and serves as [`server::serve`] does.
+pub(crate) fn serve(
+    server: &'static str,
+    common: Common,
+    listener: TcpListener,
+    service: impl Service,
+) -> Result<(), Exit> {
+    announce(&common);
+    let config = ServerConfig::new(server, common.token, common.idle);
+    server::serve(listener, config, Arc::new(service))
+}
+
 /// Prints where this server listens, as the first line on stdout: the process that started it knows
 /// then that it can be asked. The log gets a line too, so that restarts can be counted there.
-pub(crate) fn announce(common: &Common) {
+fn announce(common: &Common) {
     let at = Address::of(&common.host, common.port);
     log::always(
         "started",

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::mpsc::Sender;
+use std::sync::mpsc::{Sender, channel};
 use std::thread;
 use std::time::Duration;
 
@@ -43,16 +43,29 @@ impl HealthCheck {
         }
     }
 
-    /// Starts to check a server, on a thread and a connection of its own. Drops `first` after the
-    /// first check: a caller that starts several waits until the channel is closed.
+    /// Starts to check servers, and returns once each has been asked.
     ///
     /// Fails when no thread can be started.
     pub(crate) fn start(
-        address: Address,
+        addresses: &[Address],
+        token: Option<&str>,
+    ) -> Result<Vec<Arc<HealthCheck>>, String> {
+        let (first, all_asked) = channel();
+        let start = |address| HealthCheck::start_one(address, token, first.clone());
+        let health_checks = addresses.iter().map(start).collect();
+        drop(first);
+        // Closed once the last health check has dropped its sender.
+        let _ = all_asked.recv();
+        health_checks
+    }
+
+    /// Starts a thread with a connection of its own. Drops `first` after the first check.
+    fn start_one(
+        address: &Address,
         token: Option<&str>,
         first: Sender<()>,
     ) -> Result<Arc<HealthCheck>, String> {
-        let health_check = Arc::new(HealthCheck::new(address));
+        let health_check = Arc::new(HealthCheck::new(address.clone()));
         let client = Client::new(LIMITS, token);
         let checked = health_check.clone();
         sync::spawn("health-check", move || {

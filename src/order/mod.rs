@@ -52,10 +52,8 @@ mod routes;
 mod sell;
 
 use std::sync::Arc;
-use std::sync::mpsc::channel;
 
 use crate::config::OrderSettings;
-use crate::http::server::{self, ServerConfig};
 use crate::http::startup;
 use crate::membership::health_check::HealthCheck;
 use crate::model::order_ids::OrderIds;
@@ -80,16 +78,11 @@ pub fn start(mut settings: OrderSettings) -> Result<(), Exit> {
     let listener = startup::bind(&mut settings.common)?;
     let (common, catalog) = (settings.common, settings.catalog);
     let token = common.token.as_deref();
-    let (first, asked) = channel();
-    let health_check = HealthCheck::start(catalog.clone(), token, first)?;
-    // Closed once the health check has asked for the first time.
-    let _ = asked.recv();
+    let health_checks = HealthCheck::start(std::slice::from_ref(&catalog), token)?;
     let order_server = OrderServer {
         seller: Seller::new(HttpCatalog::new(catalog, settings.limits, token)),
-        catalog: health_check,
+        catalog: health_checks[0].clone(),
         order_ids: OrderIds::new(),
     };
-    startup::announce(&common);
-    let config = ServerConfig::new("order", common.token, common.idle);
-    server::serve(listener, config, Arc::new(order_server))
+    startup::serve("order", common, listener, order_server)
 }

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::http::Method::Put;
 use crate::http::server::{Lane, Service};
-use crate::http::{Body, Request, Response};
+use crate::http::{Request, Response};
 use crate::model::book::BookId;
 use crate::model::error::{Error, Result};
 use crate::model::validation;
@@ -45,10 +45,10 @@ enum Endpoint {
 fn parse(request: &Request) -> Result<Endpoint> {
     match (request.method, request.path().as_slice()) {
         (_, ["buy", ""]) => Err(Error::NoSuchPath),
-        (Put, ["buy", id]) => match BookId::parse(id) {
-            Some(id) => Ok(Endpoint::Buy(id)),
-            None => Err(Error::IdNotANumber),
-        },
+        (Put, ["buy", id]) => {
+            let id = BookId::parse(id).ok_or(Error::IdNotANumber)?;
+            Ok(Endpoint::Buy(id))
+        }
         (Put, ["batch", "buy"]) => Ok(Endpoint::BatchBuy),
         (_, ["buy", _] | ["batch", "buy"]) => Err(Error::MethodNotAllowed("PUT")),
         _ => Err(Error::NoSuchPath),
@@ -89,14 +89,11 @@ impl OrderServer {
 }
 
 fn batch_entry(response: Response) -> BatchEntry {
-    let body = match &response.body {
-        Body::Bytes(bytes) => serde_json::from_slice(bytes).expect("our own answers are JSON"),
-        _ => Value::Null,
-    };
+    let body = response.body.as_bytes();
     BatchEntry {
         status: response.status,
+        body: serde_json::from_slice(body).expect("our own answers are JSON"),
         headers: response.headers.into_iter().collect(),
-        body,
     }
 }
 
@@ -139,12 +136,11 @@ impl Service for OrderServer {
         first_segment == "buy"
     }
 
-    fn ready(&self) -> std::result::Result<(), Vec<String>> {
+    fn missing(&self) -> Vec<String> {
         if self.catalog.up() {
-            return Ok(());
+            return Vec::new();
         }
-        let address = &self.catalog.address;
-        Err(vec![format!("the catalog {address} is not ready")])
+        vec![format!("the catalog {} is not ready", self.catalog.address)]
     }
 
     fn metrics(&self, page: &mut Exposition) {
@@ -158,7 +154,7 @@ impl Service for OrderServer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::{Method, split_path};
+    use crate::http::{Body, Method, split_path};
 
     #[track_caller]
     fn check(method: Method, path: &str, expected: Result<Endpoint>) {

@@ -94,7 +94,7 @@ pub(crate) trait Service: Send + Sync + 'static {
 
     /// For `/readyz`: what is missing before this server can do its job. Called on a receiving
     /// thread, so it must not wait.
-    fn ready(&self) -> Result<(), Vec<String>>;
+    fn missing(&self) -> Vec<String>;
 
     /// Appends this service's own metrics to those of the server.
     fn metrics(&self, page: &mut Exposition);

@@ -14,7 +14,7 @@ mod tests;
 
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::model::book::{BookId, Change};
 use crate::model::error::Result;
@@ -69,12 +69,17 @@ pub(crate) struct BatchUpdate {
 }
 
 /// An entry of `PUT /batch/buy`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub(crate) struct BatchBuy {
     pub(crate) id: BookId,
+    #[serde(serialize_with = "text")]
     pub(crate) order: Order,
     /// The id of the client's request, for the log.
     pub(crate) request: Arc<str>,
+}
+
+fn text<S: Serializer>(order: &Order, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+    serializer.collect_str(order)
 }
 
 /// Reads the body of `PUT /update`: the change, and the orders that it applies. An empty body

@@ -41,13 +41,12 @@ impl Dispatcher {
     }
 
     fn readyz(&self) -> Response {
-        match self.service.ready() {
-            Ok(()) => Response::json(200, &json!({"ready": true})),
-            Err(missing) => {
-                let body = json!({"ready": false, "missing": missing});
-                Response::json(503, &body).with("Retry-After", "1")
-            }
+        let missing = self.service.missing();
+        if missing.is_empty() {
+            return Response::json(200, &json!({"ready": true}));
         }
+        let body = json!({"ready": false, "missing": missing});
+        Response::json(503, &body).with("Retry-After", "1")
     }
 
     fn metrics_page(&self) -> Response {

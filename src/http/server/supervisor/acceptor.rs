@@ -106,7 +106,8 @@ pub(super) fn install_panic_hook() {
         let previous = panic::take_hook();
         panic::set_hook(Box::new(move |info| {
             let name = thread::current().name().unwrap_or("").to_string();
-            if info.location().is_some_and(ends_accepting) {
+            let in_file = |at: &Location| at.file().ends_with("refined_tcp_stream.rs");
+            if info.location().is_some_and(in_file) {
                 PANICS.fetch_add(1, Relaxed);
                 log::warn("accepting panicked, probably out of descriptors", &[]);
             } else if name.starts_with("http-") {
@@ -121,8 +122,4 @@ pub(super) fn install_panic_hook() {
 /// The panics that ended an acceptor's accepting since the last call.
 pub(super) fn take_panics() -> u64 {
     PANICS.swap(0, Relaxed)
-}
-
-fn ends_accepting(location: &Location) -> bool {
-    location.file().ends_with("refined_tcp_stream.rs")
 }

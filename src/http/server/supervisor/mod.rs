@@ -15,7 +15,6 @@ use std::time::{Duration, Instant};
 use crate::http::server::dispatch::Dispatcher;
 use crate::runtime::{log, process, sync};
 use acceptor::Acceptors;
-use self_probe::SelfProbe;
 
 /// Acceptors at a time.
 const ACCEPTORS: usize = 2;
@@ -72,8 +71,8 @@ pub(super) fn run(
     }
     let waking = dispatcher.clone();
     sync::spawn("http-wakeups", move || waking.wakeups.run())?;
-    let probe = SelfProbe::new(dispatcher, address, sender);
-    sync::spawn("http-self-probe", move || probe.run())?;
+    let probe = move || self_probe::run(dispatcher, address, sender);
+    sync::spawn("http-self-probe", probe)?;
     let supervisor = Supervisor {
         acceptors,
         due: 0,

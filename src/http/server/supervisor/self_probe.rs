@@ -43,10 +43,9 @@ const LOST_PART: usize = 4;
 /// silent connections are closed.
 const NEARLY_FULL_IDLES_MAX: u32 = 3;
 
-pub(super) struct SelfProbe {
+struct SelfProbe {
     dispatcher: Arc<Dispatcher>,
     address: SocketAddr,
-    events: Sender<Event>,
     /// Descriptors in use before the last probe. When there are none left to find out with, all are
     /// in use.
     descriptors: usize,
@@ -58,37 +57,29 @@ pub(super) struct SelfProbe {
     repairs: u32,
 }
 
+/// Does not return while there is a supervisor.
+pub(super) fn run(dispatcher: Arc<Dispatcher>, address: SocketAddr, events: Sender<Event>) {
+    let every = PROBE_EVERY.min(dispatcher.config.idle / (3 * ACCEPTORS as u32));
+    let mut probe = SelfProbe {
+        dispatcher,
+        address,
+        descriptors: process::descriptors().unwrap_or(0),
+        nearly_full_since: None,
+        failed: 0,
+        repairs: 0,
+    };
+    loop {
+        thread::sleep(every);
+        probe.dispatcher.connections.forget_closed(Instant::now());
+        probe.count_descriptors();
+        let event = probe.check_answer().or_else(|| probe.check_descriptors());
+        if event.is_some_and(|event| events.send(event).is_err()) {
+            return;
+        }
+    }
+}
+
 impl SelfProbe {
-    pub(super) fn new(
-        dispatcher: Arc<Dispatcher>,
-        address: SocketAddr,
-        events: Sender<Event>,
-    ) -> SelfProbe {
-        SelfProbe {
-            dispatcher,
-            address,
-            events,
-            descriptors: process::descriptors().unwrap_or(0),
-            nearly_full_since: None,
-            failed: 0,
-            repairs: 0,
-        }
-    }
-
-    /// Does not return while there is a supervisor.
-    pub(super) fn run(mut self) {
-        let every = PROBE_EVERY.min(self.dispatcher.config.idle / (3 * ACCEPTORS as u32));
-        loop {
-            thread::sleep(every);
-            self.dispatcher.connections.forget_closed(Instant::now());
-            self.count_descriptors();
-            let event = self.check_answer().or_else(|| self.check_descriptors());
-            if event.is_some_and(|event| self.events.send(event).is_err()) {
-                return;
-            }
-        }
-    }
-
     /// New descriptors are new connections, whether they have sent a request or not. One wakeup
     /// more, now and then, keeps probes from always meeting the same acceptor.
     fn count_descriptors(&mut self) {
