@@ -212,10 +212,15 @@ impl<E: Environment> Replica<E> {
     pub(crate) fn health(&self) -> Health {
         let inner = self.lock();
         let peer = |peer: &Peer| (peer.address.clone(), peer.live);
+        let why = self.serving(&inner).err();
+        let waits_for = match why {
+            Some(NotServing::WaitsFor(i)) => Some(self.config.peers[i].clone()),
+            _ => None,
+        };
         Health {
             state_counts: inner.shelf.state_counts(),
-            not_serving: (!self.serves(&inner)).then(|| self.why_not(&inner)),
-            waits_for: self.waits_for(&inner).map(|i| self.config.peers[i].clone()),
+            not_serving: why.map(|why| self.explain(why)),
+            waits_for,
             caught_up: inner.caught_up,
             disk_refuses: inner.disk_refuses,
             epoch: inner.shelf.epoch(),
@@ -286,13 +291,15 @@ impl<E: Environment> Replica<E> {
     /// Whether copies on the valid list may be answered from, and writes begun: `PROTOCOL.md`, "The
     /// left-out list".
     fn serves(&self, inner: &Inner) -> bool {
-        if !self.enforces(Rule::Lease) {
-            return inner.left_out.ready && inner.left_out.whole;
+        self.serving(inner).is_ok()
+    }
+
+    fn serving(&self, inner: &Inner) -> std::result::Result<(), NotServing> {
+        let left_out = &inner.left_out;
+        if !self.enforces(Rule::Lease) && left_out.ready && left_out.whole {
+            return Ok(());
         }
-        inner
-            .left_out
-            .serving(&inner.membership, self.now())
-            .is_ok()
+        left_out.serving(&inner.membership, self.now())
     }
 
     /// Whether the newest copy of a book, or that there is none, is known while this catalog
@@ -308,34 +315,23 @@ impl<E: Environment> Replica<E> {
         let until = until.min(self.deadline(timing.silent + timing.lease));
         let waits = |inner: &Inner| !self.serves(inner);
         let inner = self.wait_while(inner, WaitKey::Membership, until, waits);
-        if self.serves(&inner) {
-            return Ok(inner);
+        match self.serving(&inner) {
+            Ok(()) => Ok(inner),
+            Err(why) => Err(Error::Busy(self.explain(why))),
         }
-        Err(Error::Busy(self.why_not(&inner)))
     }
 
     /// Why this catalog does not serve, for whoever must wait.
-    fn why_not(&self, inner: &Inner) -> String {
-        match inner.left_out.serving(&inner.membership, self.now()) {
-            Ok(()) => "This catalog has just begun to serve: ask again".into(),
-            Err(NotServing::Starting) => "This catalog has just started".into(),
-            Err(NotServing::Stalled) => "This catalog was stopped for a moment".into(),
-            Err(NotServing::Empty) => {
-                "This catalog's folder is new, and it has no books yet".into()
-            }
-            Err(NotServing::WaitsFor(i)) => format!(
+    fn explain(&self, why: NotServing) -> String {
+        match why {
+            NotServing::Starting => "This catalog has just started".into(),
+            NotServing::Stalled => "This catalog was stopped for a moment".into(),
+            NotServing::Empty => "This catalog's folder is new, and it has no books yet".into(),
+            NotServing::WaitsFor(i) => format!(
                 "This catalog waits for {}, which may have sold since: start that one, or start this \
                  one with --go-on-without {0}",
                 self.config.peers[i]
             ),
-        }
-    }
-
-    /// The peer that may hold what is lacking here, if that is why this catalog does not serve.
-    fn waits_for(&self, inner: &Inner) -> Option<usize> {
-        match inner.left_out.serving(&inner.membership, self.now()) {
-            Err(NotServing::WaitsFor(i)) => Some(i),
-            _ => None,
         }
     }
 
