@@ -61,6 +61,7 @@ use crate::front_end::round_robin::RoundRobin;
 use crate::http::client::Client;
 use crate::http::startup;
 use crate::membership::Membership;
+use crate::membership::health_check::HealthCheck;
 use crate::membership::time::Time;
 use crate::model::book::STAMP_MAX;
 use crate::model::order_ids::OrderIds;
@@ -117,8 +118,8 @@ impl FrontEnd {
         let catalogs = u32::try_from(settings.catalogs.len()).expect("a list of addresses");
         Ok(FrontEnd {
             cache: Arc::new(cache),
-            catalogs: RoundRobin::start(&settings.catalogs, token)?,
-            order_servers: RoundRobin::start(&settings.orders, token)?,
+            catalogs: RoundRobin::new(HealthCheck::start(&settings.catalogs, token)?),
+            order_servers: RoundRobin::new(HealthCheck::start(&settings.orders, token)?),
             buys: Client::new(doubled, token),
             buy_batcher: batch_buy::batcher(),
             reads,

@@ -4,7 +4,6 @@ use std::iter;
 use std::sync::{Arc, Mutex};
 
 use crate::membership::health_check::HealthCheck;
-use crate::model::address::Address;
 use crate::runtime::sync;
 
 /// The servers of one tier, and the one whose turn is next.
@@ -19,11 +18,6 @@ impl RoundRobin {
     pub(super) fn new(servers: Vec<Arc<HealthCheck>>) -> RoundRobin {
         let next = Mutex::default();
         RoundRobin { servers, next }
-    }
-
-    /// Starts a health check of each server, and returns once each has been asked.
-    pub(super) fn start(addresses: &[Address], token: Option<&str>) -> Result<RoundRobin, String> {
-        HealthCheck::start(addresses, token).map(RoundRobin::new)
     }
 
     /// Every server once, with its index: first those that are up, beginning with the one whose
@@ -52,6 +46,7 @@ impl RoundRobin {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::address::Address;
 
     fn servers(up: &[bool]) -> RoundRobin {
         let health_check = |up: &bool| {
