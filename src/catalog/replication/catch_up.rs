@@ -226,20 +226,18 @@ impl<E: Environment> Replica<E> {
     }
 
     /// The first stock, once all catalogs of the settings are in contact, have new folders, and
-    /// have the same one; or what was taken over from the others: `PROTOCOL.md`, "Folders".
+    /// have the same one, if it is this catalog that opens; or what was taken over from the others: `PROTOCOL.md`, "Folders".
     fn become_whole(self: &Arc<Self>) -> Result<()> {
         let mut inner = self.lock();
         if inner.left_out.whole {
             return Ok(());
         }
-        let taken_over = inner.left_out.peers().any(|i| inner.left_out.is_in_step(i))
-            && inner
-                .left_out
-                .peers()
-                .all(|i| inner.left_out.is_left_out(i) || inner.left_out.is_in_step(i));
+        // One that serves has struck this catalog off: all that it had is here, its list too.
+        let taken_over = inner.left_out.peers().any(|i| inner.left_out.is_in_step(i));
         if !taken_over {
             let is_ready = inner.left_out.ready && inner.left_out.all_are_new(&inner.membership);
-            let Some(books) = inner.first_stock.take_if(|_| is_ready) else {
+            let opens = inner.left_out.opens_first() || !self.enforces(Rule::OneOpens);
+            let Some(books) = inner.first_stock.take_if(|_| is_ready && opens) else {
                 return Ok(());
             };
             let ids: Vec<BookId> = books.iter().map(|book| book.id).collect();
@@ -251,8 +249,12 @@ impl<E: Environment> Replica<E> {
             drop(inner);
             self.save(&ids)?;
             inner = self.lock();
+            if self.enforces(Rule::OneOpens) {
+                inner.left_out.leave_out_all();
+                self.note_left_out(&mut inner);
+            }
         }
-        inner.left_out.set_whole();
+        inner.left_out.become_whole();
         drop(inner);
         self.save_list()
     }

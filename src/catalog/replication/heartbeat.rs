@@ -10,6 +10,7 @@ use crate::catalog::replication::left_out::Standing;
 use crate::catalog::replication::messages::{
     Heartbeat, Message, Outcome, Reply, Sender, StandingReply,
 };
+use crate::catalog::replication::rules::Rule;
 use crate::catalog::replication::{Inner, Replica};
 use crate::membership::time::Time;
 use crate::membership::{Changes, HeartbeatOutcome};
@@ -41,7 +42,8 @@ impl<E: Environment> Replica<E> {
     pub(super) fn note_standing(&self, inner: &mut Inner) {
         let now = self.now();
         let round_complete = inner.membership.round_complete();
-        inner.left_out.ready |= round_complete && inner.membership.is_ready(now);
+        let has_asked = round_complete && inner.membership.is_ready(now);
+        inner.left_out.ready |= has_asked || !self.enforces(Rule::StartWait);
         if inner.left_out.consider(&inner.membership, || self.now()) {
             self.note_left_out(inner);
         }
@@ -159,8 +161,8 @@ impl<E: Environment> Replica<E> {
             Outcome::Reply(Reply::Standing(said))
                 if is_newest || inner.left_out.start_of(peer) == Some(said.standing.start) =>
             {
-                if let Some(seen) = said.seen_starts.filter(|_| inner.left_out.whole) {
-                    inner.left_out.set_outdated(seen);
+                let seen_starts = said.seen_starts;
+                if seen_starts.is_some_and(|seen| inner.left_out.set_outdated(seen)) {
                     log::warn("an older folder was put back here: it counts as new", &[]);
                 }
                 if self.hear(&mut inner, peer, &said.standing, true) {
@@ -169,7 +171,12 @@ impl<E: Environment> Replica<E> {
                 HeartbeatOutcome::Answered(said.reply)
             }
             Outcome::Reply(Reply::UnknownPeer) => HeartbeatOutcome::UnknownPeer,
-            Outcome::Refused => HeartbeatOutcome::Refused,
+            Outcome::Refused => {
+                if !self.enforces(Rule::OldRefusal) {
+                    inner.membership.peers[peer].last_contact = sent;
+                }
+                HeartbeatOutcome::Refused
+            }
             _ => HeartbeatOutcome::Silent,
         };
         let changes = inner.membership.on_outcome(peer, sent, now, outcome);

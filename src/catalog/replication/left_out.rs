@@ -14,6 +14,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::catalog::replication::Config;
+use crate::catalog::replication::rules::{Rule, Rules};
 use crate::config::timing::Timing;
 use crate::membership::Membership;
 use crate::membership::time::Time;
@@ -22,6 +23,10 @@ use crate::model::address::Address;
 /// For how many leases all catalogs are in contact, and none serves, before they forgive each
 /// other.
 const STUCK_LEASES: u32 = 3;
+
+/// How far a new or old folder counts its starts on from what a peer has seen, so that the count is
+/// above what any other peer may have seen.
+const STARTS_STEP: u64 = 1000;
 
 /// What a catalog says of itself in every heartbeat, answer to one, update, page and request to be
 /// struck off.
@@ -129,11 +134,16 @@ pub(crate) struct Heard {
 pub(crate) struct LeftOut {
     address: Address,
     timing: Timing,
+    rules: Rules,
     pub(crate) start: u64,
     starts: u64,
     /// The first heartbeats after the start have ended.
     pub(crate) ready: bool,
     pub(crate) whole: bool,
+    /// The folder is whole once that is on disk.
+    becomes_whole: bool,
+    /// It was not whole when this start began, and is now.
+    is_renewed: bool,
     /// Decided. Counts once it is on disk, too.
     listed: BTreeSet<usize>,
     on_disk: BTreeSet<usize>,
@@ -169,10 +179,13 @@ impl LeftOut {
         LeftOut {
             address: config.address.clone(),
             timing: config.timing,
+            rules: config.rules,
             start,
             starts: record.starts,
             ready: false,
             whole: record.whole,
+            becomes_whole: false,
+            is_renewed: false,
             on_disk: listed.clone(),
             listed,
             fencing: BTreeSet::new(),
@@ -232,6 +245,9 @@ impl LeftOut {
     /// Whether an update or request of peer `i` that shows this token comes from one that has not
     /// missed anything: it is not from before that peer was left out, nor older than a lease.
     pub(crate) fn accepts(&self, i: usize, start: u64, token: Option<Token>, now: Time) -> bool {
+        if !self.rules.enforce(Rule::Token) {
+            return true;
+        }
         let current = self.token(i, now);
         let is_current = |token: Token| {
             let age = Duration::from_millis(current.at.saturating_sub(token.at));
@@ -258,14 +274,15 @@ impl LeftOut {
         let counted = (standing.starts, standing.start);
         let peer = &mut self.peers[i];
         let same_start = peer.start() == Some(standing.start);
-        let is_older = |said: &Standing| standing.sequence < said.sequence;
+        let in_order = self.rules.enforce(Rule::StandingOrder);
+        let is_older = |said: &Standing| standing.sequence < said.sequence && in_order;
         if same_start && peer.said.as_ref().is_some_and(is_older) {
             return None;
         }
         let outdated = counted != peer.seen && standing.starts <= peer.seen.0;
         // A late message of an earlier start, or an old folder: an answer to our own heartbeat
         // will tell.
-        if !is_answer && !same_start && outdated {
+        if !is_answer && !same_start && outdated && self.rules.enforce(Rule::OlderStart) {
             return None;
         }
         let before = peer.said.replace(standing.clone());
@@ -273,10 +290,13 @@ impl LeftOut {
             if before.is_some() && self.listed.contains(&i) {
                 peer.gap += 1;
             }
-            peer.old_folder = outdated;
+            peer.old_folder = outdated && self.rules.enforce(Rule::CountStarts);
             peer.knows = false;
             peer.in_step = false;
             peer.learned = false;
+        }
+        if peer.seen.0 < standing.starts {
+            peer.old_folder = false;
         }
         if !peer.old_folder && peer.seen != counted {
             peer.seen = counted;
@@ -285,9 +305,11 @@ impl LeftOut {
         }
         let whole = standing.whole && !peer.old_folder;
         let was_struck = peer.struck == Some(standing.start) && peer.in_step;
-        let lists_us = standing.left_out.contains(&self.address) && whole;
+        let counts = whole || !self.rules.enforce(Rule::NewFolderList);
+        let lists_us = standing.left_out.contains(&self.address) && counts;
         // An empty folder lacks everything.
-        if !whole && self.whole && !self.listed.contains(&i) && !was_struck {
+        let lacks_everything = !whole && self.whole && self.rules.enforce(Rule::NewFolderLeftOut);
+        if lacks_everything && !self.listed.contains(&i) && !was_struck {
             self.leave_out(i);
             heard.list_changed = true;
         }
@@ -297,7 +319,8 @@ impl LeftOut {
         if lists_us {
             if theirs_counts && !peer.learned {
                 peer.learned = true;
-                peer.yields = has_own_copies;
+                let may_lack = has_own_copies || !self.rules.enforce(Rule::Once);
+                peer.yields = may_lack && self.rules.enforce(Rule::LoseOutright);
                 heard.learned = true;
             }
             peer.in_step = false;
@@ -336,7 +359,8 @@ impl LeftOut {
 
     /// On the list, and that counts: it is on disk.
     pub(crate) fn is_left_out(&self, i: usize) -> bool {
-        self.listed.contains(&i) && self.on_disk.contains(&i)
+        let on_disk = self.on_disk.contains(&i) || !self.rules.enforce(Rule::ListOnDisk);
+        self.listed.contains(&i) && on_disk
     }
 
     /// The peers that are not left out.
@@ -371,7 +395,8 @@ impl LeftOut {
             .peers()
             .filter(|i| !self.listed.contains(i) && self.may_leave_out(*i, membership, now))
             .collect();
-        let serves_apart = self.serving_without(&out, membership, now).is_ok();
+        let serves_apart = self.serving_without(&out, membership, now).is_ok()
+            || !self.rules.enforce(Rule::ServingLeaves) && !membership.stalled(now);
         // This process may have been stopped since it looked.
         let was_stopped = self.timing.every < clock().since_max(now);
         if out.is_empty() || !serves_apart || was_stopped {
@@ -387,15 +412,20 @@ impl LeftOut {
 
     fn may_leave_out(&self, i: usize, membership: &Membership, now: Time) -> bool {
         let (peer, standing) = (&membership.peers[i], &self.peers[i]);
-        let Some(answered) = standing.answered.filter(|_| !peer.live && standing.in_step) else {
+        let enforces = |rule| self.rules.enforce(rule);
+        let in_step = standing.in_step || !enforces(Rule::InStepLeaves);
+        let Some(answered) = standing.answered.filter(|_| !peer.live && in_step) else {
             return false;
         };
         let lease = self.timing.lease;
-        let refused = peer.refused_last() && now.since_max(answered) < lease;
-        let is_silent = self.awake_since.monotonic <= answered.monotonic
-            && membership.lease_left(peer, now).is_zero()
-            && lease <= now.since_min(answered);
-        refused || is_silent
+        let is_fresh = now.since_max(answered) < lease || !enforces(Rule::FreshRefusal);
+        let refused = peer.refused_last() && is_fresh;
+        let was_awake =
+            self.awake_since.monotonic <= answered.monotonic || !enforces(Rule::OwnStall);
+        let leases_over = membership.lease_left(peer, now).is_zero()
+            && lease <= now.since_min(answered)
+            || !enforces(Rule::LeaveAfterLease);
+        refused || was_awake && leases_over
     }
 
     /// Begins to leave these out because another catalog does. They count once [`Self::fenced`].
@@ -411,7 +441,8 @@ impl LeftOut {
     pub(crate) fn fenced(&mut self, membership: &Membership, now: Time) {
         let is_fenced = |i: &usize| {
             let peer = &membership.peers[*i];
-            self.peers[*i].knows
+            !self.rules.enforce(Rule::Fence)
+                || self.peers[*i].knows
                 || !peer.live && peer.refused_last()
                 || membership.lease_left(peer, now).is_zero()
         };
@@ -425,7 +456,8 @@ impl LeftOut {
     /// What is to be on disk; `None`: it is. A decision from before this process was stopped is
     /// taken back first: the peer may be serving now.
     pub(crate) fn unsaved(&mut self, now: Time) -> Option<(Record, BTreeSet<usize>)> {
-        if self.timing.stall < now.since_max(self.decided) {
+        let is_overtaken = self.timing.stall < now.since_max(self.decided);
+        if is_overtaken && self.rules.enforce(Rule::DecisionClock) {
             let undecided = std::mem::take(&mut self.undecided);
             self.listed.retain(|i| !undecided.contains(i));
         }
@@ -436,7 +468,7 @@ impl LeftOut {
         let peers = self.addresses.iter().cloned();
         let record = Record {
             starts: self.starts,
-            whole: self.whole,
+            whole: self.whole || self.becomes_whole,
             left_out: self.addresses(self.listed.iter().copied()),
             peers: peers
                 .zip(self.peers.iter().map(|peer| peer.seen))
@@ -450,10 +482,14 @@ impl LeftOut {
         self.listed != self.on_disk || self.is_dirty
     }
 
-    /// This list is on disk.
-    pub(crate) fn saved(&mut self, list: BTreeSet<usize>) {
+    /// This record, with this list, is on disk.
+    pub(crate) fn saved(&mut self, record: &Record, list: BTreeSet<usize>) {
         self.undecided.retain(|i| !list.contains(i));
         self.on_disk = list;
+        if record.whole && std::mem::take(&mut self.becomes_whole) {
+            self.whole = true;
+            self.is_renewed = true;
+        }
     }
 
     /// The list could not be written: nothing was decided.
@@ -463,17 +499,23 @@ impl LeftOut {
         self.is_dirty = true;
     }
 
-    /// The folder holds a whole shop from now on.
-    pub(crate) fn set_whole(&mut self) {
-        self.whole = true;
+    /// The folder holds a whole shop once that is on disk.
+    pub(crate) fn become_whole(&mut self) {
+        self.becomes_whole = true;
         self.is_dirty = true;
     }
 
-    /// An older folder was put back: it is as good as a new one.
-    pub(crate) fn set_outdated(&mut self, seen_starts: u64) {
-        self.whole = false;
-        self.starts = self.starts.max(seen_starts + 1);
+    /// A peer has seen more starts of this catalog: an older folder was put back, which is as good
+    /// as a new one; or it is new. Returns whether it was whole until now.
+    pub(crate) fn set_outdated(&mut self, seen_starts: u64) -> bool {
+        self.starts = self.starts.max(seen_starts + STARTS_STEP);
         self.is_dirty = true;
+        // The peer has not heard yet that this folder was renewed since.
+        if self.is_renewed {
+            return false;
+        }
+        self.becomes_whole = false;
+        std::mem::replace(&mut self.whole, false)
     }
 
     // --- Coming back --------------------------------------------------------------------------
@@ -503,13 +545,32 @@ impl LeftOut {
         (peer.old_folder && peer.struck != peer.start()).then_some(peer.seen.0)
     }
 
+    /// Of catalogs with new folders, one opens with the first stock, and the others come back to it:
+    /// the one with the lowest address.
+    pub(crate) fn opens_first(&self) -> bool {
+        let waits_for = |i: &usize| !self.is_left_out(*i);
+        let mut others = self.peers().filter(waits_for);
+        others.all(|i| self.address < self.addresses[i])
+    }
+
+    /// All peers have new folders: they have all to take over.
+    pub(crate) fn leave_out_all(&mut self) {
+        for i in self.peers() {
+            if !self.listed.contains(&i) {
+                self.leave_out(i);
+            }
+        }
+    }
+
     /// Whether every peer is live with a new folder and the same first stock, or is not waited for.
     pub(crate) fn all_are_new(&self, membership: &Membership) -> bool {
         let is_new = |i: usize| {
             let same = |said: &Standing| !said.whole && said.first_stock == self.first_stock;
             membership.peers[i].live && self.says(i, same)
         };
-        self.peers().all(|i| is_new(i) || self.is_left_out(i))
+        let waits = self.rules.enforce(Rule::FirstStock);
+        self.peers()
+            .all(|i| is_new(i) || self.is_left_out(i) || !waits)
     }
 
     pub(crate) fn is_in_step(&self, i: usize) -> bool {
@@ -540,6 +601,9 @@ impl LeftOut {
 
     /// Takes over the list of a catalog that lists this one, without this one.
     pub(crate) fn adopt_list(&mut self, list: &BTreeSet<Address>) {
+        if !self.rules.enforce(Rule::AdoptList) {
+            return;
+        }
         let new: BTreeSet<usize> = self.peers_on(list).collect();
         let before = std::mem::replace(&mut self.listed, new.clone());
         for i in new.difference(&before) {
@@ -564,11 +628,18 @@ impl LeftOut {
         self.peers_on(list).all(|i| self.on_disk.contains(&i))
     }
 
-    /// Peer `i` has all that is here, and this list: it is struck off. Returns whether it was.
+    /// Peer `i` has all that is here, and this list: it is struck off, unless the list here is just
+    /// changing. Returns whether it was.
     pub(crate) fn strike(&mut self, i: usize, list: &BTreeSet<Address>) -> bool {
-        let others = self.peers().filter(|other| *other != i);
-        let ours = self.addresses(others.filter(|other| self.is_told(*other)));
-        let equal = self.listed.contains(&i) && !self.fencing.contains(&i) && *list == ours;
+        let others = || self.peers().filter(|other| *other != i);
+        let ours = self.addresses(others().filter(|other| self.is_told(*other)));
+        // Another one that is being struck off now will have a list with this one on it.
+        let is_settled = others().all(|other| self.is_told(other) == self.listed.contains(&other))
+            || !self.rules.enforce(Rule::StrikeOneByOne);
+        let same = *list == ours || !self.rules.enforce(Rule::StrikeEqualList);
+        let is_counted = !self.peers[i].old_folder;
+        let is_listed = self.listed.contains(&i) && !self.fencing.contains(&i);
+        let equal = is_listed && same && is_counted && is_settled;
         if equal {
             self.listed.remove(&i);
             let peer = &mut self.peers[i];
@@ -592,7 +663,8 @@ impl LeftOut {
             membership.peers[i].live && self.is_whole(i) && self.says(i, |said| !said.serving)
         };
         let is_listed = |i: usize| self.is_told(i) || self.lists_us(i);
-        let is_stuck = self.ready
+        let is_stuck = self.rules.enforce(Rule::Circle)
+            && self.ready
             && self.whole
             && self.peers().all(is_idle)
             && self.peers().any(is_listed)
@@ -681,7 +753,8 @@ impl LeftOut {
 
     /// Another peer than `i` does.
     pub(crate) fn must_yield_to_other(&self, i: usize) -> bool {
-        self.peers()
-            .any(|other| other != i && self.peers[other].yields)
+        self.peers().any(|other| {
+            other != i && self.peers[other].yields && self.rules.enforce(Rule::YieldFirst)
+        })
     }
 }

@@ -74,7 +74,7 @@ impl<E: Environment> Replica<E> {
             let mut inner = self.lock();
             inner.saving_list = false;
             match outcome {
-                Ok(()) => inner.left_out.saved(list),
+                Ok(()) => inner.left_out.saved(&record, list),
                 Err(_) => inner.left_out.not_saved(),
             }
             drop(inner);

@@ -101,13 +101,13 @@ impl<E: Environment> Replica<E> {
         let lists_us = inner.left_out.lists_us(i);
         let is_told = inner.left_out.is_told(i);
         let serves = self.serves(inner);
-        if is_told && (serves || !lists_us) {
+        if is_told && (serves || !lists_us) && self.enforces(Rule::ListedRefused) {
             return Err(Box::new(Reply::LeftOut));
         }
         let yields = inner.left_out.yields_to(i);
         if lists_us && !is_told && serves
             || !inner.left_out.whole && !lists_us
-            || lists_us && yields && !said.serving
+            || lists_us && yields && !said.serving && self.enforces(Rule::FromServing)
             || inner.left_out.must_yield_to_other(i)
         {
             return Err(Box::new(Reply::NotNow));
@@ -164,7 +164,8 @@ impl<E: Environment> Replica<E> {
         sender: &Sender,
         reply: impl FnOnce(&Inner, u64) -> Reply,
     ) -> Result<Reply> {
-        if !accepted.lists_us && !sender.without.is_empty() {
+        let knows = sender.without.is_empty() || !self.enforces(Rule::SendList);
+        if !accepted.lists_us && !knows {
             let lacking = self.lock().left_out.lacking_of(&sender.without);
             if self.leave_out_for_peer(lacking).is_err() {
                 return Ok(Reply::NotNow);
@@ -197,7 +198,7 @@ impl<E: Environment> Replica<E> {
         } else if !same {
             return false;
         }
-        if outright {
+        if outright && self.enforces(Rule::TakenStays) {
             inner.shelf.mark_taken(id);
         }
         !inner.shelf.on_disk(id, version) && self.enforces(Rule::AckOnceOnDisk) || !same

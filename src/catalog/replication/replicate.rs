@@ -10,6 +10,7 @@ use crate::catalog::replication::messages::{
     Claim, Copies, Message, Outcome, Reply, Sender, Update, Versions,
 };
 use crate::catalog::replication::rpc_round::RpcRound;
+use crate::catalog::replication::rules::Rule;
 use crate::catalog::replication::{Inner, Replica};
 use crate::model::book::{Book, BookId, Version};
 use crate::model::error::{Error, Result};
@@ -142,7 +143,7 @@ impl<E: Environment> Replication<'_, E> {
                 return Ok(std::mem::take(&mut self.result));
             }
             replica.note_standing(&mut inner);
-            if inner.left_out.needs_saving() {
+            if inner.left_out.needs_saving() && replica.enforces(Rule::ListOnDisk) {
                 drop(inner);
                 replica.save_list()?;
                 continue;
@@ -209,7 +210,8 @@ impl<E: Environment> Replication<'_, E> {
                 progress.is_skipped = true;
                 continue;
             }
-            if inner.left_out.start_of(peer) != Some(start) {
+            let is_present = inner.left_out.start_of(peer) == Some(start);
+            if !is_present && self.replica.enforces(Rule::PresentStart) {
                 continue;
             }
             progress.acknowledged = Some((start, progress.sent_without.clone()));
@@ -231,7 +233,9 @@ impl<E: Environment> Replication<'_, E> {
     /// present start.
     fn acknowledged(&self, inner: &Inner, peer: usize) -> Option<&BTreeSet<usize>> {
         let (start, without) = self.progress[peer].acknowledged.as_ref()?;
-        (inner.left_out.start_of(peer) == Some(*start)).then_some(without)
+        let any_start = !self.replica.enforces(Rule::PresentStart);
+        let is_present = any_start || inner.left_out.start_of(peer) == Some(*start);
+        is_present.then_some(without)
     }
 
     /// The peers that this round goes without: left out, and not live, or with another copy.
@@ -248,7 +252,8 @@ impl<E: Environment> Replication<'_, E> {
     /// Whether a peer has acknowledged, and has all those on its list that this round goes without.
     fn is_good(&self, inner: &Inner, peer: usize, without: &BTreeSet<usize>) -> bool {
         let acknowledged = self.acknowledged(inner, peer);
-        acknowledged.is_some_and(|known| without.is_subset(known))
+        let any_list = !self.replica.enforces(Rule::Regrow);
+        acknowledged.is_some_and(|known| without.is_subset(known) || any_list)
     }
 
     /// The peers to send to now, with what is said to each, marked as asked.
@@ -265,7 +270,11 @@ impl<E: Environment> Replication<'_, E> {
             let others = without.iter().copied().filter(|i| *i != peer);
             let others: BTreeSet<usize> = others.collect();
             let mut sender = self.replica.sender(inner, peer);
-            sender.without = inner.left_out.addresses(others.iter().copied());
+            sender.without = if self.replica.enforces(Rule::WithoutOnly) {
+                inner.left_out.addresses(others.iter().copied())
+            } else {
+                sender.standing.left_out.clone()
+            };
             let progress = &mut self.progress[peer];
             progress.is_asked = true;
             progress.sent_without = others;

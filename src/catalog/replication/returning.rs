@@ -9,6 +9,7 @@ use crate::catalog::replication::left_out::Standing;
 use crate::catalog::replication::messages::{
     Message, Outcome, Page, Reply, Return, Returned, Versions,
 };
+use crate::catalog::replication::rules::Rule;
 use crate::catalog::replication::{Inner, Replica};
 use crate::catalog::shelf::copy_state::{CopyState, PageEntry};
 use crate::model::book::{Book, BookId};
@@ -46,7 +47,7 @@ impl<E: Environment> Replica<E> {
         drop(inner);
         match (lists_us, is_told) {
             // Nobody knows yet whose copies count.
-            (true, _) if !it_serves => Ok(()),
+            (true, _) if !it_serves && self.enforces(Rule::FromServing) => Ok(()),
             (true, true) if serves => self.join_sides(i),
             (true, _) => self.come_back(i),
             (false, false) if both_whole => self.catch_up_with(i),
@@ -81,16 +82,19 @@ impl<E: Environment> Replica<E> {
             inner.left_out.taken_over();
             inner.shelf.all_that_may_be_cached()
         };
-        self.invalidate(&[Invalidation::AllItems, Invalidation::AllTopics])?;
+        if self.enforces(Rule::InvalidateBack) {
+            self.invalidate(&[Invalidation::AllItems, Invalidation::AllTopics])?;
+        }
         self.lock().shelf.note_invalidated(&replaced);
         let mut has = Vec::new();
         for _ in 0..STRIKES_MAX {
+            self.save_list()?;
             let Returned { ids, standing } = self.ask_to_return(i, false, has)?;
             let Some(owed) = ids else {
                 let mut inner = self.lock();
-                if self.hear(&mut inner, i, &standing, false) {
-                    inner.left_out.set_in_step(i, start);
-                }
+                // The answer to a heartbeat may have said so before.
+                self.hear(&mut inner, i, &standing, false);
+                inner.left_out.set_in_step(i, start);
                 self.note_standing(&mut inner);
                 let peer = &self.config.peers[i];
                 log::always("struck off a peer's list", &[("peer", peer)]);
@@ -109,7 +113,9 @@ impl<E: Environment> Replica<E> {
     fn join_sides(self: &Arc<Self>, i: usize) -> Result<()> {
         let start = self.start_of(i)?;
         self.take_all(i, start, Takes::Better)?;
-        self.invalidate(&[Invalidation::AllItems, Invalidation::AllTopics])?;
+        if self.enforces(Rule::InvalidateBack) {
+            self.invalidate(&[Invalidation::AllItems, Invalidation::AllTopics])?;
+        }
         let mut equal = true;
         let versions = |entry: &PageEntry| (entry.0, entry.1);
         let mut compare = |ours: &[PageEntry], theirs: &[PageEntry]| {
@@ -181,7 +187,7 @@ impl<E: Environment> Replica<E> {
             let same: Versions = same.map(|entry| (entry.0, entry.1)).collect();
             self.save_missing(&same)
         };
-        let must_serve = takes == Takes::Outright;
+        let must_serve = takes == Takes::Outright && self.enforces(Rule::FromServing);
         self.compare_all_with(i, start, must_serve, &mut act)
     }
 
@@ -234,7 +240,7 @@ impl<E: Environment> Replica<E> {
                 self.note_dropped(&mut inner, i, book);
                 inner.shelf.put(book.clone(), CopyState::Unknown);
             }
-            if outright {
+            if outright && self.enforces(Rule::TakenStays) {
                 inner.shelf.mark_taken(book.id);
             }
             taken.push((book.id, book.version));
@@ -301,7 +307,13 @@ impl<E: Environment> Replica<E> {
         if !inner.left_out.is_told(i) {
             return Ok(self.returned(&mut inner, None));
         }
-        if !self.serves(&inner) || !inner.left_out.is_listed(i) {
+        let rule = if asked.begins {
+            Rule::FromServing
+        } else {
+            Rule::StrikeServing
+        };
+        let serves = self.serves(&inner) || !self.enforces(rule);
+        if !serves || !inner.left_out.is_listed(i) {
             return Ok(Reply::NotNow);
         }
         let session = (said.start, inner.left_out.gap(i));
@@ -316,7 +328,8 @@ impl<E: Environment> Replica<E> {
         }
         // A round that is under way waits for this peer's acknowledgement, once it is struck off.
         let owed = inner.shelf.owed(i).into_iter().flatten();
-        let waits = owed.filter(|id| !inner.replicating.contains_key(id));
+        let is_owed = self.enforces(Rule::StrikeOwed);
+        let waits = owed.filter(|id| is_owed && !inner.replicating.contains_key(id));
         let ids: Vec<BookId> = waits.copied().take(FETCH_MAX).collect();
         let lacks = asked.begins || !ids.is_empty();
         if lacks || !inner.left_out.strike(i, &asked.left_out) {
@@ -324,10 +337,13 @@ impl<E: Environment> Replica<E> {
         }
         inner.shelf.end_owing(i);
         inner.returning.remove(&i);
-        drop(inner);
-        self.save_list()?;
-        let mut inner = self.lock();
-        if inner.left_out.is_told(i) {
+        let waits = self.enforces(Rule::StrikeOnDisk);
+        if waits {
+            drop(inner);
+            self.save_list()?;
+            inner = self.lock();
+        }
+        if inner.left_out.is_told(i) && waits {
             return Ok(Reply::NotNow);
         }
         Ok(self.returned(&mut inner, None))

@@ -24,12 +24,137 @@ pub(crate) enum Rule {
     OwnWrite,
     /// Tentative copies that no writer confirms are repaired in the background.
     Repair,
+
+    // "The left-out list", in the order of `PROTOCOL.md`.
+    /// An update and a request to be struck off show a fresh token of the receiver.
+    Token,
+    /// Of two standings of one start the older one is ignored.
+    StandingOrder,
+    /// A message of an earlier start is ignored.
+    OlderStart,
+    /// A catalog that has just started asks its peers before it decides anything.
+    StartWait,
+    /// Only a catalog that serves leaves a peer out.
+    ServingLeaves,
+    /// Only a peer that is in step is left out.
+    InStepLeaves,
+    /// A refusal counts if the peer answered less than a lease ago.
+    FreshRefusal,
+    /// A refusal counts if nothing was heard of the peer since.
+    OldRefusal,
+    /// A silent peer is left out once both leases are over.
+    LeaveAfterLease,
+    /// A catalog that was stopped itself does not count its peers' silence.
+    OwnStall,
+    /// A decision to leave a peer out that a stop has overtaken is taken back.
+    DecisionClock,
+    /// The list counts once it is on disk.
+    ListOnDisk,
+    /// A peer is left out for another catalog's sake once it knows, has refused, or has no lease.
+    Fence,
+    /// An acknowledgement is of the peer's present start.
+    PresentStart,
+    /// Whoever acknowledges has on its list those that the write goes without.
+    SendList,
+    /// A round goes on when its writer leaves out more.
+    Regrow,
+    /// An update names those that it goes without, not the whole list.
+    WithoutOnly,
+    /// An update of a peer that is on the list is refused.
+    ListedRefused,
+    /// A catalog that must take over from one peer acknowledges nothing of another.
+    YieldFirst,
+    /// Copies of a catalog that was left out lose outright.
+    LoseOutright,
+    /// They lose only once.
+    Once,
+    /// They lose only to those of a catalog that serves.
+    FromServing,
+    /// A copy that was taken over, or came in an update since, loses no more.
+    TakenStays,
+    /// Whoever comes back takes over the peer's list.
+    AdoptList,
+    /// Whoever has taken over has all front-ends forget everything.
+    InvalidateBack,
+    /// Only a catalog that serves strikes a peer off.
+    StrikeServing,
+    /// A peer is struck off when it has all that it was owed.
+    StrikeOwed,
+    /// A peer is struck off when its list is equal.
+    StrikeEqualList,
+    /// No peer is struck off while another one's strike-off is on its way to the disk.
+    StrikeOneByOne,
+    /// A peer is told that it was struck off once that is on disk.
+    StrikeOnDisk,
+    /// Catalogs that wait for each other in a circle forgive each other.
+    Circle,
+    /// A catalog with a new folder is left out at once.
+    NewFolderLeftOut,
+    /// The list of a folder that is not whole is ignored.
+    NewFolderList,
+    /// The first stock is used only when all folders are new and have the same one.
+    FirstStock,
+    /// Of several catalogs with new folders one opens, and the others come back to it.
+    OneOpens,
+    /// A count of starts that does not grow is an old folder.
+    CountStarts,
+}
+
+#[cfg(test)]
+impl Rule {
+    pub(crate) const ALL: [Rule; 45] = [
+        Rule::Confirm,
+        Rule::Lease,
+        Rule::Tie,
+        Rule::IfMatch,
+        Rule::Idempotency,
+        Rule::Invalidate,
+        Rule::AckOnceOnDisk,
+        Rule::OwnWrite,
+        Rule::Repair,
+        Rule::Token,
+        Rule::StandingOrder,
+        Rule::OlderStart,
+        Rule::StartWait,
+        Rule::ServingLeaves,
+        Rule::InStepLeaves,
+        Rule::FreshRefusal,
+        Rule::OldRefusal,
+        Rule::LeaveAfterLease,
+        Rule::OwnStall,
+        Rule::DecisionClock,
+        Rule::ListOnDisk,
+        Rule::Fence,
+        Rule::PresentStart,
+        Rule::SendList,
+        Rule::Regrow,
+        Rule::WithoutOnly,
+        Rule::ListedRefused,
+        Rule::YieldFirst,
+        Rule::LoseOutright,
+        Rule::Once,
+        Rule::FromServing,
+        Rule::TakenStays,
+        Rule::AdoptList,
+        Rule::InvalidateBack,
+        Rule::StrikeServing,
+        Rule::StrikeOwed,
+        Rule::StrikeEqualList,
+        Rule::StrikeOneByOne,
+        Rule::StrikeOnDisk,
+        Rule::Circle,
+        Rule::NewFolderLeftOut,
+        Rule::NewFolderList,
+        Rule::FirstStock,
+        Rule::OneOpens,
+        Rule::CountStarts,
+    ];
 }
 
 /// Which rules are enforced.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rules {
-    left_out: u32,
+    left_out: u64,
 }
 
 impl Rules {
@@ -39,11 +164,11 @@ impl Rules {
 
     #[cfg(test)]
     pub(crate) fn without(self, rule: Rule) -> Rules {
-        let left_out = self.left_out | 1 << rule as u32;
+        let left_out = self.left_out | 1 << rule as u64;
         Rules { left_out }
     }
 
     pub(super) fn enforce(self, rule: Rule) -> bool {
-        !cfg!(test) || self.left_out & 1 << rule as u32 == 0
+        !cfg!(test) || self.left_out & 1 << rule as u64 == 0
     }
 }

@@ -38,3 +38,4 @@ mod seeds;
 mod splits;
 mod trace;
 mod world;
+mod worlds;

@@ -44,6 +44,8 @@ pub(super) struct NetworkParameters {
     pub(super) late: f64,
     /// An update or confirmation that arrives twice.
     pub(super) duplicated: f64,
+    /// A refusal that arrives up to seconds late.
+    pub(super) late_refusal: f64,
 }
 
 #[derive(Clone)]
@@ -61,6 +63,15 @@ pub(super) struct FaultParameters {
     pub(super) at_step: f64,
     /// What a server missed while it was stopped happens in any order.
     pub(super) shuffle: f64,
+    /// How often all catalogs crash one after another.
+    pub(super) staggered: usize,
+    /// How many cuts a run has, each between some pairs of servers.
+    pub(super) cuts: usize,
+    /// A catalog that starts again finds its folder gone, or an older one, if another one serves.
+    pub(super) lost_folder: f64,
+    pub(super) old_folder: f64,
+    /// At first all folders are new.
+    pub(super) new_folders: bool,
 }
 
 #[derive(Clone)]
@@ -72,6 +83,10 @@ pub(super) struct ClientParameters {
     pub(super) think_ms: f64,
     /// Operations that set the quantity.
     pub(super) set: f64,
+    /// Operations that add to the quantity, on the condition that nobody was faster.
+    pub(super) restock: f64,
+    /// 409 means that nothing happened, as 412 does.
+    pub(super) trusts_refusals: bool,
     /// Orders that are sent twice at once.
     pub(super) duplicated: f64,
     /// Writes that travel in a batch with a write of [`OTHER_BOOK`].
@@ -97,6 +112,7 @@ impl Parameters {
                 lost_reply: 0.0,
                 late: 0.0,
                 duplicated: 0.0,
+                late_refusal: 0.0,
             },
             faults: FaultParameters {
                 random: 0,
@@ -106,12 +122,19 @@ impl Parameters {
                 spares_one: true,
                 at_step: 0.0,
                 shuffle: 0.0,
+                staggered: 0,
+                cuts: 0,
+                lost_folder: 0.0,
+                old_folder: 0.0,
+                new_folders: false,
             },
             clients: ClientParameters {
                 count: 4,
                 operations: 6,
                 think_ms: 400.0,
                 set: 0.0,
+                restock: 0.0,
+                trusts_refusals: false,
                 duplicated: 0.0,
                 batched: 0.0,
             },
@@ -177,7 +200,8 @@ pub(super) fn book(quantity: u32) -> Book {
     }
 }
 
-fn other_book() -> Book {
+/// [`OTHER_BOOK`], as in the first stock.
+pub(super) fn other_book() -> Book {
     Book {
         id: OTHER_BOOK,
         title: "Xen and the Art of Surviving Graduate School".into(),

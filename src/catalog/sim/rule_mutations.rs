@@ -1,23 +1,30 @@
 //! The check can fail: with one rule of the protocol left out, a wrong history is found.
 
+use std::ops::Range;
 use std::path::Path;
 
 use crate::catalog::replication::rules::{Rule, Rules};
 use crate::catalog::sim::world::World;
+use crate::catalog::sim::worlds;
 
 const WRONG_HISTORY: &str = "not linearizable";
 
 /// With the mutation, one of the first seeds goes wrong, and what is wrong reads so. The same seed
 /// without the mutation is right.
 #[track_caller]
-fn check_found(seeds: u64, wrong: &str, world: impl Fn(u64) -> World, mutate: impl Fn(&mut World)) {
+fn check_found(
+    seeds: Range<u64>,
+    wrong: &str,
+    world: impl Fn(u64) -> World,
+    mutate: impl Fn(&mut World),
+) {
     let goes_wrong = |seed: &u64| {
         let mut mutated = world(*seed);
         mutate(&mut mutated);
         let outcome = mutated.run(*seed, false).outcome;
         outcome.is_err_and(|why| why.contains(wrong))
     };
-    let found = (0..seeds).find(goes_wrong);
+    let found = seeds.into_iter().find(goes_wrong);
     let seed = found.expect("a rule is left out, and no seed goes wrong");
     let whole = world(seed).run(seed, false).outcome;
     assert!(whole.is_ok(), "seed {seed} goes wrong anyway: {whole:?}");
@@ -25,7 +32,7 @@ fn check_found(seeds: u64, wrong: &str, world: impl Fn(u64) -> World, mutate: im
 
 #[track_caller]
 fn check_rule(rule: Rule, seeds: u64, wrong: &str) {
-    check_found(seeds, wrong, World::of_seed, |world| {
+    check_found(0..seeds, wrong, World::of_seed, |world| {
         world.parameters.rules = Rules::all().without(rule);
     });
 }
@@ -68,7 +75,7 @@ fn without_a_second_look_at_the_disk_a_sale_is_acknowledged_that_a_crash_loses()
 #[test]
 fn without_ids_of_changes_one_that_happened_is_refused() {
     let world = |seed| World::of_seed(seed).with_more_changes();
-    check_found(200, WRONG_HISTORY, world, |world| {
+    check_found(0..200, WRONG_HISTORY, world, |world| {
         world.parameters.rules = Rules::all().without(Rule::WriteId);
     });
 }
@@ -80,16 +87,53 @@ fn without_repair_a_dead_writers_copy_stays_tentative() {
 
 #[test]
 fn without_guard_a_cache_keeps_what_was_invalidated_before_it_came() {
-    check_found(100, WRONG_HISTORY, World::of_seed, |world| {
+    check_found(0..100, WRONG_HISTORY, World::of_seed, |world| {
         world.parameters.fill_guard = false;
     });
 }
 
 #[test]
 fn without_a_look_at_the_order_a_buyer_of_the_last_copy_is_told_out_of_stock() {
-    check_found(100, WRONG_HISTORY, World::of_seed, |world| {
+    check_found(0..100, WRONG_HISTORY, World::of_seed, |world| {
         world.parameters.order_read = false;
     });
+}
+
+/// Rules that no schedule and no seed has shown to be missed: another rule does the same. Each is
+/// a second lock on a door whose first lock a later change may take away.
+const SPARE: [Rule; 7] = [
+    // `StandingOrder` refuses the same updates, and `ListedRefused` those of a peer on the list.
+    Rule::Token,
+    // A peer that acknowledged and started again has still got it on disk, or is on the list.
+    Rule::PresentStart,
+    Rule::ServingLeaves,
+    Rule::StrikeServing,
+    // A list that a stop has overtaken is replaced by the one of a catalog that serves.
+    Rule::DecisionClock,
+    Rule::YieldFirst,
+    // Everybody has a new folder on its own list by then: `NewFolderLeftOut`.
+    Rule::NewFolderList,
+];
+
+/// Rules that few seeds miss. `cargo test --lib rule_mutations -- --ignored`
+#[test]
+#[ignore = "takes a minute: few seeds show it"]
+fn each_rarely_missed_rule_is_missed_by_some_seed() {
+    let rarely_missed = [
+        (Rule::InStepLeaves, worlds::FIVE, 0..2000),
+        (Rule::Once, worlds::FIVE, 0..2000),
+        (Rule::StandingOrder, worlds::SLOW_DISKS, 0..2000),
+        (Rule::StartWait, worlds::MIDDLE_OF_WRITES, 0..2000),
+        (Rule::StrikeEqualList, worlds::LOST_MESSAGES, 0..1000),
+        (Rule::StrikeOnDisk, worlds::FIRST_START, 0..1000),
+        (Rule::Circle, worlds::CLEAN_CUTS, 0..2000),
+    ];
+    for (rule, world, seeds) in rarely_missed {
+        let whole = |seed| worlds::world(world, seed);
+        check_found(seeds, "", whole, |world| {
+            world.parameters.rules = Rules::all().without(rule);
+        });
+    }
 }
 
 #[test]
@@ -109,7 +153,8 @@ fn a_test_leaves_out_each_rule() {
     let rules: Vec<&str> = rules.collect();
     assert!(5 < rules.len(), "{rules:?}");
     for rule in rules {
-        let left_out = |end| tests.contains(&format!("(Rule::{rule}{end}"));
+        let is_spare = SPARE.iter().any(|spare| format!("{spare:?}") == rule);
+        let left_out = |end| is_spare || tests.contains(&format!("(Rule::{rule}{end}"));
         assert!(left_out(',') || left_out(')'), "no test leaves out {rule}");
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
+use crate::catalog::replication::rules::Rule;
 use crate::catalog::sim::trace::{self, Counts};
 use crate::catalog::sim::world::{Run, Verdict, World};
 use crate::runtime::sync;
@@ -61,10 +62,15 @@ fn run_all(
     let (seeds, failed) = (Mutex::new(seeds), AtomicBool::new(false));
     let next = || sync::lock(&seeds).next();
     let next = || next().filter(|_| !failed.load(Ordering::Relaxed));
+    let rule = rule_left_out();
     let run_some = || {
         let mut summary = Summary::default();
         while let Some(seed) = next() {
-            let run = world(seed).run(seed, traced);
+            let mut world = world(seed);
+            if let Some(rule) = rule {
+                world.parameters.rules = world.parameters.rules.without(rule);
+            }
+            let run = world.run(seed, traced);
             let lines = run.lines.iter();
             lines
                 .filter(|line| !trace::is_heartbeat(line))
@@ -116,6 +122,14 @@ fn replay(seed: u64) -> String {
     let test = thread.name().filter(|name| name.contains("::"));
     let test = test.unwrap_or("catalog::sim");
     format!("replay: SEED={seed} cargo test {test} -- --nocapture")
+}
+
+/// `RULE=Token` in the environment leaves out that rule of the protocol.
+fn rule_left_out() -> Option<Rule> {
+    let name = std::env::var("RULE").ok()?;
+    let named = |rule: &Rule| format!("{rule:?}") == name;
+    let rule = Rule::ALL.into_iter().find(named);
+    Some(rule.unwrap_or_else(|| panic!("no rule is called {name}")))
 }
 
 /// The number in an environment variable, if it is set.

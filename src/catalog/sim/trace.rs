@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
+use crate::catalog::replication::left_out::Record;
 use crate::catalog::replication::messages::{Books, Claim, Confirm, Message, Reply, StandingReply};
 use crate::catalog::shelf::copy_state::CopyState;
 use crate::catalog::sim::scheduler::Scheduler;
+use crate::model::address::Address;
 use crate::model::book::{Book, Version};
 use crate::model::invalidation::Invalidation;
 use crate::runtime::sync;
@@ -130,6 +132,13 @@ pub(super) fn invalidation(invalidation: &Invalidation) -> String {
         Invalidation::Topic(topic) => format!("invalidate topic {topic}"),
         Invalidation::AllTopics => "invalidate all topics".into(),
     }
+}
+
+/// The left-out list, as it is on disk.
+pub(super) fn record(record: &Record) -> String {
+    let listed: Vec<String> = record.left_out.iter().map(Address::to_string).collect();
+    let (starts, whole) = (record.starts, record.whole);
+    format!("list {listed:?}, start {starts}, whole {whole}")
 }
 
 /// A copy: version, quantity, and what is known of it.

@@ -76,6 +76,7 @@ impl World {
     /// until none is left. What was acknowledged stays acknowledged.
     pub(super) fn with_staggered_failures(mut self) -> World {
         self.parameters.faults.spares_one = false;
+        self.parameters.faults.staggered = 2;
         self.parameters.clients.operations = 12;
         self.parameters.clients.think_ms = 1000.0;
         self.tasks.push(faults::staggered::tasks);
@@ -107,6 +108,10 @@ impl World {
 pub(super) fn check_end(cluster: &Arc<Cluster>) -> Result<Verdict, String> {
     let parameters = &cluster.parameters;
     check_copies(cluster, BOOK)?;
+    let quantity = cluster
+        .replica(0)
+        .peek(BOOK)
+        .map_or(0, |copy| copy.0.quantity);
     if parameters.stock.iter().any(|book| book.id == OTHER_BOOK) {
         let last = check_copies(cluster, OTHER_BOOK)?;
         let acknowledged = cluster.state().other_book_writes;
@@ -120,9 +125,15 @@ pub(super) fn check_end(cluster: &Arc<Cluster>) -> Result<Verdict, String> {
         let start = cluster.scheduler.now();
         let seen = calls::lookup(cluster, server)
             .ok_or_else(|| format!("{server} does not answer after quiet"))?;
+        if seen != quantity {
+            return Err(format!(
+                "{server} offers {seen} after quiet, not {quantity}"
+            ));
+        }
         let end = Some(cluster.scheduler.now());
         cluster.history.record(Kind::Saw(seen), start, end);
     }
+    check_lists(cluster)?;
     if !parameters.linearizable {
         return Ok(Verdict::Right);
     }
@@ -133,12 +144,28 @@ pub(super) fn check_end(cluster: &Arc<Cluster>) -> Result<Verdict, String> {
     }
 }
 
+/// Nobody is left out, and what is on disk says so.
+fn check_lists(cluster: &Arc<Cluster>) -> Result<(), String> {
+    let state = cluster.state();
+    for (node, catalog) in state.catalogs.iter().enumerate() {
+        let record = &catalog.disk.record;
+        if !record.whole || !record.left_out.is_empty() {
+            return Err(format!(
+                "catalog {node} has this record after quiet: {record:?}"
+            ));
+        }
+    }
+    Ok(())
+}
+
 /// All catalogs have the same copy of this book, valid and on disk. Returns its version.
 fn check_copies(cluster: &Arc<Cluster>, id: BookId) -> Result<Version, String> {
     let catalogs = 0..cluster.parameters.catalogs;
-    let copies: Vec<_> = catalogs
-        .map(|node| cluster.replica(node).peek(id).expect("the book is there"))
-        .collect();
+    let copy = |node| {
+        let copy = cluster.replica(node).peek(id);
+        copy.ok_or_else(|| format!("catalog {node} has no book {id} after quiet"))
+    };
+    let copies = catalogs.map(copy).collect::<Result<Vec<_>, _>>()?;
     let first = &copies[0].0;
     for (node, (book, state, on_disk)) in copies.iter().enumerate() {
         let same = book.version == first.version && book.quantity == first.quantity;

@@ -39,6 +39,8 @@ pub enum Kind {
     SoldOut,
     /// An update of the quantity to this.
     Set(u32),
+    /// An update of the quantity on the condition that the book is still the one with this quantity.
+    Replaced { from: u32, to: u32 },
 }
 
 /// One operation, between two moments of one clock.
@@ -83,6 +85,7 @@ impl fmt::Display for Operation {
             Kind::Bought => f.write_str("bought"),
             Kind::SoldOut => f.write_str("out of stock"),
             Kind::Set(quantity) => write!(f, "set to {quantity}"),
+            Kind::Replaced { from, to } => write!(f, "set from {from} to {to}"),
         }
     }
 }
@@ -250,7 +253,7 @@ impl<'a> Search<'a> {
             let fits = match self.history[*i].kind {
                 Kind::Saw(quantity) => quantity == state.quantity,
                 Kind::SoldOut => state.quantity == 0,
-                Kind::Bought | Kind::Set(_) => false,
+                Kind::Bought | Kind::Set(_) | Kind::Replaced { .. } => false,
             };
             if fits {
                 mark(&mut state, *i);
@@ -275,6 +278,7 @@ fn changed(kind: Kind, quantity: u32) -> Option<u32> {
     match kind {
         Kind::Bought => quantity.checked_sub(1),
         Kind::Set(quantity) => Some(quantity),
+        Kind::Replaced { from, to } => (quantity == from).then_some(to),
         Kind::Saw(_) | Kind::SoldOut => None,
     }
 }

@@ -22,6 +22,10 @@ fn operation(text: &str) -> Operation {
         ["bought"] => Kind::Bought,
         ["out"] => Kind::SoldOut,
         ["set", n] => Kind::Set(n.parse().unwrap()),
+        ["set", from, "to", to] => Kind::Replaced {
+            from: from.parse().unwrap(),
+            to: to.parse().unwrap(),
+        },
         _ => panic!("{text:?}"),
     };
     let time = |text: &str| Some(Duration::from_millis(text.parse().ok()?));
@@ -44,6 +48,13 @@ fn check_wrong(quantity: u32, text: &str) {
         matches!(found, Err(CheckError::NotLinearizable(_))),
         "{text}: {found:?}"
     );
+}
+
+#[test]
+fn a_conditional_update_needs_its_condition() {
+    check_linearizable(5, "set 5 to 8 @1-2, bought @1-3, saw 7 @4-5");
+    check_wrong(5, "bought @1-2, set 5 to 8 @3-4");
+    check_wrong(5, "set 5 to 8 @1-4, set 5 to 9 @1-4");
 }
 
 #[test]

@@ -12,6 +12,7 @@ pub(super) fn explain(quantity: u32, history: &[Operation], end: Duration) -> St
     ended.sort_by_key(|operation| operation.end);
     let largest = history.iter().filter_map(|o| match o.kind {
         Kind::Saw(n) | Kind::Set(n) => Some(n),
+        Kind::Replaced { from, to } => Some(from.max(to)),
         Kind::Bought | Kind::SoldOut => None,
     });
     let largest = largest.max().unwrap_or(0).max(quantity);

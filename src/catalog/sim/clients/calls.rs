@@ -83,8 +83,11 @@ pub(crate) fn write(
                 replica.update(BOOK, &update)
             };
             if let Ok(updated) = &updated {
-                let version = updated.book.version;
-                own.check_acknowledged(replica.env.incarnation, BOOK, version);
+                let (by, version) = (replica.env.incarnation, updated.book.version);
+                own.check_acknowledged(by, BOOK, version);
+                if !updated.replayed {
+                    own.check_left_out(by, BOOK, version);
+                }
             }
             updated
         })

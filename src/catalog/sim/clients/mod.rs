@@ -5,6 +5,7 @@
 //! catalogs.
 
 pub(super) mod calls;
+mod operators;
 mod order_server;
 
 use std::sync::{Arc, Mutex};
@@ -46,6 +47,8 @@ fn client(cluster: &Arc<Cluster>, number: u64) {
             let catalogs = cluster.parameters.catalogs;
             let catalog = scheduler.draw(|rng| rng.usize(..catalogs));
             set(cluster, catalog, quantity);
+        } else if kind < 0.5 + parameters.set + parameters.restock {
+            operators::restock(cluster);
         } else {
             look(cluster);
         }

@@ -1,7 +1,7 @@
 //! A catalog's disk: one file holds all books. Tasks that wait for it share one replacement of it.
 
 use crate::catalog::replication::left_out::Record;
-use crate::catalog::sim::scheduler::event_queue::WaitId;
+use crate::catalog::sim::scheduler::event_queue::{Micros, WaitId};
 use crate::model::book::Book;
 
 #[derive(Default)]
@@ -9,6 +9,13 @@ pub(crate) struct Disk {
     /// The file, which a crash leaves as it is.
     pub(crate) books: Vec<Book>,
     pub(crate) record: Record,
+    /// How long a replacement takes, if a schedule says so: of the books, of the list.
+    pub(crate) books_time: Option<Micros>,
+    pub(crate) list_time: Option<Micros>,
+    /// Since the last crash this is another folder than before.
+    pub(crate) is_other: bool,
+    /// What the folder held at each earlier crash.
+    pub(crate) older: Vec<(Vec<Book>, Record)>,
     /// What the file will be once the replacement in progress is done.
     replacement: Option<Vec<Book>>,
     /// How many replacements have begun since the start, and how many of them are done.
@@ -79,7 +86,27 @@ impl Disk {
         let books = std::mem::take(&mut self.books);
         let replacement = self.replacement.take().filter(|_| renamed);
         let record = std::mem::take(&mut self.record);
-        *self = Disk::new(replacement.unwrap_or(books));
-        self.record = record;
+        let mut older = std::mem::take(&mut self.older);
+        let books = replacement.unwrap_or(books);
+        *self = Disk {
+            books,
+            record,
+            ..Disk::default()
+        };
+        older.push((self.books.clone(), self.record.clone()));
+        self.older = older;
+    }
+
+    /// The folder is new.
+    pub(crate) fn lose(&mut self) {
+        self.is_other = true;
+        self.books.clear();
+        self.record = Record::default();
+    }
+
+    /// An older folder is put back: the one of this crash.
+    pub(crate) fn put_back(&mut self, crash: usize) {
+        self.is_other = true;
+        (self.books, self.record) = self.older[crash].clone();
     }
 }

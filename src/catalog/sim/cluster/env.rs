@@ -61,6 +61,7 @@ impl Environment for SimEnvironment {
             heartbeat,
             waits: write || matches!(message, Message::Get(_)),
             unordered,
+            kind: kind(&message),
             ..Call::new(Some(self.incarnation), to, timeout, text)
         };
         if unordered {
@@ -88,7 +89,10 @@ impl Environment for SimEnvironment {
             .text(|| trace::invalidation(&invalidation));
         let timeout = Timing::default().invalidation_timeout().as_micros() as Micros;
         self.cluster.step(self.incarnation);
-        let call = Call::new(Some(self.incarnation), to, timeout, text);
+        let call = Call {
+            kind: "invalidate",
+            ..Call::new(Some(self.incarnation), to, timeout, text)
+        };
         let receiver = self.cluster.front_end(front_end);
         let work = move || receiver.invalidate(&invalidation);
         let (sender, node) = (self.cluster.clone(), self.incarnation.node);
@@ -128,11 +132,15 @@ impl Environment for SimEnvironment {
     }
 
     fn save_record(&self, record: &Record) -> Result<(), String> {
-        let time = self.write_time();
+        let node = self.incarnation.node;
+        let slow = self.cluster.state().catalogs[node].disk.list_time;
+        let time = slow.unwrap_or_else(|| self.write_time());
         let wait = self.begin_wait();
         self.cluster.scheduler.wake_in(time, wait);
         self.wait_for(wait);
-        let node = self.incarnation.node;
+        self.cluster
+            .trace
+            .note(|| format!("  {node} saves {}", trace::record(record)));
         self.cluster.state().catalogs[node].disk.record = record.clone();
         Ok(())
     }
@@ -209,7 +217,8 @@ impl SimEnvironment {
     fn replace_file(&self, books: Vec<Book>) {
         let (cluster, node) = (&self.cluster, self.incarnation.node);
         cluster.state().catalogs[node].disk.begin(books);
-        let time = self.write_time();
+        let slow = cluster.state().catalogs[node].disk.books_time;
+        let time = slow.unwrap_or_else(|| self.write_time());
         let wait = self.begin_wait();
         cluster.scheduler.wake_in(time, wait);
         self.wait_for(wait);
@@ -217,6 +226,21 @@ impl SimEnvironment {
         waits
             .into_iter()
             .for_each(|wait| cluster.scheduler.wake_in(0, wait));
+    }
+}
+
+/// As a schedule names it.
+fn kind(message: &Message) -> &'static str {
+    match message {
+        Message::Heartbeat { .. } => "heartbeat",
+        Message::Get { .. } => "get",
+        Message::Check { .. } => "check",
+        Message::Update { .. } => "update",
+        Message::Confirm { .. } => "confirm",
+        Message::Page { .. } => "page",
+        Message::Fetch { .. } => "fetch",
+        Message::Claim { .. } => "claim",
+        Message::Return { .. } => "return",
     }
 }
 

@@ -62,6 +62,44 @@ impl Cluster {
         }
     }
 
+    /// The protocol's invariant, when a client is told of a write: each catalog that has not got it
+    /// on disk is on the list on disk of each that has, or the second is on the writer's list.
+    pub(crate) fn check_left_out(&self, by: Incarnation, id: BookId, version: Version) {
+        if !self.parameters.linearizable || !self.scheduler.is_alive(by) {
+            return;
+        }
+        let cluster = self.state();
+        let version_at = |node: usize| {
+            let mut books = cluster.catalogs[node].disk.books.iter();
+            let book = books.find(|book| book.id == id);
+            book.map(|book| book.version)
+        };
+        let lists = |node: usize, other: usize| {
+            let list = &cluster.catalogs[node].disk.record.left_out;
+            list.contains(&Cluster::address(other))
+        };
+        let nodes = 0..cluster.catalogs.len();
+        let has = |node: &usize| version_at(*node) == Some(version);
+        // What was on disk in a folder that is gone is lost, and nobody lied.
+        let same_folder = |node: usize| !cluster.catalogs[node].disk.is_other;
+        let lacks = |node: &usize| {
+            same_folder(*node) && version_at(*node).is_none_or(|v| v.number < version.number)
+        };
+        let pairs = nodes
+            .clone()
+            .filter(has)
+            .flat_map(|a| nodes.clone().filter(lacks).map(move |b| (a, b)));
+        let broken = |(has, lacks): &(usize, usize)| {
+            !lists(*has, *lacks) && (*has == by.node || !lists(by.node, *has))
+        };
+        if let Some((has, lacks)) = pairs.into_iter().find(broken) {
+            self.scheduler.fail(format!(
+                "{} acknowledged {version} of {id}, which {lacks} lacks, and {has} does not list it",
+                by.node
+            ));
+        }
+    }
+
     /// What a catalog has acknowledged is in its file.
     pub(crate) fn check_acknowledged(&self, by: Incarnation, id: BookId, version: Version) {
         let cluster = self.state();

@@ -4,7 +4,7 @@
 //! `env` is a catalog's surroundings and `disk` what outlives its crash; `front_end` is a server
 //! with a cache; `outage` ends a server's work for a while; `invariants` must hold at every step.
 
-mod disk;
+pub(super) mod disk;
 mod env;
 pub(super) mod front_end;
 mod invariants;
@@ -20,7 +20,7 @@ use crate::catalog::sim::network::Network;
 use crate::catalog::sim::parameters::Parameters;
 use crate::catalog::sim::scheduler::Scheduler;
 use crate::catalog::sim::scheduler::event_queue::{Incarnation, Micros, WaitId};
-use crate::catalog::sim::trace::Trace;
+use crate::catalog::sim::trace::{self, Trace};
 use crate::config::timing::Timing;
 use crate::membership::time::Time;
 use crate::model::address::Address;
@@ -92,7 +92,11 @@ impl Cluster {
         let scheduler = Scheduler::new(seed, parameters.servers());
         let trace = Trace::new(scheduler.clone(), traced);
         let network = Network::new(scheduler.clone(), trace.clone(), parameters.clone());
-        let catalog = |_| Catalog::new(Disk::new(parameters.stock.clone()));
+        let disk = || match parameters.faults.new_folders {
+            true => Disk::default(),
+            false => Disk::new(parameters.stock.clone()),
+        };
+        let catalog = |_| Catalog::new(disk());
         let state = State {
             catalogs: (0..parameters.catalogs).map(catalog).collect(),
             front_ends: (0..parameters.front_ends).map(|_| Arc::default()).collect(),
@@ -132,7 +136,7 @@ impl Cluster {
         sync::lock(&self.state)
     }
 
-    fn address(node: usize) -> Address {
+    pub(super) fn address(node: usize) -> Address {
         Address::parse(&format!("http://node{node}:80")).expect("this is an address")
     }
 
@@ -185,10 +189,12 @@ impl Cluster {
         let opened = {
             let disk = &mut self.state().catalogs[node].disk;
             disk.record.starts += 1;
+            self.trace
+                .note(|| format!("  {node} finds {}", trace::record(&disk.record)));
             Opened {
                 books: disk.books.clone(),
                 record: disk.record.clone(),
-                first_stock: None,
+                first_stock: (!disk.record.whole).then(|| self.parameters.stock.clone()),
                 go_on_without: Vec::new(),
             }
         };

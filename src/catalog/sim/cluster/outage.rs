@@ -30,7 +30,33 @@ impl Cluster {
     /// Starts the server unless another task has done so.
     pub(crate) fn start_if_down(self: &Arc<Self>, node: usize) {
         if !self.scheduler.is_up(node) {
+            self.change_folder(node);
             self.start(node);
+        }
+    }
+
+    /// What may have become of a catalog's folder. Another catalog must serve then, or the shop's
+    /// books would really be gone.
+    fn change_folder(&self, node: usize) {
+        let faults = &self.parameters.faults;
+        let lost = self.scheduler.chance(faults.lost_folder);
+        let old = self.scheduler.chance(faults.old_folder);
+        let mut others = (0..self.parameters.catalogs).filter(|other| *other != node);
+        if !lost && !old || !others.any(|other| self.runs_and_has_caught_up(other)) {
+            return;
+        }
+        let mut state = self.state();
+        let Some(catalog) = state.catalogs.get_mut(node) else {
+            return;
+        };
+        let earlier = catalog.disk.older.len().saturating_sub(1);
+        if lost {
+            self.trace.count("lost folder");
+            catalog.disk.lose();
+        } else if 0 < earlier {
+            self.trace.count("old folder");
+            let crash = self.scheduler.draw(|rng| rng.usize(..earlier));
+            catalog.disk.put_back(crash);
         }
     }
 

@@ -3,7 +3,9 @@
 //!
 //! What happens to single messages and to writes to disk is in the parameters.
 
+pub(super) mod first_start;
 pub(super) mod partition;
 pub(super) mod random;
 pub(super) mod staggered;
 pub(super) mod total_failure;
+pub(super) mod unclean_cut;

@@ -1,5 +1,4 @@
-//! Catalogs crash one after another until none is left, and some of them start again, in any order;
-//! twice.
+//! Catalogs crash one after another until none is left, and some of them start again, in any order.
 
 use std::sync::Arc;
 
@@ -7,11 +6,10 @@ use crate::catalog::sim::cluster::{Cluster, Task};
 use crate::catalog::sim::parameters::Parameters;
 use crate::catalog::sim::scheduler::event_queue::Micros;
 
-const TIMES: usize = 2;
-
-pub(in crate::catalog::sim) fn tasks(_: &Parameters) -> Vec<Task> {
-    vec![Box::new(|cluster: &Arc<Cluster>| {
-        (0..TIMES).for_each(|_| staggered_failure(cluster))
+pub(in crate::catalog::sim) fn tasks(parameters: &Parameters) -> Vec<Task> {
+    let times = parameters.faults.staggered;
+    vec![Box::new(move |cluster: &Arc<Cluster>| {
+        (0..times).for_each(|_| staggered_failure(cluster))
     })]
 }
 

@@ -3,7 +3,8 @@
 use std::sync::{Arc, Mutex};
 
 use super::Network;
-use crate::catalog::sim::scheduler::event_queue::{Incarnation, Micros};
+use super::hold::Held;
+use crate::catalog::sim::scheduler::event_queue::{Incarnation, Micros, Work};
 use crate::runtime::sync;
 
 /// A request.
@@ -17,6 +18,8 @@ pub(crate) struct Call {
     pub(crate) heartbeat: bool,
     /// Whether it may arrive very late, or twice.
     pub(crate) unordered: bool,
+    /// What kind of message it is, for a schedule that holds some back.
+    pub(crate) kind: &'static str,
     /// What a trace says of it.
     pub(crate) text: String,
 }
@@ -41,8 +44,33 @@ impl Call {
             waits: false,
             heartbeat: false,
             unordered: false,
+            kind: "",
             text,
         }
+    }
+}
+
+impl Call {
+    fn request(&self) -> Option<Held> {
+        let (to, kind) = (self.to, self.kind);
+        let from = self.from?.node;
+        let is_reply = false;
+        Some(Held {
+            from,
+            to,
+            kind,
+            is_reply,
+        })
+    }
+
+    fn answer(&self) -> Option<Held> {
+        let Held { from, to, kind, .. } = self.request()?;
+        Some(Held {
+            from: to,
+            to: from,
+            kind,
+            is_reply: true,
+        })
     }
 }
 
@@ -114,8 +142,13 @@ impl Network {
 
     fn deliver<R: Send + 'static>(self: &Arc<Self>, delay: Micros, exchange: Arc<Exchange<R>>) {
         let network = self.clone();
-        self.scheduler
-            .run_in(delay, None, move || network.receive(exchange));
+        self.scheduler.run_in(delay, None, move || {
+            let (own, held) = (network.clone(), exchange.call.request());
+            let work: Work = Box::new(move || own.receive(exchange));
+            if let Some(work) = network.keep_if_held(held, None, work) {
+                work();
+            }
+        });
     }
 
     fn receive<R: Send + 'static>(self: &Arc<Self>, exchange: Arc<Exchange<R>>) {
@@ -125,7 +158,19 @@ impl Network {
         }
         if !self.scheduler.is_up(call.to) {
             self.note_call(call, ": refused");
-            return self.finish_in(self.delay(), &exchange, || CallOutcome::Refused);
+            let late = self.chance(self.parameters.network.late_refusal, "late refusal");
+            let delay = if late {
+                self.long_delay()
+            } else {
+                self.delay()
+            };
+            let (network, from, held) = (self.clone(), call.from, call.answer());
+            return self.scheduler.run_in(delay, from, move || {
+                let refused: Work = Box::new(move || exchange.finish(CallOutcome::Refused));
+                if let Some(refused) = network.keep_if_held(held, from, refused) {
+                    refused();
+                }
+            });
         }
         let now = self.scheduler.now();
         let starved_until = self.state().starved_until.get(&call.to).copied();
@@ -166,8 +211,9 @@ impl Network {
         if self.chance(self.parameters.network.lost_reply, "lost reply") {
             return;
         }
-        let (network, from) = (self.clone(), exchange.call.from);
-        self.scheduler.run_in(self.delay(), from, move || {
+        let (network, own, from) = (self.clone(), self.clone(), exchange.call.from);
+        let held = exchange.call.answer();
+        let arrive = move || {
             let call = &exchange.call;
             if network.is_cut(call) {
                 return;
@@ -178,6 +224,11 @@ impl Network {
                 format!("{receiver} -> {sender} {}", (exchange.show)(&reply))
             });
             exchange.finish(CallOutcome::Reply(reply));
+        };
+        self.scheduler.run_in(self.delay(), from, move || {
+            if let Some(work) = own.keep_if_held(held, from, Box::new(arrive)) {
+                work();
+            }
         });
     }
 

@@ -1,7 +1,8 @@
 //! The simulated network: messages that are late, lost, duplicated, refused, or cut off. `call` is
-//! the way of one call.
+//! the way of one call, `hold` makes a schedule's messages late.
 
 pub(super) mod call;
+pub(super) mod hold;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -12,6 +13,7 @@ use crate::catalog::sim::scheduler::event_queue::{Micros, Work};
 use crate::catalog::sim::trace::Trace;
 use crate::runtime::sync;
 use call::Call;
+use hold::{Held, Kept};
 
 pub(super) struct Network {
     scheduler: Arc<Scheduler>,
@@ -29,6 +31,9 @@ struct State {
     /// Calls whose receiver has not replied, by receiver and number: what to do when it crashes.
     pending: BTreeMap<(usize, u64), Work>,
     count: u64,
+    /// Messages that do not arrive yet.
+    holds: Vec<Held>,
+    kept: Vec<Kept>,
 }
 
 impl Network {
@@ -55,6 +60,12 @@ impl Network {
         self.trace.note(|| "the network is cut".into());
         let both_ways = pairs.into_iter().flat_map(|(a, b)| [(a, b), (b, a)]);
         self.state().cut.extend(both_ways);
+    }
+
+    /// From now on what `from` asks of `to` is lost.
+    pub(super) fn cut_one_way(&self, from: usize, to: usize) {
+        self.trace.note(|| "the network is cut".into());
+        self.state().cut.insert((from, to));
     }
 
     /// From now on all servers reach each other.

@@ -1,0 +1,51 @@
+//! Operators: they add to the quantity, as the README says.
+
+use std::sync::Arc;
+
+use super::calls::{query, set_quantity, write};
+use crate::catalog::if_match::IfMatch;
+use crate::catalog::replication::write::Update;
+use crate::catalog::sim::cluster::Cluster;
+use crate::model::error::Error;
+use crate::testing::linearizability::Kind;
+
+/// How often an operator begins again when somebody was faster.
+const TRIES_MAX: usize = 4;
+
+/// Reads, adds, and writes if nobody was faster; else again.
+pub(super) fn restock(cluster: &Arc<Cluster>) {
+    let scheduler = &cluster.scheduler;
+    let catalogs = cluster.parameters.catalogs;
+    let any = || scheduler.draw(|rng| rng.usize(..catalogs));
+    for _ in 0..TRIES_MAX {
+        let Some(read) = query(cluster, any(), &[]) else {
+            return;
+        };
+        let from = read.book.quantity;
+        let to = from + scheduler.draw(|rng| rng.u32(1..=3));
+        let start = scheduler.now();
+        let update = Update {
+            if_match: Some(IfMatch::OneOf(vec![read.book.version])),
+            ..set_quantity(to)
+        };
+        let written = write(cluster, any(), update);
+        let trusted = cluster.parameters.clients.trusts_refusals;
+        let nothing_happened = match &written {
+            Some(Err(Error::Changed)) => true,
+            Some(Err(Error::OutOfDate)) => trusted,
+            _ => false,
+        };
+        if nothing_happened {
+            cluster.trace.count("refused restock");
+            continue;
+        }
+        let done = matches!(written, Some(Ok(_)));
+        cluster
+            .trace
+            .count(if done { "restocked" } else { "unknown restock" });
+        let end = done.then(|| scheduler.now());
+        let kind = Kind::Replaced { from, to };
+        cluster.history.record(kind, start, end);
+        return;
+    }
+}

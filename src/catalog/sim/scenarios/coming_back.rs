@@ -1,0 +1,162 @@
+//! Catalogs that were left out: `PROTOCOL.md`, "Coming back".
+
+use super::{MS, Scenario, check, check_lists, look, request, sell, sleep_until};
+use crate::catalog::replication::rules::Rule;
+use crate::catalog::sim::clients::calls::lookup;
+use crate::catalog::sim::clients::set;
+
+/// Catalog 0 comes back. A book changes at catalog 1 while the page that has the older copy is on its
+/// way.
+#[test]
+fn without_taken_copies_that_stay_an_older_page_replaces_an_update() {
+    check(Rule::TakenStays, 2, |cluster| {
+        let fetched = super::reply(1, 0, "fetch");
+        cluster.crash(0);
+        sleep_until(cluster, 610.0);
+        set(cluster, 1, 8);
+        cluster.start(0);
+        cluster.network.hold(fetched);
+        cluster.scheduler.sleep(250 * MS);
+        set(cluster, 1, 9);
+        cluster.network.release(fetched);
+        // Catalog 0 sends its next heartbeat at 913 ms, and compares its books at 1013 ms.
+        sleep_until(cluster, 925.0);
+        cluster.crash(1);
+        cluster.scheduler.sleep(150 * MS);
+        look(cluster, 0);
+        cluster.start(1);
+    });
+}
+
+/// Catalog 1 was left out by catalog 2, too, and has a copy that nobody acknowledged. Catalog 0 must
+/// not take it over.
+#[test]
+fn without_a_look_who_serves_a_catalog_takes_over_what_nobody_acknowledged() {
+    check(Rule::FromServing, 3, |cluster| {
+        let scheduler = &cluster.scheduler;
+        cluster.crash(0);
+        scheduler.sleep(110 * MS);
+        set(cluster, 1, 7);
+        cluster.network.cut([(1, 2)]);
+        sell(cluster, 1, 6);
+        scheduler.sleep(5 * MS);
+        cluster.crash(1);
+        cluster.network.heal();
+        scheduler.sleep(110 * MS);
+        set(cluster, 2, 9);
+        cluster.crash(2);
+        scheduler.sleep(110 * MS);
+        cluster.start(0);
+        cluster.start(1);
+        scheduler.sleep(800 * MS);
+        cluster.start(2);
+        scheduler.sleep(1500 * MS);
+        look(cluster, 2);
+    });
+}
+
+/// A sale is made while catalog 0, which is silent, has asked to be struck off.
+#[test]
+fn without_a_look_at_what_is_owed_a_sale_is_missing_at_a_catalog_that_serves() {
+    check(Rule::StrikeOwed, 2, |cluster| {
+        let strike = request(0, 1, "return");
+        let heartbeats = [request(0, 1, "heartbeat"), request(1, 0, "heartbeat")];
+        cluster.crash(0);
+        sleep_until(cluster, 610.0);
+        set(cluster, 1, 8);
+        sleep_until(cluster, 785.0);
+        cluster.start(0);
+        sleep_until(cluster, 888.0);
+        cluster.network.hold(strike);
+        sleep_until(cluster, 897.0);
+        heartbeats
+            .into_iter()
+            .for_each(|held| cluster.network.hold(held));
+        sleep_until(cluster, 1205.0);
+        set(cluster, 1, 9);
+        cluster.network.release(strike);
+        heartbeats
+            .into_iter()
+            .for_each(|held| cluster.network.release(held));
+        // As above.
+        sleep_until(cluster, 1295.0);
+        cluster.crash(1);
+        cluster.scheduler.sleep(150 * MS);
+        look(cluster, 0);
+        cluster.start(1);
+    });
+}
+
+/// Catalogs 1 and 2 come back to catalog 0 at the same time, and its disk is slow. Each of them would
+/// be struck off with a list that has the other on it, and sell without the other.
+#[test]
+fn without_one_strike_off_after_the_other_two_that_come_back_leave_each_other_out() {
+    check(Rule::StrikeOneByOne, 3, |cluster| {
+        let scheduler = &cluster.scheduler;
+        cluster.crash(1);
+        cluster.crash(2);
+        sleep_until(cluster, 610.0);
+        set(cluster, 0, 8);
+        cluster.start(1);
+        cluster.start(2);
+        scheduler.sleep(50 * MS);
+        cluster.state().catalogs[0].disk.list_time = Some(300 * MS);
+        sleep_until(cluster, 1420.0);
+        cluster.crash(2);
+        cluster.crash(0);
+        scheduler.sleep(150 * MS);
+        set(cluster, 1, 9);
+        cluster.crash(1);
+        cluster.start(2);
+        cluster.start(0);
+        scheduler.sleep(1000 * MS);
+        look(cluster, 0);
+        look(cluster, 2);
+        cluster.start(1);
+    });
+}
+
+/// Catalog 1 leaves out two. The first one that comes back must know of the second.
+#[test]
+fn without_the_list_that_is_taken_over_nobody_is_struck_off() {
+    check(Rule::AdoptList, 3, |cluster| {
+        let scheduler = &cluster.scheduler;
+        for node in [0, 2] {
+            cluster.crash(node);
+            scheduler.sleep(110 * MS);
+            set(cluster, 1, 7 + node as u32);
+        }
+        cluster.start(0);
+        scheduler.sleep(1000 * MS);
+        check_lists(cluster, 1, &[2]);
+        cluster.start(2);
+    });
+}
+
+/// The two catalogs do not reach each other, the front-end reaches both, and has in its cache what
+/// catalog 0 answered. Catalog 0 is stopped until the network is whole again, and takes over the
+/// copy of catalog 1.
+#[test]
+fn without_invalidation_a_cache_is_stale_for_ever_after_a_cut() {
+    let scenario = Scenario {
+        front_ends: 1,
+        linearizable: false,
+        ..Scenario::of(2, |cluster| {
+            let scheduler = &cluster.scheduler;
+            cluster.network.cut([(0, 1)]);
+            scheduler.sleep(1200 * MS);
+            for quantity in 6..60 {
+                set(cluster, 1, quantity);
+                if lookup(cluster, 2) == Some(5) {
+                    break;
+                }
+            }
+            cluster.stop(0);
+            scheduler.sleep(400 * MS);
+            cluster.network.heal();
+            scheduler.sleep(400 * MS);
+            cluster.resume(0);
+        })
+    };
+    scenario.check(Rule::InvalidateBack);
+}

@@ -1,0 +1,112 @@
+//! Folders that are new, lost, or older than they were: `PROTOCOL.md`, "Folders".
+
+use super::{MS, Scenario, check, check_right, look, request, sleep_until};
+use crate::catalog::replication::rules::Rule;
+use crate::catalog::sim::clients::set;
+
+/// Catalog 0 has an older folder, from when catalog 1 was left out. Catalogs 0 and 2 lack a sale that
+/// catalog 1 has.
+#[test]
+fn without_counts_of_starts_an_older_folder_opens_the_shop() {
+    check(Rule::CountStarts, 3, |cluster| {
+        let scheduler = &cluster.scheduler;
+        cluster.crash(1);
+        scheduler.sleep(110 * MS);
+        set(cluster, 0, 7);
+        cluster.crash(0);
+        cluster.start(0);
+        scheduler.sleep(300 * MS);
+        cluster.start(1);
+        scheduler.sleep(1000 * MS);
+        cluster.crash(2);
+        scheduler.sleep(110 * MS);
+        set(cluster, 1, 9);
+        cluster.crash(1);
+        cluster.crash(0);
+        cluster.state().catalogs[0].disk.put_back(0);
+        cluster.start(0);
+        cluster.start(2);
+        scheduler.sleep(1500 * MS);
+        look(cluster, 0);
+        look(cluster, 2);
+        cluster.start(1);
+    });
+}
+
+/// Catalog 0 starts with a new folder, so soon that nobody noticed its crash.
+#[test]
+fn without_leaving_it_out_a_new_folder_stays_empty() {
+    check(Rule::NewFolderLeftOut, 2, |cluster| {
+        sleep_until(cluster, 610.0);
+        cluster.crash(0);
+        cluster.state().catalogs[0].disk.lose();
+        cluster.start(0);
+    });
+}
+
+/// The folder of catalog 0 is lost while catalog 1 is down.
+#[test]
+fn without_a_look_at_the_others_a_new_folder_opens_with_the_first_stock() {
+    check(Rule::FirstStock, 2, |cluster| {
+        set(cluster, 0, 7);
+        cluster.crash(1);
+        cluster.crash(0);
+        cluster.state().catalogs[0].disk.lose();
+        cluster.start(0);
+        cluster.scheduler.sleep(1000 * MS);
+        look(cluster, 0);
+        cluster.start(1);
+    });
+}
+
+/// Two catalogs with new folders open at the same moment, and each hears late that the other one's
+/// folder is new.
+#[test]
+fn without_one_that_opens_each_leaves_the_other_out_for_its_new_folder() {
+    let scenario = Scenario {
+        new_folders: true,
+        ..Scenario::of(2, |cluster| {
+            let scheduler = &cluster.scheduler;
+            let heartbeats = [request(0, 1, "heartbeat"), request(1, 0, "heartbeat")];
+            sleep_until(cluster, 95.0);
+            heartbeats
+                .into_iter()
+                .for_each(|held| cluster.network.hold(held));
+            sleep_until(cluster, 110.0);
+            heartbeats
+                .into_iter()
+                .for_each(|held| cluster.network.release(held));
+            sleep_until(cluster, 115.0);
+            cluster.crash(1);
+            scheduler.sleep(200 * MS);
+            set(cluster, 0, 8);
+            cluster.crash(0);
+            cluster.start(1);
+            scheduler.sleep(1000 * MS);
+            look(cluster, 1);
+            cluster.start(0);
+        })
+    };
+    scenario.check(Rule::OneOpens);
+}
+
+/// A folder that was lost counts its starts from one again. Whoever struck it off knows that it is
+/// no older folder, also after a start.
+#[test]
+fn a_lost_folder_that_was_filled_again_counts_when_its_peer_restarts() {
+    check_right(2, |cluster| {
+        let scheduler = &cluster.scheduler;
+        cluster.crash(0);
+        cluster.state().catalogs[0].disk.lose();
+        scheduler.sleep(200 * MS);
+        cluster.start(0);
+        scheduler.sleep(1000 * MS);
+        cluster.crash(1);
+        scheduler.sleep(200 * MS);
+        set(cluster, 0, 8);
+        look(cluster, 0);
+        cluster.start(1);
+        scheduler.sleep(1000 * MS);
+        look(cluster, 1);
+    });
+}

@@ -1,0 +1,195 @@
+//! Who may leave whom out, and when: `PROTOCOL.md`, "Leaving out" and "Acknowledging".
+
+use super::{MS, check, check_lists, check_right, look, request, sell, sleep_until};
+use crate::catalog::replication::rules::Rule;
+use crate::catalog::sim::clients::calls::set_price;
+use crate::catalog::sim::clients::set;
+use crate::catalog::sim::parameters::{BOOK, OTHER_BOOK};
+
+/// Catalog 0 sleeps while catalog 1 leaves it out, sells and crashes. When it wakes up, catalog 1
+/// refuses: that is no reason to leave it out.
+#[test]
+fn without_fresh_refusal_a_catalog_that_slept_offers_what_is_sold() {
+    check(Rule::FreshRefusal, 2, |cluster| {
+        let scheduler = &cluster.scheduler;
+        cluster.network.cut_one_way(1, 0);
+        cluster.stop(0);
+        scheduler.sleep(1000 * MS);
+        set(cluster, 1, 8);
+        cluster.crash(1);
+        cluster.network.heal();
+        cluster.resume(0);
+        scheduler.sleep(1000 * MS);
+        look(cluster, 0);
+        cluster.start(1);
+    });
+}
+
+/// The same, but catalog 1 is stopped: its silence is no reason, either.
+#[test]
+fn without_own_stall_a_catalog_that_slept_counts_its_peers_silence() {
+    check(Rule::OwnStall, 2, |cluster| {
+        let scheduler = &cluster.scheduler;
+        cluster.network.cut_one_way(1, 0);
+        cluster.stop(0);
+        scheduler.sleep(1000 * MS);
+        set(cluster, 1, 8);
+        cluster.stop(1);
+        cluster.network.heal();
+        cluster.resume(0);
+        scheduler.sleep(1500 * MS);
+        look(cluster, 0);
+        cluster.resume(1);
+    });
+}
+
+/// Messages are lost for 420 ms. Catalog 1 answers from its copy all the time, so catalog 0 must not
+/// write without it yet.
+#[test]
+fn without_leases_a_silent_peer_still_offers_what_is_sold() {
+    check(Rule::LeaveAfterLease, 2, |cluster| {
+        let scheduler = &cluster.scheduler;
+        sleep_until(cluster, 605.0);
+        cluster.network.cut([(0, 1)]);
+        sleep_until(cluster, 950.0);
+        let own = cluster.clone();
+        scheduler.spawn_in(0, None, move || set(&own, 0, 8));
+        sleep_until(cluster, 1040.0);
+        look(cluster, 1);
+        cluster.network.heal();
+    });
+}
+
+/// Catalog 1 crashes and starts again at once. That it refused a heartbeat is known late, when it
+/// has been heard of again.
+#[test]
+fn without_old_refusal_a_catalog_that_is_back_is_left_out() {
+    check(Rule::OldRefusal, 2, |cluster| {
+        sleep_until(cluster, 690.0);
+        cluster.crash(1);
+        cluster.network.hold(super::reply(1, 0, "heartbeat"));
+        sleep_until(cluster, 710.0);
+        cluster.start(1);
+        sleep_until(cluster, 990.0);
+        cluster.network.release(super::reply(1, 0, "heartbeat"));
+        cluster.scheduler.sleep(MS / 2);
+        set(cluster, 0, 8);
+        look(cluster, 1);
+    });
+}
+
+/// Catalog 0 leaves catalog 1 out, acknowledges a write, and would crash before that is on disk.
+#[test]
+fn without_the_list_on_disk_a_crash_forgets_who_lacks_a_write() {
+    check(Rule::ListOnDisk, 2, |cluster| {
+        cluster.crash(1);
+        cluster.state().catalogs[0].disk.list_time = Some(400 * MS);
+        set(cluster, 0, 8);
+        cluster.state().catalogs[0].disk.list_time = None;
+        cluster.start(1);
+    });
+}
+
+/// Catalogs 0 and 2 do not reach each other, and catalog 1 reaches both. Catalog 0 writes without
+/// catalog 2, which catalog 1 has just promised that it is not left out.
+#[test]
+fn without_a_fence_a_peer_offers_what_another_one_sells() {
+    check(Rule::Fence, 3, |cluster| {
+        sleep_until(cluster, 605.0);
+        cluster.network.cut([(0, 2)]);
+        sleep_until(cluster, 1110.0);
+        set(cluster, 0, 8);
+        look(cluster, 2);
+        cluster.network.heal();
+    });
+}
+
+/// Catalog 0 knows that catalog 2 is dead, catalog 1 does not yet.
+#[test]
+fn without_the_names_of_those_left_out_an_acknowledging_peer_does_not_list_them() {
+    check(Rule::SendList, 3, |cluster| {
+        cluster.network.hold(request(1, 2, "heartbeat"));
+        cluster.crash(2);
+        cluster.scheduler.sleep(110 * MS);
+        set(cluster, 0, 8);
+        cluster.network.release(request(1, 2, "heartbeat"));
+        cluster.start(2);
+    });
+}
+
+/// Catalog 2 crashes after catalog 1 has acknowledged.
+#[test]
+fn without_another_round_an_early_acknowledgement_is_without_the_list() {
+    check(Rule::Regrow, 3, |cluster| {
+        cluster.network.hold(request(1, 2, "heartbeat"));
+        cluster.network.hold(request(0, 2, "update"));
+        let own = cluster.clone();
+        let scheduler = &cluster.scheduler;
+        scheduler.spawn_in(10 * MS, None, move || own.crash(2));
+        set(cluster, 0, 8);
+        cluster.network.release(request(1, 2, "heartbeat"));
+        cluster.network.release(request(0, 2, "update"));
+        cluster.start(2);
+    });
+}
+
+/// Catalog 2 comes back while both others write. Each of them strikes it off at another moment.
+#[test]
+fn with_the_whole_list_in_updates_nobody_comes_back() {
+    check(Rule::WithoutOnly, 3, |cluster| {
+        let scheduler = &cluster.scheduler;
+        cluster.crash(2);
+        scheduler.sleep(110 * MS);
+        set(cluster, 0, 8);
+        cluster.start(2);
+        for (catalog, book) in [(0, BOOK), (1, OTHER_BOOK)] {
+            let own = cluster.clone();
+            scheduler.spawn_in(0, None, move || {
+                while own.scheduler.now() < 3700 * MS {
+                    let _ = own.at_catalog(catalog, |it| it.update(book, &set_price(1.0)));
+                }
+            });
+        }
+        scheduler.sleep(3000 * MS);
+        check_lists(cluster, 0, &[]);
+        check_lists(cluster, 1, &[]);
+    });
+}
+
+/// Catalog 0 is stopped in the middle of its write. Catalog 1 leaves it out and sells. Catalog 0 goes
+/// on with its write, whose version is the better one.
+#[test]
+fn without_refusal_a_writer_that_was_left_out_goes_on() {
+    check(Rule::ListedRefused, 2, |cluster| {
+        let scheduler = &cluster.scheduler;
+        cluster.network.hold(request(0, 1, "update"));
+        sell(cluster, 0, 4);
+        scheduler.sleep(5 * MS);
+        cluster.stop(0);
+        scheduler.sleep(640 * MS);
+        set(cluster, 1, 9);
+        cluster.resume(0);
+        scheduler.sleep(5 * MS);
+        cluster.network.release(request(0, 1, "update"));
+        scheduler.sleep(500 * MS);
+        look(cluster, 1);
+    });
+}
+
+/// Five catalogs, each alone for a while: every one that may lack something waits.
+#[test]
+fn five_catalogs_that_go_down_one_by_one_return_in_any_order() {
+    check_right(5, |cluster| {
+        let scheduler = &cluster.scheduler;
+        for node in 0..5 {
+            set(cluster, 4, node as u32 + 1);
+            cluster.crash(node);
+            scheduler.sleep(300 * MS);
+        }
+        for node in [2, 0, 4, 1, 3] {
+            cluster.start(node);
+            scheduler.sleep(900 * MS);
+            look(cluster, node);
+        }
+    });
+}

@@ -1,0 +1,261 @@
+//! The worlds of the promise, each a row of a table: how large the shop is, what goes wrong, and what
+//! clients do. In each of them one book explains what clients are told, unless the network is cut;
+//! and in the end all catalogs have the same copies, on disk, and nobody is left out.
+//!
+//! `SEEDS=100000 cargo test --lib sim::worlds` runs more seeds of each.
+
+use crate::catalog::sim::clients;
+use crate::catalog::sim::faults;
+use crate::catalog::sim::parameters::Parameters;
+use crate::catalog::sim::runner::{check_seeds, number};
+use crate::catalog::sim::world::World;
+
+/// A row of the table: how many catalogs there are, and what else differs between worlds.
+pub(super) type Row = (usize, fn(&mut World));
+
+/// Seeds of each world, unless `SEEDS` says otherwise.
+const SEEDS: u64 = 20;
+
+/// Two front-ends, operators who restock, and faults that spare nobody: any server may crash or
+/// stop at any time, however many are left.
+pub(super) fn world((catalogs, change): Row, seed: u64) -> World {
+    let copies = [2, 4, 9][(seed % 3) as usize];
+    let mut parameters = Parameters::healthy(catalogs, copies);
+    parameters.front_ends = 2;
+    parameters.faults.spares_one = false;
+    parameters.clients.restock = 0.2;
+    parameters.clients.operations = 12;
+    parameters.clients.think_ms = 1000.0;
+    let mut world = World {
+        parameters,
+        tasks: vec![
+            clients::tasks,
+            faults::random::tasks,
+            faults::staggered::tasks,
+        ],
+    };
+    change(&mut world);
+    world
+}
+
+#[track_caller]
+fn check(row: Row, events: &[&str]) {
+    let seeds = 0..number("SEEDS").unwrap_or(SEEDS);
+    check_seeds(seeds, |seed| world(row, seed), events);
+}
+
+fn staggered(world: &mut World) {
+    world.parameters.faults.staggered = 2;
+    world.parameters.clients.think_ms = 1200.0;
+}
+
+fn busy(world: &mut World) {
+    let Parameters {
+        faults, clients, ..
+    } = &mut world.parameters;
+    (faults.random, faults.staggered, faults.at_step) = (8, 2, 0.08);
+    (clients.operations, clients.count, clients.think_ms) = (16, 5, 300.0);
+}
+
+pub(super) const TWO_STAGGERED: Row = (2, staggered);
+
+pub(super) const THREE_STAGGERED: Row = (3, staggered);
+
+pub(super) const THREE_AT_ANY_TIME: Row = (3, |world| {
+    world.parameters.faults.random = 6;
+    world.parameters.faults.staggered = 1;
+});
+
+pub(super) const TWO_MIDDLE_OF_WRITES: Row = (2, |world| {
+    let faults = &mut world.parameters.faults;
+    (faults.random, faults.staggered, faults.at_step) = (6, 1, 0.02);
+});
+
+pub(super) const MIDDLE_OF_WRITES: Row = (3, |world| {
+    let faults = &mut world.parameters.faults;
+    (faults.random, faults.at_step) = (8, 0.03);
+    world.parameters.clients.operations = 10;
+    world.parameters.clients.think_ms = 600.0;
+});
+
+pub(super) const SLOW_DISKS: Row = (3, |world| {
+    let Parameters {
+        faults, network, ..
+    } = &mut world.parameters;
+    (faults.random, faults.staggered, faults.slow_disk) = (6, 2, 0.05);
+    (network.late, network.duplicated) = (0.1, 0.1);
+});
+
+pub(super) const LOST_MESSAGES: Row = (3, |world| {
+    let Parameters {
+        faults, network, ..
+    } = &mut world.parameters;
+    (faults.random, faults.staggered) = (6, 1);
+    (network.lost_request, network.lost_reply) = (0.03, 0.03);
+    world.parameters.clients.duplicated = 0.3;
+});
+
+pub(super) const LOST_FOLDERS: Row = (3, |world| {
+    let faults = &mut world.parameters.faults;
+    (faults.random, faults.staggered, faults.lost_folder) = (6, 1, 0.3);
+});
+
+pub(super) const OLD_FOLDERS: Row = (3, |world| {
+    let faults = &mut world.parameters.faults;
+    (faults.random, faults.staggered) = (6, 1);
+    (faults.lost_folder, faults.old_folder) = (0.2, 0.6);
+});
+
+pub(super) const STARVED: Row = (3, |world| {
+    let faults = &mut world.parameters.faults;
+    (faults.random, faults.staggered, faults.starvation) = (6, 1, 0.3);
+});
+
+pub(super) const ANY_ORDER: Row = (3, |world| {
+    let faults = &mut world.parameters.faults;
+    (faults.random, faults.staggered) = (6, 1);
+    (faults.crash, faults.shuffle) = (0.2, 1.0);
+    world.parameters.front_ends = 3;
+});
+
+pub(super) const THREE_BUSY: Row = (3, busy);
+
+pub(super) const TWO_BUSY: Row = (2, |world| {
+    busy(world);
+    world.parameters.network.late = 0.1;
+});
+
+pub(super) const LATE_REFUSALS: Row = (3, |world| {
+    let Parameters {
+        faults, network, ..
+    } = &mut world.parameters;
+    (faults.random, faults.staggered) = (6, 2);
+    network.late_refusal = 0.3;
+});
+
+pub(super) const FIVE: Row = (5, |world| {
+    let faults = &mut world.parameters.faults;
+    (faults.random, faults.staggered, faults.at_step) = (10, 1, 0.02);
+});
+
+pub(super) const FIRST_START: Row = (3, |world| {
+    world.parameters.faults.new_folders = true;
+    world.parameters.faults.random = 2;
+    world.tasks.push(faults::first_start::tasks);
+});
+
+/// Which copy wins is decided by rank alone, so sales may be lost; but all have one copy afterwards.
+pub(super) const UNCLEAN_CUTS: Row = (3, |world| {
+    let faults = &mut world.parameters.faults;
+    (faults.random, faults.cuts) = (3, 3);
+    world.parameters.linearizable = false;
+    world.tasks.push(faults::unclean_cut::tasks);
+});
+
+pub(super) const CLEAN_CUTS: Row = (3, |world| {
+    world.parameters.faults.random = 3;
+    world.parameters.linearizable = false;
+    world.tasks.push(faults::partition::tasks);
+});
+
+#[test]
+fn two_catalogs_that_crash_one_after_another() {
+    check(TWO_STAGGERED, &["crash", "restocked", "staggered failure"]);
+}
+
+#[test]
+fn three_catalogs_that_crash_one_after_another() {
+    check(
+        THREE_STAGGERED,
+        &["crash", "restocked", "staggered failure"],
+    );
+}
+
+#[test]
+fn three_catalogs_that_crash_one_after_another_and_at_any_time() {
+    check(THREE_AT_ANY_TIME, &["crash", "stop", "staggered failure"]);
+}
+
+#[test]
+fn two_catalogs_of_which_one_fails_in_the_middle_of_its_write() {
+    check(
+        TWO_MIDDLE_OF_WRITES,
+        &["outage at a step", "staggered failure"],
+    );
+}
+
+#[test]
+fn three_catalogs_that_fail_in_the_middle_of_writes() {
+    check(MIDDLE_OF_WRITES, &["outage at a step"]);
+}
+
+#[test]
+fn slow_disks_and_late_messages() {
+    check(
+        SLOW_DISKS,
+        &["slow disk", "late message", "duplicated message"],
+    );
+}
+
+#[test]
+fn lost_messages_and_orders_that_are_sent_twice() {
+    check(
+        LOST_MESSAGES,
+        &["lost request", "lost reply", "duplicated order"],
+    );
+}
+
+#[test]
+fn folders_that_are_lost() {
+    check(LOST_FOLDERS, &["lost folder"]);
+}
+
+#[test]
+fn older_folders_that_are_put_back() {
+    check(OLD_FOLDERS, &["lost folder", "old folder"]);
+}
+
+#[test]
+fn starved_heartbeats() {
+    check(STARVED, &["starvation"]);
+}
+
+#[test]
+fn stops_after_which_everything_happens_in_any_order() {
+    check(ANY_ORDER, &["stop"]);
+}
+
+#[test]
+fn three_busy_catalogs() {
+    check(THREE_BUSY, &["outage at a step", "sold out"]);
+}
+
+#[test]
+fn two_busy_catalogs_and_late_messages() {
+    check(TWO_BUSY, &["outage at a step", "late message"]);
+}
+
+#[test]
+fn late_refusals() {
+    check(LATE_REFUSALS, &["late refusal"]);
+}
+
+#[test]
+fn five_catalogs() {
+    check(FIVE, &["staggered failure", "stop"]);
+}
+
+#[test]
+fn catalogs_that_crash_in_their_first_start() {
+    check(FIRST_START, &["crash in the first start"]);
+}
+
+#[test]
+fn unclean_cuts_leave_one_copy() {
+    check(UNCLEAN_CUTS, &["cut"]);
+}
+
+#[test]
+fn clean_cuts_among_three_leave_one_copy() {
+    check(CLEAN_CUTS, &["cut"]);
+}
