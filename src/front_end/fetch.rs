@@ -9,6 +9,7 @@ use crate::front_end::cache::leased_cache::CacheKey;
 use crate::front_end::cache::single_flight::{CacheResult, Flight, Inserted};
 use crate::front_end::query::Query;
 use crate::http::{Request, Response};
+use crate::model::address::Address;
 use crate::model::error::{Error, Result};
 use crate::runtime::log;
 
@@ -65,10 +66,7 @@ impl FrontEnd {
                     None if 500 <= reply.status => {
                         failure = Error::from_response(reply.status, &reply.body)
                     }
-                    None => log::warn(
-                        "a catalog's answer makes no sense",
-                        &[("peer", &catalog.address), ("status", &reply.status)],
-                    ),
+                    None => log_nonsense(&catalog.address, reply.status),
                 },
                 Err(error) => {
                     catalog.report(false);
@@ -110,4 +108,10 @@ fn response(outcome: Result<CachedAnswer>, cache_status: &'static str) -> Respon
         Err(error) => Response::from(error),
     };
     response.with("Cache-Status", cache_status)
+}
+
+fn log_nonsense(peer: &Address, status: u16) {
+    static OFTEN: log::RateLimited = log::RateLimited::new();
+    let fields: [log::Field; 2] = [("peer", peer), ("status", &status)];
+    OFTEN.warn("a catalog's answer makes no sense", &fields);
 }

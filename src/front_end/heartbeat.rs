@@ -60,7 +60,8 @@ fn tick(cache: &LeasedCache, every: Duration, senders: &[Sender<()>]) {
             senders[i].send(()).expect("a heartbeat thread never ends");
         }
         if slept {
-            log::warn("this process was asleep: the caches are emptied", &[]);
+            static OFTEN: log::RateLimited = log::RateLimited::new();
+            OFTEN.warn("this process was asleep: the caches are emptied", &[]);
         }
         thread::sleep(every);
     }

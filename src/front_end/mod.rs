@@ -61,7 +61,7 @@ use crate::front_end::round_robin::RoundRobin;
 use crate::http::client::Client;
 use crate::http::startup;
 use crate::membership::Membership;
-use crate::membership::health_check::HealthCheck;
+use crate::membership::health_check::{HealthCheck, Role};
 use crate::membership::time::Time;
 use crate::model::book::STAMP_MAX;
 use crate::model::order_ids::OrderIds;
@@ -94,6 +94,16 @@ pub fn start(mut settings: FrontEndSettings) -> Result<(), Exit> {
     startup::serve("front-end", settings.common, listener, front_end)
 }
 
+const CATALOG: Role = Role {
+    server: "catalog",
+    setting: "CATALOG_ADDRESSES",
+};
+
+const ORDER_SERVER: Role = Role {
+    server: "order",
+    setting: "ORDER_ADDRESSES",
+};
+
 impl FrontEnd {
     /// Starts the health checks of the servers behind, and returns once each has been asked.
     fn new(settings: &FrontEndSettings) -> Result<FrontEnd, String> {
@@ -118,8 +128,12 @@ impl FrontEnd {
         let catalogs = u32::try_from(settings.catalogs.len()).expect("a list of addresses");
         Ok(FrontEnd {
             cache: Arc::new(cache),
-            catalogs: RoundRobin::new(HealthCheck::start(&settings.catalogs, token)?),
-            order_servers: RoundRobin::new(HealthCheck::start(&settings.orders, token)?),
+            catalogs: RoundRobin::new(HealthCheck::start(&settings.catalogs, CATALOG, token)?),
+            order_servers: RoundRobin::new(HealthCheck::start(
+                &settings.orders,
+                ORDER_SERVER,
+                token,
+            )?),
             buys: Client::new(doubled, token),
             buy_batcher: batch_buy::batcher(),
             reads,

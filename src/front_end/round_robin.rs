@@ -37,6 +37,12 @@ impl RoundRobin {
         })
     }
 
+    /// Why those that are down are, for people.
+    pub(super) fn why_down(&self) -> impl Iterator<Item = String> {
+        let down = self.servers.iter().filter(|server| !server.up());
+        down.map(|server| server.why_down())
+    }
+
     /// How many servers are up.
     pub(super) fn up_count(&self) -> usize {
         self.servers.iter().filter(|server| server.up()).count()
@@ -46,11 +52,12 @@ impl RoundRobin {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::front_end::CATALOG;
     use crate::model::address::Address;
 
     fn servers(up: &[bool]) -> RoundRobin {
         let health_check = |up: &bool| {
-            let health_check = HealthCheck::new(Address::parse("http://a:1").unwrap());
+            let health_check = HealthCheck::new(Address::parse("http://a:1").unwrap(), CATALOG);
             health_check.report(*up);
             Arc::new(health_check)
         };

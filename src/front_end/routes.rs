@@ -114,7 +114,10 @@ impl Service for FrontEnd {
             (&self.order_servers, "an order server"),
         ];
         let missing = tiers.iter().filter(|(servers, _)| servers.up_count() == 0);
-        let missing = missing.map(|(_, name)| format!("{name} that is ready"));
+        let missing = missing.flat_map(|(servers, name)| {
+            let what = format!("{name} that is ready");
+            [what].into_iter().chain(servers.why_down())
+        });
         missing.collect()
     }
 

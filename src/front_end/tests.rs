@@ -5,6 +5,7 @@ use std::net::TcpListener;
 use std::thread;
 
 use super::*;
+use crate::front_end::CATALOG;
 use crate::front_end::order_reply::BuyAttempt;
 use crate::http::server::Service;
 use crate::http::{Body, Method, Request, Response, split_path};
@@ -41,7 +42,7 @@ fn server(behind: Behind) -> Arc<HealthCheck> {
     if !matches!(behind, Refuses) {
         thread::spawn(move || serve(&listener, behind));
     }
-    let health_check = HealthCheck::new(address);
+    let health_check = HealthCheck::new(address, CATALOG);
     health_check.report(true);
     Arc::new(health_check)
 }

@@ -4,11 +4,13 @@
 //! up again. The result is a hint: a request may be sent to a server that counts as down, and its
 //! answer counts.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
+
+use serde::Deserialize;
 
 use crate::config::Limits;
 use crate::http::client::{Client, Failure};
@@ -27,19 +29,39 @@ const LIMITS: Limits = Limits {
 /// A server that is silent so many times in a row is down. Once may be due to load.
 const SILENT_MAX: u32 = 2;
 
+/// What a server must be to stand in a setting.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Role {
+    /// As `/readyz` says it.
+    pub(crate) server: &'static str,
+    pub(crate) setting: &'static str,
+}
+
 /// One server and whether it is up.
 #[derive(Debug)]
 pub(crate) struct HealthCheck {
     pub(crate) address: Address,
+    role: Role,
     up: AtomicBool,
+    /// What the server is instead, if it has another role.
+    wrong: Mutex<Option<String>>,
+}
+
+/// What matters of the answer to `/readyz`.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Readiness {
+    server: String,
 }
 
 impl HealthCheck {
     /// A server that counts as down until [`HealthCheck::report`]. Nothing checks it yet.
-    pub(crate) fn new(address: Address) -> HealthCheck {
+    pub(crate) fn new(address: Address, role: Role) -> HealthCheck {
         HealthCheck {
             address,
+            role,
             up: AtomicBool::new(false),
+            wrong: Mutex::default(),
         }
     }
 
@@ -48,10 +70,11 @@ impl HealthCheck {
     /// Fails when no thread can be started.
     pub(crate) fn start(
         addresses: &[Address],
+        role: Role,
         token: Option<&str>,
     ) -> Result<Vec<Arc<HealthCheck>>, String> {
         let (first, all_asked) = channel();
-        let start = |address| HealthCheck::start_one(address, token, first.clone());
+        let start = |address| HealthCheck::start_one(address, role, token, first.clone());
         let health_checks = addresses.iter().map(start).collect();
         drop(first);
         // Closed once the last health check has dropped its sender.
@@ -62,10 +85,11 @@ impl HealthCheck {
     /// Starts a thread with a connection of its own. Drops `first` after the first check.
     fn start_one(
         address: &Address,
+        role: Role,
         token: Option<&str>,
         first: Sender<()>,
     ) -> Result<Arc<HealthCheck>, String> {
-        let health_check = Arc::new(HealthCheck::new(address.clone()));
+        let health_check = Arc::new(HealthCheck::new(address.clone(), role));
         let client = Client::new(LIMITS, token);
         let checked = health_check.clone();
         sync::spawn("health-check", move || {
@@ -83,6 +107,18 @@ impl HealthCheck {
         self.up.load(Relaxed)
     }
 
+    /// Why it is down, for people.
+    pub(crate) fn why_down(&self) -> String {
+        let wrong = sync::lock(&self.wrong).clone();
+        wrong.unwrap_or_else(|| {
+            let Role { server, setting } = self.role;
+            format!(
+                "the {server} server {} of {setting} is not ready",
+                self.address
+            )
+        })
+    }
+
     /// Notes that the server is up, or down, as a check or a request has found.
     pub(crate) fn report(&self, up: bool) {
         if self.up.swap(up, Relaxed) != up {
@@ -98,7 +134,12 @@ impl HealthCheck {
     /// Checks once. Takes and returns how many times in a row the server was silent.
     fn check(&self, client: &Client, silent: u32) -> u32 {
         match client.get(&format!("{}/readyz", self.address), &[]) {
-            Ok(answer) => self.report(answer.status == 200),
+            Ok(answer) => {
+                let ready = answer.status == 200;
+                let readiness: Readiness = answer.json().unwrap_or_default();
+                let right = self.has_role(ready, &readiness.server);
+                self.report(ready && right);
+            }
             Err(Failure::Refused(_)) => self.report(false),
             Err(_) => {
                 let silent = silent.saturating_add(1);
@@ -109,5 +150,27 @@ impl HealthCheck {
             }
         }
         0
+    }
+
+    /// Whether the server says that it has this role. One that only says "ready" is no server of
+    /// Bazar; one that is not ready need not say anything.
+    fn has_role(&self, ready: bool, server: &str) -> bool {
+        let Role {
+            server: expected,
+            setting,
+        } = self.role;
+        let right = server == expected || (server.is_empty() && !ready);
+        let is = if server.is_empty() {
+            "is no server of Bazar"
+        } else {
+            &format!("is the {server} server, not {expected}")
+        };
+        let why = (!right).then(|| format!("{} in {setting} {is}", self.address));
+        let mut wrong = sync::lock(&self.wrong);
+        if let Some(why) = why.as_ref().filter(|why| wrong.as_ref() != Some(why)) {
+            log::error(why, &[]);
+        }
+        *wrong = why;
+        right
     }
 }

@@ -1,6 +1,7 @@
 //! Where a server is: `http://host:port`, in one spelling.
 
 use std::fmt;
+use std::net::Ipv6Addr;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -21,11 +22,17 @@ impl Address {
         let (scheme, rest) = text.split_once("://").ok_or_else(wrong)?;
         let authority = rest.strip_suffix('/').unwrap_or(rest).to_ascii_lowercase();
         let (host, port) = split_port(&authority).ok_or_else(wrong)?;
-        let allowed = |c: char| c.is_ascii_alphanumeric() || "-._[]:".contains(c);
-        if !scheme.eq_ignore_ascii_case("http") || host.is_empty() || !host.chars().all(allowed) {
+        let bracketed = host
+            .strip_prefix('[')
+            .and_then(|rest| rest.strip_suffix(']'));
+        let is_host = match bracketed {
+            Some(ip) => ip.parse::<Ipv6Addr>().is_ok(),
+            None => !host.is_empty() && host.chars().all(is_name_char),
+        };
+        if !scheme.eq_ignore_ascii_case("http") || !is_host {
             return Err(wrong());
         }
-        Ok(Address(format!("http://{host}:{port}").into()))
+        Ok(Address::of(bracketed.unwrap_or(host), port))
     }
 
     /// Reads addresses separated by `|`. An empty text has none.
@@ -39,11 +46,10 @@ impl Address {
 
     /// The address of a server that listens on this host and port.
     pub(crate) fn of(host: &str, port: u16) -> Address {
-        let host = host.to_ascii_lowercase();
-        let address = if host.contains(':') {
-            format!("http://[{host}]:{port}")
-        } else {
-            format!("http://{host}:{port}")
+        let address = match host.parse::<Ipv6Addr>() {
+            // Its standard spelling, RFC 5952.
+            Ok(ip) => format!("http://[{ip}]:{port}"),
+            Err(_) => format!("http://{}:{port}", host.to_ascii_lowercase()),
         };
         Address(address.into())
     }
@@ -57,6 +63,10 @@ impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
+}
+
+fn is_name_char(c: char) -> bool {
+    c.is_ascii_alphanumeric() || "-._".contains(c)
 }
 
 /// Splits `host:port`. The port is 80 if there is none. An IPv6 host keeps its brackets.
@@ -89,6 +99,8 @@ mod tests {
         );
         check("http://[::1]:5000/", Some("http://[::1]:5000"));
         check("http://[::1]", Some("http://[::1]:80"));
+        check("http://[0:0:0:0:0:0:0:1]:5000", Some("http://[::1]:5000"));
+        check("http://[FE80::00AB]:1", Some("http://[fe80::ab]:1"));
     }
 
     #[test]
@@ -108,6 +120,9 @@ mod tests {
             "http://a:0",
             "http://a:70000",
             "http://a/b",
+            "http://[::1",
+            "http://::1:5000",
+            "http://[a]:1",
         ] {
             check(text, None);
         }

@@ -52,7 +52,8 @@ impl HttpCatalog {
 
     fn log_nonsense(&self, call: &str) {
         let fields: [log::Field; 2] = [("peer", &self.address), ("call", &call)];
-        log::warn("the catalog's answer makes no sense", &fields);
+        static OFTEN: log::RateLimited = log::RateLimited::new();
+        OFTEN.warn("the catalog's answer makes no sense", &fields);
     }
 }
 

@@ -55,7 +55,7 @@ use std::sync::Arc;
 
 use crate::config::OrderSettings;
 use crate::http::startup;
-use crate::membership::health_check::HealthCheck;
+use crate::membership::health_check::{HealthCheck, Role};
 use crate::model::order_ids::OrderIds;
 use crate::order::http_catalog_client::HttpCatalog;
 use crate::order::sell::Seller;
@@ -78,7 +78,11 @@ pub fn start(mut settings: OrderSettings) -> Result<(), Exit> {
     let listener = startup::bind(&mut settings.common)?;
     let (common, catalog) = (settings.common, settings.catalog);
     let token = common.token.as_deref();
-    let health_checks = HealthCheck::start(std::slice::from_ref(&catalog), token)?;
+    let role = Role {
+        server: "catalog",
+        setting: "CATALOG_ADDRESS",
+    };
+    let health_checks = HealthCheck::start(std::slice::from_ref(&catalog), role, token)?;
     let order_server = OrderServer {
         seller: Seller::new(HttpCatalog::new(catalog, settings.limits, token)),
         catalog: health_checks[0].clone(),

@@ -140,7 +140,7 @@ impl Service for OrderServer {
         if self.catalog.up() {
             return Vec::new();
         }
-        vec![format!("the catalog {} is not ready", self.catalog.address)]
+        vec![self.catalog.why_down()]
     }
 
     fn metrics(&self, page: &mut Exposition) {

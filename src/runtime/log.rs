@@ -8,7 +8,7 @@
 use std::fmt::Display;
 use std::io::Write;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, SystemTime};
 
 /// How important an event is.
@@ -51,12 +51,12 @@ static SERVER: OnceLock<String> = OnceLock::new();
 /// `bazar` and [`Level::Info`]. A second call does not change the name.
 pub fn init(server: &str, level: Level) {
     SERVER.get_or_init(|| server.to_string());
-    LEVEL.store(level as u8, Ordering::Relaxed);
+    LEVEL.store(level as u8, Relaxed);
 }
 
 /// Whether events of this level are written.
 pub(crate) fn enabled(level: Level) -> bool {
-    LEVEL.load(Ordering::Relaxed) <= level as u8
+    LEVEL.load(Relaxed) <= level as u8
 }
 
 pub(crate) fn debug(message: &str, fields: &[Field]) {
@@ -94,24 +94,47 @@ fn write(level: Level, message: &str, fields: &[Field]) {
     let _ = std::io::stderr().lock().write_all(line.as_bytes());
 }
 
-/// Lets an event through at most once a second: for events that a client can cause without end.
+/// How long a repeated event is only counted, in seconds.
+const REPEATED_S: u64 = 60;
+
+/// An event that may happen again and again, because of a client or of a busy machine: it is
+/// written at once, and then at most once a minute, with how often it was not written.
 #[derive(Debug, Default)]
 pub(crate) struct RateLimited {
-    /// The second since 1970 in which the last event was let through.
+    /// The second since 1970 in which it was last written.
     last: AtomicU64,
+    not_written: AtomicU64,
 }
 
 impl RateLimited {
     pub(crate) const fn new() -> RateLimited {
         RateLimited {
             last: AtomicU64::new(0),
+            not_written: AtomicU64::new(0),
         }
     }
 
-    /// Whether this event may be written.
-    pub(crate) fn due(&self) -> bool {
+    pub(crate) fn warn(&self, message: &str, fields: &[Field]) {
         let second = since_1970(SystemTime::now()).as_secs();
-        self.last.swap(second, Ordering::Relaxed) != second
+        let Some(not_written) = self.due(second) else {
+            return;
+        };
+        let mut fields = fields.to_vec();
+        if 0 < not_written {
+            fields.push(("repeated", &not_written));
+        }
+        warn(message, &fields);
+    }
+
+    /// How often it was not written before, if it is to be written now.
+    fn due(&self, second: u64) -> Option<u64> {
+        let is_over = |last: u64| second.abs_diff(last) >= REPEATED_S;
+        let claim = |last| is_over(last).then_some(second);
+        if self.last.fetch_update(Relaxed, Relaxed, claim).is_err() {
+            self.not_written.fetch_add(1, Relaxed);
+            return None;
+        }
+        Some(self.not_written.swap(0, Relaxed))
     }
 }
 
@@ -254,9 +277,13 @@ mod tests {
     }
 
     #[test]
-    fn of_a_flood_of_events_one_a_second_passes() {
-        let limit = RateLimited::new();
-        let through = (0..1000).filter(|_| limit.due()).count();
-        assert!((1..=30).contains(&through), "{through}");
+    fn a_repeated_event_is_written_once_a_minute_with_a_count() {
+        let event = RateLimited::new();
+        let written = (1000..1125).map(|second| event.due(second));
+        let written: Vec<(usize, u64)> = written
+            .enumerate()
+            .filter_map(|(at, count)| Some((at, count?)))
+            .collect();
+        assert_eq!(written, [(0, 0), (60, 59), (120, 59)]);
     }
 }

@@ -163,3 +163,27 @@ fn a_server_that_is_not_ready_says_what_is_missing() {
     shop.order(1).await_ready();
     shop.front_end().await_ready();
 }
+
+#[test]
+fn a_server_of_another_kind_in_a_setting_is_not_ready_and_names_the_setting() {
+    let shop = Shop::started(ShopOptions::default());
+    let (catalog, order) = (shop.catalog(1).url(), shop.order(1).url());
+    shop.order(2).kill();
+    shop.order(2).launch_with(&["--catalog-address", &order]);
+    shop.front_end().kill();
+    let swapped = ["--catalog-addresses", &order, "--order-addresses", &catalog];
+    shop.front_end().launch_with(&swapped);
+    let no_catalog = |setting| format!("{order} in {setting} is the order server, not catalog");
+    let no_order_server = format!("{catalog} in ORDER_ADDRESSES is the catalog server, not order");
+    for (server, why) in [
+        (shop.order(2), no_catalog("CATALOG_ADDRESS")),
+        (shop.front_end(), no_catalog("CATALOG_ADDRESSES")),
+        (shop.front_end(), no_order_server),
+    ] {
+        let response = server.get("/readyz");
+        assert_eq!(response.status, 503);
+        let missing = response.json()["missing"].to_string();
+        assert!(missing.contains(&why), "{missing}");
+        assert_eq!(server.log(&why).len(), 1);
+    }
+}

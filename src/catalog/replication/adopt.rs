@@ -76,9 +76,9 @@ impl<E: Environment> Replica<E> {
 fn log_other_content(ours: Option<&Arc<Book>>, theirs: &Book) {
     static OFTEN: RateLimited = RateLimited::new();
     let other = ours.filter(|ours| ours.version == theirs.version && !ours.same_content(theirs));
-    if let Some(ours) = other.filter(|_| OFTEN.due()) {
+    if let Some(ours) = other {
         let fields: [log::Field; 2] = [("book", &ours.id), ("version", &ours.version)];
         let event = "a peer has another content at the same version; ours stays";
-        log::warn(event, &fields);
+        OFTEN.warn(event, &fields);
     }
 }

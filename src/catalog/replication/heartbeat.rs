@@ -32,7 +32,8 @@ impl<E: Environment> Replica<E> {
         drop(inner);
         if stalled {
             let event = "this process was stopped: it serves again once heartbeats are answered";
-            log::warn(event, &[]);
+            static OFTEN: log::RateLimited = log::RateLimited::new();
+            OFTEN.warn(event, &[]);
         }
         self.send_heartbeats(true);
         self.env.wake(WaitKey::Membership);
@@ -221,10 +222,8 @@ impl<E: Environment> Replica<E> {
         let Some((reply, regained)) = answer else {
             drop(inner);
             static OFTEN: log::RateLimited = log::RateLimited::new();
-            if OFTEN.due() {
-                let event = "heartbeat from a server that is not in the settings";
-                log::warn(event, &[("from", from)]);
-            }
+            let event = "heartbeat from a server that is not in the settings";
+            OFTEN.warn(event, &[("from", from)]);
             return Ok(Reply::UnknownPeer);
         };
         let answer = match (number, &heartbeat.standing) {

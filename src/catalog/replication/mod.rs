@@ -328,7 +328,7 @@ impl<E: Environment> Replica<E> {
             NotServing::Stalled => "This catalog was stopped for a moment".into(),
             NotServing::Empty => "This catalog's folder is new, and it has no books yet".into(),
             NotServing::WaitsFor(i) => format!(
-                "This catalog waits for {}, which may have sold since: start that one, or start this \
+                "This catalog waits for {} of CATALOG_ADDRESSES, which may have sold since: start that one, or start this \
                  one with --go-on-without {0}",
                 self.config.peers[i]
             ),

@@ -8,7 +8,7 @@ HEAD /livez  | 200 |
 = POST /livez → 405
 POST /livez  | 405 | {"message":"The method is not allowed for the requested URL."} + Allow: GET, HEAD
 = GET /readyz → 200
-GET /readyz  | 200 | {"ready":true}
+GET /readyz  | 200 | fields ready, server
 = GET /version → 200
 GET /version | 200 | fields server, version
 = GET /metrics → 200
@@ -35,7 +35,7 @@ PUT /nowhere {x*70000} | 413 | message 65536
 /// No other server runs.
 pub const ALONE: &str = r#"
 = GET /readyz → 503
-GET /readyz | 503 | fields ready, missing + Retry-After: 1
+GET /readyz | 503 | fields ready, server, missing + Retry-After: 1
 "#;
 
 /// With a service token.

@@ -221,7 +221,9 @@ fn an_update_beside_a_stopped_catalog_may_be_committed_later() {
 
 /// Shows copies of every book, and sells none: another buyer was always faster.
 fn always_conflicting(request: &str) -> Reply {
-    if request.starts_with("GET") {
+    if request == "GET /readyz" {
+        Reply::Json(200, json!({"ready": true, "server": "catalog"}))
+    } else if request.starts_with("GET") {
         Reply::Json(200, json!({"price": 1.0, "quantity": 9, "title": "Wanted"}))
     } else {
         Reply::Json(412, json!({"message": "too late"}))

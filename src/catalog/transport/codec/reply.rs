@@ -9,7 +9,7 @@ use crate::catalog::replication::messages::{Books, Known, Message, Outcome, Repl
 use crate::http::Response;
 use crate::http::client::{Answer, Failure};
 use crate::model::book::{Book, BookId};
-use crate::runtime::log::{self, RateLimited};
+use crate::runtime::log::RateLimited;
 
 const UNKNOWN_PEER: &str = "You are not in this catalog's CATALOG_ADDRESSES or FRONT_END_ADDRESS";
 
@@ -119,12 +119,8 @@ fn unexpected<T>(status: u16) -> Option<T> {
 
 /// Drops a reply that no catalog sends, with a line in the log.
 fn reject<T>(reason: &dyn Display) -> Option<T> {
-    static LIMIT: RateLimited = RateLimited::new();
-    if LIMIT.due() {
-        log::warn(
-            "a peer's answer makes no sense and was dropped",
-            &[("reason", reason)],
-        );
-    }
+    static OFTEN: RateLimited = RateLimited::new();
+    let event = "a peer's answer makes no sense and was dropped";
+    OFTEN.warn(event, &[("reason", reason)]);
     None
 }

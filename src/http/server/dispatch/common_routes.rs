@@ -41,11 +41,12 @@ impl Dispatcher {
     }
 
     fn readyz(&self) -> Response {
+        let server = self.config.server;
         let missing = self.service.missing();
         if missing.is_empty() {
-            return Response::json(200, &json!({"ready": true}));
+            return Response::json(200, &json!({"ready": true, "server": server}));
         }
-        let body = json!({"ready": false, "missing": missing});
+        let body = json!({"ready": false, "server": server, "missing": missing});
         Response::json(503, &body).with("Retry-After", "1")
     }
 

@@ -109,7 +109,8 @@ pub(super) fn install_panic_hook() {
             let in_file = |at: &Location| at.file().ends_with("refined_tcp_stream.rs");
             if info.location().is_some_and(in_file) {
                 PANICS.fetch_add(1, Relaxed);
-                log::warn("accepting panicked, probably out of descriptors", &[]);
+                static OFTEN: log::RateLimited = log::RateLimited::new();
+                OFTEN.warn("accepting panicked, probably out of descriptors", &[]);
             } else if name.starts_with("http-") {
                 log::error(&info.to_string(), &[("thread", &name)]);
             } else {

@@ -120,7 +120,10 @@ fn a_handler_that_panics_is_a_500_and_costs_nothing_else() {
 fn readiness_says_what_is_missing() {
     let server = server();
     assert_eq!(server.get("/livez").text(), r#"{"live":true}"#);
-    assert_eq!(server.get("/readyz").text(), r#"{"ready":true}"#);
+    assert_eq!(
+        server.get("/readyz").text(),
+        r#"{"ready":true,"server":"test"}"#
+    );
     server
         .service
         .missing
@@ -129,7 +132,10 @@ fn readiness_says_what_is_missing() {
         .push("a catalog".into());
     let answer = server.get("/readyz");
     assert_eq!(answer.status, 503);
-    assert_eq!(answer.text(), r#"{"missing":["a catalog"],"ready":false}"#);
+    assert_eq!(
+        answer.text(),
+        r#"{"missing":["a catalog"],"ready":false,"server":"test"}"#
+    );
     assert!(server.get("/version").text().contains(r#""server":"test""#));
     let answer = server.ask("PUT /livez HTTP/1.1\r\n\r\n");
     assert_eq!(
