@@ -24,6 +24,7 @@ pub(super) fn world((catalogs, change): Row, seed: u64) -> World {
     parameters.front_ends = 2;
     parameters.faults.spares_one = false;
     parameters.clients.restock = 0.2;
+    parameters.clients.trusts_refusals = true;
     parameters.clients.operations = 12;
     parameters.clients.think_ms = 1000.0;
     let mut world = World {
@@ -144,6 +145,25 @@ pub(super) const FIRST_START: Row = (3, |world| {
     world.tasks.push(faults::first_start::tasks);
 });
 
+pub(super) const CLOCK_STEPS: Row = (3, |world| {
+    world.parameters.faults.random = 6;
+    world.parameters.faults.staggered = 1;
+    world.tasks.push(faults::clock_step::tasks);
+});
+
+/// Operators write half of the time, against each other.
+pub(super) const RESTOCKS: Row = (2, |world| {
+    world.parameters.faults.random = 6;
+    world.parameters.clients.think_ms = 200.0;
+    world.parameters.clients.restock = 0.4;
+});
+
+/// Twelve front-ends, which crash and stop most of the time.
+pub(super) const TWELVE_FRONT_ENDS: Row = (2, |world| {
+    world.parameters.front_ends = 12;
+    world.parameters.faults.random = 20;
+});
+
 /// Which copy wins is decided by rank alone, so sales may be lost; but all have one copy afterwards.
 pub(super) const UNCLEAN_CUTS: Row = (3, |world| {
     let faults = &mut world.parameters.faults;
@@ -258,4 +278,19 @@ fn unclean_cuts_leave_one_copy() {
 #[test]
 fn clean_cuts_among_three_leave_one_copy() {
     check(CLEAN_CUTS, &["cut"]);
+}
+
+#[test]
+fn wall_clocks_that_step() {
+    check(CLOCK_STEPS, &["clock step", "staggered failure"]);
+}
+
+#[test]
+fn twelve_front_ends() {
+    check(TWELVE_FRONT_ENDS, &["cache hit", "crash", "stop"]);
+}
+
+#[test]
+fn operators_whose_write_was_refused_begin_again() {
+    check(RESTOCKS, &["refused restock", "restocked"]);
 }

@@ -25,7 +25,7 @@ pub(crate) struct SimEnvironment {
 
 impl Environment for SimEnvironment {
     fn now(&self) -> Time {
-        self.cluster.time()
+        self.cluster.time(self.incarnation.node)
     }
 
     fn unix_ms(&self) -> u64 {

@@ -40,7 +40,7 @@ impl FrontEnd {
         let catalogs = (0..cluster.parameters.catalogs).map(Cluster::address);
         let catalogs: Vec<_> = catalogs.collect();
         let start = cluster.scheduler.draw(|rng| rng.u64(..));
-        let (timing, now) = (Timing::default(), cluster.time());
+        let (timing, now) = (Timing::default(), cluster.time(incarnation.node));
         let membership = Membership::new(start, timing, &catalogs, &[], now);
         *self.state() = State {
             membership: Some(membership),
@@ -51,7 +51,7 @@ impl FrontEnd {
 
     fn tick(self: &Arc<Self>, cluster: &Arc<Cluster>, incarnation: Incarnation) {
         let mut state = self.state();
-        if state.membership().tick(cluster.time()) {
+        if state.membership().tick(cluster.time(incarnation.node)) {
             state.empty_cache();
         }
         drop(state);
@@ -70,7 +70,7 @@ impl FrontEnd {
         incarnation: Incarnation,
         periodic: bool,
     ) {
-        let sent = cluster.time();
+        let sent = cluster.time(incarnation.node);
         let due = self.state().membership().due_heartbeats(sent, periodic);
         for to in due {
             let text = "heartbeat".into();
@@ -94,7 +94,7 @@ impl FrontEnd {
             };
             let (front_end, own) = (self.clone(), cluster.clone());
             let on_outcome = move |outcome| {
-                if front_end.heartbeat_ended(to, sent, own.time(), outcome) {
+                if front_end.heartbeat_ended(to, sent, own.time(incarnation.node), outcome) {
                     front_end.send_heartbeats(&own, incarnation, false);
                 }
             };
@@ -135,7 +135,9 @@ impl FrontEnd {
     pub(crate) fn lookup(&self, cluster: &Arc<Cluster>, incarnation: Incarnation) -> Option<u32> {
         let cached = {
             let mut state = self.state();
-            let lease = state.membership().lease_holds(cluster.time());
+            let lease = state
+                .membership()
+                .lease_holds(cluster.time(incarnation.node));
             state.cached.filter(|_| lease)
         };
         if cached.is_some() {
@@ -171,7 +173,8 @@ impl FrontEnd {
         };
         let mut state = self.state();
         let membership = state.membership();
-        let trusted = membership.lease_holds(cluster.time()) && membership.peers[catalog].live;
+        let trusted = membership.lease_holds(cluster.time(incarnation.node))
+            && membership.peers[catalog].live;
         if trusted && (state.epoch == epoch || !cluster.parameters.fill_guard) {
             state.cached = Some(quantity);
         }

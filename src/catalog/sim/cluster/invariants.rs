@@ -63,7 +63,7 @@ impl Cluster {
     }
 
     /// The protocol's invariant, when a client is told of a write: each catalog that has not got it
-    /// on disk is on the list on disk of each that has, or the second is on the writer's list.
+    /// on disk is on the list on disk of each that has, or the second is itself on a list.
     pub(crate) fn check_left_out(&self, by: Incarnation, id: BookId, version: Version) {
         if !self.parameters.linearizable || !self.scheduler.is_alive(by) {
             return;
@@ -90,7 +90,8 @@ impl Cluster {
             .filter(has)
             .flat_map(|a| nodes.clone().filter(lacks).map(move |b| (a, b)));
         let broken = |(has, lacks): &(usize, usize)| {
-            !lists(*has, *lacks) && (*has == by.node || !lists(by.node, *has))
+            let is_listed = nodes.clone().any(|other| lists(other, *has));
+            !lists(*has, *lacks) && (*has == by.node || !is_listed)
         };
         if let Some((has, lacks)) = pairs.into_iter().find(broken) {
             self.scheduler.fail(format!(

@@ -40,6 +40,9 @@ const LIST_EVERY: Duration = Duration::from_millis(100);
 
 const HEARTBEAT_EVERY: Micros = 100_000;
 
+/// How much a wall clock is ahead of the monotonic one at first.
+const WALL_AHEAD: Duration = Duration::from_secs(1_000_000);
+
 pub(super) type SimReplica = Replica<SimEnvironment>;
 
 /// Something that goes on during a run. It may wait.
@@ -58,6 +61,8 @@ pub(super) struct Cluster {
 pub(super) struct State {
     pub(super) catalogs: Vec<Catalog>,
     front_ends: Vec<Arc<FrontEnd>>,
+    /// How much each server's wall clock is ahead of the monotonic one.
+    walls_ahead: Vec<Duration>,
     /// Acknowledged writes of the other book.
     pub(super) other_book_writes: u64,
 }
@@ -100,6 +105,7 @@ impl Cluster {
         let state = State {
             catalogs: (0..parameters.catalogs).map(catalog).collect(),
             front_ends: (0..parameters.front_ends).map(|_| Arc::default()).collect(),
+            walls_ahead: vec![WALL_AHEAD; parameters.servers()],
             other_book_writes: 0,
         };
         Arc::new(Cluster {
@@ -140,12 +146,20 @@ impl Cluster {
         Address::parse(&format!("http://node{node}:80")).expect("this is an address")
     }
 
-    fn time(&self) -> Time {
+    fn time(&self, node: usize) -> Time {
         let monotonic = Duration::from_micros(self.scheduler.now());
+        let wall_ahead = self.state().walls_ahead[node];
         Time {
             monotonic,
-            wall: monotonic + Duration::from_secs(1_000_000),
+            wall: monotonic + wall_ahead,
         }
+    }
+
+    /// From now on the server's wall clock is this much ahead of what it shows at first.
+    pub(super) fn set_wall_clock(&self, node: usize, ahead: Micros) {
+        self.trace.count("clock step");
+        self.note(node, "has another time");
+        self.state().walls_ahead[node] = WALL_AHEAD + Duration::from_micros(ahead);
     }
 
     pub(super) fn replica(&self, node: usize) -> Arc<SimReplica> {

@@ -3,6 +3,7 @@
 //!
 //! What happens to single messages and to writes to disk is in the parameters.
 
+pub(super) mod clock_step;
 pub(super) mod first_start;
 pub(super) mod partition;
 pub(super) mod random;
