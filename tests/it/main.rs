@@ -34,3 +34,4 @@ mod scale;
 mod selling;
 mod settings;
 mod soak;
+mod total_failures;

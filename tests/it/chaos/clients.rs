@@ -1,22 +1,27 @@
 //! Clients that buy, look up and restock, and record what they were told.
 
+use std::io::ErrorKind;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use bazar::testing::linearizability::Kind;
 use fastrand::Rng;
+use serde_json::json;
 
-use super::RESTOCKED;
 use crate::harness::history::{self, Buy, History};
+use crate::harness::http;
 use crate::harness::server::Server;
 use crate::harness::shop::Shop;
 
 /// A client pauses up to this between two requests.
 const PAUSE_MAX: Duration = Duration::from_millis(25);
 
-/// How often in all a client sends a buy whose outcome is not known.
-const TRIES_MAX: usize = 4;
+/// A write whose outcome is not known is sent again, with its key, for so long after the last fault.
+const KNOWN_MAX: Duration = Duration::from_secs(15);
+
+/// One of so many writes is not: that its client gave up must do no harm either.
+const GIVEN_UP: u32 = 150;
 
 static KEYS: AtomicU64 = AtomicU64::new(0);
 
@@ -25,18 +30,34 @@ pub struct Client<'a> {
     pub shop: &'a Shop,
     pub history: &'a History,
     pub rng: Rng,
+    /// Books 1 to this one; the last is restocked.
+    pub books: u64,
+    pub end: Duration,
+}
+
+/// What came of an update.
+enum Update {
+    Done,
+    /// 409: this try did not happen, and will not.
+    Conflict,
+    /// 412: no try has happened or will, since the book would have kept the key.
+    OtherVersion,
+    /// It did not happen.
+    Failed,
+    Unknown,
 }
 
 impl Client<'_> {
     /// Returns how many operations it began.
-    pub fn run_until(&mut self, end: Duration) -> u32 {
+    pub fn run(&mut self) -> u32 {
         let mut count = 0;
-        while self.history.now() < end {
-            let id = self.rng.u64(1..=RESTOCKED);
+        while self.history.now() < self.end {
+            let id = self.rng.u64(1..=self.books);
             match self.rng.u32(0..100) {
                 0..55 => self.look_up(id),
-                55..98 => self.buy(id),
-                _ => self.restock(),
+                55..95 => self.buy(id),
+                95..97 => self.restock(),
+                _ => self.restock_if_unchanged(),
             }
             count += 1;
             thread::sleep(PAUSE_MAX.mul_f64(self.rng.f64()));
@@ -46,7 +67,8 @@ impl Client<'_> {
 
     fn look_up(&mut self, id: u64) {
         if self.rng.bool() {
-            self.history.look_up(self.shop.front_end(), "/lookup/", id);
+            let front_end = self.any(self.shop.front_ends());
+            self.history.look_up(front_end, "/lookup/", id);
         } else {
             let catalog = self.any(self.shop.catalogs());
             self.history.look_up(catalog, "/query/item/", id);
@@ -55,10 +77,11 @@ impl Client<'_> {
 
     /// Buys a copy, with a key, so that the buy can be sent again.
     fn buy(&mut self, id: u64) {
-        let key = KEYS.fetch_add(1, Ordering::Relaxed).to_string();
+        let key = new_key();
         let start = self.history.now();
+        let tries_until = self.tries_until();
         let mut unknown = false;
-        for _ in 0..TRIES_MAX {
+        loop {
             let tried = self.history.now();
             match history::buy(self.seller(), id, &[("Idempotency-Key", &key)]) {
                 Buy::Purchased => return self.history.record(id, Kind::Bought, start, true),
@@ -68,6 +91,9 @@ impl Client<'_> {
                 }
                 Buy::Failed => {}
                 Buy::Unknown => unknown = true,
+            }
+            if tries_until < self.history.now() {
+                break;
             }
             thread::sleep(PAUSE_MAX);
         }
@@ -79,17 +105,88 @@ impl Client<'_> {
     fn seller(&mut self) -> &Server {
         match self.rng.u32(0..3) {
             0 => self.any(self.shop.orders()),
-            _ => self.shop.front_end(),
+            _ => self.any(self.shop.front_ends()),
         }
     }
 
     fn restock(&mut self) {
         let quantity = self.rng.u32(100..400);
+        self.update(Kind::Set(quantity), quantity, &[]);
+    }
+
+    /// As an operator does who has looked first.
+    fn restock_if_unchanged(&mut self) {
         let catalog = self.any(self.shop.catalogs());
-        self.history.restock(catalog, RESTOCKED, quantity);
+        let start = self.history.now();
+        let response = catalog.try_get(&format!("/query/item/{}", self.books)).ok();
+        let Some(response) = response.filter(|response| response.status == 200) else {
+            return;
+        };
+        let from = response.json()["quantity"].as_u64().unwrap() as u32;
+        self.history
+            .record(self.books, Kind::Saw(from), start, true);
+        let to = self.rng.u32(100..400);
+        let version = [("If-Match", response.header("ETag"))];
+        self.update(Kind::Replaced { from, to }, to, &version);
+    }
+
+    /// Changes the last book's quantity. A 409 and a 412 are taken at their word: the checker is
+    /// not told of a change that did not happen.
+    fn update(&mut self, kind: Kind, quantity: u32, condition: &[(&str, &str)]) {
+        let key = new_key();
+        let mut headers = vec![("Idempotency-Key", key.as_str())];
+        headers.extend(condition);
+        let start = self.history.now();
+        let tries_until = self.tries_until();
+        let mut unknown = false;
+        loop {
+            let catalog = self.any(self.shop.catalogs());
+            match send(catalog, self.books, &headers, quantity) {
+                Update::Done => return self.history.record(self.books, kind, start, true),
+                Update::OtherVersion => return,
+                Update::Conflict if !unknown => return,
+                Update::Conflict | Update::Failed => {}
+                Update::Unknown => unknown = true,
+            }
+            if tries_until < self.history.now() {
+                break;
+            }
+            thread::sleep(PAUSE_MAX);
+        }
+        if unknown {
+            self.history.record(self.books, kind, start, false);
+        }
+    }
+
+    /// Until when a write is sent again.
+    fn tries_until(&mut self) -> Duration {
+        match self.rng.u32(..GIVEN_UP) {
+            0 => Duration::ZERO,
+            _ => self.end + KNOWN_MAX,
+        }
     }
 
     fn any<'s>(&mut self, servers: &'s [Server]) -> &'s Server {
         &servers[self.rng.usize(..servers.len())]
+    }
+}
+
+fn new_key() -> String {
+    KEYS.fetch_add(1, Ordering::Relaxed).to_string()
+}
+
+fn send(catalog: &Server, id: u64, headers: &[(&str, &str)], quantity: u32) -> Update {
+    let (path, body) = (format!("/update/{id}"), json!({ "quantity": quantity }));
+    match http::call(&catalog.address, "PUT", &path, headers, &body.to_string()) {
+        Err(error) if error.kind() == ErrorKind::ConnectionRefused => Update::Failed,
+        Err(_) => Update::Unknown,
+        Ok(response) => match (response.status, response.header("Bazar-Outcome")) {
+            (200, _) => Update::Done,
+            (409, _) => Update::Conflict,
+            (412, _) => Update::OtherVersion,
+            (500.., "none") => Update::Failed,
+            (500.., _) => Update::Unknown,
+            _ => panic!("the book exists: {response:?}"),
+        },
     }
 }

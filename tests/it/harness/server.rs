@@ -125,6 +125,13 @@ impl Server {
         child.wait().unwrap();
     }
 
+    /// SIGTERM, as an operator stops it. Returns when the process has ended.
+    #[track_caller]
+    pub fn terminate(&self) {
+        self.signal("TERM");
+        eventually("the process has ended", || self.exit_code().is_some());
+    }
+
     /// SIGSTOP: it accepts connections, but answers nothing. Returns when it has stopped.
     #[track_caller]
     pub fn stop(&self) {

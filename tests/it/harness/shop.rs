@@ -1,6 +1,6 @@
 //! A whole shop of real processes for one test, on addresses and in folders of its own.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::{env, fs, process, thread};
@@ -210,6 +210,10 @@ impl Shop {
         &self.front_ends[0]
     }
 
+    pub fn front_ends(&self) -> &[Server] {
+        &self.front_ends
+    }
+
     /// Front-end `n`, from 1.
     pub fn front_end_number(&self, n: usize) -> &Server {
         &self.front_ends[n - 1]
@@ -290,6 +294,11 @@ impl Shop {
         let record = json!({"starts": 9, "whole": true, "left_out": left_out});
         let file = self.data_folder(n).join("standing.json");
         fs::write(file, record.to_string()).unwrap();
+    }
+
+    /// Where everything of this shop is.
+    pub fn folder(&self) -> &Path {
+        &self.folder
     }
 
     /// Where catalog `n` keeps its books. It may be written to before the first start.
