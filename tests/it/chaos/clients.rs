@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bazar::testing::linearizability::Kind;
 use fastrand::Rng;
@@ -15,13 +15,16 @@ use crate::harness::server::Server;
 use crate::harness::shop::Shop;
 
 /// A client pauses up to this between two requests.
-const PAUSE_MAX: Duration = Duration::from_millis(25);
+const PAUSE_MAX: Duration = Duration::from_millis(15);
 
-/// A write whose outcome is not known is sent again, with its key, for so long after the last fault.
+/// A write whose outcome is not known is sent again, as the same order, for so long after the last fault.
 const KNOWN_MAX: Duration = Duration::from_secs(15);
 
 /// One of so many writes is not: that its client gave up must do no harm either.
 const GIVEN_UP: u32 = 150;
+
+/// One of so many updates has no order id: if its outcome is not known, that stays so.
+const WITHOUT_ORDER: u32 = 4;
 
 static KEYS: AtomicU64 = AtomicU64::new(0);
 
@@ -33,15 +36,17 @@ pub struct Client<'a> {
     /// Books 1 to this one; the last is restocked.
     pub books: u64,
     pub end: Duration,
+    /// Of the order ids that it gives itself, and how many there are.
+    pub start: u64,
+    pub orders: u64,
 }
 
 /// What came of an update.
 enum Update {
     Done,
-    /// 409: this try did not happen, and will not.
-    Conflict,
-    /// 412: no try has happened or will, since the book would have kept the key.
-    OtherVersion,
+    /// 409 or 412: this try did not happen, and will not. After a 412 no other try of the same order
+    /// has happened either, because the book would know it.
+    Refused(u16),
     /// It did not happen.
     Failed,
     Unknown,
@@ -77,7 +82,7 @@ impl Client<'_> {
 
     /// Buys a copy, with a key, so that the buy can be sent again.
     fn buy(&mut self, id: u64) {
-        let key = new_key();
+        let key = KEYS.fetch_add(1, Ordering::Relaxed).to_string();
         let start = self.history.now();
         let tries_until = self.tries_until();
         let mut unknown = false;
@@ -131,11 +136,12 @@ impl Client<'_> {
     }
 
     /// Changes the last book's quantity. A 409 and a 412 are taken at their word: the checker is
-    /// not told of a change that did not happen.
+    /// not told of a change that did not happen. Most of the changes have an order id, so that they
+    /// can be sent again when their outcome is not known.
     fn update(&mut self, kind: Kind, quantity: u32, condition: &[(&str, &str)]) {
-        let key = new_key();
-        let mut headers = vec![("Idempotency-Key", key.as_str())];
-        headers.extend(condition);
+        let order = (0 < self.rng.u32(..WITHOUT_ORDER)).then(|| self.order());
+        let mut headers = condition.to_vec();
+        headers.extend(order.iter().map(|order| ("Bazar-Order", order.as_str())));
         let start = self.history.now();
         let tries_until = self.tries_until();
         let mut unknown = false;
@@ -143,12 +149,11 @@ impl Client<'_> {
             let catalog = self.any(self.shop.catalogs());
             match send(catalog, self.books, &headers, quantity) {
                 Update::Done => return self.history.record(self.books, kind, start, true),
-                Update::OtherVersion => return,
-                Update::Conflict if !unknown => return,
-                Update::Conflict | Update::Failed => {}
+                Update::Refused(status) if status == 412 || !unknown => return,
+                Update::Refused(_) | Update::Failed => {}
                 Update::Unknown => unknown = true,
             }
-            if tries_until < self.history.now() {
+            if unknown && order.is_none() || tries_until < self.history.now() {
                 break;
             }
             thread::sleep(PAUSE_MAX);
@@ -156,6 +161,14 @@ impl Client<'_> {
         if unknown {
             self.history.record(self.books, kind, start, false);
         }
+    }
+
+    /// A new order of this client, which waits for one at a time.
+    fn order(&mut self) -> String {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        self.orders += 1;
+        let (start, count) = (self.start, self.orders);
+        format!("{start}.{count}; open={count}; at={}", now.as_millis())
     }
 
     /// Until when a write is sent again.
@@ -171,10 +184,6 @@ impl Client<'_> {
     }
 }
 
-fn new_key() -> String {
-    KEYS.fetch_add(1, Ordering::Relaxed).to_string()
-}
-
 fn send(catalog: &Server, id: u64, headers: &[(&str, &str)], quantity: u32) -> Update {
     let (path, body) = (format!("/update/{id}"), json!({ "quantity": quantity }));
     match http::call(&catalog.address, "PUT", &path, headers, &body.to_string()) {
@@ -182,8 +191,7 @@ fn send(catalog: &Server, id: u64, headers: &[(&str, &str)], quantity: u32) -> U
         Err(_) => Update::Unknown,
         Ok(response) => match (response.status, response.header("Bazar-Outcome")) {
             (200, _) => Update::Done,
-            (409, _) => Update::Conflict,
-            (412, _) => Update::OtherVersion,
+            (status @ (409 | 412), _) => Update::Refused(status),
             (500.., "none") => Update::Failed,
             (500.., _) => Update::Unknown,
             _ => panic!("the book exists: {response:?}"),

@@ -20,11 +20,14 @@ use crate::harness::shop::Shop;
 /// A server is down, or stopped, for up to this long.
 const FAULT_MAX: Duration = Duration::from_millis(1200);
 
-/// The pause between two faults is up to this.
-const PAUSE_MAX: Duration = Duration::from_millis(600);
+/// The same where all catalogs are: nothing can be bought meanwhile.
+const OUTAGE_MAX: Duration = Duration::from_millis(500);
+
+/// The pause between two faults is up to this; after the end of an outage, too.
+const PAUSE_MAX: Duration = Duration::from_millis(800);
 
 /// Between two servers that fail one after another, and between a start and the next kill.
-const STEP_MAX: Duration = Duration::from_millis(350);
+const STEP_MAX: Duration = Duration::from_millis(300);
 
 /// So many times a server is restarted rapidly.
 const RESTARTS: Range<u32> = 2..5;
@@ -109,8 +112,14 @@ impl<'a> FaultInjector<'a> {
         while self.history.now() < end {
             let fault = faults[self.rng.usize(..faults.len())];
             self.plan(fault);
+            let outage = matches!(
+                fault,
+                Fault::TotalFailure | Fault::Staggered | Fault::Suspended
+            );
+            let last = self.events.iter().map(|event| event.at).max();
+            let from = last.filter(|_| outage).unwrap_or(self.history.now());
             let pause = self.up_to(PAUSE_MAX);
-            self.play_until(end.min(self.history.now() + pause));
+            self.play_until(end.min(from + pause));
         }
         self.recover();
     }
@@ -156,7 +165,10 @@ impl<'a> FaultInjector<'a> {
             _ => (Action::Kill, Action::Start),
         };
         self.push(fault, server, at, begin);
-        let until = at + self.up_to(FAULT_MAX);
+        let until = match fault {
+            Fault::TotalFailure | Fault::Suspended => at + self.up_to(OUTAGE_MAX),
+            _ => at + self.up_to(FAULT_MAX),
+        };
         self.push(fault, server, until, end);
     }
 
@@ -180,11 +192,12 @@ impl<'a> FaultInjector<'a> {
         });
     }
 
-    /// A catalog as often as any other server.
+    /// In half of the cases a catalog.
     fn any_server(&mut self) -> usize {
-        let count = match self.rng.bool() {
-            true => self.shop.catalogs().len(),
-            false => self.servers.len(),
+        let count = if self.rng.bool() {
+            self.shop.catalogs().len()
+        } else {
+            self.servers.len()
         };
         self.rng.usize(..count)
     }

@@ -17,7 +17,7 @@ use crate::harness::shop::ShopOptions;
 const HISTORIES: u64 = 2;
 const SHOPS: u64 = 2;
 
-const CLIENTS: u64 = 8;
+const CLIENTS: u64 = 12;
 const STOCK: [u32; 3] = [20, 5_000, 300];
 
 /// A history is between this and twice this long.

@@ -68,6 +68,18 @@ impl Figures {
             *self.faults.entry(fault).or_default() += count;
         }
     }
+
+    fn count(&mut self, operations: &[Operation]) {
+        self.operations += operations.len();
+        for operation in operations {
+            match operation.kind {
+                _ if operation.end.is_none() => self.unknown += 1,
+                Kind::Bought => self.bought += 1,
+                Kind::Set(_) | Kind::Replaced { .. } => self.changed += 1,
+                Kind::Saw(_) | Kind::SoldOut => {}
+            }
+        }
+    }
 }
 
 /// Waits until every catalog shows the same, and records what is left of each book.
@@ -103,6 +115,8 @@ fn run_clients_and_faults(shop: &Shop, history: &History, plan: &Plan) -> BTreeM
                 rng: Rng::with_seed(plan.seed.wrapping_mul(1000) + n),
                 books: plan.stock.len() as u64,
                 end,
+                start: fastrand::u64(1..1 << 53),
+                orders: 0,
             };
             scope.spawn(move || client.run())
         });
@@ -134,22 +148,22 @@ fn play(plan: &Plan, options: ShopOptions) -> Figures {
     let left = take_stock(&shop, &history, plan.stock.len() as u64);
     for (id, operations) in history.books.lock().unwrap().iter() {
         let place = *id as usize - 1;
-        let flaw = linearizability::check(plan.stock[place], operations).err();
-        let flaw = match flaw {
-            Some(CheckError::GaveUp) => {
+        let (start, left) = (plan.stock[place], left[place]);
+        let flaw = match linearizability::check(start, operations) {
+            Err(CheckError::GaveUp) => {
                 figures.gave_up += 1;
                 None
             }
-            Some(flaw) => Some(flaw.to_string()),
-            None if place + 1 == plan.stock.len() => None,
-            None => miscounted(plan.stock[place], left[place], operations),
+            Err(flaw) => Some(flaw.to_string()),
+            Ok(()) if place + 1 == plan.stock.len() => None,
+            Ok(()) => miscounted(start, left, operations),
         };
         if let Some(flaw) = flaw {
             let file = shop.folder().join(format!("history-of-book-{id}"));
             fs::write(file, written(operations)).unwrap();
             panic!("SEED={}: book {id}: {flaw}", plan.seed);
         }
-        count(operations, &mut figures);
+        figures.count(operations);
     }
     assert!(0 < figures.bought, "no client got anything");
     figures
@@ -163,18 +177,6 @@ fn miscounted(start: u32, left: u32, operations: &[Operation]) -> Option<String>
     let right = start.saturating_sub(sold_max) <= left && left + sold_min <= start;
     let text = format!("{sold_min} to {sold_max} sold of {start}, {left} left");
     (!right).then_some(text)
-}
-
-fn count(operations: &[Operation], figures: &mut Figures) {
-    figures.operations += operations.len();
-    for operation in operations {
-        match operation.kind {
-            _ if operation.end.is_none() => figures.unknown += 1,
-            Kind::Bought => figures.bought += 1,
-            Kind::Set(_) | Kind::Replaced { .. } => figures.changed += 1,
-            Kind::Saw(_) | Kind::SoldOut => {}
-        }
-    }
 }
 
 /// A history as text, in the order of time.

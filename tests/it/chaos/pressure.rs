@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::{hint, thread};
 
 /// So many threads write, or compute, without pause.
-const WRITERS: usize = 3;
-const COMPUTING: usize = 4;
+const WRITERS: usize = 2;
+const COMPUTING: usize = 2;
 
 const WRITTEN_BYTES: usize = 256 * 1024;
 
