@@ -2,9 +2,10 @@
 //! runs at a time, virtual time, and a seed that decides every interleaving, delay, loss, crash and
 //! stop.
 //!
-//! `cargo test` runs a thousand seeds, `SEEDS=100000 cargo test sim::seeds` more. A seed that fails
-//! is printed with the command that replays it: `SEED=7 cargo test sim::seeds -- --nocapture`
-//! prints that run as a sequence of messages.
+//! `cargo test` runs a thousand seeds and some of each world, `SEEDS=100000 cargo test sim::worlds`
+//! more. A seed that fails is printed with the command that replays it: `SEED=7 cargo test
+//! sim::seeds -- --nocapture` prints that run as a sequence of messages. `RULE=Token` leaves out a
+//! rule, and `TRACE=1` prints a schedule of `scenarios` without its rule.
 //!
 //! To read, from the bottom up:
 //!
@@ -17,8 +18,8 @@
 //!
 //! Tests:
 //!
-//! - `seeds` is the world of the promise, `splits` are worlds in which less is promised. Another
-//!   world is an entry like those.
+//! - `seeds` and `worlds` are worlds of the promise, `splits` are those in which less is promised.
+//!   Another world is a row in `worlds`.
 //! - `rule_mutations`: each rule of the protocol is left out once, and a wrong history is found.
 //!   `scenarios` does the same with schedules that random seeds seldom meet.
 //! - `figures` are the figures of the original design, message by message.

@@ -58,21 +58,21 @@ fn busy(world: &mut World) {
     (clients.operations, clients.count, clients.think_ms) = (16, 5, 300.0);
 }
 
-pub(super) const TWO_STAGGERED: Row = (2, staggered);
+const TWO_STAGGERED: Row = (2, staggered);
 
-pub(super) const THREE_STAGGERED: Row = (3, staggered);
+const THREE_STAGGERED: Row = (3, staggered);
 
-pub(super) const THREE_AT_ANY_TIME: Row = (3, |world| {
+const THREE_AT_ANY_TIME: Row = (3, |world| {
     world.parameters.faults.random = 6;
     world.parameters.faults.staggered = 1;
 });
 
-pub(super) const TWO_MIDDLE_OF_WRITES: Row = (2, |world| {
+const TWO_MIDDLE_OF_WRITES: Row = (2, |world| {
     let faults = &mut world.parameters.faults;
     (faults.random, faults.staggered, faults.at_step) = (6, 1, 0.02);
 });
 
-pub(super) const MIDDLE_OF_WRITES: Row = (3, |world| {
+const MIDDLE_OF_WRITES: Row = (3, |world| {
     let faults = &mut world.parameters.faults;
     (faults.random, faults.at_step) = (8, 0.03);
     world.parameters.clients.operations = 10;
@@ -87,7 +87,7 @@ pub(super) const SLOW_DISKS: Row = (3, |world| {
     (network.late, network.duplicated) = (0.1, 0.1);
 });
 
-pub(super) const LOST_MESSAGES: Row = (3, |world| {
+const LOST_MESSAGES: Row = (3, |world| {
     let Parameters {
         faults, network, ..
     } = &mut world.parameters;
@@ -96,12 +96,12 @@ pub(super) const LOST_MESSAGES: Row = (3, |world| {
     world.parameters.clients.duplicated = 0.3;
 });
 
-pub(super) const LOST_FOLDERS: Row = (3, |world| {
+const LOST_FOLDERS: Row = (3, |world| {
     let faults = &mut world.parameters.faults;
     (faults.random, faults.staggered, faults.lost_folder) = (6, 1, 0.3);
 });
 
-pub(super) const OLD_FOLDERS: Row = (3, |world| {
+const OLD_FOLDERS: Row = (3, |world| {
     let faults = &mut world.parameters.faults;
     (faults.random, faults.staggered) = (6, 1);
     (faults.lost_folder, faults.old_folder) = (0.2, 0.6);
@@ -112,7 +112,7 @@ pub(super) const STARVED: Row = (3, |world| {
     (faults.random, faults.staggered, faults.starvation) = (6, 1, 0.3);
 });
 
-pub(super) const ANY_ORDER: Row = (3, |world| {
+const ANY_ORDER: Row = (3, |world| {
     let faults = &mut world.parameters.faults;
     (faults.random, faults.staggered) = (6, 1);
     (faults.crash, faults.shuffle) = (0.2, 1.0);
@@ -121,12 +121,12 @@ pub(super) const ANY_ORDER: Row = (3, |world| {
 
 pub(super) const THREE_BUSY: Row = (3, busy);
 
-pub(super) const TWO_BUSY: Row = (2, |world| {
+const TWO_BUSY: Row = (2, |world| {
     busy(world);
     world.parameters.network.late = 0.1;
 });
 
-pub(super) const LATE_REFUSALS: Row = (3, |world| {
+const LATE_REFUSALS: Row = (3, |world| {
     let Parameters {
         faults, network, ..
     } = &mut world.parameters;
@@ -145,34 +145,34 @@ pub(super) const FIRST_START: Row = (3, |world| {
     world.tasks.push(faults::first_start::tasks);
 });
 
-pub(super) const CLOCK_STEPS: Row = (3, |world| {
+const CLOCK_STEPS: Row = (3, |world| {
     world.parameters.faults.random = 6;
     world.parameters.faults.staggered = 1;
     world.tasks.push(faults::clock_step::tasks);
 });
 
 /// Operators write half of the time, against each other.
-pub(super) const RESTOCKS: Row = (2, |world| {
+const RESTOCKS: Row = (2, |world| {
     world.parameters.faults.random = 6;
     world.parameters.clients.think_ms = 200.0;
     world.parameters.clients.restock = 0.4;
 });
 
 /// Twelve front-ends, which crash and stop most of the time.
-pub(super) const TWELVE_FRONT_ENDS: Row = (2, |world| {
+const TWELVE_FRONT_ENDS: Row = (2, |world| {
     world.parameters.front_ends = 12;
     world.parameters.faults.random = 20;
 });
 
 /// Which copy wins is decided by rank alone, so sales may be lost; but all have one copy afterwards.
-pub(super) const UNCLEAN_CUTS: Row = (3, |world| {
+const UNCLEAN_CUTS: Row = (3, |world| {
     let faults = &mut world.parameters.faults;
     (faults.random, faults.cuts) = (3, 3);
     world.parameters.linearizable = false;
     world.tasks.push(faults::unclean_cut::tasks);
 });
 
-pub(super) const CLEAN_CUTS: Row = (3, |world| {
+const CLEAN_CUTS: Row = (3, |world| {
     world.parameters.faults.random = 3;
     world.parameters.linearizable = false;
     world.tasks.push(faults::partition::tasks);
