@@ -26,6 +26,7 @@ mod messages;
 mod metrics;
 mod observability;
 mod old_data_folder;
+mod operations;
 mod outages;
 mod partition;
 mod refusals;
