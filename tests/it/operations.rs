@@ -41,7 +41,6 @@ fn options() -> ShopOptions {
         catalogs: 3,
         orders: 3,
         front_ends: 2,
-        default_timeouts: true,
         ..ShopOptions::default()
     }
 }
@@ -73,6 +72,18 @@ fn launch_front_end(shop: &Shop, n: usize, all: &[usize]) {
         &orders,
     ];
     shop.front_end_number(n).launch_with(&lists);
+}
+
+/// Waits until these catalogs are ready without catalog `n`.
+fn await_noticed(shop: &Shop, n: usize, others: &[usize]) {
+    let live = format!(r#"bazar_peer_live{{peer="{}"}}"#, shop.catalog(n).url());
+    for other in others {
+        let catalog = shop.catalog(*other);
+        eventually("a stopped catalog is noticed", || {
+            catalog.metric(&live) == 0.0
+        });
+        catalog.await_ready();
+    }
 }
 
 fn restart_catalog(shop: &Shop, n: usize, all: &[usize]) {
@@ -155,12 +166,26 @@ fn a_catalog_less_leaves_while_the_shop_sells() {
     under_load(&shop, &[1, 2], || {
         shop.order(3).kill();
         shop.catalog(3).kill();
+        await_noticed(&shop, 3, &[1, 2]);
         restart_catalog(&shop, 1, &[1, 2]);
         restart_catalog(&shop, 2, &[1, 2]);
         restart_front_end(&shop, 2, &[1, 2]);
     });
     restart_front_end(&shop, 1, &[1, 2]);
     assert!(shop.buy(2).is_purchase());
+}
+
+#[test]
+fn a_catalog_that_no_longer_knows_one_that_left_comes_back_to_one_that_does() {
+    let shop = shop_of_three();
+    shop.catalog(3).kill();
+    await_noticed(&shop, 3, &[1, 2]);
+    shop.catalog(1).kill();
+    // Catalog 2 goes on without both, and says so on disk.
+    assert!(shop.order(2).put("/buy/2", "").is_purchase());
+    launch_catalog(&shop, 1, &[1, 2]);
+    shop.catalog(1).await_ready();
+    assert_eq!(shop.catalog(1).quantity(2), COPIES - 1);
 }
 
 #[test]

@@ -147,6 +147,9 @@ pub(crate) struct LeftOut {
     /// Decided. Counts once it is on disk, too.
     listed: BTreeSet<usize>,
     on_disk: BTreeSet<usize>,
+    /// On the list, but not in the settings: catalogs that left the shop. Others may still name
+    /// them.
+    former: BTreeSet<Address>,
     /// Left out for another catalog's sake, and not yet sure to know.
     fencing: BTreeSet<usize>,
     said: Option<Standing>,
@@ -163,6 +166,16 @@ pub(crate) struct LeftOut {
     /// While the folder is new: the digest of the first stock.
     pub(crate) first_stock: Option<u64>,
     addresses: Vec<Address>,
+}
+
+/// Those on a list that are neither this catalog nor in its settings.
+fn former_peers(
+    list: &BTreeSet<Address>,
+    own: &Address,
+    peers: &[Address],
+) -> BTreeSet<Address> {
+    let is_former = |address: &&Address| *address != own && !peers.contains(address);
+    list.iter().filter(is_former).cloned().collect()
 }
 
 impl LeftOut {
@@ -188,6 +201,7 @@ impl LeftOut {
             is_renewed: false,
             on_disk: listed.clone(),
             listed,
+            former: former_peers(&record.left_out, &config.address, &config.peers),
             fencing: BTreeSet::new(),
             said: None,
             peers: addresses.iter().map(peer).collect(),
@@ -210,7 +224,7 @@ impl LeftOut {
             start: self.start,
             starts: self.starts,
             sequence: self.said.as_ref().map_or(0, |said| said.sequence),
-            left_out: self.addresses(self.peers().filter(|i| self.is_told(*i))),
+            left_out: self.list(self.peers().filter(|i| self.is_told(*i))),
             serving,
             whole: self.whole,
             disk_refuses,
@@ -469,7 +483,7 @@ impl LeftOut {
         let record = Record {
             starts: self.starts,
             whole: self.whole || self.becomes_whole,
-            left_out: self.addresses(self.listed.iter().copied()),
+            left_out: self.list(self.listed.iter().copied()),
             peers: peers
                 .zip(self.peers.iter().map(|peer| peer.seen))
                 .filter(|(_, seen)| seen.0 != 0)
@@ -610,6 +624,14 @@ impl LeftOut {
             self.note_gap(*i);
         }
         self.undecided.clear();
+        let former = former_peers(list, &self.address, &self.addresses);
+        self.is_dirty |= former != self.former;
+        self.former = former;
+    }
+
+    /// The list of these peers and of those that are not in the settings.
+    fn list(&self, peers: impl IntoIterator<Item = usize>) -> BTreeSet<Address> {
+        &self.addresses(peers) | &self.former
     }
 
     /// The peers on this list; this catalog itself does not count.
@@ -632,11 +654,13 @@ impl LeftOut {
     /// changing. Returns whether it was.
     pub(crate) fn strike(&mut self, i: usize, list: &BTreeSet<Address>) -> bool {
         let others = || self.peers().filter(|other| *other != i);
-        let ours = self.addresses(others().filter(|other| self.is_told(*other)));
+        let ours: BTreeSet<usize> = others().filter(|other| self.is_told(*other)).collect();
+        // Each of the two may name catalogs that the other does not know.
+        let theirs: BTreeSet<usize> = self.peers_on(list).collect();
         // Another one that is being struck off now will have a list with this one on it.
         let is_settled = others().all(|other| self.is_told(other) == self.listed.contains(&other))
             || !self.rules.enforce(Rule::StrikeOneByOne);
-        let same = *list == ours || !self.rules.enforce(Rule::StrikeEqualList);
+        let same = theirs == ours || !self.rules.enforce(Rule::StrikeEqualList);
         let is_counted = !self.peers[i].old_folder;
         let is_listed = self.listed.contains(&i) && !self.fencing.contains(&i);
         let equal = is_listed && same && is_counted && is_settled;
@@ -701,7 +725,7 @@ impl LeftOut {
 
     /// The list on disk.
     pub(crate) fn list_on_disk(&self) -> BTreeSet<Address> {
-        self.addresses(self.on_disk.iter().copied())
+        self.list(self.on_disk.iter().copied())
     }
 
     pub(crate) fn peers(&self) -> std::ops::Range<usize> {
