@@ -169,11 +169,7 @@ pub(crate) struct LeftOut {
 }
 
 /// Those on a list that are neither this catalog nor in its settings.
-fn former_peers(
-    list: &BTreeSet<Address>,
-    own: &Address,
-    peers: &[Address],
-) -> BTreeSet<Address> {
+fn former_peers(list: &BTreeSet<Address>, own: &Address, peers: &[Address]) -> BTreeSet<Address> {
     let is_former = |address: &&Address| *address != own && !peers.contains(address);
     list.iter().filter(is_former).cloned().collect()
 }
