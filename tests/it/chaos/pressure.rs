@@ -10,7 +10,9 @@ use std::{hint, thread};
 const WRITERS: usize = 2;
 const COMPUTING: usize = 2;
 
-const WRITTEN_BYTES: usize = 256 * 1024;
+/// What is written before each fsync: so much that others' fsyncs wait behind it, 50 ms at the
+/// median and up to a second where they take 2 ms otherwise. Many small writes slow nobody down.
+const WRITTEN_BYTES: usize = 32 * 1024 * 1024;
 
 /// So many steps of a computation between two looks at the end.
 const STEPS: u64 = 10_000;
@@ -36,7 +38,10 @@ pub fn under(pressures: &[Pressure], folder: &Path, work: impl FnOnce()) {
             match pressure {
                 Pressure::SlowDisk => (0..WRITERS).for_each(|n| {
                     let mut file = File::create(folder.join(format!("writer{n}"))).unwrap();
-                    scope.spawn(move || repeat(over, done, || write(&mut file)));
+                    scope.spawn(move || {
+                        let bytes = vec![7; WRITTEN_BYTES];
+                        repeat(over, done, || write(&mut file, &bytes));
+                    });
                 }),
                 Pressure::StarvedCpu => (0..COMPUTING).for_each(|_| {
                     scope.spawn(move || repeat(over, done, compute));
@@ -68,9 +73,9 @@ fn repeat(over: &AtomicBool, done: &AtomicU64, mut step: impl FnMut()) {
     }
 }
 
-fn write(file: &mut File) {
+fn write(file: &mut File, bytes: &[u8]) {
     file.rewind().unwrap();
-    file.write_all(&[7; WRITTEN_BYTES]).unwrap();
+    file.write_all(bytes).unwrap();
     file.sync_all().unwrap();
 }
 
