@@ -11,7 +11,7 @@
 //! issuer 10 minutes after its last order, and notes when that order was issued. Whatever was
 //! issued up to then, by an issuer that the book does not know, is closed as well. So a book whose
 //! memory is bounded answers "cannot tell", and never takes an old order for a new one, whatever
-//! the clocks do. `catalog/replication/PROTOCOL.md`: "Orders are applied at most once".
+//! the clocks do. `catalog/replication/PROTOCOL.md`, "Orders".
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;

@@ -81,6 +81,53 @@ fn no_file_refers_to_a_file_that_is_not_in_the_repository() {
     assert!(50 < known, "only {known} references were found");
 }
 
+/// The headings of the protocol that a source file quotes: what stands in quotes behind the file's
+/// name, and behind "and".
+fn quoted_headings(source: &str) -> Vec<String> {
+    let is_mark = |word: &&str| !matches!(*word, "//" | "///" | "//!");
+    let text: Vec<&str> = source.split_whitespace().filter(is_mark).collect();
+    let text = text.join(" ");
+    let mut headings = Vec::new();
+    for mut rest in text.split(concat!("PROTOCOL", ".md`, ")).skip(1) {
+        while let Some((heading, more)) = rest.strip_prefix('"').and_then(|it| it.split_once('"')) {
+            headings.push(heading.to_string());
+            rest = more.strip_prefix(" and ").unwrap_or_default();
+        }
+    }
+    headings
+}
+
+#[test]
+fn every_heading_of_the_protocol_that_a_comment_quotes_is_there() {
+    let protocol = Path::new(ROOT).join(concat!("src/catalog/replication/PROTOCOL", ".md"));
+    let protocol = fs::read_to_string(protocol).unwrap();
+    let heading = |line: &str| {
+        Some(
+            line.strip_prefix('#')?
+                .trim_start_matches('#')
+                .trim()
+                .into(),
+        )
+    };
+    let headings: BTreeSet<String> = protocol.lines().filter_map(heading).collect();
+    let (mut paths, mut quoted) = (Vec::new(), 0);
+    files_below(&Path::new(ROOT).join("src"), &mut paths);
+    for path in paths
+        .iter()
+        .filter(|path| path.extension().is_some_and(|it| it == "rs"))
+    {
+        for heading in quoted_headings(&fs::read_to_string(path).unwrap()) {
+            quoted += 1;
+            assert!(
+                headings.contains(&heading),
+                "{}: {heading:?}",
+                path.display()
+            );
+        }
+    }
+    assert!(20 < quoted, "only {quoted} headings were found");
+}
+
 #[test]
 fn a_name_is_found_wherever_it_stands_and_known_by_the_end_of_its_path() {
     let (here, gone) = (["main", ".rs"].concat(), ["GONE", ".md"].concat());
