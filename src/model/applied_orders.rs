@@ -37,6 +37,7 @@ const KEYS_MAX: usize = 1000;
 pub(crate) struct AppliedOrders(Option<Arc<Inner>>);
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Inner {
     #[serde(default, alias = "starts", skip_serializing_if = "Vec::is_empty")]
     issuers: Vec<Issuer>,
@@ -53,6 +54,7 @@ struct Inner {
 
 /// The orders of one server's start.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Issuer {
     start: u64,
     open: u64,

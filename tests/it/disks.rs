@@ -2,13 +2,14 @@
 //! an outage.
 
 use std::fs;
+use std::io::Read;
 use std::os::unix::fs::symlink;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
-use crate::harness::process::{BAZAR, eventually, run};
+use crate::harness::process::{BAZAR, await_end, eventually, run};
 use crate::harness::server::Server;
 use crate::harness::shop::{Shop, ShopOptions, own_folder};
 
@@ -61,6 +62,55 @@ fn a_catalog_does_not_start_on_a_file_that_is_wrong() {
         check_refused(&folder, &[FIRST_FILE]);
         fs::remove_dir_all(folder).unwrap();
     }
+}
+
+#[test]
+fn what_is_no_plain_file_is_refused_at_once() {
+    let make = |fifo: &Path| {
+        let status = Command::new("mkfifo").arg(fifo).status();
+        assert!(status.unwrap().success());
+    };
+    for name in [FIRST_FILE, "standing.json"] {
+        for make in [&make as &dyn Fn(&Path), &|folder| {
+            fs::create_dir(folder).unwrap()
+        }] {
+            let folder = own_folder();
+            make(&folder.join(name));
+            check_not_opened(&folder, None, &[name, "plain file"]);
+            fs::remove_dir_all(folder).unwrap();
+        }
+    }
+    let folder = own_folder();
+    let books = folder.join("books.fifo");
+    make(&books);
+    check_not_opened(
+        &folder.join("data"),
+        Some(&books),
+        &["books.fifo", "plain file"],
+    );
+    fs::remove_dir_all(folder).unwrap();
+}
+
+/// A catalog on this folder ends at once, with an error that has these words.
+#[track_caller]
+fn check_not_opened(folder: &Path, books: Option<&Path>, words: &[&str]) {
+    let mut command = Command::new(BAZAR);
+    command.args(["catalog", "--port", "0", "--data-dir"]);
+    command.arg(folder).env_clear();
+    command.envs(books.map(|books| ("BOOKS", books)));
+    let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+    assert_eq!(await_end(&mut child).code(), Some(2));
+    let mut stderr = String::new();
+    child
+        .stderr
+        .take()
+        .unwrap()
+        .read_to_string(&mut stderr)
+        .unwrap();
+    assert!(
+        words.iter().all(|word| stderr.contains(word)),
+        "{words:?}: {stderr}"
+    );
 }
 
 #[test]

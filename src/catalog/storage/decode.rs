@@ -4,9 +4,12 @@ use std::collections::HashSet;
 use std::ops::RangeInclusive;
 use std::sync::{Arc, Mutex};
 
-use serde::de::DeserializeOwned;
+use serde::Deserialize;
+use serde::de::{DeserializeOwned, IgnoredAny};
+use serde_json::Value;
 
-use crate::model::book::{Book, BookId};
+use crate::model::applied_orders::AppliedOrders;
+use crate::model::book::{Book, BookId, Version};
 use crate::runtime::sync::lock;
 
 /// Interns topics: a million books have perhaps a thousand topics.
@@ -38,6 +41,41 @@ impl TopicInterner {
     }
 }
 
+/// A book as it stands in a data file. A field that no version of Bazar wrote is an error: it may be
+/// the misspelt name of one that counts.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct StoredBook {
+    id: BookId,
+    title: Arc<str>,
+    topic: Arc<str>,
+    quantity: u32,
+    price: f64,
+    version: Version,
+    #[serde(default, alias = "orders")]
+    applied_orders: AppliedOrders,
+    /// Of earlier versions.
+    #[serde(default, rename = "committed", alias = "came_true")]
+    _committed: IgnoredAny,
+    /// Of earlier versions.
+    #[serde(default, rename = "diverged_at", alias = "apart")]
+    _diverged_at: IgnoredAny,
+}
+
+impl From<StoredBook> for Book {
+    fn from(stored: StoredBook) -> Book {
+        Book {
+            id: stored.id,
+            title: stored.title,
+            topic: stored.topic,
+            quantity: stored.quantity,
+            price: stored.price,
+            version: stored.version,
+            applied_orders: stored.applied_orders,
+        }
+    }
+}
+
 /// Appends the books of a JSON array, in any order. Fails with the reason and its line and column
 /// when the text does not parse, an id is repeated or not one of `ids`, or a book has a flaw.
 pub(super) fn decode_books<T: DeserializeOwned + Into<Book>>(
@@ -46,7 +84,7 @@ pub(super) fn decode_books<T: DeserializeOwned + Into<Book>>(
     topics: &mut TopicInterner,
     books: &mut Vec<Book>,
 ) -> Result<(), String> {
-    let decoded: Vec<T> = serde_json::from_slice(text).map_err(|e| e.to_string())?;
+    let decoded: Vec<T> = serde_json::from_slice(text).map_err(|e| explain(text, &e))?;
     let mut seen = HashSet::with_capacity(decoded.len());
     books.reserve(decoded.len());
     for (index, book) in decoded.into_iter().enumerate() {
@@ -59,7 +97,7 @@ pub(super) fn decode_books<T: DeserializeOwned + Into<Book>>(
             book.defect().map(|flaw| format!("has {flaw}"))
         };
         if let Some(flaw) = flaw {
-            let (line, column) = line_and_column(text, element_start(text, index));
+            let (line, column) = line_and_column(text, element_starts(text)[index]);
             let id = book.id;
             return Err(format!("book {id} {flaw} at line {line} column {column}"));
         }
@@ -76,23 +114,43 @@ fn line_and_column(text: &[u8], at: usize) -> (usize, usize) {
     (line, at - previous_end.map_or(0, |end| end + 1) + 1)
 }
 
-/// Where an element of a valid JSON array of objects begins.
-fn element_start(text: &[u8], index: usize) -> usize {
-    let (mut depth, mut in_string, mut escaped, mut left) = (0, false, false, index);
+/// Where the elements of a JSON array of objects begin; of those before an error, if there is one.
+fn element_starts(text: &[u8]) -> Vec<usize> {
+    let (mut depth, mut in_string, mut escaped) = (0, false, false);
+    let mut starts = Vec::new();
     for (at, byte) in text.iter().enumerate() {
         match byte {
             _ if escaped => escaped = false,
             b'\\' if in_string => escaped = true,
             b'"' => in_string = !in_string,
             _ if in_string => {}
-            b'{' if depth == 1 && left == 0 => return at,
             b'[' | b'{' => {
-                left -= usize::from(depth == 1);
+                if depth == 1 {
+                    starts.push(at);
+                }
                 depth += 1;
             }
             b']' | b'}' => depth -= 1,
             _ => {}
         }
     }
-    text.len()
+    starts
+}
+
+/// What is wrong with a text of books that does not decode, and in which book.
+fn explain(text: &[u8], error: &serde_json::Error) -> String {
+    let place = (error.line(), error.column());
+    let starts = element_starts(text);
+    let before = starts.partition_point(|start| line_and_column(text, *start) <= place);
+    let json = before.checked_sub(1).map(|last| &text[starts[last]..]);
+    let mut values =
+        json.map(|json| serde_json::Deserializer::from_slice(json).into_iter::<Value>());
+    let book = values.as_mut().and_then(Iterator::next);
+    let text = error.to_string();
+    match (book, text.split_once(" at line ")) {
+        (Some(Ok(book)), Some((why, place))) if book["id"].is_u64() => {
+            format!("{why} in book {} at line {place}", book["id"])
+        }
+        _ => text,
+    }
 }

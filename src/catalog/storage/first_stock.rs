@@ -1,12 +1,12 @@
 //! What a shop has in stock when it opens for the first time.
 
-use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde::Deserialize;
 
 use crate::catalog::storage::decode::{TopicInterner, decode_books};
+use crate::catalog::storage::plain_file;
 use crate::model::applied_orders::AppliedOrders;
 use crate::model::book::{BOOK_ID_MAX, Book, BookId, Version};
 
@@ -53,7 +53,7 @@ impl FirstStock {
             FirstStock::BuiltIn => ("the built-in first stock".into(), BUILT_IN.to_vec()),
             FirstStock::File(path) => {
                 let name = path.display().to_string();
-                let text = fs::read(path).map_err(|e| format!("cannot read {name}: {e}"))?;
+                let text = plain_file::read(path)?;
                 (name, text)
             }
         };

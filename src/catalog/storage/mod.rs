@@ -49,6 +49,7 @@ mod file_image;
 pub(crate) mod first_stock;
 pub(crate) mod group_commit;
 mod id_range;
+mod plain_file;
 mod recovery;
 #[cfg(test)]
 mod tests;

@@ -1,15 +1,15 @@
 //! Opening a data folder: reading its files after a clean stop or a crash.
 
-use std::fs;
 use std::path::Path;
 use std::thread;
 
 use crate::catalog::replication::Opened;
 use crate::catalog::replication::left_out::Record;
 use crate::catalog::storage::data_dir::DataDir;
-use crate::catalog::storage::decode::{TopicInterner, decode_books};
+use crate::catalog::storage::decode::{StoredBook, TopicInterner, decode_books};
 use crate::catalog::storage::first_stock::FirstStock;
 use crate::catalog::storage::id_range::IdRange;
+use crate::catalog::storage::plain_file;
 use crate::model::book::Book;
 use crate::runtime::log;
 
@@ -50,7 +50,7 @@ pub(super) fn recover(dir: &DataDir, first_stock: &FirstStock) -> Result<Opened,
 }
 
 fn read_record(path: &Path) -> Result<Record, String> {
-    let json = fs::read(path).map_err(|e| format!("cannot read {}: {e}", path.display()))?;
+    let json = plain_file::read(path)?;
     serde_json::from_slice(&json).map_err(|e| format!("cannot use {}: {e}", path.display()))
 }
 
@@ -72,10 +72,10 @@ fn read_files(
     let mut books = Vec::new();
     for range in ranges {
         let path = dir.path_of(*range);
-        let text = fs::read(&path).map_err(|e| format!("cannot read {}: {e}", path.display()))?;
+        let text = plain_file::read(&path)?;
         let from = books.len();
         let ids = range.first()..=range.last();
-        decode_books::<Book>(&text, ids, &mut topics, &mut books)
+        decode_books::<StoredBook>(&text, ids, &mut topics, &mut books)
             .map_err(|why| format!("cannot use {}: {why}", path.display()))?;
         // A person may have moved lines.
         books[from..].sort_unstable_by_key(|book| book.id);

@@ -171,6 +171,37 @@ fn the_largest_values_are_fine() {
     assert_eq!(dir.books()[0].quantity, QUANTITY_MAX);
 }
 
+#[test]
+fn an_unknown_field_is_refused_with_file_book_and_field() {
+    let dir = TestDir::with(
+        r#"[
+{"id":1,"title":"{","topic":"T","quantity":4,"price":1.5,"version":"6-77"},
+{"id":2,"title":"B","topic":"T","quantity":9,"price":2.0,"version":"0-0","quantitiy":3}
+]"#,
+    );
+    let refused = dir.open().err().unwrap();
+    for word in [
+        "books-0000000-0000099.json",
+        "book 2",
+        "`quantitiy`",
+        "line 3",
+    ] {
+        assert!(refused.contains(word), "{refused}");
+    }
+}
+
+#[test]
+fn an_unknown_field_of_the_record_is_refused() {
+    let dir = TestDir::with("[]");
+    let record = r#"{"starts":1,"whole":true,"left_out":[],"left_in":[]}"#;
+    fs::write(dir.0.join(RECORD), record).unwrap();
+    let refused = dir.open().err().unwrap();
+    assert!(
+        refused.contains(RECORD) && refused.contains("`left_in`"),
+        "{refused}"
+    );
+}
+
 /// A file as catalogs wrote it when the fields of a book still had other names. Only the line
 /// breaks within the first book are new.
 const FORMER_FIELD_NAMES: &str = r#"[
