@@ -35,6 +35,60 @@ fn each_book_of_a_list_has_a_status_of_its_own() {
 }
 
 #[test]
+fn what_is_let_in_at_the_limits_is_there_after_a_restart() {
+    let shop = Shop::started(ShopOptions::default());
+    let titles = [
+        "\"\\\u{0}\n".to_string(),
+        "\u{10ffff}".repeat(200),
+        "é\u{301}".repeat(100),
+    ];
+    let prices = [
+        "0.30000000000000004",
+        "1e308",
+        "1e-400",
+        "-0.0",
+        "123456789012345678901234567890",
+    ];
+    let ids = ["null", "1000000", "9007199254740991", "null", "null"];
+    let books = ids.iter().zip(prices).enumerate().map(|(n, (id, price))| {
+        let title = json!(titles[n % 3]);
+        format!(
+            r#"{{"id":{id},"title":{title},"topic":"T","quantity":1000000000,"price":{price}}}"#
+        )
+    });
+    let books: Vec<String> = books.collect();
+    let add = |body: &str| shop.catalog(1).call("POST", "/add", &[], body);
+    assert_eq!(add(&books[2]).status, 201);
+    let list = add(&format!(
+        "[{},{},{},{}]",
+        books[0], books[1], books[3], books[4]
+    ));
+    let statuses: Vec<Value> = lines(&list.json())
+        .iter()
+        .map(|line| line["status"].clone())
+        .collect();
+    assert_eq!(statuses, [201, 201, 201, 201]);
+    let change = r#"{"price":0.1e-7,"title":"\ud83d\ude00"}"#;
+    assert_eq!(
+        shop.catalog(2)
+            .put("/update/9007199254740991", change)
+            .status,
+        200
+    );
+    let before = shop.catalog(1).dump();
+    assert_eq!(before.len(), 12);
+    for catalog in shop.catalogs() {
+        catalog.kill();
+    }
+    shop.catalogs().iter().for_each(Server::launch);
+    shop.catalogs().iter().for_each(Server::await_ready);
+    assert_eq!(
+        [shop.catalog(1).dump(), shop.catalog(2).dump()],
+        [before.clone(), before]
+    );
+}
+
+#[test]
 fn a_list_of_more_than_a_thousand_books_is_refused_whole() {
     let shop = Shop::started(ShopOptions::default());
     let body = Value::Array(vec![book("A"); 1001]);

@@ -1,5 +1,6 @@
 //! The storage as a catalog sees it, on real files.
 
+mod doors;
 mod recovery;
 mod saving;
 
