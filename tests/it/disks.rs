@@ -114,6 +114,42 @@ fn check_not_opened(folder: &Path, books: Option<&Path>, words: &[&str]) {
 }
 
 #[test]
+fn with_one_catalog_and_a_full_disk_buyers_are_told_and_lookups_go_on() {
+    let shop = Shop::started(ShopOptions {
+        catalogs: 1,
+        orders: 1,
+        default_timeouts: true,
+        ..ShopOptions::default()
+    });
+    let temporary = shop.data_folder(1).join(format!("{FIRST_FILE}.tmp"));
+    symlink("/dev/full", &temporary).unwrap();
+    let buy = |id: u64| shop.front_end().put(&format!("/buy/{id}"), "");
+    let first = buy(3);
+    assert_eq!(
+        (first.status, first.header("Bazar-Outcome")),
+        (507, "unknown")
+    );
+    eventually("the catalog is not ready", || {
+        shop.front_end().get("/readyz").status == 503
+    });
+    // The book that has no valid copy any more; others; and again.
+    for id in [3, 4, 3, 4, 5] {
+        let response = buy(id);
+        let outcome = response.header("Bazar-Outcome").to_string();
+        let expected = [(507, "unknown"), (503, "none")];
+        assert!(
+            expected.contains(&(response.status, &outcome)),
+            "{id}: {response:?}"
+        );
+        let message = response.json()["message"].as_str().unwrap().to_string();
+        assert!(message.contains(FIRST_FILE), "{message}");
+        shop.lookup(1);
+    }
+    fs::remove_file(&temporary).unwrap();
+    eventually("it sells again by itself", || buy(3).is_purchase());
+}
+
+#[test]
 fn a_second_catalog_does_not_start_on_a_folder_that_is_in_use() {
     let shop = Shop::started(ShopOptions {
         catalogs: 1,

@@ -42,7 +42,8 @@ impl<E: Environment> Replica<E> {
         match self.read_repair(&asked) {
             Ok(Repaired::Newest(book)) => Ok(book),
             Ok(Repaired::Older) => unreachable!("nobody knows of a better copy"),
-            Err(Error::DiskRefuses(why)) => Err(Error::TimedOut(why)),
+            // A read has changed nothing, and works again when the disk does.
+            Err(Error::DiskRefuses(why)) => Err(Error::Busy(why)),
             Err(error) => Err(error),
         }
     }
