@@ -125,6 +125,21 @@ impl AppliedOrders {
         (created != 0).then_some(created)
     }
 
+    /// Whether all that `other` has is here, or may have been here and is forgotten.
+    pub(crate) fn may_include(&self, other: &AppliedOrders) -> bool {
+        let issuers = other.0.iter().flat_map(|inner| &inner.issuers);
+        let known = || self.0.iter().flat_map(|inner| &inner.issuers);
+        let includes = |theirs: &Issuer| match known().find(|ours| ours.start == theirs.start) {
+            Some(ours) => {
+                let is_here = |count: &u64| *count < ours.open || ours.applied.contains(count);
+                theirs.applied.iter().all(is_here)
+            }
+            None => theirs.applied.is_empty() || theirs.last <= self.forgotten(),
+        };
+        let same_book = other.created().is_none() || self.created() == other.created();
+        same_book && issuers.into_iter().all(includes)
+    }
+
     fn issuer(&self, order: &Order) -> Option<&Issuer> {
         let mut issuers = self.0.as_ref()?.issuers.iter();
         issuers.find(|issuer| issuer.start == order.id.start)

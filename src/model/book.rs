@@ -155,6 +155,17 @@ impl Book {
             && self.applied_orders == other.applied_orders
     }
 
+    /// Whether this copy may have grown from that one, as their numbers and orders tell. A wrong yes
+    /// is possible, since orders are forgotten; a wrong no is not.
+    pub(crate) fn may_follow(&self, other: &Book) -> bool {
+        let stamp = other.version.stamp;
+        let is_first = other.version.number == 1 && stamp != 0;
+        let created = self.applied_orders.created();
+        other.version.number < self.version.number
+            && (!is_first || created.is_none_or(|created| created == stamp))
+            && self.applied_orders.may_include(&other.applied_orders)
+    }
+
     /// What no book can have, for a book that was read from a file or sent by another server.
     /// `None`: nothing is wrong with it.
     pub(crate) fn defect(&self) -> Option<&'static str> {

@@ -12,7 +12,7 @@ use crate::harness::server::Server;
 use crate::harness::shop::{Shop, ShopOptions};
 
 /// What catalogs put to each other, below `/rep/`; where it is about one book, about book 1.
-pub const MESSAGES: [&str; 9] = [
+pub const MESSAGES: [&str; 10] = [
     "heartbeat",
     "get/1",
     "check/1",
@@ -22,6 +22,7 @@ pub const MESSAGES: [&str; 9] = [
     "fetch",
     "claim",
     "return",
+    "dropped",
 ];
 
 /// A book as catalogs send it, with more copies than there are.

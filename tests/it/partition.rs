@@ -4,10 +4,10 @@
 
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::harness::process::eventually;
-use crate::harness::proxy::Action;
+use crate::harness::proxy::{Action, Proxy};
 use crate::harness::server::Server;
 use crate::harness::shop::{Proxies, Shop, ShopOptions};
 
@@ -15,6 +15,8 @@ use crate::harness::shop::{Proxies, Shop, ShopOptions};
 const HEALED_MAX: Duration = Duration::from_secs(20);
 
 const DROPPED: &str = "a copy from the other side of a cut takes the place of ours";
+
+const KEPT: &str = "a copy of ours takes the place of one from the other side of a cut";
 
 fn shop(catalogs: usize) -> Shop {
     Shop::started(ShopOptions {
@@ -28,9 +30,12 @@ fn shop(catalogs: usize) -> Shop {
 
 /// Every catalog is alone from now on.
 fn cut(shop: &Shop) {
-    for catalog in shop.catalogs() {
-        shop.proxy(&catalog.name).cut();
-    }
+    // In one moment: a catalog that learns that it was left out rightly sells nothing alone.
+    let proxies = shop
+        .catalogs()
+        .iter()
+        .map(|catalog| shop.proxy(&catalog.name));
+    Proxy::cut_all(&proxies.collect::<Vec<_>>());
 }
 
 /// Sells so many copies of book 4 on the side of order server `n`.
@@ -73,6 +78,32 @@ fn dropped(shop: &Shop, n: usize) -> Vec<Value> {
     lines
 }
 
+/// The fields that tell what was dropped, and what was kept instead.
+fn facts(line: &Value) -> Vec<Value> {
+    let names = [
+        "book",
+        "title",
+        "dropped",
+        "dropped_quantity",
+        "kept_title",
+        "kept",
+        "kept_quantity",
+    ];
+    names.iter().map(|name| line[name].clone()).collect()
+}
+
+/// What these lines tell is in the log of catalog `n`, too.
+#[track_caller]
+fn check_kept(shop: &Shop, n: usize, lines: &[Value]) {
+    let is_logged = |line: &Value| {
+        let kept = shop.catalog(n).log(KEPT);
+        kept.iter().any(|kept| facts(kept) == facts(line))
+    };
+    eventually("the other side logs it, too", || {
+        lines.iter().all(is_logged)
+    });
+}
+
 #[test]
 fn both_sides_of_a_cut_go_on_selling_and_agree_again_afterwards() {
     let shop = shop(2);
@@ -91,6 +122,7 @@ fn both_sides_of_a_cut_go_on_selling_and_agree_again_afterwards() {
         (&lines[0]["dropped"], &lines[0]["kept"]),
         (&ours.into(), &theirs.into())
     );
+    check_kept(&shop, 2, &lines);
     assert_eq!(dropped(&shop, 2), [Value::Null; 0]);
 }
 
@@ -132,6 +164,29 @@ fn three_catalogs_that_are_each_alone_agree_again_afterwards() {
     let lines = [1, 2, 3].map(|n| dropped(&shop, n));
     let gave_way = lines.iter().filter(|lines| !lines.is_empty()).count();
     assert!(2 <= gave_way, "{lines:?}");
+}
+
+#[test]
+fn both_sides_of_a_cut_log_the_two_books_that_were_added_with_one_id() {
+    let shop = shop(2);
+    cut(&shop);
+    for (n, title) in [(1, "One"), (2, "Two")] {
+        let book = json!({"title": title, "topic": "T", "quantity": n, "price": 1.0}).to_string();
+        eventually("this side adds a book", || {
+            shop.catalog(n).call("POST", "/add", &[], &book).status == 201
+        });
+    }
+    for name in ["catalog1", "catalog2"] {
+        shop.proxy(name).heal();
+    }
+    let counted = |n| shop.catalog(n).metric("bazar_copies_dropped_total") as usize;
+    eventually("one gives way", || 0 < counted(1) + counted(2));
+    let (loser, winner) = if 0 < counted(1) { (1, 2) } else { (2, 1) };
+    let lines = dropped(&shop, loser);
+    let mut titles = ["title", "kept_title"].map(|name| lines[0][name].clone());
+    titles.sort_by_key(Value::to_string);
+    assert_eq!((titles, lines.len()), (["One".into(), "Two".into()], 1));
+    check_kept(&shop, winner, &lines);
 }
 
 #[test]

@@ -21,6 +21,7 @@ impl<E: Environment> Replica<E> {
             let id = book.id;
             log_other_content(inner.shelf.book(id), book);
             if inner.shelf.version(id) < Some(book.version) {
+                self.note_dropped(&mut inner, None, book);
                 // What is valid elsewhere is unknown here until it is on disk.
                 inner.shelf.put(book.clone(), CopyState::Unknown);
             }

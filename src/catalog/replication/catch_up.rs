@@ -43,6 +43,7 @@ impl<E: Environment> Replica<E> {
         if self.lock().disk_refuses && self.try_disk().is_err() {
             return;
         }
+        self.tell_dropped();
         let waiting: Vec<usize> = self.lock().waiting_peers().collect();
         for i in waiting {
             if let Err(error) = self.get_in_step(i) {

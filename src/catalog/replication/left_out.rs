@@ -96,6 +96,9 @@ struct PeerStanding {
     struck: Option<u64>,
     /// When the last heartbeat was sent that it answered without listing this catalog.
     answered: Option<Time>,
+    /// Nobody remembers which copies changed here while it was left out: that was before this start,
+    /// or the lists formed a circle.
+    unrecorded: bool,
     /// What it said last, in the last start that was heard of.
     said: Option<Standing>,
 }
@@ -183,6 +186,7 @@ impl LeftOut {
         let listed: BTreeSet<usize> = (0..addresses.len()).filter(is_listed).collect();
         let peer = |address: &Address| PeerStanding {
             seen: record.peers.get(address).copied().unwrap_or_default(),
+            unrecorded: record.left_out.contains(address),
             ..PeerStanding::default()
         };
         LeftOut {
@@ -598,6 +602,16 @@ impl LeftOut {
         peer.in_step = peer.start() == Some(start) && !lists;
     }
 
+    /// Whether copies may have changed here while peer `i` was left out of which nobody remembers it.
+    pub(crate) fn is_unrecorded(&self, i: usize) -> bool {
+        self.peers[i].unrecorded
+    }
+
+    /// Nothing is left here that peer `i` may lack.
+    pub(crate) fn forget_unrecorded(&mut self, i: usize) {
+        self.peers[i].unrecorded = false;
+    }
+
     pub(crate) fn yields_to(&self, i: usize) -> bool {
         self.peers[i].yields
     }
@@ -700,6 +714,9 @@ impl LeftOut {
         self.stuck_since = None;
         for i in std::mem::take(&mut self.listed) {
             self.note_gap(i);
+        }
+        for peer in &mut self.peers {
+            peer.unrecorded = true;
         }
         self.fencing.clear();
         self.undecided.clear();

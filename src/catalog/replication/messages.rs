@@ -25,6 +25,7 @@ pub(crate) enum Message {
     Fetch(Fetch),
     Claim(Claim),
     Return(Return),
+    Dropped(Dropped),
 }
 
 /// "I am up." A catalog also says how it stands; a front-end does not. The receiver never waits.
@@ -99,6 +100,26 @@ pub(crate) struct Return {
     pub(crate) begins: bool,
     pub(crate) left_out: BTreeSet<Address>,
     pub(crate) has: Versions,
+}
+
+/// "These copies of my side of a cut gave way to those of your side." The receiver logs it, and never
+/// waits.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Dropped {
+    pub(crate) from: Address,
+    pub(crate) copies: Vec<DroppedCopy>,
+}
+
+/// A copy that was dropped after a cut, and the one that took its place.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct DroppedCopy {
+    pub(crate) id: BookId,
+    pub(crate) title: Arc<str>,
+    pub(crate) version: Version,
+    pub(crate) quantity: u32,
+    pub(crate) kept_title: Arc<str>,
+    pub(crate) kept: Version,
+    pub(crate) kept_quantity: u32,
 }
 
 /// What a catalog says of itself with a request that a peer must only grant if neither has missed

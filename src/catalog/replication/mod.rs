@@ -18,6 +18,7 @@
 //! | `read.rs`, `read_repair.rs` | "Read" |
 //! | `catch_up.rs`, `diff.rs` | "Catch-up" |
 //! | `receive.rs` | the answers to other catalogs' messages |
+//! | `returning.rs`, `dropped.rs` | "Coming back"; what is dropped after a cut |
 //! | `adopt.rs`, `persist.rs`, `book_locks.rs`, `rpc_round.rs` | what these share |
 //! | `rules.rs` | rules that tests leave out |
 //!
@@ -30,6 +31,7 @@ mod catch_up;
 mod commit;
 mod create;
 mod diff;
+mod dropped;
 pub(crate) mod env;
 mod heartbeat;
 mod invalidate;
@@ -53,7 +55,7 @@ use std::time::Duration;
 use crate::catalog::replication::book_locks::BookLocks;
 use crate::catalog::replication::env::{Environment, WaitKey};
 use crate::catalog::replication::left_out::{LeftOut, NotServing, Record};
-use crate::catalog::replication::messages::Versions;
+use crate::catalog::replication::messages::{DroppedCopy, Versions};
 use crate::catalog::replication::rpc_round::Outcomes;
 use crate::catalog::replication::rules::{Rule, Rules};
 use crate::catalog::shelf::Shelf;
@@ -129,6 +131,8 @@ struct Inner {
     next_round: u64,
     /// Copies of this side of a cut that gave way to the other side's.
     copies_dropped: u64,
+    /// Those of which the peer on the other side was not told yet.
+    untold: HashMap<usize, Vec<DroppedCopy>>,
 }
 
 /// The answer to [`Replica::read`].
@@ -200,6 +204,7 @@ impl<E: Environment> Replica<E> {
             rounds: HashMap::new(),
             next_round: 0,
             copies_dropped: 0,
+            untold: HashMap::new(),
         };
         Arc::new(Replica {
             config,
@@ -405,9 +410,22 @@ impl Inner {
         })
     }
 
+    /// The live peers that are not told yet what gave way to their copies.
+    fn untold_peers(&self) -> impl Iterator<Item = usize> {
+        let untold = |i: &usize| self.untold.contains_key(i);
+        self.membership.live_peers().filter(untold)
+    }
+
+    /// What changes from now on is not owed to this peer.
+    fn end_owing(&mut self, i: usize) {
+        self.shelf.end_owing(i);
+        self.left_out.forget_unrecorded(i);
+    }
+
     fn needs_repair(&self) -> bool {
         let peers_wait = self.waiting_peers().next().is_some() || !self.left_out.whole;
+        let untold = self.untold_peers().next().is_some();
         let copies_wait = self.was_serving && (!self.caught_up || self.shelf.any_needs_repair());
-        self.left_out.ready && (self.disk_refuses || peers_wait || copies_wait)
+        self.left_out.ready && (self.disk_refuses || peers_wait || copies_wait || untold)
     }
 }

@@ -37,6 +37,7 @@ impl<E: Environment> Replica<E> {
             Message::Fetch(fetch) => Ok(self.answer_fetch(&fetch.ids)),
             Message::Claim(claim) => self.answer_claim(&claim),
             Message::Return(asked) => self.answer_return(&asked),
+            Message::Dropped(dropped) => Ok(self.answer_dropped(&dropped)),
         }
     }
 
@@ -193,8 +194,9 @@ impl<E: Environment> Replica<E> {
             } else {
                 CopyState::Valid
             };
-            self.note_dropped(inner, from, book);
+            self.note_dropped(inner, Some(from), book);
             inner.shelf.put(book.clone(), state);
+            inner.shelf.note_acknowledged(from, id, version);
         } else if !same {
             return false;
         }

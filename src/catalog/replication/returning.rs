@@ -12,7 +12,7 @@ use crate::catalog::replication::messages::{
 use crate::catalog::replication::rules::Rule;
 use crate::catalog::replication::{Inner, Replica};
 use crate::catalog::shelf::copy_state::{CopyState, PageEntry};
-use crate::model::book::{Book, BookId};
+use crate::model::book::BookId;
 use crate::model::error::{Error, Result};
 use crate::model::invalidation::Invalidation;
 use crate::runtime::log;
@@ -66,6 +66,7 @@ impl<E: Environment> Replica<E> {
         if inner.membership.peers[i].live {
             inner.left_out.set_in_step(i, start);
         }
+        self.end_owing_in_step(&mut inner);
         self.note_standing(&mut inner);
         Ok(())
     }
@@ -126,7 +127,7 @@ impl<E: Environment> Replica<E> {
         if equal {
             let mut inner = self.lock();
             inner.left_out.forgive(i);
-            inner.shelf.end_owing(i);
+            inner.end_owing(i);
             drop(inner);
             self.save_list()?;
         }
@@ -142,8 +143,23 @@ impl<E: Environment> Replica<E> {
         let mut inner = self.lock();
         inner.left_out.adopt_list(&said.left_out);
         self.note_left_out(&mut inner);
+        // Nothing here is this catalog's own any more.
+        for i in inner.left_out.peers() {
+            if !inner.left_out.is_told(i) {
+                inner.end_owing(i);
+            }
+        }
         drop(inner);
         self.save_list()
+    }
+
+    /// Nothing is owed to a peer that is in step.
+    fn end_owing_in_step(&self, inner: &mut Inner) {
+        for i in inner.left_out.peers() {
+            if inner.left_out.is_in_step(i) {
+                inner.end_owing(i);
+            }
+        }
     }
 
     fn ask_to_return(self: &Arc<Self>, i: usize, begins: bool, has: Versions) -> Result<Returned> {
@@ -237,8 +253,9 @@ impl<E: Environment> Replica<E> {
             let ours = inner.shelf.version(book.id);
             let loses = outright && inner.shelf.is_own(book.id);
             if ours < Some(book.version) || ours != Some(book.version) && loses {
-                self.note_dropped(&mut inner, i, book);
+                self.note_dropped(&mut inner, Some(i), book);
                 inner.shelf.put(book.clone(), CopyState::Unknown);
+                inner.shelf.note_acknowledged(i, book.id, book.version);
             }
             if outright && self.enforces(Rule::TakenStays) {
                 inner.shelf.mark_taken(book.id);
@@ -261,33 +278,6 @@ impl<E: Environment> Replica<E> {
             inner.shelf.on_disk(*id, version).then_some((*id, version))
         };
         Ok(ids.iter().filter_map(on_disk).collect())
-    }
-
-    /// Logs and counts that a copy which changed here while peer `i` was left out gives way to that
-    /// one's, so that nothing vanishes silently.
-    pub(super) fn note_dropped(&self, inner: &mut Inner, i: usize, theirs: &Book) {
-        let Some(ours) = inner.shelf.book(theirs.id).cloned() else {
-            return;
-        };
-        let changed = inner
-            .shelf
-            .owed(i)
-            .is_some_and(|owed| owed.contains(&ours.id));
-        if !changed || !inner.left_out.is_told(i) {
-            return;
-        }
-        inner.copies_dropped += 1;
-        let fields: [log::Field; 7] = [
-            ("peer", &self.config.peers[i]),
-            ("book", &ours.id),
-            ("title", &ours.title),
-            ("dropped", &ours.version),
-            ("dropped_quantity", &ours.quantity),
-            ("kept", &theirs.version),
-            ("kept_quantity", &theirs.quantity),
-        ];
-        let event = "a copy from the other side of a cut takes the place of ours";
-        log::warn(event, &fields);
     }
 
     /// A peer that is on this catalog's list comes back.
@@ -335,7 +325,7 @@ impl<E: Environment> Replica<E> {
         if lacks || !inner.left_out.strike(i, &asked.left_out) {
             return Ok(self.returned(&mut inner, Some(ids)));
         }
-        inner.shelf.end_owing(i);
+        inner.end_owing(i);
         inner.returning.remove(&i);
         let waits = self.enforces(Rule::StrikeOnDisk);
         if waits {

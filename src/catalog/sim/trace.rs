@@ -82,6 +82,7 @@ pub(super) fn message(message: &Message) -> String {
         ),
         Message::Return(asked) if asked.begins => "returns".into(),
         Message::Return(_) => "asks to be struck off".into(),
+        Message::Dropped(dropped) => format!("dropped {}", dropped.copies.len()),
     }
 }
 

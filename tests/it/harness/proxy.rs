@@ -123,15 +123,27 @@ impl Proxy {
 
     /// Ends all connections and refuses new ones. Returns when that is so.
     pub fn cut(&self) {
-        let mut link = self.inner.link.lock().unwrap();
-        link.cut = true;
-        // Wakes the thread that accepts.
-        let _ = TcpStream::connect(&self.address);
-        while link.listening {
-            link = self.inner.changed.wait(link).unwrap();
+        Proxy::cut_all(&[self]);
+    }
+
+    /// As [`Proxy::cut`], of all these in one moment: nobody is told by one what another one does not
+    /// let through any more.
+    pub fn cut_all(proxies: &[&Proxy]) {
+        let links = proxies.iter().map(|proxy| proxy.inner.link.lock().unwrap());
+        let mut links: Vec<_> = links.collect();
+        for link in &mut links {
+            link.cut = true;
+            for stream in link.streams.drain(..) {
+                let _ = stream.shutdown(Shutdown::Both);
+            }
         }
-        for stream in link.streams.drain(..) {
-            let _ = stream.shutdown(Shutdown::Both);
+        drop(links);
+        for proxy in proxies {
+            // Wakes the thread that accepts.
+            let _ = TcpStream::connect(&proxy.address);
+            let link = proxy.inner.link.lock().unwrap();
+            let changed = &proxy.inner.changed;
+            drop(changed.wait_while(link, |link| link.listening).unwrap());
         }
     }
 

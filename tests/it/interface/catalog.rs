@@ -170,6 +170,8 @@ PUT /rep/update {"books":[{"id":1,"title":"T","topic":"P","quantity":3,"price":1
 PUT /rep/update {"books":[{"id":1,"title":"T","topic":"P","quantity":3,"price":1.5,"version":"2-7"}],"sender":{sender}} | 409 | fields conflicts, start
 = PUT /rep/return → 200
 PUT /rep/return {"sender":{sender},"begins":false,"left_out":[],"has":[]} | 200 | fields standing
+= PUT /rep/dropped → 200
+PUT /rep/dropped {"from":"{catalog2}","copies":[]} | 200 | {}
 = PUT /rep/<kind> → 425
 PUT /rep/claim {"versions":[],"sender":{"standing":{standing},"token":null}} | 425 | message heartbeat
 = PUT /rep/<kind> → 400

@@ -241,6 +241,7 @@ fn kind(message: &Message) -> &'static str {
         Message::Fetch { .. } => "fetch",
         Message::Claim { .. } => "claim",
         Message::Return { .. } => "return",
+        Message::Dropped { .. } => "dropped",
     }
 }
 

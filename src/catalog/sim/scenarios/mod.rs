@@ -5,6 +5,7 @@
 //! sent every 100 ms from the start of each catalog on.
 
 mod coming_back;
+mod dropped_copies;
 mod folders;
 mod late_messages;
 mod leaving_out;

@@ -61,7 +61,7 @@ fn decode_success(message: &Message, body: &[u8]) -> Option<Reply> {
         Message::Get(get) => parse_copy(get.id, body).map(Reply::Known),
         Message::Check(_) => Some(Reply::CheckPassed),
         Message::Update(_) => parse(body).map(Reply::Updated),
-        Message::Confirm(_) => Some(Reply::Confirmed),
+        Message::Confirm(_) | Message::Dropped(_) => Some(Reply::Confirmed),
         Message::Page(_) => parse(body).map(Reply::Page),
         Message::Fetch(fetch) => {
             let books: Books = parse(body)?;

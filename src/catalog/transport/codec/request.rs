@@ -13,7 +13,7 @@ const PREFIX: &str = "/rep/";
 type Decode = fn(&[u8]) -> Result<Message>;
 
 /// The path of each kind of message, without the id of a book, and how its body is decoded.
-const KINDS: [(&str, Decode); 9] = [
+const KINDS: [(&str, Decode); 10] = [
     ("/rep/heartbeat", |body| parse(body).map(Message::Heartbeat)),
     ("/rep/get", |body| parse(body).map(Message::Get)),
     ("/rep/check", |body| parse(body).map(Message::Check)),
@@ -23,6 +23,7 @@ const KINDS: [(&str, Decode); 9] = [
     ("/rep/fetch", |body| parse(body).map(Message::Fetch)),
     ("/rep/claim", |body| parse(body).map(Message::Claim)),
     ("/rep/return", |body| parse(body).map(Message::Return)),
+    ("/rep/dropped", |body| parse(body).map(Message::Dropped)),
 ];
 
 fn kind(name: &str) -> Option<(&'static str, Decode)> {
@@ -48,6 +49,7 @@ pub(crate) fn path(message: &Message) -> String {
         Message::Fetch(_) => "/rep/fetch",
         Message::Claim(_) => "/rep/claim",
         Message::Return(_) => "/rep/return",
+        Message::Dropped(_) => "/rep/dropped",
     };
     match subject(message) {
         Some(id) => format!("{path}/{id}"),

@@ -7,8 +7,8 @@ use serde_json::json;
 use super::reply::{encode, outcome};
 use super::request::{body, decode, path};
 use crate::catalog::replication::messages::{
-    AskPage, Check, Claim, Confirm, Fetch, Get, Heartbeat, Known, Message, Outcome, Page, Reply,
-    Return, Update, UpdatedReply, examples,
+    AskPage, Check, Claim, Confirm, Dropped, DroppedCopy, Fetch, Get, Heartbeat, Known, Message,
+    Outcome, Page, Reply, Return, Update, UpdatedReply, examples,
 };
 use crate::catalog::shelf::copy_state::{CopyState, PageEntry};
 use crate::http::Body;
@@ -91,6 +91,18 @@ fn a_message_arrives_as_it_was_sent() {
     }));
     check(Message::Fetch(Fetch {
         ids: vec![BookId(7)],
+    }));
+    check(Message::Dropped(Dropped {
+        from: Address::parse("http://a:1").unwrap(),
+        copies: vec![DroppedCopy {
+            id: BookId(7),
+            title: "T".into(),
+            version: book(7).version,
+            quantity: 3,
+            kept_title: "U".into(),
+            kept: book(7).version,
+            kept_quantity: 4,
+        }],
     }));
     let sender = examples::sender();
     check(Message::Claim(Claim { versions, sender }));
