@@ -2,6 +2,8 @@
 //! heals all copies are equal again, without a restart and without a read; every copy that is
 //! dropped is in the log.
 
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -13,6 +15,9 @@ use crate::harness::shop::{Proxies, Shop, ShopOptions};
 
 /// All copies are equal within 2 s after a cut heals; ten times that on a busy machine.
 const HEALED_MAX: Duration = Duration::from_secs(20);
+
+/// How long a cut lasts of which the caches are checked afterwards.
+const CUT: Duration = Duration::from_millis(1500);
 
 const DROPPED: &str = "a copy from the other side of a cut takes the place of ours";
 
@@ -255,6 +260,82 @@ fn two_sides_that_lose_only_heartbeats_go_on_selling_and_agree_again_afterwards(
         left == here || left == there,
         "{left} left of {here} and {there}"
     );
+}
+
+/// Between these catalogs no message gets through, for 1.5 s in which buyers buy and look without
+/// pause at both front-ends. Then all copies, look-ups and searches are equal again soon.
+#[track_caller]
+fn check_caches_after(pairs: &[(usize, usize)]) {
+    let shop = Shop::started(ShopOptions {
+        catalogs: 3,
+        orders: 3,
+        front_ends: 2,
+        proxies: Proxies::BetweenCatalogs,
+        default_timeouts: true,
+        ..ShopOptions::default()
+    });
+    let proxy = |n: usize| shop.proxy(&format!("catalog{n}"));
+    let is_cut = |a, b| pairs.contains(&(a, b)) || pairs.contains(&(b, a));
+    let restock = shop.catalog(1).put("/update/4", r#"{"quantity":100000}"#);
+    assert_eq!(restock.status, 200);
+    let stop = AtomicBool::new(false);
+    let bought = AtomicU32::new(0);
+    thread::scope(|scope| {
+        for front_end in [1, 2].map(|n| shop.front_end_number(n)) {
+            let (stop, bought) = (&stop, &bought);
+            scope.spawn(move || {
+                while !stop.load(Ordering::Relaxed) {
+                    let response = front_end.put("/buy/4", "");
+                    bought.fetch_add(u32::from(response.is_purchase()), Ordering::Relaxed);
+                }
+            });
+            scope.spawn(move || {
+                while !stop.load(Ordering::Relaxed) {
+                    front_end.get("/lookup/4");
+                    front_end.get("/search/graduate%20school");
+                }
+            });
+        }
+        for n in 1..=3 {
+            let others = (1..=3).filter(|other| is_cut(n, *other));
+            let others: Vec<&str> = others.map(|other| &*proxy(other).address).collect();
+            proxy(n).drop_from(&others);
+        }
+        thread::sleep(CUT);
+        stop.store(true, Ordering::Relaxed);
+    });
+    (1..=3).for_each(|n| proxy(n).drop_from(&[]));
+    let healed = Instant::now();
+    let left = await_equal(&shop, healed);
+    let front_ends = || [1, 2].map(|n| shop.front_end_number(n));
+    eventually("both front-ends show it", || {
+        let shows = |front_end: &Server| {
+            // Twice, since the second answer may come from the cache.
+            (0..2).all(|_| {
+                let lookup = front_end.get("/lookup/4");
+                lookup.status == 200 && lookup.json()["quantity"] == left
+            })
+        };
+        front_ends().iter().all(|front_end| shows(front_end))
+    });
+    let [one, two] =
+        front_ends().map(|front_end| front_end.get("/search/graduate%20school").json());
+    assert_eq!(one, two);
+    let took = healed.elapsed();
+    let bought = bought.load(Ordering::Relaxed);
+    println!("{bought} bought; caches were right {took:?} after the cut {pairs:?} was healed");
+    assert!(took < HEALED_MAX);
+    assert!(0 < bought);
+}
+
+#[test]
+fn after_a_clean_cut_all_caches_and_copies_are_right_soon() {
+    check_caches_after(&[(1, 2), (1, 3)]);
+}
+
+#[test]
+fn after_an_unclean_cut_all_caches_and_copies_are_right_soon() {
+    check_caches_after(&[(1, 2)]);
 }
 
 #[test]

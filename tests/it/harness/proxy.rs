@@ -63,6 +63,8 @@ struct Inner {
     target: String,
     trace: Arc<Trace>,
     rule: Mutex<Rule>,
+    /// Requests with one of these in their body vanish.
+    dropped: Mutex<Vec<String>>,
     link: Mutex<Link>,
     changed: Condvar,
 }
@@ -86,6 +88,7 @@ impl Proxy {
             target: target.to_string(),
             trace,
             rule: Mutex::new(Arc::new(|_: &str| Action::Forward)),
+            dropped: Mutex::default(),
             link: Mutex::default(),
             changed: Condvar::new(),
         });
@@ -145,6 +148,15 @@ impl Proxy {
             let changed = &proxy.inner.changed;
             drop(changed.wait_while(link, |link| link.listening).unwrap());
         }
+    }
+
+    /// From now on requests of these servers vanish, and get no answer, if they say who sends them:
+    /// all but `check`, `confirm`, `fetch` and `get`.
+    pub fn drop_from(&self, senders: &[&str]) {
+        let marks = senders
+            .iter()
+            .map(|sender| format!("\"from\":\"http://{sender}\""));
+        *self.inner.dropped.lock().unwrap() = marks.collect();
     }
 
     /// Accepts connections again after a cut. Returns when that is so.
@@ -213,13 +225,22 @@ impl Inner {
         let _ = server.shutdown(Shutdown::Both);
     }
 
+    fn is_dropped(&self, body: &[u8]) -> bool {
+        let dropped = self.dropped.lock().unwrap();
+        let body = || String::from_utf8_lossy(body);
+        !dropped.is_empty() && dropped.iter().any(|mark| body().contains(mark))
+    }
+
     /// Carries one request and its response.
     fn exchange(&self, client: &mut Reader, server: &mut Reader) -> io::Result<Next> {
         let request = http::read_message(client)?;
         let line = request.method_and_path();
         let number = self.trace.record(&self.name, line, request.body());
         let rule = self.rule.lock().unwrap().clone();
-        let action = rule(line);
+        let action = match self.is_dropped(request.body()) {
+            true => Action::BlackHole,
+            false => rule(line),
+        };
         match action {
             Action::BlackHole => return Ok(Next::Hold),
             Action::CloseBeforeRequest => return Ok(Next::End),
