@@ -176,6 +176,34 @@ fn without_refusal_a_writer_that_was_left_out_goes_on() {
     });
 }
 
+/// As before, and catalog 1 is stopped twice while catalog 0 comes back: that none of the two serves
+/// meanwhile is no circle, in which they would forgive each other.
+#[test]
+fn catalogs_that_are_stopped_at_the_same_time_forgive_nothing() {
+    check_right(2, |cluster| {
+        let scheduler = &cluster.scheduler;
+        cluster.network.hold(request(0, 1, "update"));
+        sell(cluster, 0, 4);
+        scheduler.sleep(5 * MS);
+        cluster.stop(0);
+        scheduler.sleep(640 * MS);
+        set(cluster, 1, 9);
+        cluster.network.hold(request(0, 1, "return"));
+        cluster.resume(0);
+        scheduler.sleep(250 * MS);
+        for pause in [300, 2000] {
+            cluster.stop(1);
+            scheduler.sleep(pause * MS);
+            cluster.resume(1);
+            scheduler.sleep(MS);
+        }
+        cluster.network.release(request(0, 1, "return"));
+        cluster.network.release(request(0, 1, "update"));
+        scheduler.sleep(500 * MS);
+        look(cluster, 1);
+    });
+}
+
 /// Five catalogs, each alone for a while: every one that may lack something waits.
 #[test]
 fn five_catalogs_that_go_down_one_by_one_return_in_any_order() {
