@@ -97,7 +97,7 @@ struct PeerStanding {
     /// When the last heartbeat was sent that it answered without listing this catalog.
     answered: Option<Time>,
     /// Nobody remembers which copies changed here while it was left out: that was before this start,
-    /// or the lists formed a circle.
+    /// or before it asked to come back, or the lists formed a circle.
     unrecorded: bool,
     /// What it said last, in the last start that was heard of.
     said: Option<Standing>,
@@ -605,6 +605,11 @@ impl LeftOut {
     /// Whether copies may have changed here while peer `i` was left out of which nobody remembers it.
     pub(crate) fn is_unrecorded(&self, i: usize) -> bool {
         self.peers[i].unrecorded
+    }
+
+    /// From now on nobody remembers what changed here before while peer `i` was left out.
+    pub(crate) fn note_unrecorded(&mut self, i: usize) {
+        self.peers[i].unrecorded = true;
     }
 
     /// Nothing is left here that peer `i` may lack.

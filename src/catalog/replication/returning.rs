@@ -309,6 +309,8 @@ impl<E: Environment> Replica<E> {
         let session = (said.start, inner.left_out.gap(i));
         if asked.begins {
             inner.shelf.begin_owing(i);
+            // It may serve again before it is struck off: then it is the other side of a cut.
+            inner.left_out.note_unrecorded(i);
             inner.returning.insert(i, session);
         } else if inner.returning.get(&i) != Some(&session) {
             return Ok(Reply::NotNow);
