@@ -44,6 +44,8 @@ pub(crate) enum Error {
     },
     /// 409: there is a book with that id already.
     IdInUse,
+    /// 411: the path takes no chunked body.
+    LengthRequired,
     /// 412: the book is no longer at the version that `If-Match` names.
     Changed,
     /// 413: the body is larger than allowed.
@@ -56,6 +58,8 @@ pub(crate) enum Error {
     Invalid(String),
     /// 431: too many headers, or too large ones.
     HeadTooLarge,
+    /// 501: a method that no path has.
+    NotImplemented,
     /// 500: a bug in this server.
     Internal,
     /// 503 with `Retry-After`: too many conflicts, or a full queue.
@@ -76,11 +80,13 @@ impl Error {
             Error::NoSuchPath | Error::NoSuchBook | Error::NotFound | Error::NoSuchQuery => 404,
             Error::MethodNotAllowed(_) => 405,
             Error::OutOfDate | Error::Applied(_) | Error::Closed { .. } | Error::IdInUse => 409,
+            Error::LengthRequired => 411,
             Error::Changed => 412,
             Error::BodyTooLarge(_) => 413,
             Error::PathTooLong => 414,
             Error::IdNotANumber | Error::Invalid(_) => 422,
             Error::HeadTooLarge => 431,
+            Error::NotImplemented => 501,
             Error::Internal => 500,
             Error::Busy(_) => 503,
             Error::Unreachable(_) | Error::TimedOut(_) => 504,
@@ -105,6 +111,15 @@ impl Error {
         }
     }
 
+    /// That a disk refuses, with what failed but not where: the path is for the log.
+    pub(crate) fn disk_refuses(why: &str) -> Error {
+        let reason = why.rsplit_once(": ").map_or(why, |(_, reason)| reason);
+        Error::DiskRefuses(match reason.contains('/') {
+            true => "The disk refuses".to_string(),
+            false => format!("The disk refuses: {reason}"),
+        })
+    }
+
     /// Whether the work may have been done all the same. Only then a retry can do it twice.
     pub(crate) fn indefinite(&self) -> bool {
         matches!(self, Error::TimedOut(_) | Error::DiskRefuses(_))
@@ -126,9 +141,11 @@ impl Error {
             Error::Closed { .. } => "order is closed",
             Error::IdInUse => "A book with this ID exists already",
             Error::Changed => "The book is no longer at the version that If-Match names",
+            Error::LengthRequired => "A buy has no body, so it needs no Transfer-Encoding",
             Error::PathTooLong => "The path is too long",
             Error::IdNotANumber => "Book ID must be a number",
             Error::HeadTooLarge => "The request has too many headers, or too large ones",
+            Error::NotImplemented => "No path has this method",
             Error::Internal => {
                 "The server encountered an internal error and was unable to complete your \
                  request. Either the server is overloaded or there is an error in the application."

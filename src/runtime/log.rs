@@ -173,7 +173,7 @@ fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
-fn since_1970(time: SystemTime) -> Duration {
+pub(crate) fn since_1970(time: SystemTime) -> Duration {
     time.duration_since(SystemTime::UNIX_EPOCH)
         .unwrap_or_default()
 }
@@ -194,7 +194,7 @@ pub(crate) fn rfc3339(time: SystemTime) -> String {
 
 /// Year, month and day of a number of days since 1970-01-01: Howard Hinnant's `civil_from_days`,
 /// whose years begin in March so that the leap day is the last.
-fn civil(days: i64) -> (i64, i64, i64) {
+pub(crate) fn civil(days: i64) -> (i64, i64, i64) {
     let days = days + 719_468;
     let era = days / 146_097;
     let day_of_era = days % 146_097;

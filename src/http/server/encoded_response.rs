@@ -8,6 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use tiny_http::StatusCode;
 
+use crate::http::server::date;
 use crate::http::server::head::ReplyContext;
 use crate::http::{Body, Response};
 
@@ -15,8 +16,9 @@ use crate::http::{Body, Response};
 const SHORT_BYTES_MAX: usize = 64 * 1024;
 
 /// The statuses that we answer. Metrics tell them apart.
-pub(super) const STATUSES: [u16; 19] = [
-    200, 201, 204, 304, 400, 401, 404, 405, 409, 412, 413, 414, 422, 431, 500, 502, 503, 504, 507,
+pub(super) const STATUSES: [u16; 22] = [
+    200, 201, 204, 304, 400, 401, 403, 404, 405, 409, 411, 412, 413, 414, 422, 431, 500, 501, 502,
+    503, 504, 507,
 ];
 
 /// A response as bytes.
@@ -184,6 +186,9 @@ fn write_head(head: &mut Vec<u8>, response: &Response, context: &ReplyContext) {
             let _ = write!(head, "Content-Length: {length}\r\n");
         }
     }
+    head.extend_from_slice(b"Date: ");
+    head.extend_from_slice(&date::now());
+    head.extend_from_slice(b"\r\n");
     write_header(head, "X-Request-Id", &context.id);
     for (name, value) in &response.headers {
         write_header(head, name, value);

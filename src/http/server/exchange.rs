@@ -4,12 +4,13 @@
 //! does it (HTTP.md, 3 and 4). So a request whose body [`is_unread`] is read, answered and dropped
 //! only by a thread of the pools for bodies.
 
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Read};
 use std::time::Instant;
 
 use crate::http::Request;
+use crate::http::server::chunks::Chunks;
 use crate::http::server::head::{self, Raw, ReplyContext};
-use crate::model::error::Error;
+use crate::model::error::{Error, Result};
 
 /// Bytes of a body. Beyond: 413.
 const BODY_BYTES_MAX: usize = 64 * 1024;
@@ -18,8 +19,8 @@ const BODY_BYTES_MAX: usize = 64 * 1024;
 /// Beyond: 413.
 const PEER_BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
 
-/// How far beyond its limit a body is read, and thrown away, so that the client gets its 413. If
-/// more than that is announced, the request is forgotten without an answer.
+/// How far beyond its limit a body is read, and thrown away, before the client gets its 413. If
+/// more than that is announced, the client gets it at once, and the connection is closed.
 const EXCESS_BYTES_MAX: usize = 1024 * 1024;
 
 /// Bodies up to this length have been read by tiny_http before it hands over a request.
@@ -37,20 +38,31 @@ pub(super) struct Exchange {
 }
 
 impl Exchange {
-    pub(super) fn new(raw: Raw, started: Instant) -> Exchange {
-        let (path, query) = head::path_and_query(raw.url());
+    /// `is_trusted`: whether the request shows the token.
+    pub(super) fn new(
+        raw: Raw,
+        started: Instant,
+        is_trusted: impl FnOnce(&Raw) -> bool,
+    ) -> Exchange {
         let framing = head::check_framing(&raw);
-        let out_of_sync = framing.is_err();
-        let segments = head::check_size(&raw)
-            .and(framing)
-            .and_then(|()| head::segments(path));
+        let mut out_of_sync = framing.is_err();
+        let checked = head::check_size(&raw)
+            .and_then(|()| framing)
+            .and_then(|()| head::check_headers(&raw))
+            .and_then(|()| head::check_method(&raw))
+            .and_then(|()| check_length(&raw, is_trusted))
+            .and_then(|()| check_buy(&raw))
+            .and_then(|()| head::segments(&raw));
+        // What is left unread of a body would be taken for the next request.
+        out_of_sync |= checked.is_err() && is_unread(&raw);
         let mut context = ReplyContext::of(&raw, started);
         context.close |= out_of_sync;
-        let refused = segments.as_ref().err().cloned();
+        let refused = checked.as_ref().err().cloned();
+        let (segments, query) = checked.unwrap_or_default();
         let request = Request {
             method: head::method(&raw),
-            segments: segments.unwrap_or_default(),
-            query: query.map(str::to_string),
+            segments,
+            query,
             headers: head::headers(&raw),
             body: Vec::new(),
             id: context.id.clone(),
@@ -66,7 +78,7 @@ impl Exchange {
 
     /// Whether it comes from another server, not from a client.
     pub(super) fn is_from_server(&self) -> bool {
-        is_for_servers(head::path_and_query(self.raw.url()).0)
+        is_for_servers(head::path(&self.raw))
     }
 
     /// Reads the body to its end, or returns false when the end has not come by `deadline`.
@@ -78,7 +90,14 @@ impl Exchange {
         let mut body = Vec::with_capacity(read_max.min(BODY_BYTES_MAX));
         let mut buffer = [0; 8 * 1024];
         let mut count = 0;
+        let is_raw = announced.is_none() && head::connection_mentions(&self.raw, "upgrade");
         let reader = self.raw.as_reader();
+        let mut chunks = Chunks::new(reader, deadline);
+        let reader: &mut dyn Read = if is_raw {
+            &mut chunks
+        } else {
+            chunks.into_inner()
+        };
         let failure = loop {
             let wanted = buffer.len().min(read_max - count);
             if wanted == 0 {
@@ -110,15 +129,33 @@ impl Exchange {
     }
 }
 
-/// Whether so long a body is announced that tiny_http's way with it would end the process (HTTP.md,
-/// 3). Such a request must be forgotten: neither answered nor dropped. `is_trusted`: whether it
-/// shows the token.
-pub(super) fn announces_too_much(raw: &Raw, is_trusted: impl FnOnce() -> bool) -> bool {
+/// Fails with 413 when so long a body is announced that it will not be read to its end.
+fn check_length(raw: &Raw, is_trusted: impl FnOnce(&Raw) -> bool) -> Result<()> {
     let excess = raw
         .body_length()
         .unwrap_or(0)
         .saturating_sub(EXCESS_BYTES_MAX);
-    BODY_BYTES_MAX < excess && body_bytes_max(raw, is_trusted()) < excess
+    if excess <= BODY_BYTES_MAX {
+        return Ok(());
+    }
+    let limit = body_bytes_max(raw, is_trusted(raw));
+    if excess <= limit {
+        return Ok(());
+    }
+    Err(too_large(limit))
+}
+
+/// Fails with 411 when a buy is to have a chunked body: one that breaks off would count as whole
+/// (HTTP.md, 4).
+fn check_buy(raw: &Raw) -> Result<()> {
+    if head::is_chunked(raw) && head::path(raw).starts_with("/buy/") {
+        return Err(Error::LengthRequired);
+    }
+    Ok(())
+}
+
+fn too_large(limit: usize) -> Error {
+    Error::BodyTooLarge(format!("The body may have {limit} bytes"))
 }
 
 /// Whether tiny_http has yet to read the body, so that answering or dropping the request may wait
@@ -141,7 +178,7 @@ fn is_for_servers(path: &str) -> bool {
 }
 
 fn body_bytes_max(raw: &Raw, trusted: bool) -> usize {
-    let path = head::path_and_query(raw.url()).0;
+    let path = head::path(raw);
     let is_long =
         is_for_servers(path) || (*raw.method() == tiny_http::Method::Post && path == "/add");
     if is_long && trusted {
@@ -161,10 +198,7 @@ fn body_error(
     let bad = |text: &str| Some(Error::BadRequest(text.into()));
     match failure {
         Some(ErrorKind::WouldBlock | ErrorKind::TimedOut) => bad("The body did not come in time"),
-        None if limit < count => {
-            let text = format!("The body may have {limit} bytes");
-            Some(Error::BodyTooLarge(text))
-        }
+        None if limit < count => Some(too_large(limit)),
         None if announced.is_none_or(|announced| announced <= count) => None,
         _ => bad("The body is shorter than announced, or badly chunked"),
     }

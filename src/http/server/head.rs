@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Instant;
 
+use crate::http::server::target::{Target, is_host, target};
 use crate::http::{Method, split_path};
 use crate::model::error::{Error, Result};
 
@@ -18,7 +19,7 @@ const HEAD_BYTES_MAX: usize = 16 * 1024;
 const HEADERS_MAX: usize = 100;
 
 /// Headers that announce a body, or change how the request is read.
-const BODY_HEADERS: [&str; 4] = ["Content-Length", "Transfer-Encoding", "Expect", "Upgrade"];
+const BODY_HEADERS: [&str; 3] = ["Content-Length", "Transfer-Encoding", "Expect"];
 
 /// A request as tiny_http hands it over.
 pub(super) type Raw = tiny_http::Request;
@@ -43,7 +44,7 @@ pub(super) struct ReplyContext {
 
 impl ReplyContext {
     pub(super) fn of(raw: &Raw, started: Instant) -> ReplyContext {
-        let http_1_0 = *raw.http_version() < (1, 1);
+        let http_1_0 = is_http_1_0(raw);
         let connection = header(raw, "Connection").unwrap_or("");
         let connection = connection.to_ascii_lowercase();
         let mentions = |word| connection.contains(word);
@@ -76,30 +77,19 @@ pub(super) fn header<'a>(raw: &'a Raw, name: &'static str) -> Option<&'a str> {
     values(raw, name).next()
 }
 
-/// The raw path and query string. tiny_http hands over the absolute form (`http://host/path`) as it
-/// came.
-pub(super) fn path_and_query(url: &str) -> (&str, Option<&str>) {
-    let url = url.split_once('#').map_or(url, |(url, _)| url);
-    let path = match url.split_once("://") {
-        Some((scheme, rest)) if !scheme.contains('/') => {
-            rest.find('/').map_or("/", |at| &rest[at..])
-        }
-        _ => url,
-    };
-    let split = path.split_once('?');
-    split.map_or((path, None), |(path, query)| (path, Some(query)))
+/// The raw path, or an empty one if it is malformed.
+pub(super) fn path(raw: &Raw) -> &str {
+    target(raw.url()).map_or("", |target| target.path)
 }
 
-/// The raw path and query string of a `GET` or `HEAD` without a body, if nothing of its head has to
-/// be refused.
-pub(super) fn target_without_body(raw: &Raw) -> Option<(&str, Option<&str>)> {
-    let (path, query) = path_and_query(raw.url());
+/// The target of a `GET` or `HEAD` without a body, if nothing of its head has to be refused.
+pub(super) fn target_without_body(raw: &Raw) -> Option<Target<'_>> {
     let body = |h: &tiny_http::Header| BODY_HEADERS.iter().any(|name| h.field.equiv(name));
     let plain = method(raw) == Method::Get
-        && check_path(path).is_ok()
         && check_size(raw).is_ok()
+        && check_headers(raw).is_ok()
         && !raw.headers().iter().any(body);
-    plain.then_some((path, query))
+    target(raw.url()).ok().filter(|_| plain)
 }
 
 pub(super) fn check_size(raw: &Raw) -> Result<()> {
@@ -114,6 +104,54 @@ pub(super) fn check_size(raw: &Raw) -> Result<()> {
     Ok(())
 }
 
+/// Fails with 400 at a name that is none, at a control character in a value (RFC 9110, 5.1 and
+/// 5.5), and unless there is one host (RFC 9112, 3.2). HTTP/1.0 needs none.
+pub(super) fn check_headers(raw: &Raw) -> Result<()> {
+    let bad = |text: &str| Err(Error::BadRequest(text.into()));
+    let mut hosts = 0;
+    for header in raw.headers() {
+        if !is_token(header.field.as_str().as_str()) {
+            return bad("The name of a header is malformed");
+        }
+        let value = header.value.as_str();
+        if value.bytes().any(|b| b.is_ascii_control() && b != b'\t') {
+            return bad("The value of a header has control characters");
+        }
+        if header.field.equiv("Host") {
+            hosts += 1;
+            if !is_host(value) {
+                return bad("Host must be a host");
+            }
+        }
+    }
+    if 1 < hosts || hosts == 0 && !is_http_1_0(raw) {
+        return bad("Host must be there once");
+    }
+    Ok(())
+}
+
+/// Fails with 400 at a method that is none, and with 501 at one that nothing here knows.
+pub(super) fn check_method(raw: &Raw) -> Result<()> {
+    use tiny_http::Method::{Connect, NonStandard, Patch, Trace};
+    match raw.method() {
+        NonStandard(name) if !is_token(name.as_str()) => {
+            Err(Error::BadRequest("The method is malformed".into()))
+        }
+        NonStandard(_) | Connect | Patch | Trace => Err(Error::NotImplemented),
+        _ => Ok(()),
+    }
+}
+
+/// Whether this may be the name of a header or of a method (RFC 9110, 5.6.2).
+fn is_token(text: &str) -> bool {
+    let fine = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
+    !text.is_empty() && text.bytes().all(fine)
+}
+
+fn is_http_1_0(raw: &Raw) -> bool {
+    *raw.http_version() < (1, 1)
+}
+
 /// Fails with 400 when it is not certain where the body ends: tiny_http takes a length that it
 /// cannot read for none, and the body for the next request (HTTP.md, 8).
 pub(super) fn check_framing(raw: &Raw) -> Result<()> {
@@ -126,9 +164,11 @@ pub(super) fn check_framing(raw: &Raw) -> Result<()> {
     match (lengths, encodings) {
         (0, 0) => Ok(()),
         (1, 0) if digits => Ok(()),
-        (0, 1) if chunked && !connection_mentions(raw, "upgrade") => Ok(()),
+        // HTTP/1.0 knows no chunks: whoever sends them reads its own requests otherwise (RFC 9112,
+        // 6.1).
+        (0, 1) if chunked && !is_http_1_0(raw) => Ok(()),
         (_, 0) => bad("Content-Length must be there once, and be digits"),
-        (0, _) => bad("Transfer-Encoding may only be chunked"),
+        (0, _) => bad("Transfer-Encoding may only be chunked, and not in HTTP/1.0"),
         _ => bad("Content-Length and Transfer-Encoding exclude each other"),
     }
 }
@@ -138,17 +178,18 @@ fn is_length(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_digit()) && text.parse::<usize>().is_ok()
 }
 
-fn check_path(path: &str) -> Result<()> {
-    if !path.starts_with('/') || path.bytes().any(|byte| byte.is_ascii_control()) {
+/// The decoded segments of a path, and the raw query string. Fails with 400.
+pub(super) fn segments(raw: &Raw) -> Result<(Vec<String>, Option<String>)> {
+    let target = target(raw.url())?;
+    if target.path == "*" && !is_options(raw) {
         return Err(Error::BadRequest("The path is malformed".into()));
     }
-    Ok(())
+    let segments = split_path(target.path)?;
+    Ok((segments, target.query.map(str::to_string)))
 }
 
-/// The decoded segments of a path. Fails with 400.
-pub(super) fn segments(path: &str) -> Result<Vec<String>> {
-    check_path(path)?;
-    split_path(path)
+pub(super) fn is_options(raw: &Raw) -> bool {
+    *raw.method() == tiny_http::Method::Options
 }
 
 pub(super) fn method(raw: &Raw) -> Method {

@@ -5,7 +5,7 @@
 //! and bodies, `HEAD`, request ids, the log of requests and their metrics.
 //!
 //! To read: `dispatch/` is the way of a request through the threads. `head` and `exchange` take it
-//! apart, `encoded_response` puts its response together, `connections` keeps the requests of a
+//! apart, with `target` and `chunks`; `encoded_response` puts its response together, `connections` keeps the requests of a
 //! connection in order, `auth` checks the token. `supervisor/` opens the acceptors and replaces
 //! them.
 //!
@@ -29,13 +29,16 @@
 #![doc = include_str!("HTTP.md")]
 
 mod auth;
+mod chunks;
 mod connections;
+mod date;
 mod dispatch;
 mod encoded_response;
 mod exchange;
 mod head;
 mod metrics;
 mod supervisor;
+mod target;
 #[cfg(test)]
 mod tests;
 mod wakeups;

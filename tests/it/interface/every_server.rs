@@ -7,6 +7,8 @@ GET /livez   | 200 | {"live":true}
 HEAD /livez  | 200 |
 = POST /livez → 405
 POST /livez  | 405 | {"message":"The method is not allowed for the requested URL."} + Allow: GET, HEAD
+= OPTIONS /livez → 204
+OPTIONS /livez | 204 | + Allow: GET, HEAD, OPTIONS
 = GET /readyz → 200
 GET /readyz  | 200 | fields ready, server
 = GET /version → 200
@@ -20,6 +22,11 @@ GET /buy/    | 404 | {"message":"The requested URL was not found on the server. 
 = GET /<unknown> → 400
 GET /%zz     | 400 | message escape
 GET /%ff     | 400 | message UTF-8
+GET /nowhere#a | 400 | message path
+GET /nowhere + Host: a | 400 | message Host
+GET /nowhere + Two/Words: a | 400 | message header
+= PATCH /<unknown> → 501
+PATCH /nowhere | 501 | message method
 = GET /<unknown> → 414
 GET /{x*9000} | 414 | message
 = GET /<unknown> → 431

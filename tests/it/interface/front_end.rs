@@ -39,6 +39,8 @@ PUT /buy/2 + Idempotency-Key: two words    | 400 | message Idempotency-Key, 64
 PUT /buy/2 + Idempotency-Key: a + Idempotency-Key: b | 400 | message Idempotency-Key
 = PUT /buy/<id> → 404
 PUT /buy/99                                | 404 | {"message":"Book with the specified ID does not exist"}
+= PUT /buy/<id> → 411
+PUT /buy/2 + Transfer-Encoding: chunked | 411 | message Transfer-Encoding
 = PUT /buy/<id> → 422
 PUT /buy/two                               | 422 | {"message":"Book ID must be a number"}
 = GET /buy/<id> → 405

@@ -12,6 +12,8 @@ PUT /buy/1 + Bazar-Order: mine           | 400 | message Bazar-Order
 PUT /buy/1 + Idempotency-Key: two words  | 400 | message Idempotency-Key
 = PUT /buy/<id> → 404
 PUT /buy/99                              | 404 | {"message":"Book with the specified ID does not exist"}
+= PUT /buy/<id> → 411
+PUT /buy/2 + Transfer-Encoding: chunked | 411 | message Transfer-Encoding
 = PUT /buy/<id> → 422
 PUT /buy/one                             | 422 | {"message":"Book ID must be a number"}
 = GET /buy/<id> → 405

@@ -40,6 +40,23 @@ impl Dispatcher {
         }
     }
 
+    /// Answers `OPTIONS`: which methods a path has (RFC 9110, 9.3.7). A service says so when it is
+    /// asked with a method that none of its paths has.
+    pub(super) fn options(&self, request: &Request) -> Response {
+        if request.segments == ["*"] {
+            return Response::empty(204).with("Allow", "GET, HEAD, PUT, POST, DELETE, OPTIONS");
+        }
+        let refusal = match route(request) {
+            Some(_) => Error::MethodNotAllowed("GET, HEAD").into(),
+            None => self.service.answer(request),
+        };
+        let is_allow = |(name, _): &&(&str, _)| *name == "Allow";
+        match refusal.headers.iter().find(is_allow) {
+            Some((_, methods)) => Response::empty(204).with("Allow", format!("{methods}, OPTIONS")),
+            None => refusal,
+        }
+    }
+
     fn readyz(&self) -> Response {
         let server = self.config.server;
         let missing = self.service.missing();

@@ -11,11 +11,12 @@ use std::time::Instant;
 use super::Dispatcher;
 use crate::http::RequestHead;
 use crate::http::server::head::{self, Raw, ReplyContext};
+use crate::http::server::target::Target;
 
 impl Dispatcher {
     /// Answers a `GET` without a body, if the response is ready. Otherwise gives the request back.
     pub(super) fn try_answer(self: &Arc<Self>, raw: Raw, started: Instant) -> Option<Raw> {
-        let Some((path, query)) = head::target_without_body(&raw) else {
+        let Some(Target { path, query, .. }) = head::target_without_body(&raw) else {
             return Some(raw);
         };
         let first_segment = path[1..].split('/').next().unwrap_or("");

@@ -4,7 +4,8 @@
 //!
 //! 1. [`Connections`] hold a request back whose predecessor on the connection is unanswered.
 //! 2. `fast_path`: a response that the service has ready is sent right away.
-//! 3. A body that has yet to come is read by a pool for bodies.
+//! 3. A body that has yet to come is read by a pool for bodies, unless its request is refused all
+//!    the same: `early_refusal`.
 //! 4. A request that waits for other servers or the disk is answered by the pool of its lane.
 //! 5. `response_writer`: a long response, or one that the client does not take at once, is sent by
 //!    a pool for that.
@@ -12,6 +13,7 @@
 //! `worker_pools` lists the pools, `common_routes` holds what every server answers.
 
 mod common_routes;
+mod early_refusal;
 mod fast_path;
 mod response_writer;
 mod worker_pools;
@@ -65,10 +67,6 @@ impl Dispatcher {
     /// Takes a request from a receiving thread and never keeps that thread waiting.
     pub(super) fn receive(self: &Arc<Self>, raw: Raw) {
         let now = Instant::now();
-        if exchange::announces_too_much(&raw, || self.admits(&raw)) {
-            std::mem::forget(raw);
-            return self.metrics.forgotten.inc();
-        }
         match self.connections.admit(head::peer(&raw), raw, now) {
             Admission::Admit { raw, new } => {
                 if new {
@@ -77,7 +75,7 @@ impl Dispatcher {
                 self.begin(raw, now);
             }
             Admission::Wait => (),
-            Admission::Drop(raws) => self.drop_unanswered(raws),
+            Admission::Drop(raw) => self.drop_unanswered([raw]),
         }
     }
 
@@ -86,9 +84,12 @@ impl Dispatcher {
         let Some(raw) = self.try_answer(raw, started) else {
             return;
         };
-        let exchange = Box::new(Exchange::new(raw, started));
+        let exchange = Box::new(self.exchange(raw, started));
         if !exchange::is_unread(&exchange.raw) {
             return self.read_body(exchange);
+        }
+        if exchange.refused.is_some() {
+            return self.refuse_unread(exchange);
         }
         let from_server = exchange.is_from_server() && self.admits(&exchange.raw);
         let pool = if from_server {
@@ -99,6 +100,10 @@ impl Dispatcher {
         if let Err(Task::ReadBody(exchange)) = self.try_submit(pool, Task::ReadBody(exchange)) {
             self.forget(exchange);
         }
+    }
+
+    fn exchange(&self, raw: Raw, started: Instant) -> Exchange {
+        Exchange::new(raw, started, |raw| self.admits(raw))
     }
 
     fn read_body(self: &Arc<Self>, mut exchange: Box<Exchange>) {
@@ -116,6 +121,12 @@ impl Dispatcher {
     }
 
     fn dispatch(self: &Arc<Self>, mut exchange: Box<Exchange>) {
+        if head::is_options(&exchange.raw) {
+            return match self.guarded(|| self.options(&exchange.request)) {
+                Ok(response) => self.reply(exchange, response),
+                Err(error) => self.fail(exchange, error),
+            };
+        }
         let lane = self.guarded(|| self.lane(&mut exchange));
         let pool = match lane.and_then(|lane| lane) {
             Ok(lane) => Pool::of_lane(lane),
@@ -178,8 +189,9 @@ impl Dispatcher {
 
     /// Gives up a request whose body would keep its reader, or the thread that drops it, waiting
     /// without end.
-    fn forget(&self, exchange: Box<Exchange>) {
+    fn forget(self: &Arc<Self>, exchange: Box<Exchange>) {
         self.metrics.forgotten.inc();
+        self.drop_unanswered(self.connections.quarantine(exchange.context.peer));
         self.connections.finish(exchange.context.peer);
         // This costs a thread of tiny_http and two descriptors, but not this thread.
         std::mem::forget(exchange.raw);

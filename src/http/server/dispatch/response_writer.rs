@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::early_refusal::can_be_drained;
 use super::worker_pools::{Pool, Task};
 use super::{Dispatcher, busy};
 use crate::http::Response;
@@ -97,23 +98,28 @@ impl Dispatcher {
         let peer = write.peer;
         // The next response on this connection waits until this one has let go of it.
         drop(write);
-        let Some(raw) = self.connections.finish(peer) else {
+        let Some(next) = self.connections.finish(peer) else {
             return;
         };
-        let task = Task::Begin(Box::new(raw));
-        if let Err(Task::Begin(raw)) = self.try_submit(Pool::Pipelined, task) {
-            self.drop_unanswered(vec![*raw]);
+        let task = Task::Begin(Box::new(next));
+        if let Err(Task::Begin(next)) = self.try_submit(Pool::Pipelined, task) {
+            self.drop_unanswered([next.raw]);
             self.drop_unanswered(self.connections.quarantine(peer));
             self.connections.finish(peer);
         }
     }
 
     /// Drops requests without an answer.
-    pub(super) fn drop_unanswered(self: &Arc<Self>, raws: Vec<Raw>) {
+    pub(super) fn drop_unanswered(self: &Arc<Self>, raws: impl IntoIterator<Item = Raw>) {
         for raw in raws {
             self.metrics.dropped.inc();
             if !exchange::is_unread(&raw) {
                 drop(raw.into_writer());
+                continue;
+            }
+            if !can_be_drained(&raw) {
+                std::mem::forget(raw);
+                self.metrics.forgotten.inc();
                 continue;
             }
             let task = Task::Drop(Box::new(raw));
@@ -124,7 +130,7 @@ impl Dispatcher {
         }
     }
 
-    fn record(&self, method: &str, context: &ReplyContext, status: u16) {
+    pub(super) fn record(&self, method: &str, context: &ReplyContext, status: u16) {
         let took = context.started.elapsed();
         self.metrics.record(context.route, status, took);
         // "Not ready" is an answer, not a failure, and is asked for ten times a second.

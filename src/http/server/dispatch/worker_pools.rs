@@ -2,9 +2,10 @@
 //! server must not keep a peer's write from the disk.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use super::Dispatcher;
+use super::early_refusal::Unread;
+use crate::http::server::connections::Next;
 use crate::http::server::encoded_response::ResponseWrite;
 use crate::http::server::exchange::Exchange;
 use crate::http::server::head::Raw;
@@ -40,13 +41,15 @@ pub(super) struct Job {
 /// What a thread of a pool does.
 pub(super) enum Task {
     /// Begins with a request that waited for its predecessor.
-    Begin(Box<Raw>),
+    Begin(Box<Next>),
     /// Reads a body, and goes on.
     ReadBody(Box<Exchange>),
     Answer(Box<Exchange>),
     Send(Box<ResponseWrite>),
     /// Drops a request without an answer.
     Drop(Box<Raw>),
+    /// Reads what is left of a body whose request is answered.
+    Drain(Box<Unread>),
 }
 
 impl WorkerPools {
@@ -103,11 +106,12 @@ impl Work for Job {
     fn run(self, _: Vec<Job>) {
         let dispatcher = self.dispatcher;
         match self.task {
-            Task::Begin(raw) => dispatcher.begin(*raw, Instant::now()),
+            Task::Begin(next) => dispatcher.begin_next(*next),
             Task::ReadBody(exchange) => dispatcher.read_body(exchange),
             Task::Answer(exchange) => dispatcher.answer(exchange),
             Task::Send(write) => dispatcher.send_to_slow_reader(*write),
             Task::Drop(raw) => drop(raw.into_writer()),
+            Task::Drain(unread) => dispatcher.drain(*unread),
         }
     }
 }

@@ -3,7 +3,9 @@
 
 mod answers;
 mod connections;
+mod heads;
 mod limits;
+mod refusals;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -75,10 +77,14 @@ impl Service for TestService {
     fn answer(&self, request: &Request) -> Response {
         match (request.method, request.path().as_slice()) {
             (_, ["panic"]) => panic!("a handler fails, as it should"),
+            (method, ["only-put"]) if method != Method::Put => {
+                crate::model::error::Error::MethodNotAllowed("PUT").into()
+            }
             (_, ["gate"]) => self.pass_gate(),
             (_, ["pieces"]) => pieces(),
             (_, ["nothing"]) => Response::empty(204),
             (_, ["text", text]) => Response::json(200, text),
+            (_, ["headers"]) => Response::json(200, &request.headers),
             (_, ["break"]) => Response::empty(200).with("X-Text", "a\r\nX-Forged: b"),
             (Method::Put, ["echo"] | ["rep", "echo"]) => self.echo(request),
             _ => crate::model::error::Error::NoSuchPath.into(),
@@ -88,6 +94,7 @@ impl Service for TestService {
     fn route(&self, request: &Request) -> &'static str {
         match request.path().as_slice() {
             ["quick"] => "/quick",
+            ["only-put"] => "/only-put",
             ["panic"] => "/panic",
             _ => "other",
         }
@@ -161,7 +168,12 @@ impl TestServer {
 struct Connection(BufReader<TcpStream>);
 
 impl Connection {
+    /// Adds a host to every request.
     fn send(&mut self, text: &str) {
+        self.send_raw(&text.replace(" HTTP/1.1\r\n", " HTTP/1.1\r\nHost: shop\r\n"));
+    }
+
+    fn send_raw(&mut self, text: &str) {
         self.0.get_mut().write_all(text.as_bytes()).unwrap();
     }
 
@@ -173,7 +185,9 @@ impl Connection {
     /// Reads the next answer.
     fn answer(&mut self, with_body: bool) -> Answer {
         let status = self.line();
-        let status = status.strip_prefix("HTTP/1.1 ").unwrap_or("0");
+        let known = ["HTTP/1.1 ", "HTTP/1.0 "];
+        let status = known.iter().find_map(|v| status.strip_prefix(v));
+        let status = status.unwrap_or("0");
         let mut answer = Answer {
             status: status[..3.min(status.len())].parse().unwrap_or(0),
             ..Answer::default()
@@ -191,9 +205,16 @@ impl Connection {
         answer
     }
 
+    /// All that still comes until the server hangs up.
+    fn rest(&mut self) -> String {
+        let mut rest = Vec::new();
+        let _ = self.0.read_to_end(&mut rest);
+        String::from_utf8(rest).unwrap()
+    }
+
     /// Whether the server hangs up, having sent nothing more.
     fn is_closed(&mut self) -> bool {
-        matches!(self.0.read(&mut [0; 1]), Ok(0))
+        !matches!(self.0.read(&mut [0; 1]), Ok(1..))
     }
 
     fn body(&mut self, answer: &Answer) -> Vec<u8> {
@@ -239,6 +260,11 @@ impl Answer {
         let same = |(n, _): &&(String, String)| n == name;
         let header = self.headers.iter().find(same);
         header.map(|(_, value)| value.as_str())
+    }
+
+    fn closes(&self) -> bool {
+        let is_close = |(n, v): &(String, String)| n == "Connection" && v == "close";
+        self.headers.iter().any(is_close)
     }
 
     fn text(&self) -> &str {
