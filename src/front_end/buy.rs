@@ -18,8 +18,10 @@ use crate::runtime::log;
 const UNREACHABLE: &str = "Could not connect to a server to buy";
 
 impl FrontEnd {
-    /// Sells one copy. Fails with [`Error::BadRequest`] when the client's key is malformed.
+    /// Sells one copy. Fails with 400 when the client's key is malformed, and as
+    /// [`Request::check_plain_buy`] does.
     pub(super) fn buy(&self, id: BookId, request: &Request) -> Result<Response> {
+        request.check_plain_buy()?;
         let open_order = self.order_ids.open(request.key()?);
         let buy = BatchBuy {
             id,

@@ -72,6 +72,16 @@ impl Request {
         query_value(self.query.as_deref(), name)
     }
 
+    /// Fails with 422 if a buy asks for more than a buy can do, in parameters or a body.
+    pub(crate) fn check_plain_buy(&self) -> Result<()> {
+        let query = self.query.as_deref().unwrap_or("");
+        if query.is_empty() && self.body.is_empty() {
+            return Ok(());
+        }
+        let text = "A buy takes one copy; it may have neither parameters nor a body";
+        Err(Error::Invalid(text.into()))
+    }
+
     /// The order of a buy: `Bazar-Order`, with the client's own key if there is one. Fails with 400
     /// when one of them is malformed.
     pub(crate) fn order(&self) -> Result<Option<Order>> {

@@ -64,6 +64,7 @@ impl OrderServer {
     }
 
     fn buy(&self, id: BookId, request: &Request) -> BuyResult {
+        request.check_plain_buy()?;
         if let Some(order) = request.order()? {
             return self.seller.buy(id, order, request.id.clone());
         }

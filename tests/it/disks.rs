@@ -175,7 +175,10 @@ fn check_refusing_disk(refuse: fn(&Path), accept: fn(&Path)) {
     let response = shop.catalog(1).put("/update/3", r#"{"quantity":77}"#);
     assert_eq!(response.status, 507, "{response:?}");
     let message = response.json()["message"].as_str().unwrap().to_string();
-    assert!(message.contains(FIRST_FILE), "{message}");
+    // What failed is for the client, where it failed is for the log.
+    assert!(message.contains("The disk refuses: "), "{message}");
+    assert!(!message.contains(['/', '.']), "{message}");
+    assert!(shop.catalog(1).stderr().contains(FIRST_FILE));
     eventually("the other catalog goes on without it", || {
         let response = shop.catalog(2).put("/update/2", r#"{"quantity":44}"#);
         response.status == 200

@@ -79,7 +79,10 @@ impl<E: Environment> Replica<E> {
             }
             drop(inner);
             self.env.wake(WaitKey::Membership);
-            outcome.map_err(Error::DiskRefuses)?;
+            outcome.map_err(|why| {
+                log::warn("disk refuses", &[("why", &why)]);
+                Error::disk_refuses(&why)
+            })?;
         }
     }
 

@@ -26,16 +26,16 @@ impl<E: Environment> Replica<E> {
         };
         let outcome = self.env.save(ids, &read);
         let mut inner = self.lock();
-        let refused = outcome.is_err();
-        if std::mem::replace(&mut inner.disk_refuses, refused) != refused {
-            let event = if refused {
-                "disk refuses"
-            } else {
-                "disk is back"
-            };
-            log::warn(event, &[]);
+        let was_refusing = std::mem::replace(&mut inner.disk_refuses, outcome.is_err());
+        if let Err(why) = outcome {
+            if !was_refusing {
+                log::warn("disk refuses", &[("why", &why)]);
+            }
+            return Err(Error::disk_refuses(&why));
         }
-        outcome.map_err(Error::DiskRefuses)?;
+        if was_refusing {
+            log::warn("disk is back", &[]);
+        }
         for (id, version) in saved {
             inner.shelf.mark_saved(id, version);
         }

@@ -10,6 +10,12 @@ use crate::model::order::Order;
 use crate::model::validation::ORDERS_MAX;
 use crate::model::validation::json::{Json, excerpt};
 
+/// Prices are kept exactly: so large a number has 13 digits, and a float holds 15.
+const PRICE_MAX: f64 = 1e9;
+
+/// Digits behind the point of a price.
+const PRICE_DECIMALS_MAX: usize = 3;
+
 /// Reads the value of a field, whose name is for the refusal.
 type Parse<T> = fn(&str, Json) -> Result<T>;
 
@@ -86,21 +92,59 @@ pub(super) fn price(name: &str, value: Json) -> Result<f64> {
     let number = match value {
         Json::Whole(number) => number as f64,
         // Zero has one sign: 0 and -0.0 would be two spellings of one price.
-        Json::Float(number) if 0.0 <= number => number + 0.0,
-        _ => return Err(invalid(name, &value, "a number from 0 on")),
+        Json::Float(number) => number + 0.0,
+        _ => f64::NAN,
     };
-    assert!(number.is_finite() && number.is_sign_positive());
-    Ok(number)
+    let text = number.to_string();
+    let decimals = text
+        .split_once('.')
+        .map_or(0, |(_, decimals)| decimals.len());
+    if (0.0..=PRICE_MAX).contains(&number) && decimals <= PRICE_DECIMALS_MAX {
+        assert!(number.is_sign_positive());
+        return Ok(number);
+    }
+    let may = format!(
+        "a number from 0 on, up to {PRICE_MAX}, with at most {PRICE_DECIMALS_MAX} decimals"
+    );
+    Err(invalid(name, &value, &may))
 }
 
 pub(super) fn text(name: &str, value: Json) -> Result<Arc<str>> {
+    let fits = |text: &str| {
+        (1..=TEXT_CHARS_MAX).contains(&text.chars().count()) && !text.chars().all(is_invisible)
+    };
     match value {
-        Json::Text(text) if (1..=TEXT_CHARS_MAX).contains(&text.chars().count()) => Ok(text.into()),
+        Json::Text(text) if fits(&text) => Ok(text.into()),
         _ => {
-            let may = format!("a text of 1 to {TEXT_CHARS_MAX} characters");
+            let may = format!("a text of 1 to {TEXT_CHARS_MAX} characters, not all of them blank");
             Err(invalid(name, &value, &may))
         }
     }
+}
+
+/// Whether nobody sees this character: blanks, control characters, and those that only join,
+/// divide or turn others.
+fn is_invisible(char: char) -> bool {
+    char.is_whitespace()
+        || char.is_control()
+        || matches!(
+            char,
+            '\u{ad}'
+                | '\u{34f}'
+                | '\u{61c}'
+                | '\u{115f}'..='\u{1160}'
+                | '\u{17b4}'..='\u{17b5}'
+                | '\u{180b}'..='\u{180f}'
+                | '\u{200b}'..='\u{200f}'
+                | '\u{202a}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}'
+                | '\u{2800}'
+                | '\u{3164}'
+                | '\u{fe00}'..='\u{fe0f}'
+                | '\u{feff}'
+                | '\u{ffa0}'
+                | '\u{e0000}'..='\u{e0fff}'
+        )
 }
 
 pub(super) fn if_match(name: &str, value: Json) -> Result<String> {

@@ -6,9 +6,10 @@ use std::{fmt, result};
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 
 use crate::model::error::{Error, Result};
+use crate::model::validation::exact;
 
 /// The longest excerpt of a value in a message.
-const EXCERPT_CHARS_MAX: usize = 60;
+pub(super) const EXCERPT_CHARS_MAX: usize = 60;
 
 /// A JSON value. `5` is whole, `5.0` is not.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,9 +31,12 @@ pub(super) enum Json {
 ///
 /// Fails with `BadRequest`, which says what is wrong and where; also for numbers that no float can
 /// hold (`1e400`), and for more than 128 levels of brackets, which would exhaust the stack.
+/// Fails with `Invalid` at a number that would become another one.
 pub(super) fn read(text: &[u8]) -> Result<Json> {
-    serde_json::from_slice(text)
-        .map_err(|error| Error::BadRequest(format!("The body is not JSON: {error}")))
+    let value = serde_json::from_slice(text)
+        .map_err(|error| Error::BadRequest(format!("The body is not JSON: {error}")))?;
+    exact::check(text)?;
+    Ok(value)
 }
 
 /// The value as JSON, cut short.

@@ -5,8 +5,10 @@
 //! are no quantities. A field that was given twice is refused, where most JSON readers take one of
 //! the two. `null` is the same as a missing field.
 //!
-//! This file has the bodies; `fields.rs` has the fields of all of them; `json.rs` reads JSON.
+//! This file has the bodies; `fields.rs` has the fields of all of them; `json.rs` reads JSON, and
+//! `exact.rs` refuses numbers that it would change.
 
+mod exact;
 mod fields;
 mod json;
 #[cfg(test)]

@@ -90,6 +90,18 @@ fn only_the_given_fields_change() {
 
 #[test]
 fn zero_has_one_sign() {
+    for price in [
+        "1000000000",
+        "999999999.999",
+        "0.001",
+        "25.0",
+        "12.50",
+        "2.5e1",
+    ] {
+        let body = format!(r#"{{"price":{price}}}"#);
+        let read = parse_change(body.as_bytes()).unwrap().0.price.unwrap();
+        assert_eq!(read, price.parse::<f64>().unwrap(), "{body}");
+    }
     for body in [r#"{"price":-0.0}"#, r#"{"price":-0}"#, r#"{"price":0}"#] {
         let price = parse_change(body.as_bytes()).unwrap().0.price.unwrap();
         assert_eq!(price.to_bits(), 0, "{body}");
@@ -139,6 +151,32 @@ fn an_invalid_value_is_refused_with_field_value_and_range() {
             &format!(r#"{{"price":{sent}}}"#),
             &["price", was, "from 0 on"],
         );
+    }
+    for was in [
+        "1000000000.001",
+        "1e308",
+        "0.0001",
+        "1e10",
+        "9007199254740993",
+    ] {
+        let sent = format!(r#"{{"price":{was}}}"#);
+        check_422(&sent, &["price", "up to 1000000000", "3 decimals"]);
+    }
+    for inexact in ["1e-400", "0.10000000000000000001", "15.0000000000000000001"] {
+        check_422(
+            &format!(r#"{{"price":{inexact}}}"#),
+            &[inexact, "15 digits"],
+        );
+    }
+    for blank in [
+        "   ",
+        "\\t\\n",
+        "\\u0000\\u0007",
+        "\u{200b}",
+        "\u{a0}\u{3000}\u{feff}",
+    ] {
+        let named = ["title", "1 to 200 characters", "blank"];
+        check_422(&format!(r#"{{"title":"{blank}"}}"#), &named);
     }
     let long = format!("\"{}\"", "x".repeat(TEXT_CHARS_MAX + 1));
     for was in ["\"\"", "5", &long] {

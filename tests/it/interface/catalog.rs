@@ -45,6 +45,11 @@ PUT /update/4 {"price":1e400}                                | 400 | message lin
 PUT /update/4 []                                             | 422 | message object
 PUT /update/4 {"pages":8}                                    | 422 | message pages, quantity
 PUT /update/4 {"quantity":-1}                                | 422 | message quantity, -1, 1000000000
+PUT /update/4 {"price":1e-400}                               | 422 | message 1e-400
+PUT /update/4 {"price":9007199254740993}                     | 422 | message price, 9007199254740993
+PUT /update/4 {"price":1e308}                                | 422 | message price, 1000000000
+PUT /update/4 {"price":0.0001}                               | 422 | message price, decimals
+PUT /update/4 {"title":" "}                                  | 422 | message title, blank
 PUT /update/4 {"price":-0.5}                                 | 422 | message price, -0.5
 PUT /update/4 {"quantity":5.0}                               | 422 | message quantity, 5.0
 PUT /update/4 {"quantity":1000000001}                        | 422 | message quantity, 1000000001

@@ -42,6 +42,8 @@ PUT /buy/99                                | 404 | {"message":"Book with the spe
 = PUT /buy/<id> → 411
 PUT /buy/2 + Transfer-Encoding: chunked | 411 | message Transfer-Encoding
 = PUT /buy/<id> → 422
+PUT /buy/2?quantity=3                      | 422 | message one copy, parameters
+PUT /buy/2 {"quantity":3}                  | 422 | message one copy, body
 PUT /buy/two                               | 422 | {"message":"Book ID must be a number"}
 = GET /buy/<id> → 405
 GET /buy/2                                 | 405 | {"message":"The method is not allowed for the requested URL."} + Allow: PUT
