@@ -1,4 +1,5 @@
-//! `If-Match`: the versions of a book on which a change may be made (RFC 9110, 13.1.1).
+//! `If-Match` and `If-None-Match`: the versions of a book on which a change may be made (RFC 9110,
+//! 13.1.1 and 13.1.2).
 
 use crate::model::book::Version;
 use crate::model::error::{Error, Result};
@@ -10,6 +11,8 @@ pub(crate) enum IfMatch {
     Any,
     /// One of these. A well-formed tag that no version has is left out: it never matches.
     OneOf(Vec<Version>),
+    /// Any but these.
+    NoneOf(Vec<Version>),
 }
 
 impl IfMatch {
@@ -18,28 +21,42 @@ impl IfMatch {
         if text.trim() == "*" {
             return Ok(IfMatch::Any);
         }
-        let mut versions = Vec::new();
-        for tag in split_tags(text).ok_or_else(malformed)? {
-            versions.extend(Version::parse(tag));
+        let tags = split_tags(text, false).ok_or_else(|| malformed("If-Match"))?;
+        Ok(IfMatch::OneOf(versions(tags)))
+    }
+
+    /// Parses the value of `If-None-Match`. Fails with 400 when it is malformed.
+    pub(crate) fn parse_none(text: &str) -> Result<IfMatch> {
+        if text.trim() == "*" {
+            // Every book that exists has some version.
+            return Ok(IfMatch::OneOf(Vec::new()));
         }
-        Ok(IfMatch::OneOf(versions))
+        let tags = split_tags(text, true).ok_or_else(|| malformed("If-None-Match"))?;
+        Ok(IfMatch::NoneOf(versions(tags)))
     }
 
     pub(crate) fn allows(&self, version: Version) -> bool {
         match self {
             IfMatch::Any => true,
             IfMatch::OneOf(versions) => versions.contains(&version),
+            IfMatch::NoneOf(versions) => !versions.contains(&version),
         }
     }
 }
 
-fn malformed() -> Error {
-    Error::BadRequest("If-Match must be * or a list of ETags such as \"3-12345\"".into())
+fn malformed(name: &str) -> Error {
+    Error::BadRequest(format!(
+        "{name} must be * or a list of ETags such as \"3-12345\""
+    ))
 }
 
-/// The opaque parts of the strong tags in a list; weak tags never match. `None` if the text is not
-/// a list of tags.
-fn split_tags(text: &str) -> Option<Vec<&str>> {
+fn versions(tags: Vec<&str>) -> Vec<Version> {
+    tags.into_iter().filter_map(Version::parse).collect()
+}
+
+/// The opaque parts of the strong tags in a list, and of the weak ones if they may match. `None`
+/// if the text is not a list of tags.
+fn split_tags(text: &str, may_be_weak: bool) -> Option<Vec<&str>> {
     let mut tags = Vec::new();
     let mut rest = text.trim();
     loop {
@@ -48,7 +65,7 @@ fn split_tags(text: &str) -> Option<Vec<&str>> {
         if tag.bytes().any(|b| b <= b' ' || b == 0x7f) {
             return None;
         }
-        if weak.is_none() {
+        if may_be_weak || weak.is_none() {
             tags.push(tag);
         }
         rest = after.trim_start();
@@ -77,6 +94,22 @@ mod tests {
         check("\"3-4\" , \"5-6\"", Some(&[(3, 4), (5, 6)]));
         check("\"anything\", W/\"3-4\"", Some(&[]));
         assert_eq!(IfMatch::parse(" * ").unwrap(), IfMatch::Any);
+    }
+
+    #[test]
+    fn versions_can_be_excluded() {
+        let allows = |text: &str| {
+            let version = Version {
+                number: 3,
+                stamp: 4,
+            };
+            IfMatch::parse_none(text).map(|condition| condition.allows(version))
+        };
+        assert_eq!(allows("\"3-4\""), Ok(false));
+        assert_eq!(allows("\"1-1\", W/\"3-4\""), Ok(false));
+        assert_eq!(allows("*"), Ok(false));
+        assert_eq!(allows("\"3-5\", \"x\""), Ok(true));
+        assert!(allows("3-4").is_err());
     }
 
     #[test]

@@ -98,9 +98,8 @@ fn stream(
         Some(piece)
     });
     Response {
-        status: 200,
-        headers: Vec::new(),
         body: Body::Pieces(Box::new(pieces)),
+        ..Response::empty(200)
     }
 }
 

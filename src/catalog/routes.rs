@@ -55,7 +55,7 @@ impl Catalog {
 
     fn update(&self, id: &str, request: &Request) -> Result<Response> {
         let id = BookId::parse(id).ok_or(Error::NotFound)?;
-        let if_match = request.header("If-Match").map(IfMatch::parse).transpose()?;
+        let if_match = condition(request)?;
         let (change, order_list) = validation::parse_change(&request.body)?;
         let all_or_none = order_list.is_some();
         if all_or_none && (if_match.is_none() || change.quantity.is_none()) {
@@ -104,6 +104,18 @@ impl Catalog {
     fn receive(&self, kind: &str, id: Option<&str>, request: &Request) -> Result<Response> {
         let message = request::decode(kind, id, &request.body)?;
         Ok(reply::encode(&self.replica.receive(message)?))
+    }
+}
+
+/// `If-Match` or `If-None-Match`. Fails with 400 when they are malformed, or both there.
+fn condition(request: &Request) -> Result<Option<IfMatch>> {
+    match (request.list("If-Match"), request.list("If-None-Match")) {
+        (None, None) => Ok(None),
+        (Some(versions), None) => IfMatch::parse(&versions).map(Some),
+        (None, Some(versions)) => IfMatch::parse_none(&versions).map(Some),
+        _ => Err(Error::BadRequest(
+            "If-Match and If-None-Match exclude each other".into(),
+        )),
     }
 }
 

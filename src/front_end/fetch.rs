@@ -104,7 +104,11 @@ impl<Q: CacheKey> Drop for Landing<'_, Q> {
 
 fn response(outcome: Result<CachedAnswer>, cache_status: &'static str) -> Response {
     let response = match outcome {
-        Ok(answer) => Response::shared(200, answer.body),
+        // A cache in front must ask each time: no invalidation reaches it.
+        Ok(answer) => Response {
+            etag: Some(answer.etag),
+            ..Response::shared(200, answer.body).with("Cache-Control", "no-cache")
+        },
         Err(error) => Response::from(error),
     };
     response.with("Cache-Status", cache_status)

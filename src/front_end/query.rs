@@ -1,7 +1,7 @@
 //! The queries that have a cache: look a book up, and search.
 
 use std::collections::BTreeSet;
-use std::hash::Hash;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use crate::front_end::cache::{ANSWER_BYTES_MAX, CachedAnswer};
@@ -38,15 +38,21 @@ pub(crate) struct Search {
 }
 
 impl Search {
-    /// A search for `text`, with the parameters of a request's query string. A `limit` or `after`
-    /// that is not a number is ignored, like every unknown parameter.
-    pub(super) fn new(text: &str, query: Option<&str>) -> Search {
-        let number = |name| Some(BookId::parse(&query_value(query, name)?)?.0);
-        Search {
+    /// A search for `text`, with the parameters of a request's query string. Fails with 400 when
+    /// `limit` or `after` is not a number.
+    pub(super) fn new(text: &str, query: Option<&str>) -> Result<Search> {
+        let number = |name: &str| match query_value(query, name) {
+            None => Ok(None),
+            Some(text) => match BookId::parse(&text) {
+                Some(BookId(number)) => Ok(Some(number)),
+                None => Err(Error::BadRequest(format!("{name} must be a number"))),
+            },
+        };
+        Ok(Search {
             text: text.to_lowercase(),
-            limit: number("limit"),
-            after: number("after"),
-        }
+            limit: number("limit")?,
+            after: number("after")?,
+        })
     }
 }
 
@@ -102,9 +108,16 @@ fn cached_answer(reply: &Answer, topics: BTreeSet<Arc<str>>) -> CachedAnswer {
     let forbidden = reply.header("Cache-Control").is_some_and(no_store);
     CachedAnswer {
         body: reply.body.as_slice().into(),
+        etag: etag(&reply.body),
         topics: Arc::new(topics),
         cacheable: !forbidden && reply.body.len() <= ANSWER_BYTES_MAX,
     }
+}
+
+fn etag(body: &[u8]) -> Arc<str> {
+    let mut hasher = DefaultHasher::new();
+    hasher.write(body);
+    format!("\"{:016x}\"", hasher.finish()).into()
 }
 
 #[cfg(test)]

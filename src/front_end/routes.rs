@@ -30,7 +30,7 @@ fn parse(request: &Request) -> Result<Endpoint> {
         (Get, ["search", text]) => Ok(Endpoint::Search(Search::new(
             text,
             request.query.as_deref(),
-        ))),
+        )?)),
         (Get, ["lookup", id]) => Ok(Endpoint::Lookup(Lookup(book_id(id)?))),
         (Put, ["buy", id]) => Ok(Endpoint::Buy(book_id(id)?)),
         (Delete, ["invalidate", kind @ ("item" | "topic"), which]) => {
@@ -84,7 +84,7 @@ impl Service for FrontEnd {
         if text.contains('/') {
             return None;
         }
-        let search = Search::new(&decode(text).ok()?, head.query);
+        let search = Search::new(&decode(text).ok()?, head.query).ok()?;
         Some(("/search/<text>", self.try_find(&search)?))
     }
 

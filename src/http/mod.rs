@@ -60,6 +60,12 @@ impl Request {
         self.headers_of(name).next()
     }
 
+    /// All headers of a name that holds a list, as one list (RFC 9110, 5.3).
+    pub(crate) fn list(&self, name: &str) -> Option<String> {
+        let values: Vec<&str> = self.headers_of(name).collect();
+        (!values.is_empty()).then(|| values.join(", "))
+    }
+
     /// Every header of that name, whatever its case.
     pub(crate) fn headers_of<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a str> {
         let same = move |(n, _): &&(String, String)| n.eq_ignore_ascii_case(name);
@@ -155,6 +161,8 @@ pub(crate) struct Response {
     pub(crate) status: u16,
     /// Names and values that are safe in a head: never a client's text unchecked.
     pub(crate) headers: Vec<(&'static str, Cow<'static, str>)>,
+    /// The `ETag` of a body that is sent often. It may stand among the headers instead.
+    pub(crate) etag: Option<Arc<str>>,
     pub(crate) body: Body,
 }
 
@@ -185,6 +193,7 @@ impl Response {
         Response {
             status,
             headers: Vec::new(),
+            etag: None,
             body,
         }
     }
@@ -204,6 +213,30 @@ impl Response {
 
     pub(crate) fn empty(status: u16) -> Response {
         Response::new(status, Body::None)
+    }
+
+    /// The same without its body, and with 304, if its version is one of these values of
+    /// `If-None-Match` (RFC 9110, 13.1.2).
+    pub(crate) fn unless_known<'a>(self, mut known: impl Iterator<Item = &'a str>) -> Response {
+        let is_etag = |(name, _): &&(&str, _)| *name == "ETag";
+        let in_headers = || Some(&*self.headers.iter().find(is_etag)?.1);
+        let Some(etag) = self.etag.as_deref().or_else(in_headers) else {
+            return self;
+        };
+        // Weak or not: the client only asks whether it may keep what it has.
+        let opaque = |tag: &'a str| tag.trim().trim_start_matches("W/");
+        let names_it = |list: &'a str| {
+            list.split(',')
+                .any(|tag| matches!(opaque(tag), "*") || opaque(tag) == etag)
+        };
+        if self.status != 200 || !known.any(names_it) {
+            return self;
+        }
+        Response {
+            status: 304,
+            body: Body::None,
+            ..self
+        }
     }
 
     /// Adds a header.

@@ -242,6 +242,7 @@ mod tests {
     fn answer() -> CachedAnswer {
         CachedAnswer {
             body: b"{}".as_slice().into(),
+            etag: "".into(),
             topics: Arc::default(),
             cacheable: true,
         }

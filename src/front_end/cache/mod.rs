@@ -21,6 +21,8 @@ pub(crate) const ANSWER_BYTES_MAX: usize = 1 << 20;
 pub(crate) struct CachedAnswer {
     /// The JSON, encoded once for all requests that get it.
     pub(crate) body: Arc<[u8]>,
+    /// Made of the body, so that it is the same at every front-end.
+    pub(crate) etag: Arc<str>,
     /// The topics of the books that a search found; a look-up has none.
     pub(crate) topics: Arc<BTreeSet<Arc<str>>>,
     /// False when it is longer than [`ANSWER_BYTES_MAX`], or the catalog said `no-store`.

@@ -161,6 +161,7 @@ mod tests {
     fn answer(body: &str, topics: &[&str]) -> CachedAnswer {
         CachedAnswer {
             body: body.as_bytes().into(),
+            etag: "".into(),
             topics: Arc::new(topics.iter().map(|topic| Arc::from(*topic)).collect()),
             cacheable: true,
         }

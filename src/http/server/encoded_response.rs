@@ -190,6 +190,9 @@ fn write_head(head: &mut Vec<u8>, response: &Response, context: &ReplyContext) {
     head.extend_from_slice(&date::now());
     head.extend_from_slice(b"\r\n");
     write_header(head, "X-Request-Id", &context.id);
+    if let Some(etag) = &response.etag {
+        write_header(head, "ETag", etag);
+    }
     for (name, value) in &response.headers {
         write_header(head, name, value);
     }

@@ -47,7 +47,7 @@ impl Exchange {
         let framing = head::check_framing(&raw);
         let mut out_of_sync = framing.is_err();
         let checked = head::check_size(&raw)
-            .and_then(|()| framing)
+            .and(framing)
             .and_then(|()| head::check_headers(&raw))
             .and_then(|()| head::check_method(&raw))
             .and_then(|()| check_length(&raw, is_trusted))

@@ -41,6 +41,7 @@ mod supervisor;
 mod target;
 #[cfg(test)]
 mod tests;
+mod unread;
 mod wakeups;
 
 use std::io;

@@ -2,7 +2,9 @@
 //! this check `1e-400` would become 0, and `0.1000000000000000001` would become 0.1.
 
 use crate::model::error::{Error, Result};
-use crate::model::validation::json::EXCERPT_CHARS_MAX;
+
+/// The longest excerpt of a number in a message.
+const EXCERPT_CHARS_MAX: usize = 60;
 
 /// Looks at every number with a point or an exponent in a JSON text. Fails with `Invalid` at one
 /// that a float would change.

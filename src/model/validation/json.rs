@@ -9,7 +9,7 @@ use crate::model::error::{Error, Result};
 use crate::model::validation::exact;
 
 /// The longest excerpt of a value in a message.
-pub(super) const EXCERPT_CHARS_MAX: usize = 60;
+const EXCERPT_CHARS_MAX: usize = 60;
 
 /// A JSON value. `5` is whole, `5.0` is not.
 #[derive(Clone, Debug, PartialEq)]

@@ -100,7 +100,8 @@ pub fn parse(bytes: &[u8], bodyless: bool) -> io::Result<Response> {
     }
     if response.header("Transfer-Encoding") == "chunked" {
         response.body = unchunk(rest).ok_or_else(wrong)?;
-    } else if response.header("Content-Length").parse() == Ok(rest.len()) || response.status == 204
+    } else if response.header("Content-Length").parse() == Ok(rest.len())
+        || [204, 304].contains(&response.status)
     {
         response.body = rest.to_string();
     } else {

@@ -10,12 +10,17 @@ GET /query/item/three                                        | 404 | {"message":
 GET /query/topic/developer                                   | 200 | [{"id":7,"title":"Spring in the Pioneer Valley","topic":"Developer Life"}]
 = GET /query/<other>/<text> → 404
 GET /query/author/x                                          | 404 | {"message":"Invalid query method","supportedQueryMethods":["item","topic"]}
+= GET /query/item/<id> → 304
+GET /query/item/3 + If-None-Match: W/"9-9", "0-0" | 304 | + ETag: "0-0"
 = PUT /update/<id> → 200
 PUT /update/3 {}                                             | 200 | {"price":15.0,"quantity":10,"title":"Xen and the Art of Surviving Graduate School","topic":"Graduate School"}
 PUT /update/3                                                | 200 | {"price":15.0,"quantity":10,"title":"Xen and the Art of Surviving Graduate School","topic":"Graduate School"}
 PUT /update/3 {"quantity":null}                              | 200 | {"price":15.0,"quantity":10,"title":"Xen and the Art of Surviving Graduate School","topic":"Graduate School"}
 PUT /update/3 {"quantity":9,"price":14.5} + If-Match: "7-7", "0-0" | 200 | {"price":14.5,"quantity":9,"title":"Xen and the Art of Surviving Graduate School","topic":"Graduate School"}
 = PUT /update/<id> → 412
+PUT /update/4 {"quantity":1} + If-None-Match: *     | 412 | message version
+PUT /update/4 {"quantity":1} + If-None-Match: "0-0" | 412 | message version
+PUT /update/4 {"quantity":1} + If-Match: "7-7" + If-Match: "8-8" | 412 | message If-Match
 PUT /update/3 {"quantity":8} + If-Match: "0-0"            | 412 | message If-Match
 = PUT /update/<id> → 400
 PUT /update/3 {"quantity":8} + If-Match: 0-0              | 400 | message If-Match

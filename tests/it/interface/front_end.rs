@@ -11,13 +11,19 @@ GET /search/a%2Fb                          | 200 | []
 = GET /search/<text>?limit=<n>&after=<id> → 200
 GET /search/distributed?limit=1            | 200 | [{"id":1,"title":"How to get a good grade in DOS in 20 minutes a day","topic":"Distributed Systems"}]
 GET /search/distributed?after=1            | 200 | [{"id":2,"title":"RPCs for Dummies","topic":"Distributed Systems"}]
-GET /search/developer?limit=many&after=all | 200 | [{"id":7,"title":"Spring in the Pioneer Valley","topic":"Developer Life"}]
+= GET /search/<text>?limit=<n>&after=<id> → 400
+GET /search/developer?limit=many           | 400 | message limit
+GET /search/developer?after=1.5            | 400 | message after
+= GET /search/<text> → 304
+GET /search/developer + If-None-Match: "1", * | 304 |
 = PUT /search/<text> → 405
 PUT /search/distributed                    | 405 | message + Allow: GET, HEAD
 = GET /lookup/<id> → 200
 GET /lookup/2                              | 200 | {"price":50.0,"quantity":5,"title":"RPCs for Dummies"} + Cache-Status: bazar; fwd=miss + Content-Type: application/json
 GET /lookup/002                            | 200 | {"price":50.0,"quantity":5,"title":"RPCs for Dummies"} + Cache-Status: bazar; hit
 GET /lookup/2?any=thing                    | 200 | {"price":50.0,"quantity":5,"title":"RPCs for Dummies"}
+= GET /lookup/<id> → 304
+GET /lookup/2 + If-None-Match: *           | 304 | + Cache-Status: bazar; hit + Cache-Control: no-cache
 = PUT /buy/<id> → 200
 PUT /buy/2 + Idempotency-Key: mine         | 200 | {"message":"Book with the specified ID purchased","success":true} + Idempotent-Replayed: 
 PUT /buy/2 + Idempotency-Key: mine         | 200 | {"message":"Book with the specified ID purchased","success":true} + Idempotent-Replayed: true

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::early_refusal::can_be_drained;
 use super::worker_pools::{Pool, Task};
 use super::{Dispatcher, busy};
-use crate::http::Response;
 use crate::http::server::encoded_response::{EncodedResponse, ResponseWrite, Sent};
 use crate::http::server::exchange::{self, Exchange};
-use crate::http::server::head::{Raw, ReplyContext};
+use crate::http::server::head::{self, Raw, ReplyContext};
+use crate::http::server::unread::can_be_drained;
+use crate::http::{Method, Response};
 use crate::runtime::log;
 
 /// How long a client may take to read a response. Then its connection is quarantined.
@@ -39,6 +39,11 @@ impl Dispatcher {
         context: &ReplyContext,
         response: Response,
     ) {
+        let response = if head::method(&raw) == Method::Get {
+            response.unless_known(head::values(&raw, "If-None-Match"))
+        } else {
+            response
+        };
         self.record(raw.method().as_str(), context, response.status);
         let encoded = EncodedResponse::new(response, context);
         let is_short = encoded.is_short();

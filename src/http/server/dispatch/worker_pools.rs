@@ -4,11 +4,11 @@
 use std::sync::Arc;
 
 use super::Dispatcher;
-use super::early_refusal::Unread;
 use crate::http::server::connections::Next;
 use crate::http::server::encoded_response::ResponseWrite;
 use crate::http::server::exchange::Exchange;
 use crate::http::server::head::Raw;
+use crate::http::server::unread::Unread;
 use crate::http::server::{Lane, ServerConfig};
 use crate::runtime::worker_pool::{Work, WorkerPool};
 

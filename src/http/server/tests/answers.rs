@@ -181,3 +181,36 @@ fn without_the_token_only_public_paths_are_answered() {
     let text = "GET /nothing HTTP/1.1\r\nAuthorization: Bearer secret\r\n\r\n";
     assert_eq!(server.ask(text).status, 204);
 }
+
+#[test]
+fn an_answer_that_the_client_has_is_a_304() {
+    let server = server();
+    for path in ["/versioned", "/versioned-quick"] {
+        let mut connection = server.connect();
+        let mut ask = |method: &str, known: &str| {
+            connection.ask(&format!("{method} {path} HTTP/1.1\r\n{known}\r\n"))
+        };
+        for known in [
+            "\"3-4\"",
+            "W/\"3-4\"",
+            "\"1-1\", \"3-4\"",
+            "*",
+            "a\r\nIf-None-Match: \"3-4\"",
+        ] {
+            for method in ["GET", "HEAD"] {
+                let answer = ask(method, &format!("If-None-Match: {known}\r\n"));
+                let seen = (answer.status, answer.header("ETag"), answer.text());
+                assert_eq!(seen, (304, Some("\"3-4\""), ""), "{known}");
+                assert_eq!(answer.header("Content-Length"), None);
+            }
+        }
+        for known in ["\"3-5\"", "3-4", "\"\"", ""] {
+            let answer = ask("GET", &format!("If-None-Match: {known}\r\n"));
+            let seen = (answer.status, answer.header("ETag"), answer.text());
+            assert_eq!(seen, (200, Some("\"3-4\""), "1"), "{known}");
+        }
+        assert_eq!(ask("GET", "").status, 200);
+    }
+    let put = "PUT /versioned HTTP/1.1\r\nIf-None-Match: *\r\n\r\n";
+    assert_eq!(server.ask(put).status, 200);
+}

@@ -64,6 +64,11 @@ impl Service for TestService {
     fn try_answer(&self, head: &RequestHead) -> Option<(&'static str, Response)> {
         match head.path {
             "/quick" => Some(("/quick", Response::bytes(200, b"\"quick\"".to_vec()))),
+            "/versioned-quick" => {
+                let mut response = Response::json(200, &1);
+                response.etag = Some("\"3-4\"".into());
+                Some(("other", response))
+            }
             "/page" => Some(("other", Response::bytes(200, vec![b'7'; 30_000]))),
             "/long" => {
                 let body = vec![b'7'; 8_000_000].into();
@@ -84,6 +89,7 @@ impl Service for TestService {
             (_, ["pieces"]) => pieces(),
             (_, ["nothing"]) => Response::empty(204),
             (_, ["text", text]) => Response::json(200, text),
+            (_, ["versioned"]) => Response::json(200, &1).with("ETag", "\"3-4\""),
             (_, ["headers"]) => Response::json(200, &request.headers),
             (_, ["break"]) => Response::empty(200).with("X-Text", "a\r\nX-Forged: b"),
             (Method::Put, ["echo"] | ["rep", "echo"]) => self.echo(request),

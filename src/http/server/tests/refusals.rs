@@ -59,7 +59,7 @@ fn a_buy_takes_no_chunks() {
 
 #[test]
 fn a_client_that_sends_all_of_its_body_hears_that_it_is_too_long_and_costs_nothing() {
-    let server = server();
+    let server = patient();
     let body = "7".repeat(3_000_000);
     let text = format!("PUT /echo HTTP/1.1\r\nContent-Length: 3000000\r\n\r\n{body}");
     for _ in 0..5 {
@@ -105,11 +105,7 @@ fn a_head_gets_no_body_even_if_it_is_refused() {
 
 #[test]
 fn nothing_is_served_after_an_answer_that_closes() {
-    for head in [
-        "Content-Length: -1",
-        "Content-Length: 3000000",
-        "Transfer-Encoding: gzip",
-    ] {
+    for head in ["Content-Length: -1", "Transfer-Encoding: gzip"] {
         let server = server();
         let mut connection = server.connect();
         let answer = connection.ask(&format!("PUT /echo HTTP/1.1\r\n{head}\r\n\r\n"));
