@@ -2,13 +2,16 @@
 //! catalogs in turn.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use crate::front_end::FrontEnd;
 use crate::front_end::cache::CachedAnswer;
 use crate::front_end::cache::leased_cache::CacheKey;
 use crate::front_end::cache::single_flight::{CacheResult, Flight, Inserted};
 use crate::front_end::query::Query;
+use crate::http::client::Failure;
 use crate::http::{Request, Response};
+use crate::membership::health_check::HealthCheck;
 use crate::model::address::Address;
 use crate::model::error::{Error, Result};
 use crate::runtime::log;
@@ -57,25 +60,81 @@ impl FrontEnd {
     /// [`Error::Unreachable`].
     fn fetch<Q: Query>(&self, query: &Q, request: &Request) -> Result<(usize, CachedAnswer)> {
         let mut failure = Error::Unreachable(Q::UNREACHABLE.into());
-        let headers = [("X-Request-Id", &*request.id)];
-        for (i, catalog) in self.catalogs.attempts() {
-            let url = format!("{}{}", catalog.address, query.path());
-            match self.reads.get(&url, &headers) {
-                Ok(reply) => match query.understand(&reply) {
-                    Some(answer) => return answer.map(|answer| (i, answer)),
-                    None if 500 <= reply.status => {
-                        failure = Error::from_response(reply.status, &reply.body)
+        let mut slow = None;
+        let mut attempts = self.catalogs.attempts().peekable();
+        while let Some((i, catalog)) = attempts.next() {
+            let is_first_of_many = slow.is_none() && attempts.peek().is_some();
+            let patience = is_first_of_many
+                .then(|| self.read_hedging.patience())
+                .flatten();
+            match self.ask(query, request, (i, catalog), patience) {
+                Asked::Answer(answer) => {
+                    if let Some((_, hung)) = slow {
+                        self.read_hedging.won.inc();
+                        HealthCheck::report(hung, false);
                     }
-                    None => log_nonsense(&catalog.address, reply.status),
-                },
-                Err(error) => {
-                    catalog.report(false);
-                    log::debug("a catalog is not reached", &[("why", &Error::from(error))]);
+                    return answer.map(|answer| (i, answer));
                 }
+                Asked::Slow => {
+                    self.read_hedging.hedge();
+                    slow = Some((i, catalog));
+                }
+                Asked::Failed(Some(error)) => failure = error,
+                Asked::Failed(None) => {}
+            }
+        }
+        if let Some((i, catalog)) = slow {
+            match self.ask(query, request, (i, catalog), None) {
+                Asked::Answer(answer) => return answer.map(|answer| (i, answer)),
+                Asked::Failed(Some(error)) => failure = error,
+                Asked::Failed(None) | Asked::Slow => {}
             }
         }
         Err(failure)
     }
+
+    /// Asks one catalog, which has no longer than `patience`, if it is given.
+    fn ask<Q: Query>(
+        &self,
+        query: &Q,
+        request: &Request,
+        (_, catalog): (usize, &HealthCheck),
+        patience: Option<Duration>,
+    ) -> Asked {
+        let headers = [("X-Request-Id", &*request.id)];
+        let url = format!("{}{}", catalog.address, query.path());
+        let asked = Instant::now();
+        match self.reads.within(patience).get(&url, &headers) {
+            Ok(reply) => {
+                self.read_hedging.answered(asked.elapsed());
+                match query.understand(&reply) {
+                    Some(answer) => Asked::Answer(answer),
+                    None if 500 <= reply.status => {
+                        Asked::Failed(Some(Error::from_response(reply.status, &reply.body)))
+                    }
+                    None => {
+                        log_nonsense(&catalog.address, reply.status);
+                        Asked::Failed(None)
+                    }
+                }
+            }
+            Err(Failure::TimedOut(_)) if patience.is_some() => Asked::Slow,
+            Err(error) => {
+                catalog.report(false);
+                log::debug("a catalog is not reached", &[("why", &Error::from(error))]);
+                Asked::Failed(None)
+            }
+        }
+    }
+}
+
+/// What came of asking one catalog.
+enum Asked {
+    Answer(Result<CachedAnswer>),
+    /// Its short time is over.
+    Slow,
+    /// With its own error, if it answered one.
+    Failed(Option<Error>),
 }
 
 /// Ends the flight, if there is one, when it is dropped, so that the requests that joined get an

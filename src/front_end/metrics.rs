@@ -100,6 +100,18 @@ impl Metrics {
 impl FrontEnd {
     pub(super) fn write_metrics(&self, page: &mut Exposition) {
         self.metrics.write(page);
+        for (of, hedging) in [("read", &self.read_hedging)] {
+            let help = "Requests to a second server because the first was slow: sent, answered \
+                        first, and not sent to spare a busy shop.";
+            for (outcome, count) in [
+                ("sent", &hedging.sent),
+                ("won", &hedging.won),
+                ("refused", &hedging.refused),
+            ] {
+                let labels = [("of", of), ("outcome", outcome)];
+                page.counter("bazar_hedges_total", help, &labels, count.get());
+            }
+        }
         let stats = self.cache.stats();
         let (name, help) = ("bazar_cache_entries", "Cached answers.");
         page.gauge(name, help, &[("cache", "lookup")], stats.lookups as f64);

@@ -42,6 +42,7 @@ mod cache;
 mod dump;
 mod fetch;
 mod heartbeat;
+mod hedging;
 mod metrics;
 mod order_reply;
 mod query;
@@ -56,6 +57,7 @@ use std::time::{Duration, Instant};
 use crate::config::{FrontEndSettings, Limits};
 use crate::front_end::batch_buy::BuyBatcher;
 use crate::front_end::cache::leased_cache::LeasedCache;
+use crate::front_end::hedging::Hedging;
 use crate::front_end::metrics::Metrics;
 use crate::front_end::round_robin::RoundRobin;
 use crate::http::client::Client;
@@ -78,8 +80,14 @@ struct FrontEnd {
     buy_batcher: BuyBatcher,
     order_ids: OrderIds,
     metrics: Metrics,
-    /// Longer than any fetch, which asks each catalog once at most.
+    /// Longer than any fetch, which asks each catalog once at most, and the first one twice.
     fetch_max: Duration,
+    read_hedging: Hedging,
+}
+
+/// How long the first server has before another is asked: see [`hedging`].
+fn read_hedging() -> Hedging {
+    Hedging::new(Duration::from_millis(10), Duration::from_millis(50))
 }
 
 /// Binds the port, sends every catalog a first heartbeat, announces the server on stdout, and
@@ -139,7 +147,8 @@ impl FrontEnd {
             reads,
             order_ids: OrderIds::new(),
             metrics: Metrics::default(),
-            fetch_max: (limits.connect + limits.whole) * (catalogs + 1),
+            fetch_max: (limits.connect + limits.whole) * (catalogs + 2),
+            read_hedging: read_hedging(),
         })
     }
 }

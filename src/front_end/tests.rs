@@ -20,10 +20,14 @@ enum Behind {
     Says(u16, &'static str, &'static str),
     /// Takes the request and hangs up.
     HangsUp,
+    /// Takes the request and never answers.
+    Hangs,
+    /// Answers with a book, far later than usual.
+    Late,
     /// Nothing listens there.
     Refuses,
 }
-use Behind::{HangsUp, Refuses, Says};
+use Behind::{Hangs, HangsUp, Late, Refuses, Says};
 
 const BOOK: Behind = Says(
     200,
@@ -48,6 +52,7 @@ fn server(behind: Behind) -> Arc<HealthCheck> {
 }
 
 fn serve(listener: &TcpListener, behind: Behind) {
+    let mut open = Vec::new();
     for connection in listener.incoming() {
         let mut connection = connection.unwrap();
         let mut request = Vec::new();
@@ -56,12 +61,20 @@ fn serve(listener: &TcpListener, behind: Behind) {
             let n = connection.read(&mut piece).unwrap();
             request.extend_from_slice(&piece[..n]);
         }
-        if let Says(status, header, body) = behind {
+        let answers = if matches!(behind, Late) {
+            thread::sleep(Duration::from_millis(500));
+            BOOK
+        } else {
+            behind
+        };
+        if let Says(status, header, body) = answers {
             let length = body.len();
             let answer = format!(
                 "HTTP/1.1 {status} S\r\n{header}\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}"
             );
-            connection.write_all(answer.as_bytes()).unwrap();
+            let _ = connection.write_all(answer.as_bytes());
+        } else if matches!(behind, Hangs) {
+            open.push(connection);
         }
     }
 }
@@ -98,6 +111,7 @@ fn front_end(catalogs: &[Behind], orders: &[Behind]) -> FrontEnd {
         order_ids: OrderIds::new(),
         metrics: Metrics::default(),
         fetch_max: limits.whole,
+        read_hedging: read_hedging(),
     }
 }
 
@@ -247,4 +261,30 @@ fn a_batch_without_an_answer_says_of_each_buy_whether_a_copy_may_be_sold() {
     check_batch(Says(404, "X: y", "{}"), [Err(false); 2]);
     check_batch(Says(500, "X: y", "{}"), [Err(true); 2]);
     check_batch(Says(200, "X: y", "[]"), [Err(true); 2]);
+}
+
+#[test]
+fn a_catalog_that_hangs_costs_a_read_a_moment() {
+    let front_end = front_end(&[Hangs, BOOK], &[]);
+    let started = Instant::now();
+    let answer = ask(&front_end, Method::Get, "/lookup/2");
+    check(&answer, 200, r#""quantity":4"#);
+    // The front-end would wait 20 s for it.
+    assert!(started.elapsed() < Duration::from_secs(5));
+    let hedging = &front_end.read_hedging;
+    assert_eq!((hedging.sent.get(), hedging.won.get()), (1, 1));
+    assert_eq!(
+        front_end.catalogs.up_count(),
+        1,
+        "the one that hangs is asked last"
+    );
+}
+
+#[test]
+fn a_slow_catalog_is_asked_again_when_the_other_one_fails() {
+    let front_end = front_end(&[Late, Refuses], &[]);
+    let answer = ask(&front_end, Method::Get, "/lookup/2");
+    check(&answer, 200, r#""quantity":4"#);
+    let hedging = &front_end.read_hedging;
+    assert_eq!((hedging.sent.get(), hedging.won.get()), (1, 0));
 }

@@ -58,6 +58,8 @@ pub(crate) struct Client {
     limits: Limits,
     authorization: Option<Arc<str>>,
     idempotent: bool,
+    /// Less time than `limits` for a whole call.
+    patience: Option<Duration>,
 }
 
 /// What a server answered, whatever the status.
@@ -108,6 +110,15 @@ impl Client {
             limits,
             authorization: token.map(|token| format!("Bearer {token}").into()),
             idempotent: false,
+            patience: None,
+        }
+    }
+
+    /// This client, for calls that may take no longer than this, if it is given.
+    pub(crate) fn within(&self, patience: Option<Duration>) -> Client {
+        Client {
+            patience,
+            ..self.clone()
         }
     }
 
@@ -151,7 +162,8 @@ impl Client {
             headers,
             body: body.or(has_body.then_some(&[])),
         };
-        let deadline = Instant::now() + self.limits.whole;
+        let whole = self.limits.whole;
+        let deadline = Instant::now() + self.patience.map_or(whole, |it| it.min(whole));
         let first = match self.exchange(&call, None) {
             Err(error) if broke(&error) && (self.idempotent || call.is_idempotent()) => error,
             outcome => return outcome.map_err(|error| call.failure(error)),
@@ -174,8 +186,8 @@ impl Client {
         let slot = self.slots.acquire();
         let agent = &self.agents[slot.agent()];
         let response = match call.body {
-            Some(body) => run(agent, head.body(body)?, again)?,
-            None => run(agent, head.body(())?, again)?,
+            Some(body) => self.run(agent, head.body(body)?, again)?,
+            None => self.run(agent, head.body(())?, again)?,
         };
         let (parts, mut body) = response.into_parts();
         Ok(Answer {
@@ -185,21 +197,22 @@ impl Client {
             body: body.with_config().limit(ANSWER_BYTES_MAX).read_to_vec()?,
         })
     }
-}
 
-fn run(
-    agent: &Agent,
-    request: Request<impl AsSendBody>,
-    again: Option<Duration>,
-) -> Result<Response<Body>, ureq::Error> {
-    let Some(left) = again else {
-        return agent.run(request);
-    };
-    let limited = agent
-        .configure_request(request)
-        .timeout_global(Some(left))
-        .max_idle_age(Duration::ZERO);
-    agent.run(limited.build())
+    fn run(
+        &self,
+        agent: &Agent,
+        request: Request<impl AsSendBody>,
+        again: Option<Duration>,
+    ) -> Result<Response<Body>, ureq::Error> {
+        let Some(left) = again.or(self.patience) else {
+            return agent.run(request);
+        };
+        let mut limited = agent.configure_request(request).timeout_global(Some(left));
+        if again.is_some() {
+            limited = limited.max_idle_age(Duration::ZERO);
+        }
+        agent.run(limited.build())
+    }
 }
 
 /// Whether the connection broke, as it does when the server closes a kept one at the moment it is
