@@ -65,7 +65,10 @@ impl FrontEnd {
         let body = serde_json::to_vec(batch).expect("our own values are JSON");
         let answer = match self.buys.put(&url, &headers, &body) {
             Ok(answer) => answer,
-            Err(failure) => return all_failed(not_reached(server, failure)),
+            Err(failure) => {
+                let failed = |_| not_reached(server, failure.clone());
+                return batch.iter().map(failed).collect();
+            }
         };
         match answer.list::<ReplyEntry>(batch.len()) {
             Some(entries) => entries.into_iter().map(|e| self.batch_attempt(e)).collect(),
@@ -83,6 +86,6 @@ impl FrontEnd {
         }
         let body = serde_json::to_vec(&entry.body).expect("what was JSON is JSON");
         let header = |name: &str| entry.headers.get(name).map(String::as_str);
-        self.classify(OrderReply::new(entry.status, body, header))
+        self.classify(OrderReply::new(entry.status, body, header), false)
     }
 }

@@ -30,7 +30,7 @@ impl FrontEnd {
         };
         let attempt = if fits_in_a_batch(id) {
             let run = |batch: Vec<BatchBuy>| match batch.as_slice() {
-                [alone] => vec![BuyAttempt::Answered(self.buy_alone(alone, false))],
+                [alone] => vec![BuyAttempt::Answered(self.buy_alone(alone, false, false))],
                 _ => self.buy_batch(&batch),
             };
             self.buy_batcher.submit(buy.clone(), run)
@@ -39,19 +39,26 @@ impl FrontEnd {
         };
         Ok(match attempt {
             BuyAttempt::Answered(response) => response,
-            BuyAttempt::NotSold => self.buy_alone(&buy, false),
-            BuyAttempt::Unknown => self.buy_alone(&buy, true),
+            BuyAttempt::NotSold => self.buy_alone(&buy, false, false),
+            BuyAttempt::Unknown => self.buy_alone(&buy, true, false),
+            BuyAttempt::Late => self.buy_alone(&buy, true, true),
         })
     }
 
-    /// Asks the order servers in turn. `may_have_sold`: one that was asked before may have sold a
-    /// copy.
-    fn buy_alone(&self, buy: &BatchBuy, mut may_have_sold: bool) -> Response {
+    /// Asks the order servers in turn. One that was asked before may have sold a copy
+    /// (`may_have_sold`), or may sell one later (`may_sell_yet`).
+    fn buy_alone(
+        &self,
+        buy: &BatchBuy,
+        mut may_have_sold: bool,
+        mut may_sell_yet: bool,
+    ) -> Response {
         for (_, server) in self.order_servers.attempts() {
-            match self.attempt(server, buy) {
+            match self.attempt(server, buy, may_sell_yet) {
                 BuyAttempt::Answered(response) => return response.with_outcome(may_have_sold),
                 BuyAttempt::NotSold => {}
                 BuyAttempt::Unknown => may_have_sold = true,
+                BuyAttempt::Late => (may_have_sold, may_sell_yet) = (true, true),
             }
         }
         self.metrics.buy_failed(may_have_sold);
@@ -59,7 +66,7 @@ impl FrontEnd {
         Response::from(error).with_outcome(may_have_sold)
     }
 
-    fn attempt(&self, server: &HealthCheck, buy: &BatchBuy) -> BuyAttempt {
+    fn attempt(&self, server: &HealthCheck, buy: &BatchBuy, may_sell_yet: bool) -> BuyAttempt {
         let BatchBuy { id, order, request } = buy;
         let url = format!("{}/buy/{id}", server.address);
         let header = order.header();
@@ -67,11 +74,12 @@ impl FrontEnd {
         headers.extend(order.key.as_deref().map(|key| ("Idempotency-Key", key)));
         let mut answer = match self.buys.put(&url, &headers, b"") {
             Ok(answer) => answer,
-            Err(failure) => return BuyAttempt::failed(not_reached(server, failure)),
+            Err(failure) => return not_reached(server, failure),
         };
         let (status, body) = (answer.status, std::mem::take(&mut answer.body));
-        let attempt = self.classify(OrderReply::new(status, body, |name| answer.header(name)));
-        if !matches!(attempt, BuyAttempt::Answered(_)) {
+        let reply = OrderReply::new(status, body, |name| answer.header(name));
+        let attempt = self.classify(reply, may_sell_yet);
+        if !matches!(attempt, BuyAttempt::Answered(_) | BuyAttempt::Late) {
             let fields: [log::Field; 2] = [("peer", &server.address), ("status", &status)];
             log::debug("an order server could not sell", &fields);
             server.report(false);

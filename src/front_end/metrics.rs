@@ -1,7 +1,5 @@
 //! The front-end's part of `/metrics`.
 
-use serde::Deserialize;
-
 use crate::front_end::FrontEnd;
 use crate::front_end::order_reply::OrderReply;
 use crate::front_end::round_robin::RoundRobin;
@@ -27,12 +25,6 @@ pub(super) struct Metrics {
     unknown: Counter,
 }
 
-/// The body of an order server's 200.
-#[derive(Deserialize)]
-struct BuyBody {
-    success: bool,
-}
-
 impl Metrics {
     pub(super) fn invalidation(&self, invalidation: &Invalidation) {
         let counter = match invalidation {
@@ -46,13 +38,12 @@ impl Metrics {
 
     /// A buy whose answer is this reply.
     pub(super) fn buy_answered(&self, reply: &OrderReply) {
-        let body = serde_json::from_slice::<BuyBody>(&reply.body).ok();
-        let counter = match body.filter(|_| reply.status == 200) {
-            Some(body) if !body.success => &self.out_of_stock,
-            Some(_) if reply.header("Idempotent-Replayed").is_some() => &self.replayed,
-            Some(_) => &self.purchased,
-            None if reply.status < 500 => &self.refused,
-            None => &self.failed,
+        let counter = match reply.status {
+            200 if reply.is_out_of_stock() => &self.out_of_stock,
+            200 if reply.header("Idempotent-Replayed").is_some() => &self.replayed,
+            200 => &self.purchased,
+            ..500 => &self.refused,
+            _ => &self.failed,
         };
         counter.inc();
     }

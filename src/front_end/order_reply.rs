@@ -1,5 +1,6 @@
 //! What an order server replied to a buy, and what that means for the buyer.
 
+use serde::Deserialize;
 use serde_json::Value;
 
 use crate::front_end::FrontEnd;
@@ -12,6 +13,12 @@ use crate::runtime::log;
 /// The headers that the buyer gets too.
 const PASSED_ON: [&str; 3] = ["Idempotent-Replayed", "Retry-After", "Bazar-Outcome"];
 
+/// The body of an order server's 200.
+#[derive(Deserialize)]
+struct BuyBody {
+    success: bool,
+}
+
 /// What came of asking one order server.
 pub(super) enum BuyAttempt {
     /// Its reply is the buyer's answer.
@@ -20,6 +27,9 @@ pub(super) enum BuyAttempt {
     NotSold,
     /// It may have sold a copy, and another order server may know.
     Unknown,
+    /// As unknown, and it may sell a copy yet: it has not answered in time, and goes on once it is
+    /// continued. So "out of stock" at another one is no promise.
+    Late,
 }
 
 impl BuyAttempt {
@@ -56,6 +66,11 @@ impl OrderReply {
         }
     }
 
+    pub(super) fn is_out_of_stock(&self) -> bool {
+        let body: Option<BuyBody> = serde_json::from_slice(&self.body).ok();
+        self.status == 200 && body.is_some_and(|body| !body.success)
+    }
+
     pub(super) fn header(&self, name: &str) -> Option<&str> {
         let header = self.headers.iter().find(|(known, _)| *known == name);
         header.map(|(_, value)| value.as_str())
@@ -76,7 +91,10 @@ impl FrontEnd {
     /// A 504 says that this order server cannot reach its catalog, a 401 that the tokens differ, a
     /// 500 that it has a bug: another one may do better. A 409 says that the catalogs would have
     /// forgotten this order, and cannot tell. Any other status is the buyer's answer.
-    pub(super) fn classify(&self, reply: OrderReply) -> BuyAttempt {
+    pub(super) fn classify(&self, reply: OrderReply, may_sell_yet: bool) -> BuyAttempt {
+        if may_sell_yet && reply.is_out_of_stock() {
+            return BuyAttempt::Late;
+        }
         if reply.status == 409 {
             let body: Value = serde_json::from_slice(&reply.body).unwrap_or_default();
             let forgotten = body["forgotten"].as_u64();
@@ -91,11 +109,14 @@ impl FrontEnd {
     }
 }
 
-/// Counts an order server as down that did not answer. Returns whether it may have sold a copy.
-pub(super) fn not_reached(server: &HealthCheck, failure: Failure) -> bool {
-    let may_have_sold = !failure.definite();
+/// Counts an order server as down that did not answer.
+pub(super) fn not_reached(server: &HealthCheck, failure: Failure) -> BuyAttempt {
+    let attempt = match failure {
+        Failure::TimedOut(_) => BuyAttempt::Late,
+        _ => BuyAttempt::failed(!failure.definite()),
+    };
     let fields: [log::Field; 1] = [("why", &Error::from(failure))];
     log::debug("an order server is not reached", &fields);
     server.report(false);
-    may_have_sold
+    attempt
 }

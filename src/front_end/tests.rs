@@ -37,6 +37,11 @@ const BOOK: Behind = Says(
 const UNKNOWN: Behind = Says(504, "X: y", r#"{"message":"not known"}"#);
 const SOLD: &str = r#"{"message":"Book with the specified ID purchased","success":true}"#;
 const SELLS: Behind = Says(200, "X: y", SOLD);
+const OUT_OF_STOCK: Behind = Says(
+    200,
+    "X: y",
+    r#"{"message":"Book with the specified ID is out of stock","success":false}"#,
+);
 const BUSY: Behind = Says(503, "Retry-After: 1", r#"{"message":"busy"}"#);
 const CUT_OFF: Behind = Says(504, "Bazar-Outcome: none", r#"{"message":"no catalog"}"#);
 
@@ -239,7 +244,7 @@ fn check_batch(order: Behind, expected: [std::result::Result<u16, bool>; 2]) {
     let outcomes = attempts.into_iter().map(|attempt| match attempt {
         BuyAttempt::Answered(response) => Ok(response.status),
         BuyAttempt::NotSold => Err(false),
-        BuyAttempt::Unknown => Err(true),
+        BuyAttempt::Unknown | BuyAttempt::Late => Err(true),
     });
     assert_eq!(outcomes.collect::<Vec<_>>(), expected);
 }
@@ -278,6 +283,25 @@ fn a_catalog_that_hangs_costs_a_read_a_moment() {
         1,
         "the one that hangs is asked last"
     );
+}
+
+#[test]
+fn out_of_stock_is_no_promise_while_an_order_server_that_hangs_may_sell_yet() {
+    let mut front_end = front_end(&[], &[Hangs, OUT_OF_STOCK]);
+    let short = Limits {
+        connect: Duration::from_secs(10),
+        whole: Duration::from_millis(300),
+    };
+    front_end.buys = Client::new(short, None);
+    let answer = ask(&front_end, Method::Put, "/buy/1");
+    check(&answer, 504, "to buy");
+    assert!(
+        answer
+            .headers
+            .contains(&("Bazar-Outcome", "unknown".into()))
+    );
+    let answer = ask(&front_end, Method::Put, "/buy/1");
+    check(&answer, 200, "out of stock");
 }
 
 #[test]
