@@ -91,10 +91,15 @@ impl AppliedOrders {
 
     /// Whether it may be that this order was applied and forgotten, if it is not here.
     pub(crate) fn is_closed(&self, order: &Order) -> bool {
-        match self.issuer(order) {
-            Some(issuer) => order.id.count < issuer.open || is_forgotten(order, issuer.since),
-            None => is_forgotten(order, self.forgotten()),
-        }
+        let is_answered = |issuer: &Issuer| order.id.count < issuer.open;
+        self.issuer(order).is_some_and(is_answered) || self.is_forgotten(order)
+    }
+
+    /// Whether it was issued so long ago that its issuer's orders may have been forgotten.
+    pub(crate) fn is_forgotten(&self, order: &Order) -> bool {
+        let issuer = self.issuer(order);
+        let forgotten = issuer.map_or(self.forgotten(), |issuer| issuer.since);
+        forgotten != 0 && order.at <= forgotten
     }
 
     /// Orders of unknown issuers that were issued up to then are closed: ms since 1970, 0 if none
@@ -144,11 +149,6 @@ impl AppliedOrders {
         let mut issuers = self.0.as_ref()?.issuers.iter();
         issuers.find(|issuer| issuer.start == order.id.start)
     }
-}
-
-/// Whether an order is no newer than one that was forgotten.
-fn is_forgotten(order: &Order, forgotten: u64) -> bool {
-    forgotten != 0 && order.at <= forgotten
 }
 
 impl Inner {

@@ -38,7 +38,7 @@ impl<E: Environment> Replica<E> {
             idempotent && book.applied_orders.contains(order)
         });
         let closed = ids_where(orders, |order| {
-            book.applied_orders.is_closed(order) && !book.applied_orders.contains(order)
+            self.is_closed(&book, order) && !book.applied_orders.contains(order)
         });
         Read {
             book,

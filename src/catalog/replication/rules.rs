@@ -14,6 +14,8 @@ pub(crate) enum Rule {
     IfMatch,
     /// An order is applied once.
     Idempotency,
+    /// An order that a book may have forgotten is refused.
+    ForgottenOrders,
     /// Front-ends invalidate before a copy becomes valid.
     Invalidate,
     /// An update that arrives twice is acknowledged only once it is on disk.
@@ -102,14 +104,16 @@ pub(crate) enum Rule {
 
 #[cfg(test)]
 impl Rule {
-    pub(crate) const ALL: [Rule; 45] = [
+    pub(crate) const ALL: [Rule; 47] = [
         Rule::Confirm,
         Rule::Lease,
         Rule::Tie,
         Rule::IfMatch,
         Rule::Idempotency,
+        Rule::ForgottenOrders,
         Rule::Invalidate,
         Rule::AckOnceOnDisk,
+        Rule::WriteId,
         Rule::OwnWrite,
         Rule::Repair,
         Rule::Token,

@@ -200,7 +200,7 @@ impl<E: Environment> Replica<E> {
             }
             return unchanged(true);
         }
-        let closed = ids_where(&update.orders, |order| old.applied_orders.is_closed(order));
+        let closed = ids_where(&update.orders, |order| self.is_closed(old, order));
         if !closed.is_empty() {
             let forgotten = old.applied_orders.forgotten();
             return Err(Error::Closed {
@@ -217,6 +217,13 @@ impl<E: Environment> Replica<E> {
             return unchanged(false);
         }
         Ok(None)
+    }
+
+    /// Whether it may be that the book has applied this order and forgotten it.
+    pub(super) fn is_closed(&self, book: &Book, order: &Order) -> bool {
+        let orders = &book.applied_orders;
+        let counts = self.enforces(Rule::ForgottenOrders) || !orders.is_forgotten(order);
+        counts && orders.is_closed(order)
     }
 
     fn finish(self: &Arc<Self>, pending: &PendingWrite, update: &Update) -> Result<Updated> {

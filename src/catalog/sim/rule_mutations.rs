@@ -127,6 +127,11 @@ fn check_rule_in(row: worlds::Row, rule: Rule, seeds: Range<u64>) {
 }
 
 #[test]
+fn without_closed_orders_one_that_waited_is_applied_twice() {
+    check_rule_in(worlds::WAITING_ORDERS, Rule::ForgottenOrders, 0..100);
+}
+
+#[test]
 fn without_order_of_standings_an_old_one_counts() {
     check_rule_in(worlds::SLOW_DISKS, Rule::StandingOrder, 0..300);
 }

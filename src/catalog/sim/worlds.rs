@@ -6,7 +6,7 @@
 
 use crate::catalog::sim::clients;
 use crate::catalog::sim::faults;
-use crate::catalog::sim::parameters::Parameters;
+use crate::catalog::sim::parameters::{Parameters, book};
 use crate::catalog::sim::runner::{check_seeds, number};
 use crate::catalog::sim::world::World;
 
@@ -158,6 +158,18 @@ const RESTOCKS: Row = (2, |world| {
     world.parameters.clients.restock = 0.4;
 });
 
+/// Late orders come from front-ends that have started again a dozen times since.
+pub(super) const WAITING_ORDERS: Row = (2, |world| {
+    let Parameters {
+        faults, network, ..
+    } = &mut world.parameters;
+    (faults.random, network.lost_reply) = (4, 0.02);
+    world.parameters.stock = vec![book(40)];
+    world.parameters.clients.count = 2;
+    world.parameters.clients.operations = 6;
+    world.tasks.push(clients::waiting_orders::tasks);
+});
+
 /// Twelve front-ends, which crash and stop most of the time.
 const TWELVE_FRONT_ENDS: Row = (2, |world| {
     world.parameters.front_ends = 12;
@@ -288,6 +300,14 @@ fn wall_clocks_that_step() {
 #[test]
 fn twelve_front_ends() {
     check(TWELVE_FRONT_ENDS, &["cache hit", "crash", "stop"]);
+}
+
+#[test]
+fn orders_that_waited_while_their_front_end_started_twelve_times() {
+    check(
+        WAITING_ORDERS,
+        &["closed order", "late order", "long time", "sold out"],
+    );
 }
 
 #[test]

@@ -1,12 +1,15 @@
 //! Clients: what they do, and what the history records of it. A client of another kind is another
 //! file with a function that returns its tasks.
 //!
+//! `waiting_orders` are buyers whose order arrives again much later.
+//!
 //! `calls` are single requests to a server; `order_server` is what stands between a buyer and the
 //! catalogs.
 
 pub(super) mod calls;
 mod operators;
 mod order_server;
+pub(super) mod waiting_orders;
 
 use std::sync::{Arc, Mutex};
 
@@ -38,7 +41,7 @@ fn client(cluster: &Arc<Cluster>, number: u64) {
             let order = Order {
                 id: OrderId { start, count },
                 open: count,
-                at: scheduler.now() / 1000 + 1,
+                at: cluster.unix_ms(),
                 key: None,
             };
             buy(cluster, &order);

@@ -37,6 +37,10 @@ fn buy_at(cluster: &Arc<Cluster>, order: &Order, catalog: usize) -> Sale {
         if cluster.parameters.order_read && !read.applied.is_empty() {
             return Sale::Bought;
         }
+        if !read.closed.is_empty() {
+            cluster.trace.count("closed order");
+            return Sale::Unknown;
+        }
         let Some(left) = read.book.quantity.checked_sub(1) else {
             return Sale::SoldOut;
         };

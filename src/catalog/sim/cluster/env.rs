@@ -29,7 +29,7 @@ impl Environment for SimEnvironment {
     }
 
     fn unix_ms(&self) -> u64 {
-        self.cluster.scheduler.now() / 1000 + 1
+        self.cluster.unix_ms()
     }
 
     fn random(&self) -> u64 {

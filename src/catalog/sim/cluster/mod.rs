@@ -63,6 +63,8 @@ pub(super) struct State {
     front_ends: Vec<Arc<FrontEnd>>,
     /// How much each server's wall clock is ahead of the monotonic one.
     walls_ahead: Vec<Duration>,
+    /// How far the time of day is ahead of the run's, in ms.
+    ms_passed: u64,
     /// Acknowledged writes of the other book.
     pub(super) other_book_writes: u64,
 }
@@ -106,6 +108,7 @@ impl Cluster {
             catalogs: (0..parameters.catalogs).map(catalog).collect(),
             front_ends: (0..parameters.front_ends).map(|_| Arc::default()).collect(),
             walls_ahead: vec![WALL_AHEAD; parameters.servers()],
+            ms_passed: 0,
             other_book_writes: 0,
         };
         Arc::new(Cluster {
@@ -153,6 +156,18 @@ impl Cluster {
             monotonic,
             wall: monotonic + wall_ahead,
         }
+    }
+
+    /// The time of day, which a run begins with 1.
+    pub(super) fn unix_ms(&self) -> u64 {
+        self.scheduler.now() / 1000 + 1 + self.state().ms_passed
+    }
+
+    /// So much time passes in which nothing happens.
+    pub(super) fn pass_time(&self, ms: u64) {
+        self.trace.count("long time");
+        self.trace.note(|| format!("{ms} ms pass"));
+        self.state().ms_passed += ms;
     }
 
     /// From now on the server's wall clock is this much ahead of what it shows at first.
