@@ -22,6 +22,8 @@ pub(crate) enum Rule {
     AckOnceOnDisk,
     /// A change that serves no order has an id of its own.
     WriteId,
+    /// An added book that was changed keeps the stamp of its first version.
+    Created,
     /// A writer whose copy was superseded looks whether its own write was committed.
     OwnWrite,
     /// Tentative copies that no writer confirms are repaired in the background.
@@ -104,7 +106,7 @@ pub(crate) enum Rule {
 
 #[cfg(test)]
 impl Rule {
-    pub(crate) const ALL: [Rule; 47] = [
+    pub(crate) const ALL: [Rule; 48] = [
         Rule::Confirm,
         Rule::Lease,
         Rule::Tie,
@@ -114,6 +116,7 @@ impl Rule {
         Rule::Invalidate,
         Rule::AckOnceOnDisk,
         Rule::WriteId,
+        Rule::Created,
         Rule::OwnWrite,
         Rule::Repair,
         Rule::Token,

@@ -172,7 +172,7 @@ impl<E: Environment> Replica<E> {
         if let Some(prepared) = self.check_preconditions(&old, valid, update)? {
             return Ok(prepared);
         }
-        let new = Arc::new(changed(&old, update, self.env.random()));
+        let new = Arc::new(self.changed(&old, update));
         inner.shelf.put(new.clone(), CopyState::Tentative);
         let epoch = inner.shelf.epoch();
         Ok(Prepared::Pending(PendingWrite { old, new, epoch }))
@@ -217,6 +217,26 @@ impl<E: Environment> Replica<E> {
             return unchanged(false);
         }
         Ok(None)
+    }
+
+    /// The book after this update.
+    fn changed(&self, old: &Book, update: &Update) -> Book {
+        let change = update.change.clone();
+        let mut new = old.clone();
+        new.title = change.title.unwrap_or(new.title);
+        new.topic = change.topic.unwrap_or(new.topic);
+        new.quantity = change.quantity.unwrap_or(new.quantity);
+        new.price = change.price.unwrap_or(new.price);
+        let is_added = old.version.number == 1 && old.version.stamp != 0;
+        if is_added && self.enforces(Rule::Created) {
+            new.applied_orders.set_created(old.version.stamp);
+        }
+        new.applied_orders.apply(update.ids());
+        new.version = Version {
+            number: old.version.number + 1,
+            stamp: self.env.random(),
+        };
+        new
     }
 
     /// Whether it may be that the book has applied this order and forgotten it.
@@ -279,22 +299,4 @@ impl Update {
 pub(super) fn ids_where(orders: &[Order], is_true: impl Fn(&Order) -> bool) -> Vec<OrderId> {
     let chosen = orders.iter().filter(|order| is_true(order));
     chosen.map(|order| order.id).collect()
-}
-
-fn changed(old: &Book, update: &Update, stamp: u64) -> Book {
-    let change = update.change.clone();
-    let mut new = old.clone();
-    new.title = change.title.unwrap_or(new.title);
-    new.topic = change.topic.unwrap_or(new.topic);
-    new.quantity = change.quantity.unwrap_or(new.quantity);
-    new.price = change.price.unwrap_or(new.price);
-    if old.version.number == 1 && old.version.stamp != 0 {
-        new.applied_orders.set_created(old.version.stamp);
-    }
-    new.applied_orders.apply(update.ids());
-    new.version = Version {
-        number: old.version.number + 1,
-        stamp,
-    };
-    new
 }

@@ -4,12 +4,29 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use crate::catalog::sim::scheduler::event_queue::Micros;
+use crate::model::book::BookId;
 use crate::runtime::sync;
 use crate::testing::linearizability::{Kind, Operation};
 
 #[derive(Default)]
 pub(super) struct History {
     operations: Mutex<Vec<Operation>>,
+    added: Mutex<Vec<Added>>,
+}
+
+/// What an operator was told of a book to add.
+#[derive(Clone)]
+pub(super) struct Added {
+    pub(super) title: String,
+    pub(super) told: Told,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Told {
+    /// It has this id.
+    Id(BookId),
+    Refused,
+    Unknown,
 }
 
 impl History {
@@ -21,6 +38,15 @@ impl History {
             end: end.map(Duration::from_micros),
         };
         sync::lock(&self.operations).push(operation);
+    }
+
+    pub(super) fn record_added(&self, title: &str, told: Told) {
+        let title = title.into();
+        sync::lock(&self.added).push(Added { title, told });
+    }
+
+    pub(super) fn added(&self) -> Vec<Added> {
+        sync::lock(&self.added).clone()
     }
 
     pub(super) fn operations(&self) -> Vec<Operation> {

@@ -132,6 +132,11 @@ fn without_closed_orders_one_that_waited_is_applied_twice() {
 }
 
 #[test]
+fn without_the_stamp_of_the_first_version_a_book_is_added_twice() {
+    check_rule_in(worlds::ADDS_WHILE_STOPPED, Rule::Created, 0..600);
+}
+
+#[test]
 fn without_order_of_standings_an_old_one_counts() {
     check_rule_in(worlds::SLOW_DISKS, Rule::StandingOrder, 0..300);
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::catalog::shelf::copy_state::CopyState;
-use crate::catalog::sim::clients::{self, calls};
+use crate::catalog::sim::clients::{self, adds, calls};
 use crate::catalog::sim::cluster::{Cluster, Task};
 use crate::catalog::sim::faults;
 use crate::catalog::sim::parameters::{BOOK, OTHER_BOOK, Parameters};
@@ -121,6 +121,10 @@ pub(super) fn check_end(cluster: &Arc<Cluster>) -> Result<Verdict, String> {
             ));
         }
     }
+    for book in cluster.books(0) {
+        check_copies(cluster, book.id)?;
+    }
+    adds::check_added(cluster)?;
     for server in 0..parameters.servers() {
         let start = cluster.scheduler.now();
         let seen = calls::lookup(cluster, server)

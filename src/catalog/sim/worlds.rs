@@ -158,6 +158,34 @@ const RESTOCKS: Row = (2, |world| {
     world.parameters.clients.restock = 0.4;
 });
 
+/// Books are added while catalogs crash one after another, and changed at once.
+const ADDS: Row = (3, |world| {
+    let faults = &mut world.parameters.faults;
+    (faults.random, faults.staggered, faults.at_step) = (8, 1, 0.05);
+    adds(world);
+});
+
+/// Front-ends and catalogs are mostly stopped, which makes writers slow.
+pub(super) const ADDS_WHILE_STOPPED: Row = (2, |world| {
+    let faults = &mut world.parameters.faults;
+    (faults.random, faults.crash) = (14, 0.1);
+    adds(world);
+});
+
+/// Two sides may give the same id; then one of the books is dropped, and logged.
+const ADDS_IN_A_CUT: Row = (3, |world| {
+    world.parameters.faults.random = 3;
+    world.parameters.linearizable = false;
+    world.tasks.push(faults::partition::tasks);
+    adds(world);
+});
+
+fn adds(world: &mut World) {
+    let clients = &mut world.parameters.clients;
+    (clients.count, clients.operations) = (2, 4);
+    world.tasks.push(clients::adds::tasks);
+}
+
 /// Late orders come from front-ends that have started again a dozen times since.
 pub(super) const WAITING_ORDERS: Row = (2, |world| {
     let Parameters {
@@ -308,6 +336,22 @@ fn orders_that_waited_while_their_front_end_started_twelve_times() {
         WAITING_ORDERS,
         &["closed order", "late order", "long time", "sold out"],
     );
+}
+
+#[test]
+fn books_that_are_added_while_catalogs_crash() {
+    let events = ["added", "changed added book", "crash", "unknown add"];
+    check(ADDS, &events);
+}
+
+#[test]
+fn books_that_are_added_while_servers_are_stopped() {
+    check(ADDS_WHILE_STOPPED, &["added", "changed added book", "stop"]);
+}
+
+#[test]
+fn books_that_are_added_in_a_cut() {
+    check(ADDS_IN_A_CUT, &["added", "changed added book", "cut"]);
 }
 
 #[test]

@@ -8,9 +8,10 @@ use crate::catalog::sim::cluster::{Cluster, SimReplica};
 use crate::catalog::sim::network::call::{Call, CallOutcome};
 use crate::catalog::sim::parameters::{BOOK, OTHER_BOOK};
 use crate::catalog::sim::scheduler::event_queue::Micros;
-use crate::model::book::Change;
+use crate::model::book::{Book, BookId, Change};
 use crate::model::error::Result;
 use crate::model::order::Order;
+use crate::model::validation::NewBook;
 
 /// How long a catalog may take for an order server.
 const CATALOG_TIMEOUT: Micros = 1_500_000;
@@ -103,7 +104,57 @@ pub(crate) fn write(
     reply(cluster.network.call(call, work, show))
 }
 
-/// The same with a write of the other book beside it.
+/// Adds a book without an id.
+pub(crate) fn add(
+    cluster: &Arc<Cluster>,
+    catalog: usize,
+    title: &str,
+) -> Option<Result<Arc<Book>>> {
+    let new = NewBook {
+        id: None,
+        title: title.into(),
+        topic: "Operating Systems".into(),
+        quantity: 1,
+        price: 1.0,
+    };
+    let own = cluster.clone();
+    let work = move || {
+        own.at_catalog(catalog, |replica| {
+            let created = replica.create(std::slice::from_ref(&new)).remove(0);
+            if let Ok(book) = &created {
+                let by = replica.env.incarnation;
+                own.check_acknowledged(by, book.id, book.version);
+                own.check_left_out(by, book.id, book.version);
+            }
+            created
+        })
+    };
+    let show = |created: &Result<Arc<Book>>| match created {
+        Ok(book) => format!("added {}: {}", book.id, book.version),
+        Err(error) => error.to_string(),
+    };
+    let call = client_call(catalog, CATALOG_TIMEOUT, format!("add {title}"));
+    reply(cluster.network.call(call, work, show))
+}
+
+/// Changes a book that no buyer looks at.
+pub(crate) fn change_price(
+    cluster: &Arc<Cluster>,
+    catalog: usize,
+    id: BookId,
+) -> Option<Result<Updated>> {
+    let update = set_price(cluster.scheduler.draw(|rng| f64::from(rng.u8(..))));
+    let own = cluster.clone();
+    let work = move || own.at_catalog(catalog, |replica| replica.update(id, &update));
+    let show = |updated: &Result<Updated>| match updated {
+        Ok(updated) => updated.book.version.to_string(),
+        Err(error) => error.to_string(),
+    };
+    let call = client_call(catalog, CATALOG_TIMEOUT, format!("change {id}"));
+    reply(cluster.network.call(call, work, show))
+}
+
+/// As [`write`], with a write of the other book beside it.
 fn batch_write(
     cluster: &Arc<Cluster>,
     replica: &Arc<SimReplica>,

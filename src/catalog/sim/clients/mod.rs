@@ -1,11 +1,13 @@
 //! Clients: what they do, and what the history records of it. A client of another kind is another
 //! file with a function that returns its tasks.
 //!
-//! `waiting_orders` are buyers whose order arrives again much later.
+//! `waiting_orders` are buyers whose order arrives again much later; `adds` are
+//! operators who add books.
 //!
 //! `calls` are single requests to a server; `order_server` is what stands between a buyer and the
 //! catalogs.
 
+pub(super) mod adds;
 pub(super) mod calls;
 mod operators;
 mod order_server;

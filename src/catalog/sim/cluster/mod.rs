@@ -24,6 +24,7 @@ use crate::catalog::sim::trace::{self, Trace};
 use crate::config::timing::Timing;
 use crate::membership::time::Time;
 use crate::model::address::Address;
+use crate::model::book::Book;
 use crate::runtime::{log, sync};
 use disk::Disk;
 use env::SimEnvironment;
@@ -180,6 +181,12 @@ impl Cluster {
     pub(super) fn replica(&self, node: usize) -> Arc<SimReplica> {
         let replica = self.state().catalogs[node].replica.clone();
         replica.expect("a catalog that is up has a replica")
+    }
+
+    /// The books of a catalog, in whatever state; none while it is down.
+    pub(super) fn books(&self, node: usize) -> Vec<Arc<Book>> {
+        let replica = self.state().catalogs[node].replica.clone();
+        replica.map_or(Vec::new(), |replica| replica.books_after(None, usize::MAX))
     }
 
     /// Calls a catalog's replica, and checks its copy afterwards.
