@@ -22,6 +22,8 @@ pub(super) struct Parameters {
     pub(super) fill_guard: bool,
     /// An order server looks whether its order is applied before it looks at the quantity.
     pub(super) order_read: bool,
+    /// A catalog's heartbeat loop does not wait for the outcomes of heartbeats.
+    pub(super) own_timer: bool,
     /// Catalogs catch up and repair in the background.
     pub(super) repair: bool,
     /// Whether the clients must see one book. False where two sides may sell the same copy; then
@@ -103,6 +105,7 @@ impl Parameters {
             rules: Rules::all(),
             fill_guard: true,
             order_read: true,
+            own_timer: true,
             repair: true,
             linearizable: true,
             steady: false,

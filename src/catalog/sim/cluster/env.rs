@@ -69,7 +69,9 @@ impl Environment for SimEnvironment {
         }
         let (sender, receiver) = (self.cluster.clone(), self.cluster.clone());
         let work = move || receiver.at_catalog(to, |replica| receive(replica, &message));
+        self.cluster.state().catalogs[node].heartbeats += usize::from(heartbeat);
         let on_outcome = move |outcome| {
+            sender.state().catalogs[node].heartbeats -= usize::from(heartbeat);
             on_outcome(match outcome {
                 CallOutcome::Reply(Some(reply)) => Outcome::Reply(reply),
                 CallOutcome::Reply(None) | CallOutcome::Silent => Outcome::Silent,

@@ -78,6 +78,8 @@ pub(super) struct Catalog {
     /// What the replica's tasks wait for.
     waits: Vec<(WaitKey, WaitId)>,
     repairing: bool,
+    /// How many heartbeats have no outcome yet.
+    heartbeats: usize,
     seen: Option<SeenCopy>,
 }
 
@@ -88,6 +90,7 @@ impl Catalog {
             disk,
             waits: Vec::new(),
             repairing: false,
+            heartbeats: 0,
             seen: None,
         }
     }
@@ -253,6 +256,9 @@ impl Cluster {
     /// The replica's two loops: heartbeats, and a task for background repair when there is need.
     fn tick(self: &Arc<Self>, incarnation: Incarnation, replica: Arc<SimReplica>) {
         let node = incarnation.node;
+        if !self.parameters.own_timer && 0 < self.state().catalogs[node].heartbeats {
+            return self.tick_in(1000, incarnation, replica);
+        }
         replica.tick();
         let idle = !self.state().catalogs[node].repairing;
         if self.parameters.repair && idle && replica.needs_repair() {
@@ -264,11 +270,19 @@ impl Cluster {
                 cluster.check_copy(node);
             });
         }
+        self.tick_in(HEARTBEAT_EVERY, incarnation, replica);
+    }
+
+    fn tick_in(
+        self: &Arc<Self>,
+        delay: Micros,
+        incarnation: Incarnation,
+        replica: Arc<SimReplica>,
+    ) {
         let cluster = self.clone();
-        self.scheduler
-            .run_in(HEARTBEAT_EVERY, Some(incarnation), move || {
-                cluster.tick(incarnation, replica)
-            });
+        self.scheduler.run_in(delay, Some(incarnation), move || {
+            cluster.tick(incarnation, replica)
+        });
     }
 
     pub(super) fn crash(self: &Arc<Self>, node: usize) {

@@ -3,18 +3,27 @@
 use std::sync::Arc;
 
 use super::{MS, Scenario, Schedule};
+use crate::catalog::replication::rules::Rule;
 use crate::catalog::sim::clients::set;
 use crate::catalog::sim::cluster::Cluster;
 use crate::catalog::sim::parameters::BOOK;
 use crate::model::book::Version;
 
-#[track_caller]
-fn check(schedule: Schedule) {
-    let scenario = Scenario {
+fn scenario(schedule: Schedule) -> Scenario {
+    Scenario {
         linearizable: false,
         ..Scenario::of(3, schedule)
-    };
-    scenario.check_right();
+    }
+}
+
+#[track_caller]
+fn check(schedule: Schedule) {
+    scenario(schedule).check_right();
+}
+
+#[track_caller]
+fn check_rule(rule: Rule, schedule: Schedule) {
+    scenario(schedule).check(rule);
 }
 
 /// Waits until the sides are one again. Fails the run unless this quantity is left, and each catalog
@@ -84,8 +93,8 @@ fn a_side_that_starts_again_during_the_cut_logs_what_it_drops() {
 
 /// Each waits for the next one, so nobody serves, until all forgive each other.
 #[test]
-fn what_is_dropped_after_a_circle_is_logged() {
-    check(|cluster| {
+fn without_forgiving_a_circle_nobody_opens_and_what_is_dropped_after_it_is_logged() {
+    check_rule(Rule::Circle, |cluster| {
         (0..3).for_each(|node| cluster.crash(node));
         for node in 0..3 {
             let disk = &mut cluster.state().catalogs[node].disk;

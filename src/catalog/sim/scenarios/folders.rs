@@ -1,6 +1,6 @@
 //! Folders that are new, lost, or older than they were: `PROTOCOL.md`, "Folders".
 
-use super::{MS, Scenario, check, check_right, look, request, sleep_until};
+use super::{MS, Scenario, check, check_lists, check_right, look, request, sleep_until};
 use crate::catalog::replication::rules::Rule;
 use crate::catalog::sim::clients::set;
 
@@ -108,5 +108,39 @@ fn a_lost_folder_that_was_filled_again_counts_when_its_peer_restarts() {
         cluster.start(1);
         scheduler.sleep(1000 * MS);
         look(cluster, 1);
+    });
+}
+
+/// Catalog 0 has lost its folder, and the list of catalog 1 that it has taken over names catalog 2.
+/// It crashes before it is whole, and so does catalog 1. Nobody opens by that list.
+#[test]
+fn the_list_of_a_folder_that_is_not_whole_opens_no_shop() {
+    check_right(3, |cluster| {
+        let scheduler = &cluster.scheduler;
+        let strike = request(0, 1, "return");
+        cluster.crash(2);
+        scheduler.sleep(200 * MS);
+        set(cluster, 1, 7);
+        cluster.crash(0);
+        cluster.state().catalogs[0].disk.lose();
+        scheduler.sleep(200 * MS);
+        set(cluster, 1, 8);
+        cluster.start(0);
+        // It has asked to return, and asks to be struck off next.
+        while cluster.state().catalogs[0].disk.record.left_out.is_empty() {
+            scheduler.sleep(MS / 4);
+        }
+        cluster.network.hold(strike);
+        scheduler.sleep(50 * MS);
+        check_lists(cluster, 0, &[2]);
+        cluster.crash(1);
+        cluster.crash(0);
+        cluster.network.stop_holding(strike);
+        cluster.start(0);
+        cluster.start(2);
+        scheduler.sleep(2000 * MS);
+        look(cluster, 0);
+        look(cluster, 2);
+        cluster.start(1);
     });
 }

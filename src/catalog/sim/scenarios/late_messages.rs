@@ -1,6 +1,6 @@
 //! Messages that arrive when they no longer say how things are.
 
-use super::{MS, check, look, request, sleep_until};
+use super::{MS, Scenario, check, check_lists, look, request, sell, sleep_until};
 use crate::catalog::replication::rules::Rule;
 use crate::catalog::sim::clients::set;
 
@@ -31,4 +31,29 @@ fn without_a_look_at_the_start_a_late_heartbeat_parts_two_catalogs() {
         look(cluster, 1);
         cluster.start(0);
     });
+}
+
+/// An update of catalog 0 is on its way while catalog 1 leaves it out, sells, and strikes it off. Its
+/// stamp is higher than that of the sale.
+#[test]
+fn without_a_look_at_token_and_standing_an_update_from_before_the_strike_off_undoes_a_sale() {
+    let scenario = Scenario::of(2, |cluster| {
+        let scheduler = &cluster.scheduler;
+        let late = request(0, 1, "update");
+        cluster.network.hold(late);
+        sell(cluster, 0, 4);
+        scheduler.sleep(5 * MS);
+        cluster.network.stop_holding(late);
+        cluster.stop(0);
+        scheduler.sleep(1000 * MS);
+        set(cluster, 1, 8);
+        cluster.resume(0);
+        scheduler.sleep(1000 * MS);
+        check_lists(cluster, 1, &[]);
+        cluster.network.release(late);
+        scheduler.sleep(5 * MS);
+        look(cluster, 1);
+        look(cluster, 0);
+    });
+    scenario.check_either([Rule::Token, Rule::StandingOrder]);
 }

@@ -10,6 +10,7 @@ mod folders;
 mod late_messages;
 mod leaving_out;
 mod one_after_another;
+mod silent_peer;
 mod stopped_writer;
 mod unacknowledged_write;
 
@@ -30,13 +31,14 @@ const SETTLED: Micros = 500_000;
 const MS: Micros = 1000;
 
 /// What shows in a run that is wrong.
-const WRONG: [&str; 6] = [
+const WRONG: [&str; 7] = [
     "not linearizable",
     "both valid",
     "does not list it",
     "after quiet",
     "after the cut",
     "is not struck off",
+    "does not serve",
 ];
 
 type Schedule = fn(&Arc<Cluster>);
@@ -49,6 +51,7 @@ struct Scenario {
     /// Not so after a cut: two sides may sell the same copy.
     linearizable: bool,
     new_folders: bool,
+    own_timer: bool,
     schedule: Schedule,
 }
 
@@ -59,6 +62,7 @@ impl Scenario {
             front_ends: 0,
             linearizable: true,
             new_folders: false,
+            own_timer: true,
             schedule,
         }
     }
@@ -68,6 +72,7 @@ impl Scenario {
             steady: true,
             front_ends: self.front_ends,
             linearizable: self.linearizable,
+            own_timer: self.own_timer,
             rules,
             ..Parameters::healthy(self.catalogs, 5)
         };
@@ -94,8 +99,23 @@ impl Scenario {
     #[track_caller]
     fn check(self, rule: Rule) {
         self.check_right();
+        self.check_wrong(Rules::all().without(rule));
+    }
+
+    /// Each of these rules does for both of them.
+    #[track_caller]
+    fn check_either(self, rules: [Rule; 2]) {
+        let [first, second] = rules.map(|rule| Rules::all().without(rule));
+        for enough in [Rules::all(), first, second] {
+            assert_eq!(self.run(enough, false), Ok(Verdict::Right));
+        }
+        self.check_wrong(first.without(rules[1]));
+    }
+
+    #[track_caller]
+    fn check_wrong(self, rules: Rules) {
         let traced = std::env::var("TRACE").is_ok();
-        let mutated = self.run(Rules::all().without(rule), traced);
+        let mutated = self.run(rules, traced);
         let why = mutated.expect_err("a rule is left out, and nothing is wrong");
         assert!(WRONG.iter().any(|wrong| why.contains(wrong)), "{why}");
     }
