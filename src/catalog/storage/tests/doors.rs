@@ -35,19 +35,16 @@ const CHARS: [char; 16] = [
     ']',
 ];
 
-const PRICES: [&str; 12] = [
+/// Prices that clients may write.
+const PRICES: [&str; 8] = [
     "0",
     "-0.0",
-    "1e-400",
-    "5e-324",
-    "0.30000000000000004",
-    "1e308",
-    "1.7976931348623157e308",
-    "9007199254740993",
-    "18446744073709551615",
-    "123456789012345678901234567890",
+    "0.001",
     "12.10",
     "0.1e1",
+    "1e9",
+    "999999999.999",
+    "1000000000",
 ];
 
 #[track_caller]
@@ -89,8 +86,9 @@ fn id(rng: &mut Rng) -> BookId {
 /// A text as JSON, some of its characters escaped.
 fn text(rng: &mut Rng) -> String {
     let chars = *rng.choice(&[1, 2, TEXT_CHARS_MAX]).unwrap();
-    let mut json = String::from("\"");
-    for _ in 0..chars {
+    // One character is seen: a text of blanks is refused.
+    let mut json = String::from("\"é");
+    for _ in 1..chars {
         let char = match rng.bool() {
             true => *rng.choice(&CHARS).unwrap(),
             false => rng.char(..),
@@ -108,13 +106,16 @@ fn text(rng: &mut Rng) -> String {
 }
 
 fn price(rng: &mut Rng) -> String {
-    let any = f64::from_bits(rng.u64(..f64::INFINITY.to_bits()));
-    match rng.u8(..4) {
-        0 => rng.choice(&PRICES).unwrap().to_string(),
-        1 => format!("{any:?}"),
-        2 => format!("{:?}", rng.u32(..100_000) as f64 * 0.01),
-        _ => format!("{any:.17e}"),
+    if rng.bool() {
+        return rng.choice(&PRICES).unwrap().to_string();
     }
+    let thousandths = rng.u64(..1_000_000_000_000);
+    format!("{}.{:03}", thousandths / 1000, thousandths % 1000)
+}
+
+/// What a data folder of an earlier version may hold.
+fn any_price(rng: &mut Rng) -> f64 {
+    f64::from_bits(rng.u64(..f64::INFINITY.to_bits()))
 }
 
 fn quantity(rng: &mut Rng) -> u32 {
@@ -202,7 +203,7 @@ fn a_peers_book_is_loaded_again() {
     check(|rng, id| {
         let mut book: Book =
             serde_json::from_slice(&serde_json::to_vec(&one(rng, id)).unwrap()).unwrap();
-        book.price = if rng.bool() { -0.0 } else { book.price };
+        book.price = if rng.bool() { -0.0 } else { any_price(rng) };
         let book: Book = serde_json::from_slice(&serde_json::to_vec(&book).unwrap()).unwrap();
         assert_eq!(book.defect(), None);
         book
