@@ -85,7 +85,9 @@ impl SelfProbe {
     fn count_descriptors(&mut self) {
         let descriptors = process::descriptors().unwrap_or(usize::MAX);
         let new = descriptors.saturating_sub(self.descriptors) / DESCRIPTORS_OF_CONNECTION;
-        let new = u32::try_from(new).unwrap_or(0);
+        // The servers of one test process would take each other's wakeups for new connections,
+        // without end.
+        let new = u32::try_from(new).unwrap_or(0) * u32::from(!cfg!(test));
         let wakeups = new.saturating_mul(wakeups::FOR_NEW_CONNECTION) + fastrand::u32(0..=1);
         self.dispatcher.wakeups.request(wakeups);
         self.descriptors = descriptors;
