@@ -62,7 +62,7 @@ fn what_is_let_in_at_the_limits_is_there_after_a_restart() {
         .map(|line| line["status"].clone())
         .collect();
     assert_eq!(statuses, [201, 201, 201, 201]);
-    let change = r#"{"price":0.1e-7,"title":"\ud83d\ude00"}"#;
+    let change = r#"{"price":0.1e-2,"title":"\ud83d\ude00"}"#;
     assert_eq!(
         shop.catalog(2)
             .put("/update/9007199254740991", change)
