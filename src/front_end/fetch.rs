@@ -60,14 +60,12 @@ impl FrontEnd {
     /// [`Error::Unreachable`].
     fn fetch<Q: Query>(&self, query: &Q, request: &Request) -> Result<(usize, CachedAnswer)> {
         let mut failure = Error::Unreachable(Q::UNREACHABLE.into());
+        let is_alone = self.catalogs.count() < 2;
+        let mut patience = self.read_hedging.patience().filter(|_| !is_alone);
         let mut slow = None;
-        let mut attempts = self.catalogs.attempts().peekable();
-        while let Some((i, catalog)) = attempts.next() {
-            let is_first_of_many = slow.is_none() && attempts.peek().is_some();
-            let patience = is_first_of_many
-                .then(|| self.read_hedging.patience())
-                .flatten();
-            match self.ask(query, request, (i, catalog), patience) {
+        let mut attempts = self.catalogs.attempts();
+        while let Some((i, catalog)) = attempts.next().or_else(|| slow.take()) {
+            match self.ask(query, request, catalog, patience.take()) {
                 Asked::Answer(answer) => {
                     if let Some((_, hung)) = slow {
                         self.read_hedging.won.inc();
@@ -79,15 +77,7 @@ impl FrontEnd {
                     self.read_hedging.hedge();
                     slow = Some((i, catalog));
                 }
-                Asked::Failed(Some(error)) => failure = error,
-                Asked::Failed(None) => {}
-            }
-        }
-        if let Some((i, catalog)) = slow {
-            match self.ask(query, request, (i, catalog), None) {
-                Asked::Answer(answer) => return answer.map(|answer| (i, answer)),
-                Asked::Failed(Some(error)) => failure = error,
-                Asked::Failed(None) | Asked::Slow => {}
+                Asked::Failed(error) => failure = error.unwrap_or(failure),
             }
         }
         Err(failure)
@@ -98,7 +88,7 @@ impl FrontEnd {
         &self,
         query: &Q,
         request: &Request,
-        (_, catalog): (usize, &HealthCheck),
+        catalog: &HealthCheck,
         patience: Option<Duration>,
     ) -> Asked {
         let headers = [("X-Request-Id", &*request.id)];

@@ -43,6 +43,10 @@ impl RoundRobin {
         down.map(|server| server.why_down())
     }
 
+    pub(super) fn count(&self) -> usize {
+        self.servers.len()
+    }
+
     /// How many servers are up.
     pub(super) fn up_count(&self) -> usize {
         self.servers.iter().filter(|server| server.up()).count()
