@@ -69,14 +69,11 @@ pub(super) struct Snapshot {
 }
 
 /// What a book knows of the orders that a read names.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
-#[serde(default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct KnownOrders {
     /// Those that have their copies already.
-    #[serde(deserialize_with = "read_ids")]
     pub(super) applied: Vec<OrderId>,
     /// Those that the book may have applied and forgotten.
-    #[serde(deserialize_with = "read_ids")]
     pub(super) closed: Vec<OrderId>,
     /// So is what was issued up to then, in ms since 1970.
     pub(super) forgotten: u64,
@@ -85,7 +82,7 @@ pub(super) struct KnownOrders {
 impl KnownOrders {
     /// Reads the headers `Bazar-Applied` and `Bazar-Closed`.
     pub(super) fn of(applied: Option<&str>, closed: Option<&str>) -> KnownOrders {
-        let list = |text: &str| ids(&text.split(',').map(str::to_string).collect::<Vec<_>>());
+        let list = |text: &str| ids(text.split(','));
         let (closed, forgotten) = closed
             .and_then(|closed| closed.split_once("; forgotten="))
             .unwrap_or_default();
@@ -97,8 +94,12 @@ impl KnownOrders {
     }
 }
 
-fn read_ids<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<OrderId>, D::Error> {
-    Vec::<String>::deserialize(deserializer).map(|texts| ids(&texts))
+/// Reads a list of order ids in an answer's body.
+pub(super) fn read_ids<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Vec<OrderId>, D::Error> {
+    let texts = Vec::<String>::deserialize(deserializer)?;
+    Ok(ids(texts.iter().map(String::as_str)))
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -137,8 +138,10 @@ pub(super) struct AnswerBody {
     message: Option<String>,
     quantity: Option<u32>,
     /// The orders that a 409 is about.
-    applied: Option<Vec<String>>,
-    closed: Option<Vec<String>>,
+    #[serde(default, deserialize_with = "read_ids")]
+    applied: Vec<OrderId>,
+    #[serde(default, deserialize_with = "read_ids")]
+    closed: Vec<OrderId>,
     #[serde(default)]
     forgotten: u64,
 }
@@ -147,9 +150,9 @@ fn unreachable() -> Error {
     Error::Unreachable(UNREACHABLE.into())
 }
 
-fn ids(texts: &[String]) -> Vec<OrderId> {
-    let parsed = |text: &String| OrderId::parse(text.trim());
-    texts.iter().filter_map(parsed).collect()
+fn ids<'a>(texts: impl Iterator<Item = &'a str>) -> Vec<OrderId> {
+    let parsed = |text: &str| OrderId::parse(text.trim());
+    texts.filter_map(parsed).collect()
 }
 
 impl ReadOutcome {
@@ -190,14 +193,12 @@ impl WriteOutcome {
         match status {
             200 => WriteOutcome::Done { replayed },
             404 => WriteOutcome::Refused(Error::NoSuchBook),
-            409 => match (&body.applied, &body.closed) {
-                (Some(orders), _) => WriteOutcome::Applied(ids(orders)),
-                (_, Some(orders)) => WriteOutcome::Closed {
-                    orders: ids(orders),
-                    forgotten: body.forgotten,
-                },
-                _ => WriteOutcome::Conflict,
+            409 if !body.applied.is_empty() => WriteOutcome::Applied(body.applied.clone()),
+            409 if !body.closed.is_empty() => WriteOutcome::Closed {
+                orders: body.closed.clone(),
+                forgotten: body.forgotten,
             },
+            409 => WriteOutcome::Conflict,
             412 | 503 => WriteOutcome::Conflict,
             507 => WriteOutcome::Refused(Error::from_status(507, body.message.as_deref())),
             500..600 => WriteOutcome::unanswered(false),

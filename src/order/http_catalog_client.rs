@@ -7,10 +7,10 @@ use crate::config::Limits;
 use crate::http::client::{Answer, Client, Failure};
 use crate::model::address::Address;
 use crate::model::error::Error;
-use crate::model::order::Order;
+use crate::model::order::{Order, OrderId};
 use crate::order::catalog_client::{
     AnswerBody, Catalog, KnownOrders, READ_ORDERS_MAX, ReadOutcome, ReadRequest, WriteOutcome,
-    WriteRequest,
+    WriteRequest, read_ids,
 };
 use crate::runtime::log;
 
@@ -24,8 +24,12 @@ pub(super) struct HttpCatalog {
 struct BatchEntry {
     status: u16,
     etag: Option<String>,
-    #[serde(flatten)]
-    orders: KnownOrders,
+    #[serde(default, deserialize_with = "read_ids")]
+    applied: Vec<OrderId>,
+    #[serde(default, deserialize_with = "read_ids")]
+    closed: Vec<OrderId>,
+    #[serde(default)]
+    forgotten: u64,
     #[serde(default)]
     replayed: bool,
     body: AnswerBody,
@@ -138,7 +142,12 @@ fn texts(orders: &[Order]) -> Vec<String> {
 fn read_outcomes(answer: &Answer, count: usize) -> Vec<Option<ReadOutcome>> {
     let outcome = |entry: BatchEntry| {
         let answered = entry.status < 500;
-        answered.then(|| ReadOutcome::of(entry.status, entry.etag, entry.orders, &entry.body))
+        let orders = KnownOrders {
+            applied: entry.applied,
+            closed: entry.closed,
+            forgotten: entry.forgotten,
+        };
+        answered.then(|| ReadOutcome::of(entry.status, entry.etag, orders, &entry.body))
     };
     match answer.list::<BatchEntry>(count) {
         Some(entries) => entries.into_iter().map(outcome).collect(),
