@@ -8,9 +8,9 @@ use std::sync::Arc;
 
 use crate::catalog::Catalog;
 use crate::catalog::responses;
-use crate::http::{Body, Request, Response};
+use crate::http::{Body, Request, Response, query_number};
 use crate::model::book::{Book, BookId};
-use crate::model::error::{Error, Result};
+use crate::model::error::Result;
 
 /// The books of one page.
 const PAGE_BOOKS: usize = 1000;
@@ -30,8 +30,9 @@ pub(super) fn dump(catalog: &Catalog) -> Response {
 
 /// The books of matching topics, by id; with `?limit=n&after=<id>` a part of them.
 pub(super) fn search(catalog: &Catalog, text: &str, request: &Request) -> Result<Response> {
-    let after = number(request, "after")?.map(BookId);
-    let limit = number(request, "limit")?.map_or(usize::MAX, |n| n as usize);
+    let query = request.query.as_deref();
+    let after = query_number(query, "after")?.map(BookId);
+    let limit = query_number(query, "limit")?.map_or(usize::MAX, |n| n as usize);
     let entry = |book: &Book, json: &mut Vec<u8>| write(json, &book.search_result());
     let mut books = Vec::new();
     let mut cacheable = true;
@@ -66,14 +67,6 @@ pub(super) fn search(catalog: &Catalog, text: &str, request: &Request) -> Result
 
 fn no_store(response: Response) -> Response {
     response.with("Cache-Control", "no-store")
-}
-
-fn number(request: &Request, name: &str) -> Result<Option<u64>> {
-    let Some(text) = request.query(name) else {
-        return Ok(None);
-    };
-    let number = BookId::parse(&text).map(|id| Some(id.0));
-    number.ok_or_else(|| Error::BadRequest(format!("{name} must be a number")))
 }
 
 /// A JSON list that is made while it is sent. `next_page` returns the books after the given one; a

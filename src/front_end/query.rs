@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::front_end::cache::{ANSWER_BYTES_MAX, CachedAnswer};
 use crate::http::client::Answer;
-use crate::http::{encode, query_value};
+use crate::http::{encode, query_number};
 use crate::model::book::{BookId, Offer, SearchResult};
 use crate::model::error::{Error, Result};
 
@@ -41,17 +41,10 @@ impl Search {
     /// A search for `text`, with the parameters of a request's query string. Fails with 400 when
     /// `limit` or `after` is not a number.
     pub(super) fn new(text: &str, query: Option<&str>) -> Result<Search> {
-        let number = |name: &str| match query_value(query, name) {
-            None => Ok(None),
-            Some(text) => match BookId::parse(&text) {
-                Some(BookId(number)) => Ok(Some(number)),
-                None => Err(Error::BadRequest(format!("{name} must be a number"))),
-            },
-        };
         Ok(Search {
             text: text.to_lowercase(),
-            limit: number("limit")?,
-            after: number("after")?,
+            limit: query_number(query, "limit")?,
+            after: query_number(query, "after")?,
         })
     }
 }

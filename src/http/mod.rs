@@ -16,6 +16,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::model::error::{Error, Result};
+use crate::model::number;
 use crate::model::order::{Order, is_key};
 
 /// The method of a request. The server gives `HEAD` as `Get`, and leaves the body out itself.
@@ -73,11 +74,6 @@ impl Request {
         headers.map(|(_, value)| value.as_str())
     }
 
-    /// The decoded value of `name` in the query string, if it is there.
-    pub(crate) fn query(&self, name: &str) -> Option<String> {
-        query_value(self.query.as_deref(), name)
-    }
-
     /// Fails with 422 if a buy asks for more than a buy can do, in parameters or a body.
     pub(crate) fn check_plain_buy(&self) -> Result<()> {
         let query = self.query.as_deref().unwrap_or("");
@@ -133,12 +129,16 @@ pub(crate) fn idempotency_key<'a>(
     }
 }
 
-/// The decoded value of `name` in a query string, if it is there.
-pub(crate) fn query_value(query: Option<&str>, name: &str) -> Option<String> {
-    let value = query?
-        .split('&')
-        .find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))?;
-    decode(value).ok()
+/// The number that `name` has in a query string, if it is there. Fails with 400 when it is not a
+/// number.
+pub(crate) fn query_number(query: Option<&str>, name: &str) -> Result<Option<u64>> {
+    let pairs = query.into_iter().flat_map(|query| query.split('&'));
+    let mut values = pairs.filter_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
+    let Some(Ok(text)) = values.next().map(decode) else {
+        return Ok(None);
+    };
+    let number = number::parse_digits(&text).map(Some);
+    number.ok_or_else(|| Error::BadRequest(format!("{name} must be a number")))
 }
 
 /// Further segments of a path are left out: no route of ours has so many.
