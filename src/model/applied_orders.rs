@@ -21,7 +21,8 @@ use serde::{Deserialize, Serialize};
 use crate::model::number;
 use crate::model::order::Order;
 
-/// How many issuers' orders a book remembers. Beyond, it forgets the one whose last order is oldest.
+/// How many issuers' orders a book remembers. Beyond, it forgets the one whose last order is
+/// oldest.
 const ISSUERS_MAX: usize = 64;
 
 /// How long an issuer is remembered after its last order, in ms. No request takes so long, and no
@@ -154,10 +155,9 @@ impl AppliedOrders {
 impl Inner {
     fn apply(&mut self, order: &Order) {
         let start = order.id.start;
-        let newest = self.issuers.iter().map(|issuer| issuer.last).max();
         // An order without a time is as old as the newest.
         let issued = if order.at == 0 {
-            newest.unwrap_or(0)
+            self.newest()
         } else {
             order.at
         };
@@ -180,9 +180,14 @@ impl Inner {
         self.keys.extend(order.key.clone());
     }
 
+    /// When the newest order that is remembered was issued.
+    fn newest(&self) -> u64 {
+        let issued = self.issuers.iter().map(|issuer| issuer.last);
+        issued.max().unwrap_or(0)
+    }
+
     fn forget(&mut self) {
-        let newest = self.issuers.iter().map(|issuer| issuer.last).max();
-        let oldest = newest.unwrap_or(0).saturating_sub(ISSUER_MEMORY_MS);
+        let oldest = self.newest().saturating_sub(ISSUER_MEMORY_MS);
         self.issuers.sort_by_key(|issuer| issuer.last);
         let too_many = self.issuers.len().saturating_sub(ISSUERS_MAX);
         let too_old = self.issuers.partition_point(|issuer| issuer.last < oldest);

@@ -133,8 +133,8 @@ impl<E: Environment> Replica<E> {
         Err(not_repaired())
     }
 
-    /// `PROTOCOL.md`, "Write 1: check", for an unknown copy: asks all peers that are not left out whether theirs is
-    /// better.
+    /// `PROTOCOL.md`, "Write 1: check", for an unknown copy: asks all peers that are not left out
+    /// whether theirs is better.
     fn check(self: &Arc<Self>, id: BookId) -> Result<()> {
         let peers = self.peers_to_ask();
         let (version, epoch) = {
@@ -277,7 +277,7 @@ impl<E: Environment> Replica<E> {
             let replayed = !committed && !ids().all(|order| applied_orders.contains_id(order));
             return Ok(Updated { book, replayed });
         }
-        if ids().any(|order| applied_orders.is_closed(order)) {
+        if ids().any(|order| self.is_closed(&book, order)) {
             return Err(not_repaired());
         }
         Err(Error::OutOfDate)

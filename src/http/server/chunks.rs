@@ -32,10 +32,6 @@ impl<'a> Chunks<'a> {
         }
     }
 
-    pub(super) fn into_inner(self) -> &'a mut dyn Read {
-        self.from
-    }
-
     /// Goes on to the next chunk, or past the trailers behind the last.
     fn begin_chunk(&mut self) -> io::Result<()> {
         if !self.is_first && !self.line()?.is_empty() {

@@ -92,11 +92,12 @@ impl Exchange {
         let mut count = 0;
         let is_raw = announced.is_none() && head::connection_mentions(&self.raw, "upgrade");
         let reader = self.raw.as_reader();
-        let mut chunks = Chunks::new(reader, deadline);
+        let mut chunks;
         let reader: &mut dyn Read = if is_raw {
+            chunks = Chunks::new(reader, deadline);
             &mut chunks
         } else {
-            chunks.into_inner()
+            reader
         };
         let failure = loop {
             let wanted = buffer.len().min(read_max - count);
