@@ -9,7 +9,7 @@ use crate::harness::clients::buy_until_definite;
 use crate::harness::http::Response;
 use crate::harness::process::eventually;
 use crate::harness::server::Server;
-use crate::harness::shop::{Shop, ShopOptions};
+use crate::harness::shop::{Shop, ShopOptions, list};
 
 const COPIES: u64 = 1_000_000;
 
@@ -49,8 +49,9 @@ fn stock_up(shop: &Shop) {
     shop.stock_up(2, COPIES as usize);
 }
 
+/// These servers as a setting.
 fn urls<'a>(servers: impl Iterator<Item = &'a Server>) -> String {
-    servers.map(Server::url).collect::<Vec<_>>().join("|")
+    list(servers.map(|server| server.address.clone()))
 }
 
 /// Starts catalog `n` in a shop of these catalogs.

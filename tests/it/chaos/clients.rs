@@ -17,7 +17,8 @@ use crate::harness::shop::Shop;
 /// A client pauses up to this between two requests.
 const PAUSE_MAX: Duration = Duration::from_millis(15);
 
-/// A write whose outcome is not known is sent again, as the same order, for so long after the last fault.
+/// A write whose outcome is not known is sent again, as the same order, for so long after the last
+/// fault.
 const KNOWN_MAX: Duration = Duration::from_secs(15);
 
 /// One of so many writes is not: that its client gave up must do no harm either.
@@ -44,8 +45,8 @@ pub struct Client<'a> {
 /// What came of an update.
 enum Update {
     Done,
-    /// 409 or 412: this try did not happen, and will not. After a 412 no other try of the same order
-    /// has happened either, because the book would know it.
+    /// 409 or 412: this try did not happen, and will not. After a 412 no other try of the same
+    /// order has happened either, because the book would know it.
     Refused(u16),
     /// It did not happen.
     Failed,

@@ -1,8 +1,8 @@
 //! Faults of servers at random: killed and started again, stopped and continued, one or all of
 //! them, in every order, also in the middle of a save.
 //!
-//! Nothing sets the wall clock of the machine, which other programs use, too. A stopped process sees
-//! both clocks jump forward when it continues; the simulation has the other jumps.
+//! Nothing sets the wall clock of the machine, which other programs use, too. A stopped process
+//! sees both clocks jump forward when it continues; the simulation has the other jumps.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

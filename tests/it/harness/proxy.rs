@@ -129,8 +129,8 @@ impl Proxy {
         Proxy::cut_all(&[self]);
     }
 
-    /// As [`Proxy::cut`], of all these in one moment: nobody is told by one what another one does not
-    /// let through any more.
+    /// As [`Proxy::cut`], of all these in one moment: nobody is told by one what another one does
+    /// not let through any more.
     pub fn cut_all(proxies: &[&Proxy]) {
         let links = proxies.iter().map(|proxy| proxy.inner.link.lock().unwrap());
         let mut links: Vec<_> = links.collect();

@@ -330,7 +330,7 @@ impl Drop for Shop {
 }
 
 /// Addresses as a setting.
-fn list(addresses: impl IntoIterator<Item = String>) -> String {
+pub fn list(addresses: impl IntoIterator<Item = String>) -> String {
     let urls: Vec<String> = addresses
         .into_iter()
         .map(|address| format!("http://{address}"))

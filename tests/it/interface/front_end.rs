@@ -43,16 +43,6 @@ PUT /lookup/2                              | 405 | message + Allow: GET, HEAD
 = PUT /buy/<id> → 400
 PUT /buy/2 + Idempotency-Key: two words    | 400 | message Idempotency-Key, 64
 PUT /buy/2 + Idempotency-Key: a + Idempotency-Key: b | 400 | message Idempotency-Key
-= PUT /buy/<id> → 404
-PUT /buy/99                                | 404 | {"message":"Book with the specified ID does not exist"}
-= PUT /buy/<id> → 411
-PUT /buy/2 + Transfer-Encoding: chunked | 411 | message Transfer-Encoding
-= PUT /buy/<id> → 422
-PUT /buy/2?quantity=3                      | 422 | message one copy, parameters
-PUT /buy/2 {"quantity":3}                  | 422 | message one copy, body
-PUT /buy/two                               | 422 | {"message":"Book ID must be a number"}
-= GET /buy/<id> → 405
-GET /buy/2                                 | 405 | {"message":"The method is not allowed for the requested URL."} + Allow: PUT
 = DELETE /invalidate/item/<id> → 204
 DELETE /invalidate/item/2                  | 204 |
 DELETE /invalidate/item/2,3                | 204 |

@@ -31,6 +31,7 @@ fn the_cases_cover_exactly_the_rows_of_the_page() {
     check_coverage(PAGE, "Every server", &every_server);
     let front_end = [
         front_end::USUAL,
+        order::REFUSED,
         order::SOLD_OUT,
         front_end::ALONE,
         order::CONFLICTS,
@@ -39,6 +40,7 @@ fn the_cases_cover_exactly_the_rows_of_the_page() {
     check_coverage(PAGE, "Front-end", &front_end);
     let order = [
         order::USUAL,
+        order::REFUSED,
         order::SOLD_OUT,
         order::ALONE,
         order::CONFLICTS,
@@ -55,6 +57,8 @@ fn front_end_order_server_and_catalog_answer_as_documented() {
     let shop = Shop::started(ShopOptions::default());
     check(shop.front_end(), front_end::USUAL);
     check(shop.order(1), order::USUAL);
+    check(shop.front_end(), order::REFUSED);
+    check(shop.order(1), order::REFUSED);
     check(shop.catalog(1), catalog::USUAL);
     for server in [shop.front_end(), shop.order(2), shop.catalog(2)] {
         check(server, every_server::USUAL);

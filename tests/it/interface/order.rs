@@ -10,16 +10,6 @@ PUT /buy/6 + Bazar-Order: 8.3; open=1    | 409 | {"message":"order is closed","c
 = PUT /buy/<id> → 400
 PUT /buy/1 + Bazar-Order: mine           | 400 | message Bazar-Order
 PUT /buy/1 + Idempotency-Key: two words  | 400 | message Idempotency-Key
-= PUT /buy/<id> → 404
-PUT /buy/99                              | 404 | {"message":"Book with the specified ID does not exist"}
-= PUT /buy/<id> → 411
-PUT /buy/2 + Transfer-Encoding: chunked | 411 | message Transfer-Encoding
-= PUT /buy/<id> → 422
-PUT /buy/2?quantity=3                      | 422 | message one copy, parameters
-PUT /buy/2 {"quantity":3}                  | 422 | message one copy, body
-PUT /buy/one                             | 422 | {"message":"Book ID must be a number"}
-= GET /buy/<id> → 405
-GET /buy/1                               | 405 | {"message":"The method is not allowed for the requested URL."} + Allow: PUT
 = PUT /batch/buy → 200
 PUT /batch/buy [{"id":1,"order":"9.1; open=1","request":"r"},{"id":99,"order":"9.2; open=1","request":"r"}] | 200 | [{"status":200,"body":{"message":"Book with the specified ID purchased","success":true}},{"status":404,"body":{"message":"Book with the specified ID does not exist"}}]
 = PUT /batch/buy → 400
@@ -29,6 +19,20 @@ PUT /batch/buy []                        | 422 | message 256
 PUT /batch/buy [{"id":1,"order":"x","request":"r"}] | 422 | message order
 = GET /batch/buy → 405
 GET /batch/buy                           | 405 | message + Allow: PUT
+"#;
+
+/// A buy that is refused, here and at a front-end.
+pub const REFUSED: &str = r#"
+= PUT /buy/<id> → 404
+PUT /buy/99                                | 404 | {"message":"Book with the specified ID does not exist"}
+= PUT /buy/<id> → 411
+PUT /buy/2 + Transfer-Encoding: chunked | 411 | message Transfer-Encoding
+= PUT /buy/<id> → 422
+PUT /buy/2?quantity=3                      | 422 | message one copy, parameters
+PUT /buy/2 {"quantity":3}                  | 422 | message one copy, body
+PUT /buy/two                               | 422 | {"message":"Book ID must be a number"}
+= GET /buy/<id> → 405
+GET /buy/2                                 | 405 | {"message":"The method is not allowed for the requested URL."} + Allow: PUT
 "#;
 
 /// Book 1 is sold out. The same at a front-end.

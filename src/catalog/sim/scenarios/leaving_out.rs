@@ -1,25 +1,32 @@
 //! Who may leave whom out, and when: `PROTOCOL.md`, "Leaving out" and "Acknowledging".
 
+use std::sync::Arc;
+
 use super::{MS, check, check_lists, check_right, look, request, sell, sleep_until};
 use crate::catalog::replication::rules::Rule;
 use crate::catalog::sim::clients::calls::set_price;
 use crate::catalog::sim::clients::set;
+use crate::catalog::sim::cluster::Cluster;
 use crate::catalog::sim::parameters::{BOOK, OTHER_BOOK};
+
+/// Catalog 0 sleeps while catalog 1 leaves it out and sells, and wakes up once that one ends.
+fn sleeps_while_the_other_sells(cluster: &Arc<Cluster>, ends: fn(&Arc<Cluster>)) {
+    cluster.network.cut_one_way(1, 0);
+    cluster.stop(0);
+    cluster.scheduler.sleep(1000 * MS);
+    set(cluster, 1, 8);
+    ends(cluster);
+    cluster.network.heal();
+    cluster.resume(0);
+}
 
 /// Catalog 0 sleeps while catalog 1 leaves it out, sells and crashes. When it wakes up, catalog 1
 /// refuses: that is no reason to leave it out.
 #[test]
 fn without_fresh_refusal_a_catalog_that_slept_offers_what_is_sold() {
     check(Rule::FreshRefusal, 2, |cluster| {
-        let scheduler = &cluster.scheduler;
-        cluster.network.cut_one_way(1, 0);
-        cluster.stop(0);
-        scheduler.sleep(1000 * MS);
-        set(cluster, 1, 8);
-        cluster.crash(1);
-        cluster.network.heal();
-        cluster.resume(0);
-        scheduler.sleep(1000 * MS);
+        sleeps_while_the_other_sells(cluster, |cluster| cluster.crash(1));
+        cluster.scheduler.sleep(1000 * MS);
         look(cluster, 0);
         cluster.start(1);
     });
@@ -29,22 +36,15 @@ fn without_fresh_refusal_a_catalog_that_slept_offers_what_is_sold() {
 #[test]
 fn without_own_stall_a_catalog_that_slept_counts_its_peers_silence() {
     check(Rule::OwnStall, 2, |cluster| {
-        let scheduler = &cluster.scheduler;
-        cluster.network.cut_one_way(1, 0);
-        cluster.stop(0);
-        scheduler.sleep(1000 * MS);
-        set(cluster, 1, 8);
-        cluster.stop(1);
-        cluster.network.heal();
-        cluster.resume(0);
-        scheduler.sleep(1500 * MS);
+        sleeps_while_the_other_sells(cluster, |cluster| cluster.stop(1));
+        cluster.scheduler.sleep(1500 * MS);
         look(cluster, 0);
         cluster.resume(1);
     });
 }
 
-/// Messages are lost for 420 ms. Catalog 1 answers from its copy all the time, so catalog 0 must not
-/// write without it yet.
+/// Messages are lost for 420 ms. Catalog 1 answers from its copy all the time, so catalog 0 must
+/// not write without it yet.
 #[test]
 fn without_leases_a_silent_peer_still_offers_what_is_sold() {
     check(Rule::LeaveAfterLease, 2, |cluster| {
@@ -156,8 +156,8 @@ fn with_the_whole_list_in_updates_nobody_comes_back() {
     });
 }
 
-/// Catalog 0 is stopped in the middle of its write. Catalog 1 leaves it out and sells. Catalog 0 goes
-/// on with its write, whose version is the better one.
+/// Catalog 0 is stopped in the middle of its write. Catalog 1 leaves it out and sells. Catalog 0
+/// goes on with its write, whose version is the better one.
 #[test]
 fn without_refusal_a_writer_that_was_left_out_goes_on() {
     check(Rule::ListedRefused, 2, |cluster| {
@@ -176,8 +176,8 @@ fn without_refusal_a_writer_that_was_left_out_goes_on() {
     });
 }
 
-/// As before, and catalog 1 is stopped twice while catalog 0 comes back: that none of the two serves
-/// meanwhile is no circle, in which they would forgive each other.
+/// As before, and catalog 1 is stopped twice while catalog 0 comes back: that none of the two
+/// serves meanwhile is no circle, in which they would forgive each other.
 #[test]
 fn catalogs_that_are_stopped_at_the_same_time_forgive_nothing() {
     check_right(2, |cluster| {
