@@ -3,9 +3,9 @@
 //!
 //! The first catalog that a read asks has a short time only, a small multiple of what
 //! answers took of late. If it does not answer within that, the next one is asked; only if that
-//! one fails too, the first is asked again, with all the time there is. A read changes nothing, so it
-//! may be asked twice. A buy is not hedged: after "out of stock" at the second order server, the first
-//! might still sell a copy.
+//! one fails too, the first is asked again, with all the time there is. A read changes nothing, so
+//! it may be asked twice. A buy is not hedged: after "out of stock" at the second order server, the
+//! first might still sell a copy.
 //!
 //! When everything is slow because there is too much to do, more requests would make it worse. So
 //! each answer earns a part of a second request, as in gRPC's retry throttling, and without credit

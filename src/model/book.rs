@@ -155,8 +155,8 @@ impl Book {
             && self.applied_orders == other.applied_orders
     }
 
-    /// Whether this copy may have grown from that one, as their numbers and orders tell. A wrong yes
-    /// is possible, since orders are forgotten; a wrong no is not.
+    /// Whether this copy may have grown from that one, as their numbers and orders tell. A wrong
+    /// yes is possible, since orders are forgotten; a wrong no is not.
     pub(crate) fn may_follow(&self, other: &Book) -> bool {
         let stamp = other.version.stamp;
         let is_first = other.version.number == 1 && stamp != 0;

@@ -2,8 +2,8 @@
 //!
 //! The first server that a buy reaches issues the id: a front-end, or an order server for clients
 //! that call it directly. All retries carry the same id, so that a catalog can tell them from new
-//! buys: see [`crate::model::applied_orders`]. A catalog issues ids for changes that serve no order.
-//! Nothing is kept on disk: a server that starts again takes another start number.
+//! buys: see [`crate::model::applied_orders`]. A catalog issues ids for changes that serve no
+//! order. Nothing is kept on disk: a server that starts again takes another start number.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard};

@@ -35,7 +35,8 @@ pub(super) fn read_request(id: BookId, waiters: &[Arc<Waiter>]) -> ReadRequest {
 
 impl Allocation {
     /// Gives the copies of a book that was read to the first waiters. Ends the waiters that need no
-    /// update: they have their copies already, are closed, or nothing is left. `None`: no waiter needs one.
+    /// update: they have their copies already, are closed, or nothing is left. `None`: no waiter
+    /// needs one.
     pub(super) fn new(waiters: &[Arc<Waiter>], book: &Snapshot) -> Option<Allocation> {
         let (served, waiting) = split(waiters, &book.orders.applied);
         succeed(&served, REPLAYED);

@@ -41,8 +41,9 @@ impl Level {
 /// A name and a value beside an event's message.
 pub type Field<'a> = (&'a str, &'a dyn Display);
 
-/// The lowest level that is written. It and the server's name are statics, because stderr is one for
-/// the whole process too, and a log that is handed on would be in the signature of every function.
+/// The lowest level that is written. It and the server's name are statics, because stderr is one
+/// for the whole process too, and a log that is handed on would be in the signature of every
+/// function.
 static LEVEL: AtomicU8 = AtomicU8::new(Level::Info as u8);
 
 static SERVER: OnceLock<String> = OnceLock::new();

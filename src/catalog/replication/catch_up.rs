@@ -227,7 +227,8 @@ impl<E: Environment> Replica<E> {
     }
 
     /// The first stock, once all catalogs of the settings are in contact, have new folders, and
-    /// have the same one, if it is this catalog that opens; or what was taken over from the others: `PROTOCOL.md`, "Folders".
+    /// have the same one, if it is this catalog that opens; or what was taken over from the others:
+    /// `PROTOCOL.md`, "Folders".
     fn become_whole(self: &Arc<Self>) -> Result<()> {
         let mut inner = self.lock();
         if inner.left_out.whole {

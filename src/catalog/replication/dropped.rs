@@ -9,14 +9,14 @@ use crate::catalog::replication::{Inner, Replica};
 use crate::model::book::Book;
 use crate::runtime::log;
 
-/// How many dropped copies wait for each peer to be told of them. Of those beyond, only the log here
-/// knows.
+/// How many dropped copies wait for each peer to be told of them. Of those beyond, only the log
+/// here knows.
 const UNTOLD_MAX: usize = 1000;
 
 impl<E: Environment> Replica<E> {
-    /// `theirs` takes the place of the copy here; `from`: the peer that has sent it, if that is known.
-    /// If the copy here is from another side of a cut, that is logged and counted, and that side
-    /// will be told.
+    /// `theirs` takes the place of the copy here; `from`: the peer that has sent it, if that is
+    /// known. If the copy here is from another side of a cut, that is logged and counted, and that
+    /// side will be told.
     pub(super) fn note_dropped(&self, inner: &mut Inner, from: Option<usize>, theirs: &Book) {
         let Some(ours) = inner.shelf.book(theirs.id).cloned() else {
             return;

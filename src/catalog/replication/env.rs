@@ -50,8 +50,8 @@ pub(crate) trait Environment: Send + Sync + 'static {
     /// holds no lock. Fails with what the disk reported.
     fn save(&self, ids: &[BookId], read: &Reader) -> Result<(), String>;
 
-    /// Puts what is kept of this catalog's standing on disk, and returns once it is there. The caller
-    /// holds no lock. Fails with what the disk reported.
+    /// Puts what is kept of this catalog's standing on disk, and returns once it is there. The
+    /// caller holds no lock. Fails with what the disk reported.
     fn save_record(&self, record: &Record) -> Result<(), String>;
 
     /// Releases `guard`, waits until `key` is woken or the monotonic clock shows `until`, and locks

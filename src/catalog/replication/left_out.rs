@@ -96,8 +96,8 @@ struct PeerStanding {
     struck: Option<u64>,
     /// When the last heartbeat was sent that it answered without listing this catalog.
     answered: Option<Time>,
-    /// Nobody remembers which copies changed here while it was left out: that was before this start,
-    /// or before it asked to come back, or the lists formed a circle.
+    /// Nobody remembers which copies changed here while it was left out: that was before this
+    /// start, or before it asked to come back, or the lists formed a circle.
     unrecorded: bool,
     /// What it said last, in the last start that was heard of.
     said: Option<Standing>,
@@ -559,8 +559,8 @@ impl LeftOut {
         (peer.old_folder && peer.struck != peer.start()).then_some(peer.seen.0)
     }
 
-    /// Of catalogs with new folders, one opens with the first stock, and the others come back to it:
-    /// the one with the lowest address.
+    /// Of catalogs with new folders, one opens with the first stock, and the others come back to
+    /// it: the one with the lowest address.
     pub(crate) fn opens_first(&self) -> bool {
         let waits_for = |i: &usize| !self.is_left_out(*i);
         let mut others = self.peers().filter(waits_for);
@@ -602,7 +602,8 @@ impl LeftOut {
         peer.in_step = peer.start() == Some(start) && !lists;
     }
 
-    /// Whether copies may have changed here while peer `i` was left out of which nobody remembers it.
+    /// Whether copies may have changed here while peer `i` was left out of which nobody remembers
+    /// it.
     pub(crate) fn is_unrecorded(&self, i: usize) -> bool {
         self.peers[i].unrecorded
     }

@@ -102,8 +102,8 @@ pub(crate) struct Return {
     pub(crate) has: Versions,
 }
 
-/// "These copies of my side of a cut gave way to those of your side." The receiver logs it, and never
-/// waits.
+/// "These copies of my side of a cut gave way to those of your side." The receiver logs it, and
+/// never waits.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Dropped {
     pub(crate) from: Address,

@@ -72,8 +72,8 @@ impl World {
         self
     }
 
-    /// Any catalog may fail at any time, however many are left; and catalogs crash one after another
-    /// until none is left. What was acknowledged stays acknowledged.
+    /// Any catalog may fail at any time, however many are left; and catalogs crash one after
+    /// another until none is left. What was acknowledged stays acknowledged.
     pub(super) fn with_staggered_failures(mut self) -> World {
         self.parameters.faults.spares_one = false;
         self.parameters.faults.staggered = 2;

@@ -1,6 +1,6 @@
-//! The worlds of the promise, each a row of a table: how large the shop is, what goes wrong, and what
-//! clients do. In each of them one book explains what clients are told, unless the network is cut;
-//! and in the end all catalogs have the same copies, on disk, and nobody is left out.
+//! The worlds of the promise, each a row of a table: how large the shop is, what goes wrong, and
+//! what clients do. In each of them one book explains what clients are told, unless the network is
+//! cut; and in the end all catalogs have the same copies, on disk, and nobody is left out.
 //!
 //! `SEEDS=100000 cargo test --lib sim::worlds` runs more seeds of each.
 
@@ -204,7 +204,8 @@ const TWELVE_FRONT_ENDS: Row = (2, |world| {
     world.parameters.faults.random = 20;
 });
 
-/// Which copy wins is decided by rank alone, so sales may be lost; but all have one copy afterwards.
+/// Which copy wins is decided by rank alone, so sales may be lost; but all have one copy
+/// afterwards.
 const UNCLEAN_CUTS: Row = (3, |world| {
     let faults = &mut world.parameters.faults;
     (faults.random, faults.cuts) = (3, 3);

@@ -41,8 +41,8 @@ impl TopicInterner {
     }
 }
 
-/// A book as it stands in a data file. A field that no version of Bazar wrote is an error: it may be
-/// the misspelt name of one that counts.
+/// A book as it stands in a data file. A field that no version of Bazar wrote is an error: it may
+/// be the misspelt name of one that counts.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct StoredBook {

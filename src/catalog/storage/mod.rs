@@ -35,8 +35,8 @@
 //! - `<name>.tmp`, complete or not: no save of it was acknowledged. Removed.
 //! - The old file or the new one, when the fsync of the folder had not ended: both are complete,
 //!   and the save was not acknowledged. Read as it is.
-//! - `standing.json` without `"whole": true`: the folder is new. It has no books, or not all of them
-//!   yet: the first stock, or what the other catalogs have, is still to come.
+//! - `standing.json` without `"whole": true`: the folder is new. It has no books, or not all of
+//!   them yet: the first stock, or what the other catalogs have, is still to come.
 //! - No folder, or a folder without files: the first start.
 //!
 //! Temporary files are removed only if they are plain files, and only after all book files were

@@ -5,9 +5,9 @@
 //! and bodies, `HEAD`, request ids, the log of requests and their metrics.
 //!
 //! To read: `dispatch/` is the way of a request through the threads. `head` and `exchange` take it
-//! apart, with `target` and `chunks`; `encoded_response` puts its response together, `connections` keeps the requests of a
-//! connection in order, `auth` checks the token. `supervisor/` opens the acceptors and replaces
-//! them.
+//! apart, with `target` and `chunks`; `encoded_response` puts its response together, `connections`
+//! keeps the requests of a connection in order, `auth` checks the token. `supervisor/` opens the
+//! acceptors and replaces them.
 //!
 //! # Threads
 //!

@@ -39,7 +39,8 @@ pub enum Kind {
     SoldOut,
     /// An update of the quantity to this.
     Set(u32),
-    /// An update of the quantity on the condition that the book is still the one with this quantity.
+    /// An update of the quantity on the condition that the book is still the one with this
+    /// quantity.
     Replaced { from: u32, to: u32 },
 }
 

@@ -7,10 +7,10 @@
 //! them, the benchmark adds copies to the stock, sells some, and removes the rest. Outages are for
 //! local shops only.
 //!
-//! Read on in the order of the sections: `one_customer`, `outages`, `throughput`, `yardsticks`. Each puts load (`super::harness::load`) on a shop, and makes
-//! of each measurement a row (`summary`) of the `report` and of the `picture`. `targets`
-//! are ratios of rows. An `audit` of each shop's stock comes before the shop is closed.
-//! `RESULTS.md` holds the tables of one run.
+//! Read on in the order of the sections: `one_customer`, `outages`, `throughput`, `yardsticks`.
+//! Each puts load (`super::harness::load`) on a shop, and makes of each measurement a row
+//! (`summary`) of the `report` and of the `picture`. `targets` are ratios of rows. An `audit` of
+//! each shop's stock comes before the shop is closed. `RESULTS.md` holds the tables of one run.
 //!
 //! What is not measured: whether the answers could have come from one shop with one copy of each
 //! book. The tests do that (`crate::testing::linearizability`).

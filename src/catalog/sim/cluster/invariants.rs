@@ -17,7 +17,8 @@ pub(super) struct SeenCopy {
 }
 
 impl Cluster {
-    /// The sequence number of a valid copy never falls, and two valid copies of one number are equal.
+    /// The sequence number of a valid copy never falls, and two valid copies of one number are
+    /// equal.
     pub(crate) fn check_copy(&self, node: usize) {
         if self.parameters.catalogs <= node || !self.scheduler.is_up(node) {
             return;

@@ -5,8 +5,8 @@ use crate::catalog::replication::rules::Rule;
 use crate::catalog::sim::clients::calls::lookup;
 use crate::catalog::sim::clients::set;
 
-/// Catalog 0 comes back. A book changes at catalog 1 while the page that has the older copy is on its
-/// way.
+/// Catalog 0 comes back. A book changes at catalog 1 while the page that has the older copy is on
+/// its way.
 #[test]
 fn without_taken_copies_that_stay_an_older_page_replaces_an_update() {
     check(Rule::TakenStays, 2, |cluster| {
@@ -28,8 +28,8 @@ fn without_taken_copies_that_stay_an_older_page_replaces_an_update() {
     });
 }
 
-/// Catalog 1 was left out by catalog 2, too, and has a copy that nobody acknowledged. Catalog 0 must
-/// not take it over.
+/// Catalog 1 was left out by catalog 2, too, and has a copy that nobody acknowledged. Catalog 0
+/// must not take it over.
 #[test]
 fn without_a_look_who_serves_a_catalog_takes_over_what_nobody_acknowledged() {
     check(Rule::FromServing, 3, |cluster| {
@@ -87,8 +87,8 @@ fn without_a_look_at_what_is_owed_a_sale_is_missing_at_a_catalog_that_serves() {
     });
 }
 
-/// Catalogs 1 and 2 come back to catalog 0 at the same time, and its disk is slow. Each of them would
-/// be struck off with a list that has the other on it, and sell without the other.
+/// Catalogs 1 and 2 come back to catalog 0 at the same time, and its disk is slow. Each of them
+/// would be struck off with a list that has the other on it, and sell without the other.
 #[test]
 fn without_one_strike_off_after_the_other_two_that_come_back_leave_each_other_out() {
     check(Rule::StrikeOneByOne, 3, |cluster| {

@@ -26,8 +26,8 @@ fn check_rule(rule: Rule, schedule: Schedule) {
     scenario(schedule).check(rule);
 }
 
-/// Waits until the sides are one again. Fails the run unless this quantity is left, and each catalog
-/// has dropped so many copies.
+/// Waits until the sides are one again. Fails the run unless this quantity is left, and each
+/// catalog has dropped so many copies.
 fn check_dropped(cluster: &Arc<Cluster>, quantity: u32, counts: [u64; 3]) {
     cluster.scheduler.sleep(4000 * MS);
     for (node, count) in counts.into_iter().enumerate() {

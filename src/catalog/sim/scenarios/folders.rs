@@ -4,8 +4,8 @@ use super::{MS, Scenario, check, check_lists, check_right, look, request, sleep_
 use crate::catalog::replication::rules::Rule;
 use crate::catalog::sim::clients::set;
 
-/// Catalog 0 has an older folder, from when catalog 1 was left out. Catalogs 0 and 2 lack a sale that
-/// catalog 1 has.
+/// Catalog 0 has an older folder, from when catalog 1 was left out. Catalogs 0 and 2 lack a sale
+/// that catalog 1 has.
 #[test]
 fn without_counts_of_starts_an_older_folder_opens_the_shop() {
     check(Rule::CountStarts, 3, |cluster| {

@@ -4,8 +4,8 @@ use super::{MS, Scenario, check, check_lists, look, request, sell, sleep_until};
 use crate::catalog::replication::rules::Rule;
 use crate::catalog::sim::clients::set;
 
-/// A heartbeat of an earlier start of catalog 0 arrives, and looks as if an older folder had been put
-/// back there. Catalog 1 would leave it out, and crash before catalog 0 knows that.
+/// A heartbeat of an earlier start of catalog 0 arrives, and looks as if an older folder had been
+/// put back there. Catalog 1 would leave it out, and crash before catalog 0 knows that.
 #[test]
 fn without_a_look_at_the_start_a_late_heartbeat_parts_two_catalogs() {
     check(Rule::OlderStart, 2, |cluster| {
@@ -33,8 +33,8 @@ fn without_a_look_at_the_start_a_late_heartbeat_parts_two_catalogs() {
     });
 }
 
-/// An update of catalog 0 is on its way while catalog 1 leaves it out, sells, and strikes it off. Its
-/// stamp is higher than that of the sale.
+/// An update of catalog 0 is on its way while catalog 1 leaves it out, sells, and strikes it off.
+/// Its stamp is higher than that of the sale.
 #[test]
 fn without_a_look_at_token_and_standing_an_update_from_before_the_strike_off_undoes_a_sale() {
     let scenario = Scenario::of(2, |cluster| {

@@ -1,8 +1,8 @@
 //! Holes that random seeds seldom meet. Each has a schedule of its own, which is right with all
 //! rules of the protocol and wrong without the one that it shows.
 //!
-//! Nothing is random here: a message, and a write to disk, takes one millisecond, and heartbeats are
-//! sent every 100 ms from the start of each catalog on.
+//! Nothing is random here: a message, and a write to disk, takes one millisecond, and heartbeats
+//! are sent every 100 ms from the start of each catalog on.
 
 mod coming_back;
 mod dropped_copies;
