@@ -1,6 +1,6 @@
 //! The check can fail: with one rule of the protocol left out, a wrong history is found.
 
-use std::ops::Range;
+use std::iter;
 use std::path::Path;
 
 use crate::catalog::replication::rules::{Rule, Rules};
@@ -13,7 +13,7 @@ const WRONG_HISTORY: &str = "not linearizable";
 /// without the mutation is right.
 #[track_caller]
 fn check_found(
-    seeds: Range<u64>,
+    mut seeds: impl Iterator<Item = u64>,
     wrong: &str,
     world: impl Fn(u64) -> World,
     mutate: impl Fn(&mut World),
@@ -24,8 +24,9 @@ fn check_found(
         let outcome = mutated.run(*seed, false).outcome;
         outcome.is_err_and(|why| why.contains(wrong))
     };
-    let found = seeds.into_iter().find(goes_wrong);
+    let found = seeds.find(goes_wrong);
     let seed = found.expect("a rule is left out, and no seed goes wrong");
+    println!("SEED={seed}");
     let whole = world(seed).run(seed, false).outcome;
     assert!(whole.is_ok(), "seed {seed} goes wrong anyway: {whole:?}");
 }
@@ -118,7 +119,7 @@ const SPARE: [Rule; 8] = [
 ];
 
 #[track_caller]
-fn check_rule_in(row: worlds::Row, rule: Rule, seeds: Range<u64>) {
+fn check_rule_in(row: worlds::Row, rule: Rule, seeds: impl Iterator<Item = u64>) {
     let whole = |seed| worlds::world(row, seed);
     check_found(seeds, "", whole, |world| {
         world.parameters.rules = Rules::all().without(rule);
@@ -145,13 +146,17 @@ fn without_a_strike_off_on_disk_nobody_comes_back() {
     check_rule_in(worlds::FIRST_START, Rule::StrikeOnDisk, 0..300);
 }
 
-/// `cargo test --release --lib rule_mutations -- --ignored`
+/// Few seeds show these. Each list begins with one that did; if it does no longer, because the
+/// worlds have changed, the search takes minutes, and prints another to put in its place.
 #[test]
-#[ignore = "takes minutes: few seeds show it"]
 fn without_a_rarely_missed_rule_some_seed_goes_wrong() {
-    check_rule_in(worlds::STARVED, Rule::StartWait, 0..2000);
-    check_rule_in(worlds::THREE_BUSY, Rule::StrikeEqualList, 0..4000);
-    check_rule_in(worlds::FIVE, Rule::InStepLeaves, 0..5000);
+    for (row, rule, known, max) in [
+        (worlds::STARVED, Rule::StartWait, 289, 2000),
+        (worlds::THREE_BUSY, Rule::StrikeEqualList, 1301, 4000),
+        (worlds::FIVE, Rule::InStepLeaves, 2746, 5000),
+    ] {
+        check_rule_in(row, rule, iter::once(known).chain(0..max));
+    }
 }
 
 #[test]
