@@ -8,7 +8,7 @@ use bazar::config::{self, Command};
 use bazar::runtime::exit::Exit;
 use bazar::runtime::log;
 use bazar::tools::bench::baseline_server;
-use bazar::tools::{bench, import, scale};
+use bazar::tools::{bench, export, import, scale};
 use bazar::{catalog, front_end, order};
 
 fn main() -> ExitCode {
@@ -41,6 +41,10 @@ fn run(command: Command) -> ExitCode {
         }
         Command::Import(settings) => match import::run(&settings) {
             Ok(summary) => print(&format!("{summary}\n")),
+            Err(message) => fail(&message.into()),
+        },
+        Command::Export(settings) => match export::run(&settings) {
+            Ok(_) => ExitCode::SUCCESS,
             Err(message) => fail(&message.into()),
         },
         Command::Bench(settings) => ended(bench::run(&settings)),

@@ -19,20 +19,30 @@ const PAGE_BOOKS: usize = 1000;
 /// front-ends may cache it. A longer one is sent page by page, and never cached.
 const BUFFERED_PAGES_MAX: usize = 8;
 
-/// Every book, by id.
-pub(super) fn dump(catalog: &Catalog) -> Response {
+/// Every book, by id; with `?limit=n&after=<id>` a part of them.
+pub(super) fn dump(catalog: &Catalog, request: &Request) -> Result<Response> {
+    let (mut left, after) = part(request)?;
     let replica = catalog.replica.clone();
-    let next_page = move |last| replica.books_after(last, PAGE_BOOKS);
-    stream(next_page, |book, json| {
+    let next_page = move |last: Option<BookId>| {
+        let books = replica.books_after(last.or(after), PAGE_BOOKS.min(left));
+        left -= books.len();
+        books
+    };
+    Ok(stream(next_page, |book, json| {
         write(json, &responses::whole_book(book));
-    })
+    }))
+}
+
+/// How many books are wanted, and after which id.
+fn part(request: &Request) -> Result<(usize, Option<BookId>)> {
+    let query = request.query.as_deref();
+    let limit = query_number(query, "limit")?.map_or(usize::MAX, |n| n as usize);
+    Ok((limit, query_number(query, "after")?.map(BookId)))
 }
 
 /// The books of matching topics, by id; with `?limit=n&after=<id>` a part of them.
 pub(super) fn search(catalog: &Catalog, text: &str, request: &Request) -> Result<Response> {
-    let query = request.query.as_deref();
-    let after = query_number(query, "after")?.map(BookId);
-    let limit = query_number(query, "limit")?.map_or(usize::MAX, |n| n as usize);
+    let (limit, after) = part(request)?;
     let entry = |book: &Book, json: &mut Vec<u8>| write(json, &book.search_result());
     let mut books = Vec::new();
     let mut cacheable = true;

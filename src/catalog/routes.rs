@@ -33,7 +33,7 @@ impl Catalog {
             (Get, ["query", _, _]) => Err(Error::NoSuchQuery),
             (Put, ["update", id]) => self.update(id, request),
             (Post, ["add"]) => self.add(request),
-            (Get, ["dump", ""]) => Ok(listing::dump(self)),
+            (Get, ["dump", ""]) => listing::dump(self, request),
             (Put, ["batch", "query"]) => batch_routes::query(self, request),
             (Put, ["batch", "update"]) => batch_routes::update(self, request),
             (Put, ["rep", kind]) => self.receive(kind, None, request),

@@ -3,10 +3,11 @@
 //! Pure: no file is opened, no name is resolved, no process is needed to test it.
 //!
 //! To read in this order: `setting.rs` is one setting; `program.rs` lists the commands; the tables
-//! of settings are in `servers.rs`, `import.rs`, `bench.rs` and `scale.rs`, each beside the code
+//! of settings are in `servers.rs`, `import.rs`, `export.rs`, `bench.rs` and `scale.rs`, each beside the code
 //! that reads them; `values.rs` reads single values; `help.rs` prints the tables.
 
 pub(crate) mod bench;
+pub(crate) mod export;
 mod help;
 pub(crate) mod import;
 mod program;
@@ -22,6 +23,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::config::bench::BenchSettings;
+use crate::config::export::ExportSettings;
 use crate::config::import::ImportSettings;
 use crate::config::program::Program;
 use crate::config::scale::ScaleSettings;
@@ -37,6 +39,7 @@ pub enum Command {
     Order(OrderSettings),
     FrontEnd(FrontEndSettings),
     Import(ImportSettings),
+    Export(ExportSettings),
     Bench(BenchSettings),
     Scale(ScaleSettings),
     /// The server with which `bench` compares the shop's, and the host where it listens.
@@ -142,6 +145,7 @@ pub fn parse(args: &[String], env: &dyn Fn(&str) -> Option<String>) -> Result<Co
         Program::Order => servers::order(&values).map(Command::Order),
         Program::FrontEnd => servers::front_end(&values).map(Command::FrontEnd),
         Program::Import => import::read(&values).map(Command::Import),
+        Program::Export => export::read(&values).map(Command::Export),
         Program::Bench => bench::read(&values).map(Command::Bench),
         Program::Scale => scale::read(&values).map(Command::Scale),
     }

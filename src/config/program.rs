@@ -1,7 +1,7 @@
 //! The commands of `bazar`, and the settings of each.
 
 use crate::config::setting::Setting;
-use crate::config::{bench, import, scale, servers};
+use crate::config::{bench, export, import, scale, servers};
 
 /// A command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -10,19 +10,21 @@ pub(crate) enum Program {
     Order,
     FrontEnd,
     Import,
+    Export,
     Bench,
     Scale,
 }
 
 /// The commands as an error lists them.
-pub(crate) const COMMANDS: &str = "catalog, order, front-end, import, bench or scale";
+pub(crate) const COMMANDS: &str = "catalog, order, front-end, import, export, bench or scale";
 
 impl Program {
-    pub(crate) const ALL: [Program; 6] = [
+    pub(crate) const ALL: [Program; 7] = [
         Program::Catalog,
         Program::Order,
         Program::FrontEnd,
         Program::Import,
+        Program::Export,
         Program::Bench,
         Program::Scale,
     ];
@@ -39,6 +41,7 @@ impl Program {
             Program::Order => "order",
             Program::FrontEnd => "front-end",
             Program::Import => "import",
+            Program::Export => "export",
             Program::Bench => "bench",
             Program::Scale => "scale",
         }
@@ -46,7 +49,10 @@ impl Program {
 
     /// The one argument that it takes, if any, and what that is.
     pub(crate) fn argument(self) -> Option<(&'static str, &'static str)> {
-        let file = ("FILE", "a JSON array or JSON lines; - is standard input");
+        let file = (
+            "FILE",
+            "JSON, or a table (CSV) with a line of names; - is standard input",
+        );
         (self == Program::Import).then_some(file)
     }
 
@@ -57,6 +63,7 @@ impl Program {
             Program::Order => "sells copies: reads the book from its catalog, writes it back",
             Program::FrontEnd => "what customers talk to: search, lookup, buy; two caches",
             Program::Import => "adds the books of a file to a running shop",
+            Program::Export => "writes the books of a running shop",
             Program::Bench => "measures a shop, and checks that no sale is missing",
             Program::Scale => "measures what a million books cost, beside a shop of seven",
         }
@@ -69,6 +76,7 @@ impl Program {
             Program::Order => servers::order_settings(),
             Program::FrontEnd => servers::front_end_settings(),
             Program::Import => import::settings(),
+            Program::Export => export::settings(),
             Program::Bench => bench::settings(),
             Program::Scale => scale::settings(),
         }

@@ -1,6 +1,7 @@
 //! What may be set, and what is refused in which words.
 
 use super::*;
+use crate::config::import::Column;
 
 /// Splits `line` at spaces: words with a capital first letter and `=` are the environment, the
 /// others arguments.
@@ -99,11 +100,18 @@ fn a_cache_has_a_maximum_that_the_help_states() {
 
 #[test]
 fn an_import_has_a_catalog_and_a_file() {
-    let line = "import --skip-bad --catalog http://c books.json SERVICE_TOKEN=t";
+    let line = "import --skip-bad bad --catalog http://c books.json SERVICE_TOKEN=t \
+                --columns isbn=id,by=-";
+    let column = |name: &str, field| Column {
+        name: name.into(),
+        field,
+    };
     let expected = ImportSettings {
-        catalog: address("http://c"),
+        catalog: Some(address("http://c")),
         file: "books.json".into(),
-        skip_bad: true,
+        columns: vec![column("isbn", Some("id")), column("by", None)],
+        update: false,
+        skip_bad: Some("bad".into()),
         batch: 1000,
         from_line: 1,
         token: Some("t".into()),
@@ -113,9 +121,11 @@ fn an_import_has_a_catalog_and_a_file() {
     refused("import books.json", &["CATALOG"]);
     refused("import --catalog http://c a b", &["\"b\""]);
     refused(
-        "import --catalog http://c --skip-bad=yes a",
-        &["--skip-bad"],
+        "import --catalog http://c --columns isbn a",
+        &["COLUMNS", "isbn", "NAME=FIELD"],
     );
+    refused("import --update=yes --dry-run a", &["--update"]);
+    assert!(run("import --dry-run a").is_ok());
 }
 
 #[test]

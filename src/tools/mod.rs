@@ -1,9 +1,11 @@
 //! The tools beside the servers. They use the servers' interface, and nothing inside a server.
 //!
-//! Read `import` (a file of books into a running shop) on its own. `bench` (how fast) and
+//! Read `import` (a file of books into a running shop) and `export` (the way back) on their own. `bench` (how fast) and
 //! `scale` (how large) stand on `harness`: local shops, load, and measurements.
 
 pub mod bench;
+pub(crate) mod csv;
+pub mod export;
 pub(crate) mod harness;
 pub mod import;
 pub mod scale;

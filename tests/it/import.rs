@@ -1,9 +1,10 @@
-//! `bazar import` as a user runs it: started, interrupted, run again.
+//! `bazar import` as a user runs it: started, interrupted, run again; and `bazar export`.
 
 use std::io::Write;
 use std::ops::RangeInclusive;
 use std::process::{Child, Command, Output, Stdio};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -144,4 +145,40 @@ fn a_malformed_book_is_named_by_its_line_and_ends_the_import() {
     );
     check_succeeded(&import(&shop, &lines(IDS)), "added ");
     check_all_there(&shop);
+}
+
+/// What `bazar export` writes.
+fn export(shop: &Shop, options: &[&str]) -> String {
+    let output = Command::new(BAZAR)
+        .args(["export", "--catalog", &shop.catalog(2).url()])
+        .args(options)
+        .env_clear()
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// The issue asks for 2 s.
+#[test]
+fn five_thousand_rows_of_csv_are_in_the_shop_within_20_seconds_and_come_out_as_they_were() {
+    let shop = Shop::started(ShopOptions::default());
+    let row = |id| format!("{id},\"Title, {id}\",Über,3,{id}.5\r\n");
+    let rows: String = (1001..=6000).map(row).collect();
+    let header = "id,title,topic,quantity,price\r\n";
+    let began = Instant::now();
+    let output = import(&shop, &format!("\u{feff}{header}{rows}"));
+    let took = began.elapsed();
+    check_succeeded(&output, "added 5000, there already 0, bad 0");
+    assert!(took < Duration::from_secs(20), "{took:?}");
+    let exported = export(&shop, &["--csv"]);
+    assert!(exported.starts_with(header) && exported.ends_with(&rows));
+    assert_eq!(exported.lines().count(), 1 + 7 + 5000);
+}
+
+#[test]
+fn what_was_exported_is_there_already() {
+    let shop = Shop::started(ShopOptions::default());
+    let output = import(&shop, &export(&shop, &[]));
+    check_succeeded(&output, "added 0, there already 7, bad 0");
 }

@@ -42,9 +42,11 @@ pub(crate) fn import(
     let file = folder.join("dataset.jsonl");
     write(&file, ids).map_err(|e| format!("cannot write {}: {e}", file.display()))?;
     let settings = ImportSettings {
-        catalog: catalog.clone(),
+        catalog: Some(catalog.clone()),
         file: file.clone(),
-        skip_bad: false,
+        columns: Vec::new(),
+        update: false,
+        skip_bad: None,
         batch: BATCH_MAX,
         from_line: 1,
         token: None,

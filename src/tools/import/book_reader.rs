@@ -1,4 +1,5 @@
-//! Splits a file of books while it reads: a JSON array, or JSON lines (one book a line).
+//! Splits a file of books while it reads: a JSON array, JSON lines (one book a line), or a table
+//! (a record a book).
 //!
 //! It only looks for the ends of books; whether the text is a book is for the caller to say. So a
 //! bad book does not spoil the rest of its file. At most one book is in memory, and of that at most
@@ -7,11 +8,13 @@
 use std::io::{self, BufReader, Bytes, Read};
 use std::iter::Peekable;
 
+use crate::tools::csv::{self, Scan};
+
 /// A longer book is a bad one. The longest possible book, with every letter escaped, has half of
 /// that; a thousand of them still fit into the 16 MB that a catalog accepts.
 pub(super) const BOOK_BYTES_MAX: usize = 12 * 1024;
 
-/// One book as it stands in the file.
+/// One book as it stands in the file, or the header of a table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct RawBook {
     /// The line on which it begins, from 1.
@@ -28,6 +31,8 @@ pub(super) struct BookReader<R: Read> {
     line: u64,
     offset: u64,
     format: Format,
+    /// What may separate the fields of a table: its header is read with all.
+    separators: Vec<u8>,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -35,6 +40,7 @@ enum Format {
     /// Nothing was read yet.
     Unknown,
     Lines,
+    Table,
     Array,
     /// An array whose `]` was read.
     ArrayEnded,
@@ -55,7 +61,25 @@ impl<R: Read> BookReader<R> {
             line: 1,
             offset: 0,
             format: Format::Unknown,
+            separators: csv::SEPARATORS.to_vec(),
         }
+    }
+
+    /// The header, if the file is a table: it begins with neither `[` nor `{`.
+    pub(super) fn header(&mut self) -> Result<Option<RawBook>, String> {
+        if self.format == Format::Unknown {
+            self.detect_format()?;
+        }
+        if self.format == Format::Table {
+            self.next_book()
+        } else {
+            Ok(None)
+        }
+    }
+
+    /// From now on only this separates the fields of a table.
+    pub(super) fn set_separator(&mut self, separator: u8) {
+        self.separators = vec![separator];
     }
 
     /// The next book. Empty lines and empty elements are skipped. Fails with the line when the file
@@ -86,16 +110,26 @@ impl<R: Read> BookReader<R> {
             }
         }
         self.format = Format::Lines;
-        if self.skip_whitespace()? && self.peek()? == Some(b'[') {
-            self.next_byte()?;
-            self.format = Format::Array;
+        self.skip_whitespace()?;
+        match self.peek()? {
+            Some(b'[') => {
+                self.next_byte()?;
+                self.format = Format::Array;
+            }
+            None | Some(b'{') => (),
+            Some(_) => self.format = Format::Table,
         }
         Ok(())
     }
 
-    /// Returns whether anything is left.
+    /// Returns whether anything is left. In a table a blank may be a field, or separate two.
     fn skip_whitespace(&mut self) -> Result<bool, String> {
-        while self.peek()?.is_some_and(|byte| byte.is_ascii_whitespace()) {
+        let is_table = self.format == Format::Table;
+        let is_skipped = |byte: u8| match byte {
+            b'\r' | b'\n' => true,
+            byte => !is_table && byte.is_ascii_whitespace(),
+        };
+        while self.peek()?.is_some_and(is_skipped) {
             self.next_byte()?;
         }
         match (self.peek()?, self.format) {
@@ -109,7 +143,8 @@ impl<R: Read> BookReader<R> {
 
     /// Reads to the end of the line or of the array's element. White space was skipped.
     fn read_book(&mut self) -> Result<RawBook, String> {
-        let (line, mut text, mut nesting) = (self.line, Vec::new(), Nesting::default());
+        let (line, mut text) = (self.line, Vec::new());
+        let (mut nesting, mut scan) = (Nesting::default(), Scan::default());
         loop {
             match self.next_byte()? {
                 None if self.format == Format::Array => {
@@ -117,6 +152,9 @@ impl<R: Read> BookReader<R> {
                 }
                 None => break,
                 Some(b'\n') if self.format == Format::Lines => break,
+                Some(byte) if self.format == Format::Table && self.ends_record(&mut scan, byte) => {
+                    break;
+                }
                 Some(byte) if self.format == Format::Array && nesting.ends_at(byte) => {
                     if byte == b']' {
                         self.format = Format::ArrayEnded;
@@ -129,6 +167,10 @@ impl<R: Read> BookReader<R> {
         }
         let end = self.offset;
         Ok(RawBook { line, end, text })
+    }
+
+    fn ends_record(&self, scan: &mut Scan, byte: u8) -> bool {
+        scan.ends_at(byte, &self.separators)
     }
 
     fn peek(&mut self) -> Result<Option<u8>, String> {
@@ -217,6 +259,19 @@ mod tests {
     }
 
     #[test]
+    fn a_table_has_a_record_a_book() {
+        let text = "\u{feff}\r\nid,title\r\n1,\"a\nb\"\r\n\r\n ,x\n2,5\" disk\n3,c";
+        let expected = [
+            (2, "id,title"),
+            (3, "1,\"a\nb\""),
+            (6, " ,x"),
+            (7, "2,5\" disk"),
+            (8, "3,c"),
+        ];
+        check(text, &expected, None);
+    }
+
+    #[test]
     fn a_malformed_array_is_reported_with_the_line() {
         let middle = "line 2: the file ends in the middle of its list";
         check("[{},\n", &[(1, "{}")], Some(middle));
@@ -228,7 +283,7 @@ mod tests {
 
     #[test]
     fn an_endless_book_does_not_fill_the_memory() {
-        let text = "x".repeat(BOOK_BYTES_MAX * 3);
+        let text = "{".repeat(BOOK_BYTES_MAX * 3);
         let mut reader = BookReader::new(text.as_bytes());
         let raw = reader.next_book().unwrap().unwrap();
         assert_eq!(raw.text.len(), BOOK_BYTES_MAX + 1);

@@ -1,12 +1,13 @@
 //! Sends batches of books to the catalog. Counts, retries or reports what it answers.
 
+use std::borrow::Cow;
 use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::http::Method;
 use crate::http::client::{Answer, Failure};
@@ -35,6 +36,8 @@ pub(super) type Call<'a> =
 pub(super) struct Book {
     pub(super) raw: RawBook,
     pub(super) fields: Value,
+    /// The file is JSON, and no table.
+    pub(super) is_json: bool,
 }
 
 impl Book {
@@ -42,11 +45,23 @@ impl Book {
     pub(super) fn has_id(&self) -> bool {
         !self.fields["id"].is_null()
     }
+
+    /// As it is sent. JSON stays as it stands in the file: the catalog refuses a number that a
+    /// reader would change.
+    pub(super) fn json(&self) -> Cow<'_, [u8]> {
+        if self.is_json {
+            self.raw.text.as_slice().into()
+        } else {
+            self.fields.to_string().into_bytes().into()
+        }
+    }
 }
 
 pub(super) struct Sender<'a> {
     pub(super) call: &'a Call<'a>,
     pub(super) progress: &'a Progress,
+    /// Books that are there get the price and quantity of the file.
+    pub(super) update: bool,
 }
 
 /// Books that a request did not add, or perhaps not.
@@ -157,7 +172,7 @@ impl Sender<'_> {
     }
 
     fn send_once(&self, books: Vec<Book>) -> Result<(), Failed> {
-        let texts: Vec<&[u8]> = books.iter().map(|book| &book.raw.text[..]).collect();
+        let texts: Vec<_> = books.iter().map(Book::json).collect();
         let body = [b"[", &texts.join(&b","[..])[..], b"]"].concat();
         let count = books.len();
         let (state, why) = match (self.call)(Method::Post, "/add", Some(&body)) {
@@ -198,30 +213,50 @@ impl Sender<'_> {
     fn count_result(&self, book: &Book, result: &BookResult) -> Result<(), String> {
         match result.status {
             201 => lock(&self.progress.counts).added += 1,
-            409 => return self.compare_titles(book),
+            409 => return self.compare(book),
             500.. => return Err(message(&result.body)),
-            _ => self
-                .progress
-                .report_bad(book.raw.line, &message(&result.body)),
+            _ => self.progress.report_bad(&book.raw, &message(&result.body)),
         }
         Ok(())
     }
 
-    /// Counts `book` as already there, or as bad if its id belongs to a book of another title.
-    /// Fails when the catalog does not answer.
-    fn compare_titles(&self, book: &Book) -> Result<(), String> {
+    /// Counts `book` as already there, and brings it up to date if that is wanted; or counts it as
+    /// bad if its id belongs to a book of another title. Fails when the catalog does not answer.
+    fn compare(&self, book: &Book) -> Result<(), String> {
         let id = &book.fields["id"];
         let path = format!("/query/item/{id}");
         let answer = (self.call)(Method::Get, &path, None).map_err(failure_text)?;
         if answer.status != 200 {
             return Err(describe(&answer));
         }
-        let Offer { title, .. } = answer.json().map_err(failure_text)?;
-        if book.fields["title"] == *title {
-            lock(&self.progress.counts).already_there += 1;
-        } else {
-            let why = format!("id {id} is in use by another book, {title:?}");
-            self.progress.report_bad(book.raw.line, &why);
+        let there: Offer = answer.json().map_err(failure_text)?;
+        if book.fields["title"] != *there.title {
+            let why = format!("id {id} is in use by another book, {:?}", there.title);
+            self.progress.report_bad(&book.raw, &why);
+            return Ok(());
+        }
+        let differs =
+            book.fields["price"] != there.price || book.fields["quantity"] != there.quantity;
+        if differs && self.update {
+            return self.bring_up_to_date(book);
+        }
+        let mut counts = lock(&self.progress.counts);
+        counts.already_there += 1;
+        counts.differing += u64::from(differs);
+        Ok(())
+    }
+
+    /// The whole quantity is set, not a difference, so that doing it twice does no harm.
+    fn bring_up_to_date(&self, book: &Book) -> Result<(), String> {
+        let (price, quantity) = (&book.fields["price"], &book.fields["quantity"]);
+        let path = format!("/update/{}", book.fields["id"]);
+        let body = json!({"price": price, "quantity": quantity}).to_string();
+        let answer =
+            (self.call)(Method::Put, &path, Some(body.as_bytes())).map_err(failure_text)?;
+        match answer.status {
+            200 => lock(&self.progress.counts).updated += 1,
+            422 => self.progress.report_bad(&book.raw, &describe(&answer)),
+            _ => return Err(describe(&answer)),
         }
         Ok(())
     }

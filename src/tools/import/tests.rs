@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, Write};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
 
-use super::import;
-use super::progress::Progress;
+use super::progress::{Progress, Skipped};
 use super::sender::Sender;
+use super::{check, import};
 use crate::config::import::ImportSettings;
 use crate::http::Method;
 use crate::http::client::{Answer, Failure, Headers};
@@ -27,8 +28,8 @@ enum Fault {
 
 #[derive(Default)]
 struct Shop {
-    /// Titles by id.
-    books: Mutex<BTreeMap<u64, String>>,
+    /// By id.
+    books: Mutex<BTreeMap<u64, Value>>,
     /// One for each of the next requests that add.
     faults: Mutex<VecDeque<Fault>>,
     requests: Mutex<u64>,
@@ -45,8 +46,23 @@ impl Shop {
     fn call(&self, method: Method, path: &str, body: Option<&[u8]>) -> Result<Answer, Failure> {
         if method == Method::Get {
             let id = path.strip_prefix("/query/item/").unwrap().parse().unwrap();
-            let title = self.books.lock().unwrap()[&id].clone();
-            return answer(200, json!({"price": 1, "quantity": 1, "title": title}));
+            let book = &self.books.lock().unwrap()[&id];
+            let or = |field: &str, other: Value| match &book[field] {
+                Value::Null => other,
+                value => value.clone(),
+            };
+            let (price, quantity) = (or("price", json!(1.0)), or("quantity", json!(1)));
+            let offer = json!({"price": price, "quantity": quantity, "title": book["title"]});
+            return answer(200, offer);
+        }
+        if method == Method::Put {
+            let id = path.strip_prefix("/update/").unwrap().parse().unwrap();
+            let change: Value = serde_json::from_slice(body.unwrap()).unwrap();
+            let mut books = self.books.lock().unwrap();
+            for (field, value) in change.as_object().unwrap() {
+                books.get_mut(&id).unwrap()[field] = value.clone();
+            }
+            return answer(200, json!({}));
         }
         assert_eq!((method, path), (Method::Post, "/add"));
         *self.requests.lock().unwrap() += 1;
@@ -72,13 +88,13 @@ impl Shop {
         let mut books = self.books.lock().unwrap();
         let next = books.keys().last().map_or(1, |id| id + 1);
         let id = book.get("id").map_or(next, |id| id.as_u64().unwrap());
-        let Some(title) = book["title"].as_str() else {
+        if !book["title"].is_string() {
             return json!({"status": 422, "body": {"message": "title is missing"}});
-        };
+        }
         if books.contains_key(&id) {
             return json!({"status": 409, "body": {"message": "in use"}});
         }
-        books.insert(id, title.into());
+        books.insert(id, book.clone());
         json!({"status": 201, "body": {"id": id}})
     }
 
@@ -86,12 +102,24 @@ impl Shop {
     fn import(&self, text: &str, args: &str) -> (Result<String, String>, String) {
         let output = Output::default();
         let settings = settings(args);
-        let progress = Progress::new(None, settings.skip_bad, Box::new(output.clone()), false);
+        let skipped = settings.skip_bad.as_deref().map(Skipped::create);
+        let skipped = skipped.transpose().unwrap();
+        let checks = settings.catalog.is_none();
+        let progress = Progress::new(None, skipped, checks, Box::new(output.clone()), false);
+        if checks {
+            let outcome = check(text.as_bytes(), &settings, &progress);
+            return (outcome, output.text());
+        }
         let call = |method, path: &str, body: Option<&[u8]>| self.call(method, path, body);
         let (call, progress) = (&call, &progress);
-        let outcome = import(text.as_bytes(), &settings, &Sender { call, progress });
-        let output = String::from_utf8(output.0.lock().unwrap().clone()).unwrap();
-        (outcome, output)
+        let update = settings.update;
+        let sender = Sender {
+            call,
+            progress,
+            update,
+        };
+        let outcome = import(text.as_bytes(), &settings, &sender);
+        (outcome, output.text())
     }
 
     /// The summary of an import that succeeds and prints nothing else.
@@ -109,6 +137,12 @@ impl Shop {
 
 #[derive(Clone, Default)]
 struct Output(Arc<Mutex<Vec<u8>>>);
+
+impl Output {
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
 
 impl Write for Output {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -129,7 +163,10 @@ fn answer(status: u16, body: Value) -> Result<Answer, Failure> {
 }
 
 fn settings(args: &str) -> ImportSettings {
-    let line = format!("import --catalog http://c - {args}");
+    let line = match args.contains("--dry-run") {
+        true => format!("import - {args}"),
+        false => format!("import --catalog http://c - {args}"),
+    };
     let args: Vec<String> = line.split_whitespace().map(String::from).collect();
     match crate::config::parse(&args, &|_| None) {
         Ok(crate::config::Command::Import(settings)) => settings,
@@ -137,9 +174,20 @@ fn settings(args: &str) -> ImportSettings {
     }
 }
 
+/// An option with a file that is not there.
+fn skip_bad(name: &str) -> String {
+    format!("--skip-bad {}", file(name).display())
+}
+
+fn file(name: &str) -> PathBuf {
+    let file = std::env::temp_dir().join(format!("bazar-{}-{name}", std::process::id()));
+    let _ = std::fs::remove_file(&file);
+    file
+}
+
 /// One book a line, with ids from 1.
 fn books(count: u64) -> String {
-    let line = |id| format!("{{\"id\":{id},\"title\":\"T{id}\"}}\n");
+    let line = |id| format!("{{\"id\":{id},\"title\":\"T{id}\",\"price\":1,\"quantity\":1}}\n");
     (1..=count).map(line).collect()
 }
 
@@ -175,13 +223,14 @@ fn an_id_that_another_book_has_is_reported() {
     let shop = Shop::default();
     shop.imports(&books(3), "");
     let other = "{\"id\":4,\"title\":\"T4\"}\n{\"id\":2,\"title\":\"Other\"}";
-    let (outcome, output) = shop.import(other, "--skip-bad");
+    let (outcome, output) = shop.import(other, &skip_bad("used"));
     assert_eq!(output, "line 2: id 2 is in use by another book, \"T2\"\n");
     assert!(
         outcome
             .unwrap()
             .starts_with("added 1, there already 0, bad 1")
     );
+    std::fs::remove_file(file("used")).unwrap_or_default();
 }
 
 #[test]
@@ -206,7 +255,7 @@ fn a_bad_book_ends_the_import_or_is_skipped() {
         assert!(message.starts_with(&expected), "{message}");
         assert!(message.contains("run the same import again"), "{message}");
         let shop = Shop::default();
-        let (outcome, output) = shop.import(&text, "--skip-bad");
+        let (outcome, output) = shop.import(&text, &skip_bad("bad"));
         assert_eq!((output.lines().count(), shop.count()), (1, 5));
         assert!(
             outcome
@@ -248,7 +297,11 @@ fn books_without_ids_are_added_in_the_order_of_the_file() {
     let shop = Shop::default();
     shop.imports(&without_ids(1000), "--batch 1");
     let books = shop.books.lock().unwrap();
-    assert!(books.iter().all(|(id, title)| *title == format!("T{id}")));
+    assert!(
+        books
+            .iter()
+            .all(|(id, book)| book["title"] == format!("T{id}"))
+    );
 }
 
 #[test]
@@ -270,4 +323,99 @@ fn the_books_of_a_truncated_file_are_added_first() {
         .unwrap_err();
     assert!(message.starts_with("line 2: the file ends"), "{message}");
     assert_eq!(shop.count(), 1);
+}
+
+const TABLE: &str = "id,title,topic,quantity,price\n1,T1,P,3,1.50\n2,\"T, 2\",P,3,\"2,50\"\n";
+
+#[test]
+fn a_table_is_imported_like_json() {
+    let shop = Shop::default();
+    let summary = shop.imports(TABLE, "");
+    assert!(summary.starts_with("added 2, "), "{summary}");
+    let second = json!({"id": 2, "title": "T, 2", "topic": "P", "quantity": 3, "price": 2.5});
+    assert_eq!(shop.books.lock().unwrap()[&2], second);
+    let again = shop.imports(TABLE, "");
+    assert!(
+        again.starts_with("added 0, there already 2, bad 0"),
+        "{again}"
+    );
+}
+
+#[test]
+fn what_is_neither_json_nor_a_table_is_told_so_once() {
+    for text in ["PK\u{3}\u{4}\n\0\n\0\n", "Dear sir\nor madam\n", "\"a\n"] {
+        let (outcome, output) = Shop::default().import(text, "");
+        let why = outcome.unwrap_err();
+        assert!(why.starts_with("line 1: neither JSON nor a table"), "{why}");
+        assert_eq!(output, "");
+    }
+    let why = Shop::default()
+        .import("{}", "--columns a=id")
+        .0
+        .unwrap_err();
+    assert!(why.starts_with("--columns is for tables"), "{why}");
+}
+
+#[test]
+fn another_price_or_stock_is_counted_or_set() {
+    let shop = Shop::default();
+    shop.imports(TABLE, "");
+    let changed = TABLE.replace("1.50", "9.99").replace("T1,P,3", "T1,P,8");
+    let summary = shop.imports(&changed, "");
+    let expected = "added 0, there already 2 (1 of them with another price or quantity, which \
+        --update would set), bad 0";
+    assert!(summary.starts_with(expected), "{summary}");
+    let summary = shop.imports(&changed, "--update");
+    let expected = "added 0, updated 1, there already 1, bad 0";
+    assert!(summary.starts_with(expected), "{summary}");
+    let books = shop.books.lock().unwrap();
+    assert_eq!(
+        (&books[&1]["price"], &books[&1]["quantity"]),
+        (&json!(9.99), &json!(8))
+    );
+}
+
+#[test]
+fn a_check_lists_every_bad_line_and_sends_nothing() {
+    let shop = Shop::default();
+    let text = format!("{TABLE}3,T3,P,x,1\n4,T4,P,4\n5,,P,1,1\n2,T2,P,1,1\n6,T6,P,1,1.2345\n");
+    let (outcome, output) = shop.import(&text, "--dry-run");
+    let lines: Vec<&str> = output.lines().collect();
+    let expected = [
+        "line 4: quantity is \"x\"",
+        "line 5: has 4 fields",
+        "line 6: title",
+        "line 7: id 2 is there twice",
+        "line 8: price",
+    ];
+    assert_eq!(lines.len(), expected.len(), "{output}");
+    for (line, expected) in lines.iter().zip(expected) {
+        assert!(line.starts_with(expected), "{line}");
+    }
+    assert_eq!(
+        outcome.unwrap_err(),
+        "checked: fine 2, bad 5; nothing was sent"
+    );
+    let fine = shop.imports(TABLE, "--dry-run");
+    assert_eq!(fine, "checked: fine 2, bad 0; nothing was sent");
+    assert_eq!(*shop.requests.lock().unwrap(), 0);
+}
+
+#[test]
+fn what_was_skipped_can_be_mended_and_imported() {
+    let (shop, file) = (Shop::default(), file("skipped"));
+    let option = format!("--skip-bad {}", file.display());
+    let text = format!("{TABLE}3,T3,P,x,1\r\n4,\"T\n4\",P,1,?");
+    let (outcome, _) = shop.import(&text, &option);
+    assert!(
+        outcome
+            .unwrap()
+            .starts_with("added 2, there already 0, bad 2")
+    );
+    let skipped = std::fs::read_to_string(&file).unwrap();
+    std::fs::remove_file(&file).unwrap();
+    let header = "id,title,topic,quantity,price\n";
+    assert_eq!(skipped, format!("{header}3,T3,P,x,1\n4,\"T\n4\",P,1,?\n"));
+    let mended = skipped.replace(",x,", ",1,").replace('?', "2");
+    assert!(shop.imports(&mended, "").starts_with("added 2, "));
 }

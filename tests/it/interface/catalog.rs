@@ -76,6 +76,13 @@ PUT /query/item/3 | 405 | message + Allow: GET, HEAD
 GET /update/3 | 405 | message + Allow: PUT
 = GET /dump/ → 200
 GET /dump/ | 200 | text "sequence_number":2, "title":"Xen"
+= GET /dump/?limit=<n>&after=<id> → 200
+GET /dump/?limit=1&after=2 | 200 | text "id":3
+GET /dump/?limit=0 | 200 | []
+GET /dump/?after=9007199254740990 | 200 | []
+= GET /dump/?limit=<n>&after=<id> → 400
+GET /dump/?limit=x | 400 | message limit
+GET /dump/?after=-1 | 400 | message after
 = PUT /dump/ → 405
 PUT /dump/ | 405 | message + Allow: GET, HEAD
 "#;
