@@ -5,7 +5,7 @@
 //! `cache` or from a catalog whose turn it is (`round_robin`). `heartbeat` keeps the leases that
 //! the cache needs. A buy (`buy`) goes to an order server whose turn it is, in a request of its own
 //! or in a batch (`batch_buy`); `order_reply` says what the reply means. `dump` and `metrics` show
-//! what is going on. Read the files in this order.
+//! what is going on. `page` is the shop as a browser sees it. Read the files in this order.
 //!
 //! # When a cached answer may be used
 //!
@@ -45,6 +45,7 @@ mod heartbeat;
 mod hedging;
 mod metrics;
 mod order_reply;
+mod page;
 mod query;
 mod round_robin;
 mod routes;

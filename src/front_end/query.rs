@@ -107,7 +107,8 @@ fn cached_answer(reply: &Answer, topics: BTreeSet<Arc<str>>) -> CachedAnswer {
     }
 }
 
-fn etag(body: &[u8]) -> Arc<str> {
+/// A strong `ETag` for these bytes, the same at every front-end.
+pub(super) fn etag(body: &[u8]) -> Arc<str> {
     let mut hasher = DefaultHasher::new();
     hasher.write(body);
     format!("\"{:016x}\"", hasher.finish()).into()

@@ -3,6 +3,7 @@
 
 use crate::front_end::FrontEnd;
 use crate::front_end::dump::Dump;
+use crate::front_end::page;
 use crate::front_end::query::{Lookup, Search};
 use crate::http::Method::{Delete, Get, Put};
 use crate::http::server::{Lane, Service};
@@ -20,6 +21,9 @@ enum Endpoint {
     Buy(BookId),
     Invalidate(Vec<Invalidation>),
     Dump,
+    /// The shop page, or the paths as JSON.
+    Root,
+    PageFile(&'static page::File),
 }
 
 /// Reads method and path.
@@ -37,7 +41,17 @@ fn parse(request: &Request) -> Result<Endpoint> {
             invalidation::parse(kind, which).map(Endpoint::Invalidate)
         }
         (Get, ["dump", ""]) => Ok(Endpoint::Dump),
-        (_, ["search" | "lookup", _] | ["dump", ""]) => Err(Error::MethodNotAllowed("GET, HEAD")),
+        (Get, [""]) => Ok(Endpoint::Root),
+        (_, ["page", name]) => {
+            let file = page::file(name).ok_or(Error::NoSuchPath)?;
+            match request.method {
+                Get => Ok(Endpoint::PageFile(file)),
+                _ => Err(Error::MethodNotAllowed("GET, HEAD")),
+            }
+        }
+        (_, ["search" | "lookup", _] | ["dump", ""] | [""]) => {
+            Err(Error::MethodNotAllowed("GET, HEAD"))
+        }
         (_, ["buy", _]) => Err(Error::MethodNotAllowed("PUT")),
         (_, ["invalidate", "item" | "topic", _]) => Err(Error::MethodNotAllowed("DELETE")),
         _ => Err(Error::NoSuchPath),
@@ -62,6 +76,8 @@ impl FrontEnd {
                 Ok(Response::empty(204))
             }
             Endpoint::Dump => Ok(Response::json(200, &Dump::of(&self.cache))),
+            Endpoint::Root => Ok(page::root(request.list("Accept").as_deref())),
+            Endpoint::PageFile(file) => Ok(file.response()),
         }
     }
 }
@@ -100,12 +116,14 @@ impl Service for FrontEnd {
             ["invalidate", "item", _] => "/invalidate/item/<id>",
             ["invalidate", "topic", _] => "/invalidate/topic/<topic>",
             ["dump", ""] => "/dump/",
+            [""] => "/",
+            ["page", _] => "/page/<file>",
             _ => "other",
         }
     }
 
     fn is_public(&self, first_segment: &str) -> bool {
-        matches!(first_segment, "search" | "lookup" | "buy")
+        matches!(first_segment, "search" | "lookup" | "buy" | "" | "page")
     }
 
     fn missing(&self) -> Vec<String> {
@@ -186,12 +204,17 @@ mod tests {
             Ok(Endpoint::Invalidate(vec![Invalidation::AllTopics])),
         );
         check(Get, "/dump/", Ok(Endpoint::Dump));
+        check(Get, "/", Ok(Endpoint::Root));
+        let script = page::file("shop.js").unwrap();
+        check(Get, "/page/shop.js", Ok(Endpoint::PageFile(script)));
     }
 
     #[test]
     fn any_other_path_method_or_id_is_refused() {
         for path in [
-            "/",
+            "//",
+            "/page/",
+            "/page/shop.html",
             "/search/",
             "/lookup/",
             "/buy/",
@@ -202,11 +225,9 @@ mod tests {
         ] {
             check(Get, path, Err(Error::NoSuchPath));
         }
-        check(
-            Put,
-            "/lookup/one",
-            Err(Error::MethodNotAllowed("GET, HEAD")),
-        );
+        for path in ["/lookup/one", "/", "/page/shop.js"] {
+            check(Put, path, Err(Error::MethodNotAllowed("GET, HEAD")));
+        }
         check(Get, "/buy/one", Err(Error::MethodNotAllowed("PUT")));
         check(
             Get,

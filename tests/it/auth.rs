@@ -39,9 +39,13 @@ fn customers_paths_are_public_and_the_rest_needs_the_token() {
         }
         check(server, "GET", "/metrics", [401, 401, 200]);
         check(server, "GET", "/unknown", [401, 401, 404]);
-        check(server, "GET", "/", [401, 401, 404]);
     }
     let front_end = shop.front_end();
+    check(front_end, "GET", "/", [200, 200, 200]);
+    check(front_end, "GET", "/page/shop.js", [200, 200, 200]);
+    for server in [shop.order(1), shop.catalog(1)] {
+        check(server, "GET", "/", [401, 401, 404]);
+    }
     check(front_end, "GET", "/search/t", [200, 200, 200]);
     check(front_end, "GET", "/lookup/1", [200, 200, 200]);
     check(front_end, "PUT", "/buy/1", [200, 200, 200]);

@@ -8,6 +8,7 @@ mod auth;
 mod batch;
 mod bench;
 mod black_hole;
+mod browser;
 mod byzantine;
 mod caching;
 mod chaos;

@@ -17,7 +17,7 @@ GET /version | 200 | fields server, version
 GET /metrics | 200 | text # TYPE, bazar_http_requests_total, process_open_fds + Content-Type: text/plain; version=0.0.4; charset=utf-8
 = GET /<unknown> → 404
 GET /nowhere | 404 | {"message":"The requested URL was not found on the server. If you entered the URL manually please check your spelling and try again."}
-GET /        | 404 | {"message":"The requested URL was not found on the server. If you entered the URL manually please check your spelling and try again."}
+GET //       | 404 | {"message":"The requested URL was not found on the server. If you entered the URL manually please check your spelling and try again."}
 GET /buy/    | 404 | {"message":"The requested URL was not found on the server. If you entered the URL manually please check your spelling and try again."}
 = GET /<unknown> → 400
 GET /%zz     | 400 | message escape

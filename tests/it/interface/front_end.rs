@@ -60,6 +60,23 @@ GET /invalidate/item/2                     | 405 | message + Allow: DELETE
 GET /dump/                                 | 200 | {"lookup":[],"search":[]}
 = PUT /dump/ → 405
 PUT /dump/                                 | 405 | message + Allow: GET, HEAD
+= GET / → 200
+GET /                                      | 200 | fields server, paths + Content-Type: application/json + Vary: Accept + Cache-Control: no-cache
+GET / + Accept: */*                        | 200 | fields server, paths + Content-Type: application/json
+GET / + Accept: text/html,*/*;q=0.8        | 200 | text <!doctype html>, /page/shop.js + Content-Type: text/html; charset=utf-8 + Vary: Accept + Cache-Control: no-cache + X-Content-Type-Options: nosniff + Content-Security-Policy: default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'
+GET /?topic=any                            | 200 | fields server, paths
+= PUT / → 405
+PUT /                                      | 405 | message + Allow: GET, HEAD
+= GET /page/<file> → 200
+GET /page/shop.css                         | 200 | text prefers-color-scheme + Content-Type: text/css; charset=utf-8
+GET /page/shop.js                          | 200 | text Idempotency-Key + Content-Type: text/javascript; charset=utf-8
+GET /page/favicon.svg                      | 200 | text <svg + Content-Type: image/svg+xml
+= GET /page/<file> → 404
+GET /page/shop.html                        | 404 | message
+= PUT /page/<file> → 405
+PUT /page/shop.js                          | 405 | message + Allow: GET, HEAD
+= GET / → 304
+GET / + If-None-Match: *                   | 304 | + Vary: Accept
 "#;
 
 /// No other server runs.
