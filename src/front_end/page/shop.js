@@ -57,11 +57,12 @@ function whyNotFound(status) {
 function showTrouble(where, text, answer) {
   where.replaceChildren();
   if (!text) return;
+  const [first, ...others] = text.split(/(?<=\.) /);
   const strong = document.createElement("strong");
-  strong.textContent = text;
-  where.append(strong);
+  strong.textContent = first;
+  where.append(strong, ` ${others.join(" ")}`);
   const message = answer?.body?.message;
-  if (message) where.append(small(`The shop’s own words: ${message} (${answer.status})`));
+  if (message) where.append(document.createElement("br"), small(`The shop’s own words: ${message} (${answer.status})`));
 }
 
 function small(text) {
@@ -106,15 +107,17 @@ async function search(text, after = null) {
     return;
   }
   const all = after === null ? answer.body : books.concat(answer.body);
+  const topics = new Set(all.map((book) => book.topic)).size;
   const isMore = text !== "" && answer.body.length === limit;
-  found(all, text ? count(all.length, isMore, text) : welcome(all.length), isMore);
+  found(all, text ? count(all.length, topics, isMore, text) : welcome(all.length), isMore);
   if (after !== null) focusBook(answer.body[0]);
 }
 
-function count(number, isMore, text) {
+function count(number, topics, isMore, text) {
   if (number === 0) return `No book has a topic with “${text}”. Try a shorter word.`;
   const books = number === 1 ? "1 book" : `${number} books`;
-  return isMore ? `The first ${books}` : books;
+  const among = topics < 2 ? "" : ` in ${topics} topics`;
+  return (isMore ? `The first ${books}` : books) + among;
 }
 
 function welcome(number) {

@@ -215,7 +215,7 @@ fn everybody_can_use_the_page_at_any_size_by_day_and_by_night() {
     browser.click(".title", "Why theory classes are so hard");
     browser.click("#offer-6 .buy:not([aria-disabled=true])", "Buy");
     browser.find(".trouble", "Nothing was bought");
-    browser.script("document.activeElement.blur()");
+    browser.script("document.activeElement.blur(); scrollTo(0, 0)");
     for (width, height) in [(360, 780), (800, 900), (1600, 1000)] {
         for scheme in ["light", "dark"] {
             browser.show_as(width, height, scheme);
@@ -224,5 +224,8 @@ fn everybody_can_use_the_page_at_any_size_by_day_and_by_night() {
             browser.screenshot(&name);
         }
     }
+    // The picture of `README.md`.
+    browser.show_as(900, 560, "light");
+    browser.screenshot("shop");
     check_calm(&browser, &shop.front_end().url());
 }
