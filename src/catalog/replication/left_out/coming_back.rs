@@ -1,0 +1,119 @@
+//! Whom this catalog is in step with, whose copies count more than its own, and who is struck off.
+
+use std::collections::BTreeSet;
+
+use super::{LeftOut, former_peers};
+use crate::catalog::replication::rules::Rule;
+use crate::model::address::Address;
+
+impl LeftOut {
+    pub(crate) fn lists_us(&self, i: usize) -> bool {
+        self.is_whole(i) && self.says(i, |said| said.left_out.contains(&self.address))
+    }
+
+    pub(crate) fn is_in_step(&self, i: usize) -> bool {
+        self.peers[i].in_step
+    }
+
+    /// Caught up with peer `i`, in this start of it, unless one of the two lists the other now.
+    pub(crate) fn set_in_step(&mut self, i: usize, start: u64) {
+        let lists = self.lists_us(i) || self.is_told(i);
+        let peer = &mut self.peers[i];
+        peer.in_step = peer.start() == Some(start) && !lists;
+    }
+
+    /// Whether copies may have changed here while peer `i` was left out of which nobody remembers
+    /// it.
+    pub(crate) fn is_unrecorded(&self, i: usize) -> bool {
+        self.peers[i].unrecorded
+    }
+
+    /// From now on nobody remembers what changed here before while peer `i` was left out.
+    pub(crate) fn note_unrecorded(&mut self, i: usize) {
+        self.peers[i].unrecorded = true;
+    }
+
+    /// Nothing is left here that peer `i` may lack.
+    pub(crate) fn forget_unrecorded(&mut self, i: usize) {
+        self.peers[i].unrecorded = false;
+    }
+
+    /// Some peer's copies count more than this catalog's own.
+    pub(crate) fn must_yield(&self) -> bool {
+        self.peers.iter().any(|peer| peer.yields)
+    }
+
+    /// Another peer than `i` does.
+    pub(crate) fn must_yield_to_other(&self, i: usize) -> bool {
+        self.peers().any(|other| {
+            other != i && self.peers[other].yields && self.rules.enforce(Rule::YieldFirst)
+        })
+    }
+
+    pub(crate) fn yields_to(&self, i: usize) -> bool {
+        self.peers[i].yields
+    }
+
+    /// Everything was taken over from a catalog that serves: no copy is this catalog's own.
+    pub(crate) fn taken_over(&mut self) {
+        for peer in &mut self.peers {
+            peer.yields = false;
+        }
+    }
+
+    /// Takes over the list of a catalog that lists this one, without this one.
+    pub(crate) fn adopt_list(&mut self, list: &BTreeSet<Address>) {
+        if !self.rules.enforce(Rule::AdoptList) {
+            return;
+        }
+        let new: BTreeSet<usize> = self.peers_on(list).collect();
+        let before = std::mem::replace(&mut self.listed, new.clone());
+        for i in new.difference(&before) {
+            self.note_gap(*i);
+        }
+        self.undecided.clear();
+        let former = former_peers(list, &self.address, &self.addresses);
+        self.is_dirty |= former != self.former;
+        self.former = former;
+    }
+
+    /// The peers on this list that are not on this catalog's.
+    pub(crate) fn lacking_of(&self, list: &BTreeSet<Address>) -> Vec<usize> {
+        let lacking = |i: &usize| !self.listed.contains(i);
+        self.peers_on(list).filter(lacking).collect()
+    }
+
+    /// Whether all these peers are on the list on disk.
+    pub(crate) fn has_on_disk(&self, list: &BTreeSet<Address>) -> bool {
+        self.peers_on(list).all(|i| self.on_disk.contains(&i))
+    }
+
+    /// Peer `i` has all that is here, and this list: it is struck off, unless the list here is just
+    /// changing. Returns whether it was.
+    pub(crate) fn strike(&mut self, i: usize, list: &BTreeSet<Address>) -> bool {
+        let others = || self.peers().filter(|other| *other != i);
+        let ours: BTreeSet<usize> = others().filter(|other| self.is_told(*other)).collect();
+        // Each of the two may name catalogs that the other does not know.
+        let theirs: BTreeSet<usize> = self.peers_on(list).collect();
+        // Another one that is being struck off now will have a list with this one on it.
+        let is_settled = others().all(|other| self.is_told(other) == self.listed.contains(&other))
+            || !self.rules.enforce(Rule::StrikeOneByOne);
+        let same = theirs == ours || !self.rules.enforce(Rule::StrikeEqualList);
+        let is_counted = !self.peers[i].old_folder;
+        let is_listed = self.listed.contains(&i) && !self.fencing.contains(&i);
+        let equal = is_listed && same && is_counted && is_settled;
+        if equal {
+            self.listed.remove(&i);
+            let peer = &mut self.peers[i];
+            peer.struck = peer.start();
+            peer.in_step = true;
+        }
+        equal
+    }
+
+    /// Two sides of a cut are equal again.
+    pub(crate) fn forgive(&mut self, i: usize) {
+        self.listed.remove(&i);
+        self.note_gap(i);
+    }
+}

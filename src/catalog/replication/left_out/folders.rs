@@ -1,0 +1,74 @@
+//! Folders that are new, or older than a peer remembers.
+
+use super::{LeftOut, Standing};
+use crate::catalog::replication::rules::Rule;
+use crate::membership::Membership;
+
+/// How far a new or old folder counts its starts on from what a peer has seen, so that the count is
+/// above what any other peer may have seen.
+const STARTS_STEP: u64 = 1000;
+
+impl LeftOut {
+    /// The folder holds a whole shop once that is on disk.
+    pub(crate) fn become_whole(&mut self) {
+        self.becomes_whole = true;
+        self.is_dirty = true;
+    }
+
+    /// A peer has seen more starts of this catalog: an older folder was put back, which is as good
+    /// as a new one; or it is new. Returns whether it was whole until now.
+    pub(crate) fn set_outdated(&mut self, seen_starts: u64) -> bool {
+        self.starts = self.starts.max(seen_starts + STARTS_STEP);
+        self.is_dirty = true;
+        // The peer has not heard yet that this folder was renewed since.
+        if self.is_renewed {
+            return false;
+        }
+        self.becomes_whole = false;
+        std::mem::replace(&mut self.whole, false)
+    }
+
+    /// Whether the folder of peer `i` is whole, and no older one that was put back.
+    pub(crate) fn is_whole(&self, i: usize) -> bool {
+        !self.peers[i].old_folder && self.says(i, |said| said.whole)
+    }
+
+    /// Whether the disk of peer `i` refuses writes.
+    pub(crate) fn is_full(&self, i: usize) -> bool {
+        self.says(i, |said| said.disk_refuses)
+    }
+
+    /// How often peer `i` had been started when an older folder was put back there.
+    pub(crate) fn old_folder_of(&self, i: usize) -> Option<u64> {
+        let peer = &self.peers[i];
+        (peer.old_folder && peer.struck != peer.start()).then_some(peer.seen.0)
+    }
+
+    /// Of catalogs with new folders, one opens with the first stock, and the others come back to
+    /// it: the one with the lowest address.
+    pub(crate) fn opens_first(&self) -> bool {
+        let waits_for = |i: &usize| !self.is_left_out(*i);
+        let mut others = self.peers().filter(waits_for);
+        others.all(|i| self.address < self.addresses[i])
+    }
+
+    /// All peers have new folders: they have all to take over.
+    pub(crate) fn leave_out_all(&mut self) {
+        for i in self.peers() {
+            if !self.listed.contains(&i) {
+                self.leave_out(i);
+            }
+        }
+    }
+
+    /// Whether every peer is live with a new folder and the same first stock, or is not waited for.
+    pub(crate) fn all_are_new(&self, membership: &Membership) -> bool {
+        let is_new = |i: usize| {
+            let same = |said: &Standing| !said.whole && said.first_stock == self.first_stock;
+            membership.peers[i].live && self.says(i, same)
+        };
+        let waits = self.rules.enforce(Rule::FirstStock);
+        self.peers()
+            .all(|i| is_new(i) || self.is_left_out(i) || !waits)
+    }
+}

@@ -1,0 +1,133 @@
+//! Who is put on the list, when, and when that counts.
+
+use std::collections::BTreeSet;
+
+use super::{LeftOut, Record};
+use crate::catalog::replication::rules::Rule;
+use crate::membership::Membership;
+use crate::membership::time::Time;
+
+impl LeftOut {
+    /// Puts peer `i` on the list.
+    pub(crate) fn leave_out(&mut self, i: usize) {
+        self.listed.insert(i);
+        self.note_gap(i);
+    }
+
+    /// Leaves out the peers that this catalog may leave out: it serves apart from them, is in step
+    /// with them, and they cannot be leaving it out themselves. Returns whether the list changed.
+    pub(crate) fn consider(&mut self, membership: &Membership, clock: impl Fn() -> Time) -> bool {
+        let now = clock();
+        let out: Vec<usize> = self
+            .peers()
+            .filter(|i| !self.listed.contains(i) && self.may_leave_out(*i, membership, now))
+            .collect();
+        let serves_apart = self.serving_without(&out, membership, now).is_ok()
+            || !self.rules.enforce(Rule::ServingLeaves) && !membership.stalled(now);
+        // This process may have been stopped since it looked.
+        let was_stopped = self.timing.every < clock().since_max(now);
+        if out.is_empty() || !serves_apart || was_stopped {
+            return false;
+        }
+        for i in &out {
+            self.leave_out(*i);
+        }
+        self.undecided.extend(out);
+        self.decided = now;
+        true
+    }
+
+    fn may_leave_out(&self, i: usize, membership: &Membership, now: Time) -> bool {
+        let (peer, standing) = (&membership.peers[i], &self.peers[i]);
+        let enforces = |rule| self.rules.enforce(rule);
+        let in_step = standing.in_step || !enforces(Rule::InStepLeaves);
+        let Some(answered) = standing.answered.filter(|_| !peer.live && in_step) else {
+            return false;
+        };
+        let lease = self.timing.lease;
+        let is_fresh = now.since_max(answered) < lease || !enforces(Rule::FreshRefusal);
+        let refused = peer.refused_last() && is_fresh;
+        let was_awake =
+            self.awake_since.monotonic <= answered.monotonic || !enforces(Rule::OwnStall);
+        let leases_over = membership.lease_left(peer, now).is_zero()
+            && lease <= now.since_min(answered)
+            || !enforces(Rule::LeaveAfterLease);
+        refused || was_awake && leases_over
+    }
+
+    /// Any peer is being left out for another's sake.
+    pub(crate) fn is_fencing(&self) -> bool {
+        !self.fencing.is_empty()
+    }
+
+    /// Begins to leave these out because another catalog does. They count once [`Self::fenced`].
+    pub(crate) fn begin_fence(&mut self, peers: impl IntoIterator<Item = usize>) {
+        for i in peers {
+            if !self.listed.contains(&i) && self.fencing.insert(i) {
+                self.note_gap(i);
+            }
+        }
+    }
+
+    /// Puts those on the list that know of it, have refused, or have no lease left.
+    pub(crate) fn fenced(&mut self, membership: &Membership, now: Time) {
+        let is_fenced = |i: &usize| {
+            let peer = &membership.peers[*i];
+            !self.rules.enforce(Rule::Fence)
+                || self.peers[*i].knows
+                || !peer.live && peer.refused_last()
+                || membership.lease_left(peer, now).is_zero()
+        };
+        let fenced: Vec<usize> = self.fencing.iter().copied().filter(is_fenced).collect();
+        for i in fenced {
+            self.fencing.remove(&i);
+            self.listed.insert(i);
+        }
+    }
+
+    /// What is to be on disk; `None`: it is. A decision from before this process was stopped is
+    /// taken back first: the peer may be serving now.
+    pub(crate) fn unsaved(&mut self, now: Time) -> Option<(Record, BTreeSet<usize>)> {
+        let is_overtaken = self.timing.stall < now.since_max(self.decided);
+        if is_overtaken && self.rules.enforce(Rule::DecisionClock) {
+            let undecided = std::mem::take(&mut self.undecided);
+            self.listed.retain(|i| !undecided.contains(i));
+        }
+        if !self.needs_saving() {
+            return None;
+        }
+        self.is_dirty = false;
+        let peers = self.addresses.iter().cloned();
+        let record = Record {
+            starts: self.starts,
+            whole: self.whole || self.becomes_whole,
+            left_out: self.list(self.listed.iter().copied()),
+            peers: peers
+                .zip(self.peers.iter().map(|peer| peer.seen))
+                .filter(|(_, seen)| seen.0 != 0)
+                .collect(),
+        };
+        Some((record, self.listed.clone()))
+    }
+
+    pub(crate) fn needs_saving(&self) -> bool {
+        self.listed != self.on_disk || self.is_dirty
+    }
+
+    /// This record, with this list, is on disk.
+    pub(crate) fn saved(&mut self, record: &Record, list: BTreeSet<usize>) {
+        self.undecided.retain(|i| !list.contains(i));
+        self.on_disk = list;
+        if record.whole && std::mem::take(&mut self.becomes_whole) {
+            self.whole = true;
+            self.is_renewed = true;
+        }
+    }
+
+    /// The list could not be written: nothing was decided.
+    pub(crate) fn not_saved(&mut self) {
+        self.listed = self.on_disk.clone();
+        self.undecided.clear();
+        self.is_dirty = true;
+    }
+}

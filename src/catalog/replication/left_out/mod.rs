@@ -1,0 +1,220 @@
+//! The left-out list: which peers may lack something that this catalog holds, and what follows.
+//!
+//! A catalog that goes on without a peer writes that down first. So, after any order of crashes,
+//! each catalog can tell whether it may have missed something: it has, when a peer lists it, and
+//! it may have, while a peer that it does not list has not answered. The idea is Skeen's
+//! ("Determining the last process to fail", TOCS 1985). `PROTOCOL.md` has the rules; these files
+//! are those about lists, without threads, network, disk or clock: the caller brings all of them.
+//!
+//! Peers are numbered as in the settings, here and in [`Membership`].
+//!
+//! `standing` is what catalogs say of themselves; `leaving_out` and `coming_back` are the ways
+//! of a peer onto the list and off it; `serving` is whether this catalog may answer; `folders` and
+//! `circle` are the two cases in which otherwise nobody could.
+
+mod circle;
+mod coming_back;
+mod folders;
+mod leaving_out;
+mod serving;
+mod standing;
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+
+use crate::catalog::replication::Config;
+use crate::catalog::replication::rules::{Rule, Rules};
+use crate::config::timing::Timing;
+use crate::membership::time::Time;
+use crate::model::address::Address;
+
+pub(crate) use serving::NotServing;
+pub(crate) use standing::{Record, Standing, Token};
+
+/// Where one peer stands with this catalog.
+#[derive(Debug, Default)]
+struct PeerStanding {
+    /// Caught up with it since this start, or since this catalog was last on its list.
+    in_step: bool,
+    /// As [`Record::peers`].
+    seen: (u64, u64),
+    /// An old folder was put back there: it counts as an empty one.
+    old_folder: bool,
+    /// Of its last answer to a heartbeat.
+    token: Option<Token>,
+    /// It has said that it knows that it is on this catalog's list.
+    knows: bool,
+    /// This catalog has learned that it is on this peer's list.
+    learned: bool,
+    /// This catalog's own copies lose outright to those of this peer.
+    yields: bool,
+    /// How often it was left out; part of the token.
+    gap: u64,
+    /// Its start that was struck off.
+    struck: Option<u64>,
+    /// When the last heartbeat was sent that it answered without listing this catalog.
+    answered: Option<Time>,
+    /// Nobody remembers which copies changed here while it was left out: that was before this
+    /// start, or before it asked to come back, or the lists formed a circle.
+    unrecorded: bool,
+    /// What it said last, in the last start that was heard of.
+    said: Option<Standing>,
+}
+
+impl PeerStanding {
+    fn start(&self) -> Option<u64> {
+        self.said.as_ref().map(|said| said.start)
+    }
+}
+
+/// One catalog's list, and its standing with each peer. Plain state: the owner keeps it under its
+/// lock.
+#[derive(Debug)]
+pub(crate) struct LeftOut {
+    address: Address,
+    timing: Timing,
+    rules: Rules,
+    pub(crate) start: u64,
+    starts: u64,
+    /// The first heartbeats after the start have ended.
+    pub(crate) ready: bool,
+    pub(crate) whole: bool,
+    /// The folder is whole once that is on disk.
+    becomes_whole: bool,
+    /// It was not whole when this start began, and is now.
+    is_renewed: bool,
+    /// Decided. Counts once it is on disk, too.
+    listed: BTreeSet<usize>,
+    on_disk: BTreeSet<usize>,
+    /// On the list, but not in the settings: catalogs that left the shop. Others may still name
+    /// them.
+    former: BTreeSet<Address>,
+    /// Left out for another catalog's sake, and not yet sure to know.
+    fencing: BTreeSet<usize>,
+    said: Option<Standing>,
+    peers: Vec<PeerStanding>,
+    /// When this process was last found to have been stopped.
+    pub(crate) awake_since: Time,
+    /// When this catalog last decided by itself to leave peers out, and which are not on disk yet.
+    decided: Time,
+    undecided: BTreeSet<usize>,
+    /// Since when no catalog serves, although all are in contact.
+    stuck_since: Option<Time>,
+    /// What is on disk of the peers' starts, and of `whole`, is not what is here.
+    is_dirty: bool,
+    /// While the folder is new: the digest of the first stock.
+    pub(crate) first_stock: Option<u64>,
+    addresses: Vec<Address>,
+}
+
+/// Those on a list that are neither this catalog nor in its settings.
+fn former_peers(list: &BTreeSet<Address>, own: &Address, peers: &[Address]) -> BTreeSet<Address> {
+    let is_former = |address: &&Address| *address != own && !peers.contains(address);
+    list.iter().filter(is_former).cloned().collect()
+}
+
+impl LeftOut {
+    /// A start of this data folder. `record` is what the folder holds; its count of starts is
+    /// already that of this start, on disk.
+    pub(crate) fn new(config: &Config, start: u64, record: &Record, now: Time) -> LeftOut {
+        let addresses = config.peers.clone();
+        let is_listed = |i: &usize| record.left_out.contains(&addresses[*i]);
+        let listed: BTreeSet<usize> = (0..addresses.len()).filter(is_listed).collect();
+        let peer = |address: &Address| PeerStanding {
+            seen: record.peers.get(address).copied().unwrap_or_default(),
+            unrecorded: record.left_out.contains(address),
+            ..PeerStanding::default()
+        };
+        LeftOut {
+            address: config.address.clone(),
+            timing: config.timing,
+            rules: config.rules,
+            start,
+            starts: record.starts,
+            ready: false,
+            whole: record.whole,
+            becomes_whole: false,
+            is_renewed: false,
+            on_disk: listed.clone(),
+            listed,
+            former: former_peers(&record.left_out, &config.address, &config.peers),
+            fencing: BTreeSet::new(),
+            said: None,
+            peers: addresses.iter().map(peer).collect(),
+            awake_since: now,
+            decided: now,
+            undecided: BTreeSet::new(),
+            stuck_since: None,
+            is_dirty: false,
+            first_stock: None,
+            addresses,
+        }
+    }
+
+    pub(crate) fn peers(&self) -> Range<usize> {
+        0..self.peers.len()
+    }
+
+    pub(crate) fn addresses(&self, peers: impl IntoIterator<Item = usize>) -> BTreeSet<Address> {
+        peers
+            .into_iter()
+            .map(|i| self.addresses[i].clone())
+            .collect()
+    }
+
+    /// The list of these peers and of those that are not in the settings.
+    fn list(&self, peers: impl IntoIterator<Item = usize>) -> BTreeSet<Address> {
+        &self.addresses(peers) | &self.former
+    }
+
+    /// The peers on this list; this catalog itself does not count.
+    fn peers_on(&self, list: &BTreeSet<Address>) -> impl Iterator<Item = usize> {
+        self.peers().filter(|i| list.contains(&self.addresses[*i]))
+    }
+
+    /// The list on disk.
+    pub(crate) fn list_on_disk(&self) -> BTreeSet<Address> {
+        self.list(self.on_disk.iter().copied())
+    }
+
+    pub(crate) fn is_listed(&self, i: usize) -> bool {
+        self.listed.contains(&i)
+    }
+
+    /// On the list, decided or on disk, or about to be: such a peer is told so.
+    pub(crate) fn is_told(&self, i: usize) -> bool {
+        self.listed.contains(&i) || self.on_disk.contains(&i) || self.fencing.contains(&i)
+    }
+
+    /// On the list, and that counts: it is on disk.
+    pub(crate) fn is_left_out(&self, i: usize) -> bool {
+        let on_disk = self.on_disk.contains(&i) || !self.rules.enforce(Rule::ListOnDisk);
+        self.listed.contains(&i) && on_disk
+    }
+
+    /// The peers that are not left out.
+    pub(crate) fn peers_to_ask(&self) -> impl Iterator<Item = usize> {
+        self.peers().filter(|i| !self.is_left_out(*i))
+    }
+
+    pub(crate) fn start_of(&self, i: usize) -> Option<u64> {
+        self.peers[i].start()
+    }
+
+    /// Whether this is true of what peer `i` said last.
+    pub(crate) fn says(&self, i: usize, is_true: impl Fn(&Standing) -> bool) -> bool {
+        self.peers[i].said.as_ref().is_some_and(is_true)
+    }
+
+    pub(crate) fn gap(&self, i: usize) -> u64 {
+        self.peers[i].gap
+    }
+
+    /// From now on peer `i` may miss something.
+    fn note_gap(&mut self, i: usize) {
+        let peer = &mut self.peers[i];
+        peer.gap += 1;
+        peer.in_step = false;
+        peer.knows = false;
+    }
+}

@@ -1,0 +1,207 @@
+//! What a catalog says of itself, and what it makes of what others say.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::LeftOut;
+use crate::catalog::replication::rules::Rule;
+use crate::membership::time::Time;
+use crate::model::address::Address;
+
+/// struck off.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Standing {
+    pub(crate) from: Address,
+    /// Tells this start from every other.
+    pub(crate) start: u64,
+    /// How often this data folder was started, this start included.
+    pub(crate) starts: u64,
+    /// Grows with every change of what is said in one start.
+    pub(crate) sequence: u64,
+    pub(crate) left_out: BTreeSet<Address>,
+    pub(crate) serving: bool,
+    /// The folder holds a whole shop. A new folder does not, until it has caught up.
+    pub(crate) whole: bool,
+    /// Its disk refuses writes.
+    pub(crate) disk_refuses: bool,
+    /// Of an empty folder: the digest of the first stock that it would open with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) first_stock: Option<u64>,
+}
+
+/// What a catalog hands out with an answer to a heartbeat, and wants to see with an update: that
+/// the sender has not missed that it was left out meanwhile.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Token {
+    start: u64,
+    /// How often the asker was left out.
+    gap: u64,
+    /// When it was handed out, in milliseconds of the answerer's monotonic clock.
+    at: u64,
+}
+
+/// What a catalog keeps on disk of its standing among the others.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Record {
+    pub(crate) starts: u64,
+    pub(crate) whole: bool,
+    pub(crate) left_out: BTreeSet<Address>,
+    /// The last start that was heard of each peer: how often it was started, and its start number.
+    #[serde(default)]
+    pub(crate) peers: BTreeMap<Address, (u64, u64)>,
+}
+
+/// What [`LeftOut::hear`] changed.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Heard {
+    /// This catalog was left out: nothing that is here may be trusted.
+    pub(crate) learned: bool,
+    /// The list has changed and must be saved.
+    pub(crate) list_changed: bool,
+}
+
+impl LeftOut {
+    /// What this catalog says of itself now.
+    pub(crate) fn standing(&mut self, serving: bool, disk_refuses: bool) -> Standing {
+        let mut standing = Standing {
+            from: self.address.clone(),
+            start: self.start,
+            starts: self.starts,
+            sequence: self.said.as_ref().map_or(0, |said| said.sequence),
+            left_out: self.list(self.peers().filter(|i| self.is_told(*i))),
+            serving,
+            whole: self.whole,
+            disk_refuses,
+            first_stock: self.first_stock.filter(|_| !self.whole),
+        };
+        if self.said.as_ref() != Some(&standing) {
+            standing.sequence += 1;
+            self.said = Some(standing.clone());
+        }
+        standing
+    }
+
+    /// The peers that are known to list this catalog: they are told so with every heartbeat.
+    pub(crate) fn known_listers(&self) -> BTreeSet<Address> {
+        self.addresses(self.peers().filter(|i| self.peers[*i].learned))
+    }
+
+    /// For an answer to a heartbeat of peer `i`.
+    pub(crate) fn token(&self, i: usize, now: Time) -> Token {
+        Token {
+            start: self.start,
+            gap: self.peers[i].gap,
+            at: now.monotonic.as_millis() as u64,
+        }
+    }
+
+    /// The token of the last answer of peer `i`, to show with an update.
+    pub(crate) fn token_of(&self, i: usize) -> Option<Token> {
+        self.peers[i].token
+    }
+
+    /// Whether an update or request of peer `i` that shows this token comes from one that has not
+    /// missed anything: it is not from before that peer was left out, nor older than a lease.
+    pub(crate) fn accepts(&self, i: usize, start: u64, token: Option<Token>, now: Time) -> bool {
+        if !self.rules.enforce(Rule::Token) {
+            return true;
+        }
+        let current = self.token(i, now);
+        let is_current = |token: Token| {
+            let age = Duration::from_millis(current.at.saturating_sub(token.at));
+            let same = (token.start, token.gap) == (current.start, current.gap);
+            same && age <= self.timing.lease
+        };
+        self.peers[i].start() == Some(start) && token.is_some_and(is_current)
+    }
+
+    /// Peer `i` says this of itself; `is_answer`: in answer to a heartbeat of this catalog that was
+    /// sent after anything else of it was heard. `serving`: this catalog serves now. `None`: an
+    /// older statement is ignored.
+    pub(crate) fn hear(
+        &mut self,
+        i: usize,
+        standing: &Standing,
+        is_answer: bool,
+        serving: bool,
+        has_own_copies: bool,
+    ) -> Option<Heard> {
+        let mut heard = Heard::default();
+        let counted = (standing.starts, standing.start);
+        let peer = &mut self.peers[i];
+        let same_start = peer.start() == Some(standing.start);
+        let in_order = self.rules.enforce(Rule::StandingOrder);
+        let is_older = |said: &Standing| standing.sequence < said.sequence && in_order;
+        if same_start && peer.said.as_ref().is_some_and(is_older) {
+            return None;
+        }
+        let outdated = counted != peer.seen && standing.starts <= peer.seen.0;
+        // A late message of an earlier start, or an old folder: an answer to our own heartbeat
+        // will tell.
+        if !is_answer && !same_start && outdated && self.rules.enforce(Rule::OlderStart) {
+            return None;
+        }
+        let before = peer.said.replace(standing.clone());
+        if !same_start {
+            if before.is_some() && self.listed.contains(&i) {
+                peer.gap += 1;
+            }
+            peer.old_folder = outdated && self.rules.enforce(Rule::CountStarts);
+            peer.knows = false;
+            peer.in_step = false;
+            peer.learned = false;
+        }
+        if peer.seen.0 < standing.starts {
+            peer.old_folder = false;
+        }
+        if !peer.old_folder && peer.seen != counted {
+            peer.seen = counted;
+            self.is_dirty = true;
+            heard.list_changed = true;
+        }
+        let whole = standing.whole && !peer.old_folder;
+        let was_struck = peer.struck == Some(standing.start) && peer.in_step;
+        let counts = whole || !self.rules.enforce(Rule::NewFolderList);
+        let lists_us = standing.left_out.contains(&self.address) && counts;
+        // An empty folder lacks everything.
+        let lacks_everything = !whole && self.whole && self.rules.enforce(Rule::NewFolderLeftOut);
+        if lacks_everything && !self.listed.contains(&i) && !was_struck {
+            self.leave_out(i);
+            heard.list_changed = true;
+        }
+        let mutual = self.is_told(i);
+        let theirs_counts = !mutual || standing.serving && !serving;
+        let peer = &mut self.peers[i];
+        if lists_us {
+            if theirs_counts && !peer.learned {
+                peer.learned = true;
+                let may_lack = has_own_copies || !self.rules.enforce(Rule::Once);
+                peer.yields = may_lack && self.rules.enforce(Rule::LoseOutright);
+                heard.learned = true;
+            }
+            peer.in_step = false;
+        } else {
+            peer.learned = false;
+            peer.yields = false;
+        }
+        Some(heard)
+    }
+
+    /// Peer `i` has answered a heartbeat that was sent at `sent`.
+    pub(crate) fn answered(&mut self, i: usize, sent: Time, token: Token) {
+        let lists_us = self.lists_us(i);
+        let peer = &mut self.peers[i];
+        peer.token = Some(token);
+        if !lists_us {
+            peer.answered = Some(sent);
+        }
+    }
+
+    /// Peer `i` says that it knows that it is on this catalog's list.
+    pub(crate) fn knows(&mut self, i: usize) {
+        self.peers[i].knows = true;
+    }
+}
