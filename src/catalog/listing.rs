@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use crate::catalog::Catalog;
 use crate::catalog::responses;
-use crate::http::{Body, Request, Response, query_number};
+use crate::http::{Body, Request, Response, next_page, query_number};
 use crate::model::book::{Book, BookId};
 use crate::model::error::Result;
 
@@ -57,7 +57,11 @@ pub(super) fn search(catalog: &Catalog, text: &str, request: &Request) -> Result
         if is_last || books.len() == limit {
             let mut body = json_page(&books, true, entry);
             body.push(b']');
-            let response = Response::bytes(200, body);
+            let mut response = Response::bytes(200, body);
+            let last = last.map(|id| id.0);
+            if let Some(next) = next_page(limit as u64, books.len(), last) {
+                response = response.with("Link", next);
+            }
             return Ok(if cacheable {
                 response
             } else {

@@ -30,6 +30,7 @@ use crate::config::scale::ScaleSettings;
 use crate::config::timing::Timing;
 use crate::config::values::Values;
 use crate::model::address::Address;
+use crate::model::origin::Origin;
 use crate::runtime::log::Level;
 
 /// What the program was asked to do.
@@ -60,6 +61,8 @@ pub struct Common {
     pub(crate) address: Address,
     /// `SERVICE_TOKEN`: what the servers show each other.
     pub(crate) token: Option<String>,
+    /// `ALLOWED_ORIGINS`: whose pages may write.
+    pub(crate) allowed_origins: Vec<Origin>,
     /// How long a silent connection is kept, and a read of a request may take.
     pub(crate) idle: Duration,
     /// The lowest level that is logged.

@@ -8,7 +8,8 @@ use crate::config::setting::{self, Fallback, Setting, TOKEN};
 use crate::config::timing::Timing;
 use crate::config::values::Values;
 use crate::config::{CatalogSettings, Common, FrontEndSettings, Limits, OrderSettings};
-use crate::model::address::Address;
+use crate::model::address::{Address, is_loopback};
+use crate::model::origin::Origin;
 use crate::runtime::log::Level;
 
 /// Times are at most an hour: more is a typing error.
@@ -40,6 +41,8 @@ HOST NAME | =127.0.0.1 | where to listen; anything but loopback needs SERVICE_TO
 PORT NUMBER | =PORT_DEFAULT | where to listen; 0: the system chooses
 ADDRESS ADDRESS | http://HOST:PORT | how the others reach this server; needed when HOST is a \
     wildcard
+ALLOWED_ORIGINS ORIGINS | none | the origins of pages that may write here and read the answers, such \
+    as https://shop.example, separated by |
 LOG LEVEL | =info | what is logged to stderr: debug, info or warn, and above";
 
 const CATALOG_RARE: &str = "\
@@ -150,6 +153,7 @@ fn read_common(values: &Values) -> Result<Common, String> {
         host,
         port,
         token,
+        allowed_origins: allowed_origins(values)?,
         idle: ms(values, "IDLE_MS")?,
         log: values.read("LOG", "debug, info or warn", Level::parse)?,
     })
@@ -176,14 +180,6 @@ fn own_address(values: &Values, host: &str, port: u16) -> Result<Address, String
     Ok(Address::of(host, port))
 }
 
-/// Names are not resolved: `localhost` is loopback by definition, any other name may be anywhere.
-fn is_loopback(host: &str) -> bool {
-    match host.parse::<IpAddr>() {
-        Ok(ip) => ip.is_loopback(),
-        Err(_) => host.eq_ignore_ascii_case("localhost"),
-    }
-}
-
 /// The token is never shown, not even in an error: logs are read by many.
 pub(super) fn token(values: &Values) -> Result<Option<String>, String> {
     let token = values.optional("SERVICE_TOKEN");
@@ -193,6 +189,16 @@ pub(super) fn token(values: &Values) -> Result<Option<String>, String> {
     } else {
         Err("SERVICE_TOKEN must be 1 to 256 visible ASCII characters".into())
     }
+}
+
+fn allowed_origins(values: &Values) -> Result<Vec<Origin>, String> {
+    let text = values.optional("ALLOWED_ORIGINS").unwrap_or_default();
+    Origin::parse_list(&text).map_err(|problem| {
+        format!(
+            "ALLOWED_ORIGINS holds {text:?} but must hold origins separated by |, such as \
+             https://shop.example: {problem}"
+        )
+    })
 }
 
 fn read_limits(values: &Values) -> Result<Limits, String> {

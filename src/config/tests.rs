@@ -179,6 +179,17 @@ fn spelling_of_addresses_does_not_matter() {
 }
 
 #[test]
+fn origins_are_spelled_as_browsers_do() {
+    let origins = |line: &str| catalog_of(line).common.allowed_origins;
+    let shop = origins("ALLOWED_ORIGINS=HTTPS://Shop.example:443/|http://a:81");
+    assert_eq!(
+        shop,
+        origins("ALLOWED_ORIGINS=https://shop.example|http://a:81")
+    );
+    assert_eq!((shop.len(), origins("").len()), (2, 0));
+}
+
+#[test]
 fn a_refusal_names_the_setting_what_it_held_and_what_it_should_hold() {
     let catalog = "catalog DATA_DIR=d";
     for (setting, parts) in [
@@ -195,6 +206,10 @@ fn a_refusal_names_the_setting_what_it_held_and_what_it_should_hold() {
         (
             "FRONT_END_ADDRESS=shop",
             ["FRONT_END_ADDRESS", "\"shop\"", "http://"],
+        ),
+        (
+            "ALLOWED_ORIGINS=https://a|*",
+            ["ALLOWED_ORIGINS", "\"*\"", "https://shop.example"],
         ),
         (
             "CATALOG_ADDRESSES=|",

@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use crate::front_end::FrontEnd;
 use crate::front_end::order_reply::{BuyAttempt, OrderReply, not_reached};
+use crate::http::trace_headers;
 use crate::model::book::{BOOK_ID_MAX, BookId};
 use crate::model::validation::{BATCH_ENTRIES_MAX, BatchBuy};
 use crate::runtime::batcher::Batcher;
@@ -61,7 +62,7 @@ impl FrontEnd {
             return all_failed(false);
         };
         let url = format!("{}/batch/buy", server.address);
-        let headers = [("X-Request-Id", &*batch[0].request)];
+        let headers = trace_headers(&batch[0].trace);
         let body = serde_json::to_vec(batch).expect("our own values are JSON");
         let answer = match self.buys.put(&url, &headers, &body) {
             Ok(answer) => answer,

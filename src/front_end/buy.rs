@@ -8,7 +8,7 @@
 use crate::front_end::FrontEnd;
 use crate::front_end::batch_buy::fits_in_a_batch;
 use crate::front_end::order_reply::{BuyAttempt, OrderReply, not_reached};
-use crate::http::{Request, Response};
+use crate::http::{Request, Response, trace_headers};
 use crate::membership::health_check::HealthCheck;
 use crate::model::book::BookId;
 use crate::model::error::{Error, Result};
@@ -26,7 +26,7 @@ impl FrontEnd {
         let buy = BatchBuy {
             id,
             order: open_order.order.clone(),
-            request: request.id.clone(),
+            trace: request.trace(),
         };
         let attempt = if fits_in_a_batch(id) {
             let run = |batch: Vec<BatchBuy>| match batch.as_slice() {
@@ -67,10 +67,11 @@ impl FrontEnd {
     }
 
     fn attempt(&self, server: &HealthCheck, buy: &BatchBuy, may_sell_yet: bool) -> BuyAttempt {
-        let BatchBuy { id, order, request } = buy;
+        let BatchBuy { id, order, trace } = buy;
         let url = format!("{}/buy/{id}", server.address);
         let header = order.header();
-        let mut headers = vec![("X-Request-Id", &**request), ("Bazar-Order", &header)];
+        let mut headers = trace_headers(trace);
+        headers.push(("Bazar-Order", &header));
         headers.extend(order.key.as_deref().map(|key| ("Idempotency-Key", key)));
         let mut answer = match self.buys.put(&url, &headers, b"") {
             Ok(answer) => answer,

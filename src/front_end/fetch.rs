@@ -10,7 +10,7 @@ use crate::front_end::cache::leased_cache::CacheKey;
 use crate::front_end::cache::single_flight::{CacheResult, Flight, Inserted};
 use crate::front_end::query::Query;
 use crate::http::client::Failure;
-use crate::http::{Request, Response};
+use crate::http::{Request, Response, trace_headers};
 use crate::membership::health_check::HealthCheck;
 use crate::model::address::Address;
 use crate::model::error::{Error, Result};
@@ -91,10 +91,14 @@ impl FrontEnd {
         catalog: &HealthCheck,
         patience: Option<Duration>,
     ) -> Asked {
-        let headers = [("X-Request-Id", &*request.id)];
+        let trace = request.trace();
         let url = format!("{}{}", catalog.address, query.path());
         let asked = Instant::now();
-        match self.reads.within(patience).get(&url, &headers) {
+        match self
+            .reads
+            .within(patience)
+            .get(&url, &trace_headers(&trace))
+        {
             Ok(reply) => {
                 self.read_hedging.answered(asked.elapsed());
                 match query.understand(&reply) {
@@ -154,10 +158,16 @@ impl<Q: CacheKey> Drop for Landing<'_, Q> {
 fn response(outcome: Result<CachedAnswer>, cache_status: &'static str) -> Response {
     let response = match outcome {
         // A cache in front must ask each time: no invalidation reaches it.
-        Ok(answer) => Response {
-            etag: Some(answer.etag),
-            ..Response::shared(200, answer.body).with("Cache-Control", "no-cache")
-        },
+        Ok(answer) => {
+            let response = Response {
+                etag: Some(answer.etag),
+                ..Response::shared(200, answer.body).with("Cache-Control", "no-cache")
+            };
+            match answer.next {
+                Some(next) => response.with("Link", next.to_string()),
+                None => response,
+            }
+        }
         Err(error) => Response::from(error),
     };
     response.with("Cache-Status", cache_status)

@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use crate::front_end::cache::{ANSWER_BYTES_MAX, CachedAnswer};
 use crate::http::client::Answer;
-use crate::http::{encode, query_number};
+use crate::http::{encode, next_page, query_number};
 use crate::model::book::{BookId, Offer, SearchResult};
 use crate::model::error::{Error, Result};
+use crate::model::fold::fold;
 
 /// A query to the catalogs. It is also the key of its answer in the cache.
 pub(crate) trait Query: Clone + Eq + Hash {
@@ -29,7 +30,7 @@ pub(crate) struct Lookup(pub(crate) BookId);
 /// `GET /search/<text>`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Search {
-    /// In lower case.
+    /// Folded.
     pub(crate) text: String,
     /// At most so many books.
     pub(crate) limit: Option<u64>,
@@ -42,7 +43,7 @@ impl Search {
     /// `limit` or `after` is not a number.
     pub(super) fn new(text: &str, query: Option<&str>) -> Result<Search> {
         Ok(Search {
-            text: text.to_lowercase(),
+            text: fold(text),
             limit: query_number(query, "limit")?,
             after: query_number(query, "after")?,
         })
@@ -87,8 +88,15 @@ impl Query for Search {
             return Some(Ok(cached_answer(reply, BTreeSet::new())));
         }
         let found: Vec<SearchResult> = serde_json::from_slice(body).ok()?;
+        let last = found.last().map(|book| book.id.0);
+        let next = self
+            .limit
+            .and_then(|limit| next_page(limit, found.len(), last));
         let topics = found.into_iter().map(|book| book.topic).collect();
-        Some(Ok(cached_answer(reply, topics)))
+        Some(Ok(CachedAnswer {
+            next: next.map(Arc::from),
+            ..cached_answer(reply, topics)
+        }))
     }
 }
 
@@ -103,6 +111,7 @@ fn cached_answer(reply: &Answer, topics: BTreeSet<Arc<str>>) -> CachedAnswer {
         body: reply.body.as_slice().into(),
         etag: etag(&reply.body),
         topics: Arc::new(topics),
+        next: None,
         cacheable: !forbidden && reply.body.len() <= ANSWER_BYTES_MAX,
     }
 }
@@ -151,6 +160,18 @@ mod tests {
             .unwrap();
         assert!(found.topics.contains("Sports") && found.cacheable);
         assert_eq!(&*found.body, FOUND.as_bytes());
+    }
+
+    #[test]
+    fn a_full_page_has_a_next_one() {
+        let next = |limit, body| {
+            let found = search("s", limit, None).understand(&reply(200, body));
+            found.unwrap().unwrap().next
+        };
+        let link = "<?limit=1&after=1>; rel=\"next\"";
+        assert_eq!(next(Some(1), FOUND).as_deref(), Some(link));
+        assert_eq!((next(Some(2), FOUND), next(None, FOUND)), (None, None));
+        assert_eq!((next(Some(1), "[]"), next(Some(0), "[]")), (None, None));
     }
 
     #[test]

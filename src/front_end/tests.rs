@@ -238,7 +238,7 @@ fn check_batch(order: Behind, expected: [std::result::Result<u16, bool>; 2]) {
     let buy = |id| crate::model::validation::BatchBuy {
         id: BookId(id),
         order: front_end.order_ids.open(None).order.clone(),
-        request: "r".into(),
+        trace: "r".into(),
     };
     let attempts = front_end.buy_batch(&[buy(1), buy(2)]);
     let outcomes = attempts.into_iter().map(|attempt| match attempt {

@@ -3,10 +3,11 @@
 //!
 //! This file has the values, and what paths and percent-escapes mean. `client/` calls other
 //! servers. `server/` receives requests and hands them to a `Service`; its page says what tiny_http
-//! and ureq do unexpectedly. `startup` binds the port. Only `server/` names tiny_http (the baseline
+//! and ureq do unexpectedly. `openapi` describes what they answer; `startup` binds the port. Only `server/` names tiny_http (the baseline
 //! server of `bazar bench` apart), only `client/` names ureq.
 
 pub(crate) mod client;
+pub(crate) mod openapi;
 pub(crate) mod server;
 pub(crate) mod startup;
 #[cfg(test)]
@@ -18,6 +19,7 @@ use std::sync::Arc;
 use crate::model::error::{Error, Result};
 use crate::model::number;
 use crate::model::order::{Order, is_key};
+use crate::model::trace::{Trace, is_traceparent};
 
 /// The method of a request. The server gives `HEAD` as `Get`, and leaves the body out itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -74,6 +76,17 @@ impl Request {
         headers.map(|(_, value)| value.as_str())
     }
 
+    /// What goes on with the request to the servers behind.
+    pub(crate) fn trace(&self) -> Trace {
+        let parent = self
+            .header("traceparent")
+            .filter(|text| is_traceparent(text));
+        Trace {
+            id: self.id.clone(),
+            parent: parent.map(Arc::from),
+        }
+    }
+
     /// Fails with 422 if a buy asks for more than a buy can do, in parameters or a body.
     pub(crate) fn check_plain_buy(&self) -> Result<()> {
         let query = self.query.as_deref().unwrap_or("");
@@ -104,6 +117,16 @@ impl Request {
     pub(crate) fn key(&self) -> Result<Option<Arc<str>>> {
         idempotency_key(self.headers_of("Idempotency-Key"))
     }
+}
+
+/// The headers with which a request goes on to another server.
+pub(crate) fn trace_headers(trace: &Trace) -> Vec<(&'static str, &str)> {
+    let parent = trace.parent.as_deref();
+    let parent = parent.map(|parent| ("traceparent", parent));
+    [("X-Request-Id", &*trace.id)]
+        .into_iter()
+        .chain(parent)
+        .collect()
 }
 
 /// A `GET` without a body, of which nothing has been copied or decoded: for answers that are ready.
@@ -139,6 +162,13 @@ pub(crate) fn query_number(query: Option<&str>, name: &str) -> Result<Option<u64
     };
     let number = number::parse_digits(&text).map(Some);
     number.ok_or_else(|| Error::BadRequest(format!("{name} must be a number")))
+}
+
+/// The value of `Link` (RFC 8288) when there may be more than this page of `limit` entries, the
+/// last of which has this id. It is relative, so that it holds at every server and behind a proxy.
+pub(crate) fn next_page(limit: u64, count: usize, last: Option<u64>) -> Option<String> {
+    let last = last.filter(|_| limit == count as u64)?;
+    Some(format!("<?limit={limit}&after={last}>; rel=\"next\""))
 }
 
 /// Further segments of a path are left out: no route of ours has so many.
@@ -218,9 +248,7 @@ impl Response {
     /// The same without its body, and with 304, if its version is one of these values of
     /// `If-None-Match` (RFC 9110, 13.1.2).
     pub(crate) fn unless_known<'a>(self, mut known: impl Iterator<Item = &'a str>) -> Response {
-        let is_etag = |(name, _): &&(&str, _)| *name == "ETag";
-        let in_headers = || Some(&*self.headers.iter().find(is_etag)?.1);
-        let Some(etag) = self.etag.as_deref().or_else(in_headers) else {
+        let Some(etag) = self.etag.as_deref().or_else(|| self.header("ETag")) else {
             return self;
         };
         // Weak or not: the client only asks whether it may keep what it has.
@@ -237,6 +265,13 @@ impl Response {
             body: Body::None,
             ..self
         }
+    }
+
+    /// The first header of that name.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        let mut headers = self.headers.iter();
+        let (_, value) = headers.find(|(own, _)| *own == name)?;
+        Some(value)
     }
 
     /// Adds a header.

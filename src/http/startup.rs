@@ -38,7 +38,11 @@ pub(crate) fn serve(
     service: impl Service,
 ) -> Result<(), Exit> {
     announce(&common);
-    let config = ServerConfig::new(server, common.token, common.idle);
+    let config = ServerConfig {
+        address: Some(common.address),
+        allowed_origins: common.allowed_origins,
+        ..ServerConfig::new(server, common.token, common.idle)
+    };
     server::serve(listener, config, Arc::new(service))
 }
 

@@ -1,7 +1,7 @@
 //! Where a server is: `http://host:port`, in one spelling.
 
 use std::fmt;
-use std::net::Ipv6Addr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -56,6 +56,20 @@ impl Address {
 
     pub(crate) fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// Host and port.
+    pub(crate) fn authority(&self) -> &str {
+        self.0.strip_prefix("http://").expect("it was made so")
+    }
+}
+
+/// Whether a host, without brackets, is this machine for certain. Names are not resolved:
+/// `localhost` is loopback by definition, any other name may be anywhere.
+pub(crate) fn is_loopback(host: &str) -> bool {
+    match host.parse::<IpAddr>() {
+        Ok(ip) => ip.is_loopback(),
+        Err(_) => host.eq_ignore_ascii_case("localhost"),
     }
 }
 

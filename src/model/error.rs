@@ -21,6 +21,8 @@ pub(crate) enum Error {
     BadRequest(String),
     /// 401: the token is missing or wrong.
     Unauthorized,
+    /// 403: asked for by a page of another origin, or under a name that may be anybody's.
+    Forbidden(String),
     /// 404: an unknown path.
     NoSuchPath,
     /// 404 of a front-end or an order server.
@@ -77,6 +79,7 @@ impl Error {
         match self {
             Error::BadRequest(_) => 400,
             Error::Unauthorized => 401,
+            Error::Forbidden(_) => 403,
             Error::NoSuchPath | Error::NoSuchBook | Error::NotFound | Error::NoSuchQuery => 404,
             Error::MethodNotAllowed(_) => 405,
             Error::OutOfDate | Error::Applied(_) | Error::Closed { .. } | Error::IdInUse => 409,
@@ -151,6 +154,7 @@ impl Error {
                  request. Either the server is overloaded or there is an error in the application."
             }
             Error::BadRequest(text)
+            | Error::Forbidden(text)
             | Error::BodyTooLarge(text)
             | Error::Invalid(text)
             | Error::Busy(text)

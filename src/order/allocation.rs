@@ -29,7 +29,7 @@ pub(super) fn read_request(id: BookId, waiters: &[Arc<Waiter>]) -> ReadRequest {
     ReadRequest {
         id,
         orders: orders(waiters),
-        request: waiters[0].request.clone(),
+        trace: waiters[0].trace.clone(),
     }
 }
 
@@ -64,7 +64,7 @@ impl Allocation {
             version: self.version.clone(),
             quantity: self.left,
             orders: orders(&self.buyers),
-            request: self.buyers[0].request.clone(),
+            trace: self.buyers[0].trace.clone(),
         }
     }
 

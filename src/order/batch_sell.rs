@@ -28,7 +28,7 @@ impl<C: Catalog> Seller<C> {
     /// after `began`.
     pub(super) fn batch_sell(&self, buys: &[BatchBuy], began: Instant) -> Vec<Option<BuyResult>> {
         let waiters = buys.iter().map(|buy| {
-            let waiter = Waiter::new(buy.order.clone(), buy.request.clone(), began);
+            let waiter = Waiter::new(buy.order.clone(), buy.trace.clone(), began);
             (buy.id, Arc::new(waiter))
         });
         let waiters: Vec<_> = waiters.collect();

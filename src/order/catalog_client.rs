@@ -1,12 +1,11 @@
 //! What an order server asks of its catalog, and what the answers mean for a buy.
 
-use std::sync::Arc;
-
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::model::book::BookId;
 use crate::model::error::Error;
 use crate::model::order::{Order, OrderId};
+use crate::model::trace::Trace;
 
 /// The orders of one read travel in its headers, which have room for no more.
 pub(super) const READ_ORDERS_MAX: usize = 64;
@@ -20,9 +19,9 @@ pub(super) struct ReadRequest {
     /// Those that want a copy.
     #[serde(serialize_with = "texts")]
     pub(super) orders: Vec<Order>,
-    /// The id of the client's request that it is for.
+    /// The client's request that it is for.
     #[serde(skip)]
-    pub(super) request: Arc<str>,
+    pub(super) trace: Trace,
 }
 
 /// An update of a book's quantity to what is left once these orders have a copy each, on condition
@@ -35,9 +34,9 @@ pub(super) struct WriteRequest {
     pub(super) quantity: u32,
     #[serde(serialize_with = "texts")]
     pub(super) orders: Vec<Order>,
-    /// The id of the client's request that it is for.
+    /// The client's request that it is for.
     #[serde(skip)]
-    pub(super) request: Arc<str>,
+    pub(super) trace: Trace,
 }
 
 fn texts<S: Serializer>(orders: &[Order], serializer: S) -> Result<S::Ok, S::Error> {

@@ -5,9 +5,11 @@ use serde_json::json;
 
 use crate::config::Limits;
 use crate::http::client::{Answer, Client, Failure};
+use crate::http::trace_headers;
 use crate::model::address::Address;
 use crate::model::error::Error;
 use crate::model::order::{Order, OrderId};
+use crate::model::trace::Trace;
 use crate::order::catalog_client::{
     AnswerBody, Catalog, KnownOrders, READ_ORDERS_MAX, ReadOutcome, ReadRequest, WriteOutcome,
     WriteRequest, read_ids,
@@ -46,12 +48,12 @@ impl HttpCatalog {
     fn put(
         &self,
         what: &str,
-        request: &str,
+        trace: &Trace,
         entries: &[impl Serialize],
     ) -> Result<Answer, Failure> {
         let url = format!("{}/batch/{what}", self.address);
         let json = serde_json::to_vec(entries).expect("our own values are JSON");
-        self.client.put(&url, &[("X-Request-Id", request)], &json)
+        self.client.put(&url, &trace_headers(trace), &json)
     }
 
     fn log_nonsense(&self, call: &str) {
@@ -65,7 +67,7 @@ impl Catalog for HttpCatalog {
     fn read(&self, read: &ReadRequest) -> ReadOutcome {
         let url = format!("{}/query/item/{}", self.address, read.id);
         let orders = texts(&read.orders);
-        let mut headers = vec![("X-Request-Id", &*read.request)];
+        let mut headers = trace_headers(&read.trace);
         headers.extend(orders.iter().map(|order| ("Bazar-Order", order.as_str())));
         let outcome = match self.client.get(&url, &headers) {
             Ok(answer) => {
@@ -89,10 +91,8 @@ impl Catalog for HttpCatalog {
         let url = format!("{}/update/{}", self.address, write.id);
         let orders = texts(&write.orders);
         let json = json!({"quantity": write.quantity, "orders": orders}).to_string();
-        let headers = [
-            ("X-Request-Id", &*write.request),
-            ("If-Match", write.version.as_str()),
-        ];
+        let mut headers = trace_headers(&write.trace);
+        headers.push(("If-Match", write.version.as_str()));
         let outcome = match self.client.put(&url, &headers, json.as_bytes()) {
             Ok(answer) => {
                 let replayed = answer.header("Idempotent-Replayed").is_some();
@@ -112,7 +112,7 @@ impl Catalog for HttpCatalog {
         {
             return vec![Some(self.read(read))];
         }
-        match self.put("query", &reads[0].request, reads) {
+        match self.put("query", &reads[0].trace, reads) {
             Ok(answer) => read_outcomes(&answer, reads.len()),
             Err(failure) => vec![Some(ReadOutcome::unanswered(failure.definite())); reads.len()],
         }
@@ -122,7 +122,7 @@ impl Catalog for HttpCatalog {
         if let [write] = writes {
             return vec![Some(self.write(write))];
         }
-        match self.put("update", &writes[0].request, writes) {
+        match self.put("update", &writes[0].trace, writes) {
             Ok(answer) => write_outcomes(&answer, writes.len()),
             Err(failure) => vec![Some(WriteOutcome::unanswered(failure.definite())); writes.len()],
         }

@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 use crate::model::book::BookId;
 use crate::model::error::{Error, Result};
 use crate::model::order::Order;
+use crate::model::trace::Trace;
 use crate::runtime::sync;
 
 /// How long a buy is retried. Then it fails with what stood in its way, and the client may retry.
@@ -44,8 +45,8 @@ pub(super) type BuyResult = Result<BuyOutcome>;
 #[derive(Debug)]
 pub(super) struct Waiter {
     pub(super) order: Order,
-    /// The id of the client's request, for the logs of all tiers.
-    pub(super) request: Arc<str>,
+    /// The client's request.
+    pub(super) trace: Trace,
     deadline: Instant,
     /// Held for moments only.
     state: Mutex<WaiterState>,
@@ -71,10 +72,10 @@ pub(super) enum Signal {
 }
 
 impl Waiter {
-    pub(super) fn new(order: Order, request: Arc<str>, now: Instant) -> Waiter {
+    pub(super) fn new(order: Order, trace: Trace, now: Instant) -> Waiter {
         Waiter {
             order,
-            request,
+            trace,
             deadline: now + BUY_RETRY_MAX,
             state: Mutex::default(),
             signaled: Condvar::new(),

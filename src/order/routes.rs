@@ -66,11 +66,11 @@ impl OrderServer {
     fn buy(&self, id: BookId, request: &Request) -> BuyResult {
         request.check_plain_buy()?;
         if let Some(order) = request.order()? {
-            return self.seller.buy(id, order, request.id.clone());
+            return self.seller.buy(id, order, request.trace());
         }
         let open_order = self.order_ids.open(request.key()?);
         let order = open_order.order.clone();
-        let outcome = self.seller.buy(id, order, request.id.clone());
+        let outcome = self.seller.buy(id, order, request.trace());
         if let Err(Error::Closed { forgotten, .. }) = &outcome {
             self.order_ids.catch_up_with(*forgotten);
         }

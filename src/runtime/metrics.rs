@@ -77,6 +77,12 @@ impl Exposition {
         sample(text, name, labels, value as f64);
     }
 
+    /// A counter that is no whole number, such as seconds. Its name ends in `_total`.
+    pub(crate) fn seconds(&mut self, name: &str, help: &str, value: Duration) {
+        let text = self.family(name, help, "counter");
+        sample(text, name, &[], value.as_secs_f64());
+    }
+
     /// A family of counters that one label tells apart, each given with its value of the label.
     pub(crate) fn counters<'a>(
         &mut self,

@@ -3,6 +3,10 @@
 //! Every function returns `None` on other systems, and when no descriptor is left to open `/proc`.
 
 use std::fs;
+use std::time::Duration;
+
+/// Ticks of Linux's clock in `/proc`: 100 on every architecture that it has now.
+const TICKS_A_SECOND: u32 = 100;
 
 /// How many descriptors are open, the one that reads `/proc` included.
 pub(crate) fn descriptors() -> Option<usize> {
@@ -23,6 +27,32 @@ pub(crate) fn resident_bytes() -> Option<usize> {
     number_after("/proc/self/status", "VmRSS:").map(|kib| kib * 1024)
 }
 
+/// When the process was started, since 1970.
+pub(crate) fn started() -> Option<Duration> {
+    let booted = number_after("/proc/stat", "btime")?;
+    // The 22nd field.
+    Some(Duration::from_secs(booted as u64) + ticks(stat()?.get(21 - 2)?)?)
+}
+
+/// The time that its threads have run, those that have ended included.
+pub(crate) fn cpu_time() -> Option<Duration> {
+    let stat = stat()?;
+    // The 14th field and the 15th: in user mode, and in the kernel.
+    Some(ticks(stat.get(13 - 2)?)? + ticks(stat.get(14 - 2)?)?)
+}
+
+/// The fields of `/proc/self/stat` behind the name of the program, which may hold spaces: the first
+/// is the third.
+fn stat() -> Option<Vec<String>> {
+    let text = fs::read_to_string("/proc/self/stat").ok()?;
+    let (_, fields) = text.rsplit_once(") ")?;
+    Some(fields.split(' ').map(str::to_string).collect())
+}
+
+fn ticks(field: &str) -> Option<Duration> {
+    Some(Duration::from_secs(field.trim().parse().ok()?) / TICKS_A_SECOND)
+}
+
 /// The first number in the line that begins with `name`.
 fn number_after(file: &str, name: &str) -> Option<usize> {
     let text = fs::read_to_string(file).ok()?;
@@ -40,5 +70,16 @@ mod tests {
         assert!(open < descriptors_max().unwrap());
         assert!(0 < threads().unwrap());
         assert!(100_000 < resident_bytes().unwrap());
+    }
+
+    #[test]
+    fn a_process_has_started_a_while_ago_and_takes_time() {
+        let now = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap();
+        let age = (now + Duration::from_secs(1)).checked_sub(started().unwrap());
+        assert!(age.unwrap() < Duration::from_secs(24 * 3600), "{age:?}");
+        let before = cpu_time().unwrap();
+        while cpu_time().unwrap() == before {
+            std::hint::spin_loop();
+        }
     }
 }

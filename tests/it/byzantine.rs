@@ -186,7 +186,7 @@ fn malformed_messages_are_refused() {
 /// A message whose body does not end is refused, or the connection ends.
 fn send_without_end(catalog: &Server) {
     let mut connection = Connection::open(&catalog.address);
-    let head = "PUT /rep/update HTTP/1.1\r\nHost: b\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let head = "PUT /rep/update HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n";
     connection.send(head).unwrap();
     let chunk = format!("100000\r\n{}\r\n", "[".repeat(0x100000));
     let sent = (0..64)

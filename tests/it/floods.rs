@@ -39,7 +39,7 @@ fn check_burst(server: &Server, path: &str, connections: usize, answered_in: Dur
             .collect();
         for connection in &mut all {
             connection
-                .send(format!("GET {path} HTTP/1.1\r\nHost: bazar\r\n\r\n"))
+                .send(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n"))
                 .unwrap();
         }
         for (n, connection) in all.iter_mut().enumerate() {

@@ -18,31 +18,31 @@ const REQUESTS: u64 = 1000;
 
 /// Correct requests and nearly correct ones. Only the buys change a quantity.
 const FOR_CLIENTS: [&str; 10] = [
-    "GET /search/distributed HTTP/1.1\r\nHost: b\r\n\r\n",
-    "GET /search/a%2Fb%C3%BC?limit=3&after=2 HTTP/1.1\r\nHost: b\r\n\r\n",
-    "GET /lookup/3 HTTP/1.1\r\nHost: b\r\nX-Request-Id: mine\r\n\r\n",
-    "HEAD /lookup/007 HTTP/1.1\r\nHost: b\r\n\r\n",
-    "PUT /buy/4 HTTP/1.1\r\nHost: b\r\nContent-Length: 0\r\n\r\n",
-    "PUT /buy/5 HTTP/1.1\r\nHost: b\r\nIdempotency-Key: k-1\r\n\r\n",
-    "PUT /buy/6 HTTP/1.1\r\nHost: b\r\nBazar-Order: 77.1; open=0\r\nExpect: 100-continue\r\n\r\n",
-    "DELETE /invalidate/topic/Graduate%20School HTTP/1.1\r\nHost: b\r\n\r\n",
+    "GET /search/distributed HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    "GET /search/a%2Fb%C3%BC?limit=3&after=2 HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    "GET /lookup/3 HTTP/1.1\r\nHost: localhost\r\nX-Request-Id: mine\r\n\r\n",
+    "HEAD /lookup/007 HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    "PUT /buy/4 HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n",
+    "PUT /buy/5 HTTP/1.1\r\nHost: localhost\r\nIdempotency-Key: k-1\r\n\r\n",
+    "PUT /buy/6 HTTP/1.1\r\nHost: localhost\r\nBazar-Order: 77.1; open=0\r\nExpect: 100-continue\r\n\r\n",
+    "DELETE /invalidate/topic/Graduate%20School HTTP/1.1\r\nHost: localhost\r\n\r\n",
     "GET /dump/ HTTP/1.0\r\nConnection: keep-alive\r\n\r\n",
-    "GET http://b/readyz HTTP/1.1\r\nHost: b\r\nConnection: close\r\n\r\n",
+    "GET http://localhost/readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
 ];
 
 const FOR_CATALOGS: [&str; 12] = [
-    "GET /query/item/3 HTTP/1.1\r\nHost: b\r\nBazar-Order: 77.1; open=0\r\n\r\n",
-    "GET /query/topic/t?limit=2 HTTP/1.1\r\nHost: b\r\n\r\n",
-    "GET /query/nothing/3 HTTP/1.1\r\nHost: b\r\n\r\n",
-    "PUT /update/4 HTTP/1.1\r\nHost: b\r\nContent-Length: 15\r\n\r\n{\"price\": 12.5}",
-    "PUT /update/5 HTTP/1.1\r\nHost: b\r\nIf-Match: \"9-9\"\r\nContent-Length: 17\r\n\r\n{\"quantity\": 5.0}",
-    "PUT /update/6 HTTP/1.1\r\nHost: b\r\nContent-Length: 34\r\n\r\n{\"title\": \"T\", \"topic\": [\"\\ud800\"]}",
-    "POST /add HTTP/1.1\r\nHost: b\r\nContent-Length: 27\r\n\r\n{\"title\": \"T\", \"topic\": \"\"}",
-    "GET /dump/ HTTP/1.1\r\nHost: b\r\n\r\n",
-    "PUT /rep/get/3 HTTP/1.1\r\nHost: b\r\nContent-Length: 38\r\n\r\n{\"id\":3,\"requesters\":[],\"best\":null}   ",
-    "PUT /rep/check/3 HTTP/1.1\r\nHost: b\r\nContent-Length: 28\r\n\r\n{\"id\":3,\"rank\":[1,false,99]}",
-    "PUT /rep/page HTTP/1.1\r\nHost: b\r\nContent-Length: 24\r\n\r\n{\"after\":null,\"limit\":10}",
-    "PUT /rep/update HTTP/1.1\r\nHost: b\r\nContent-Length: 63\r\n\r\n{\"books\":[{\"id\":3,\"title\":\"\",\"topic\":\"\",\"quantity\":-1,\"price\":-1}]}",
+    "GET /query/item/3 HTTP/1.1\r\nHost: localhost\r\nBazar-Order: 77.1; open=0\r\n\r\n",
+    "GET /query/topic/t?limit=2 HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    "GET /query/nothing/3 HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    "PUT /update/4 HTTP/1.1\r\nHost: localhost\r\nContent-Length: 15\r\n\r\n{\"price\": 12.5}",
+    "PUT /update/5 HTTP/1.1\r\nHost: localhost\r\nIf-Match: \"9-9\"\r\nContent-Length: 17\r\n\r\n{\"quantity\": 5.0}",
+    "PUT /update/6 HTTP/1.1\r\nHost: localhost\r\nContent-Length: 34\r\n\r\n{\"title\": \"T\", \"topic\": [\"\\ud800\"]}",
+    "POST /add HTTP/1.1\r\nHost: localhost\r\nContent-Length: 27\r\n\r\n{\"title\": \"T\", \"topic\": \"\"}",
+    "GET /dump/ HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    "PUT /rep/get/3 HTTP/1.1\r\nHost: localhost\r\nContent-Length: 38\r\n\r\n{\"id\":3,\"requesters\":[],\"best\":null}   ",
+    "PUT /rep/check/3 HTTP/1.1\r\nHost: localhost\r\nContent-Length: 28\r\n\r\n{\"id\":3,\"rank\":[1,false,99]}",
+    "PUT /rep/page HTTP/1.1\r\nHost: localhost\r\nContent-Length: 24\r\n\r\n{\"after\":null,\"limit\":10}",
+    "PUT /rep/update HTTP/1.1\r\nHost: localhost\r\nContent-Length: 63\r\n\r\n{\"books\":[{\"id\":3,\"title\":\"\",\"topic\":\"\",\"quantity\":-1,\"price\":-1}]}",
 ];
 
 /// What damage is made of.
@@ -123,7 +123,7 @@ fn deep(rng: &mut Rng, base: &str) -> Vec<u8> {
     let body = open.repeat([10_000, 100_000][rng.usize(..2)]);
     let line = base.lines().next().unwrap().replacen("GET", "PUT", 1);
     format!(
-        "{line}\r\nHost: b\r\nContent-Length: {}\r\n\r\n{body}",
+        "{line}\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n{body}",
         body.len()
     )
     .into()

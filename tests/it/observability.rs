@@ -61,6 +61,44 @@ fn a_request_can_be_followed_through_all_tiers() {
 }
 
 #[test]
+fn a_trace_goes_through_all_tiers() {
+    let shop = Shop::started(ShopOptions {
+        catalogs: 1,
+        orders: 1,
+        ..ShopOptions::default()
+    });
+    let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    for (method, path) in [
+        ("PUT", "/buy/1"),
+        ("GET", "/lookup/1"),
+        ("GET", "/search/t"),
+    ] {
+        for value in [parent, "malformed"] {
+            let headers = [("traceparent", value)];
+            assert_eq!(
+                shop.front_end().call(method, path, &headers, "").status,
+                200
+            );
+        }
+    }
+    for (server, route, times) in [
+        (shop.front_end(), "/buy/<id>", 1),
+        (shop.order(1), "/buy/<id>", 1),
+        (shop.catalog(1), "/update/<id>", 1),
+        (shop.front_end(), "/lookup/<id>", 1),
+        // Once for the look-up, which was cached then, and once for the buy.
+        (shop.catalog(1), "/query/item/<id>", 2),
+        (shop.catalog(1), "/query/topic/<text>", 1),
+    ] {
+        let log = server.log("request");
+        let traced = log.iter().filter(|line| line["route"] == route);
+        let traced = traced.filter(|line| line["traceparent"] == parent).count();
+        assert_eq!(traced, times, "{} {route}", server.name);
+        assert!(log.iter().all(|line| line["traceparent"] != "malformed"));
+    }
+}
+
+#[test]
 fn every_line_of_the_log_is_json_with_time_level_server_and_message() {
     let shop = Shop::started(ShopOptions::default());
     shop.buy(1);

@@ -244,6 +244,7 @@ mod tests {
             body: b"{}".as_slice().into(),
             etag: "".into(),
             topics: Arc::default(),
+            next: None,
             cacheable: true,
         }
     }

@@ -25,6 +25,8 @@ pub(crate) struct CachedAnswer {
     pub(crate) etag: Arc<str>,
     /// The topics of the books that a search found; a look-up has none.
     pub(crate) topics: Arc<BTreeSet<Arc<str>>>,
+    /// The `Link` of a search with a limit, if there may be more.
+    pub(crate) next: Option<Arc<str>>,
     /// False when it is longer than [`ANSWER_BYTES_MAX`], or the catalog said `no-store`.
     pub(crate) cacheable: bool,
 }

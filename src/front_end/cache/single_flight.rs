@@ -163,6 +163,7 @@ mod tests {
             body: body.as_bytes().into(),
             etag: "".into(),
             topics: Arc::new(topics.iter().map(|topic| Arc::from(*topic)).collect()),
+            next: None,
             cacheable: true,
         }
     }

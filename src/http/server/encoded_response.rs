@@ -53,7 +53,12 @@ pub(super) enum Sent {
 }
 
 impl EncodedResponse {
-    pub(super) fn new(mut response: Response, context: &ReplyContext) -> EncodedResponse {
+    /// `keep_alive`: the headers of a connection that stays open.
+    pub(super) fn new(
+        mut response: Response,
+        context: &ReplyContext,
+        keep_alive: &str,
+    ) -> EncodedResponse {
         // HTTP/1.0 has no way to end a body of unknown length but to close, and this connection
         // stays open.
         if let (Body::Pieces(pieces), true, false) =
@@ -62,7 +67,7 @@ impl EncodedResponse {
             response.body = Body::Bytes(pieces.flatten().collect());
         }
         let mut head = Vec::with_capacity(512);
-        write_head(&mut head, &response, context);
+        write_head(&mut head, &response, context, keep_alive);
         let mut rest = response.body;
         if context.head_only || is_bodiless(response.status) {
             rest = Body::None;
@@ -161,7 +166,7 @@ fn stuck_or_broken(kind: ErrorKind) -> Sent {
     }
 }
 
-fn write_head(head: &mut Vec<u8>, response: &Response, context: &ReplyContext) {
+fn write_head(head: &mut Vec<u8>, response: &Response, context: &ReplyContext, keep_alive: &str) {
     let status = response.status;
     if status == 200 {
         // Most are, and this takes a fraction of the time.
@@ -198,8 +203,8 @@ fn write_head(head: &mut Vec<u8>, response: &Response, context: &ReplyContext) {
     }
     if context.close {
         write_header(head, "Connection", "close");
-    } else if context.http_1_0 {
-        write_header(head, "Connection", "keep-alive");
+    } else {
+        head.extend_from_slice(keep_alive.as_bytes());
     }
     head.extend_from_slice(b"\r\n");
 }

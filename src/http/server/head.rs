@@ -77,6 +77,13 @@ pub(super) fn header<'a>(raw: &'a Raw, name: &'static str) -> Option<&'a str> {
     values(raw, name).next()
 }
 
+/// The host and port that the client asked: those of an absolute target win (RFC 9112, 3.2.2).
+pub(super) fn host(raw: &Raw) -> Option<&str> {
+    let target = target(raw.url()).ok();
+    let authority = target.and_then(|target| target.authority);
+    authority.or_else(|| header(raw, "Host"))
+}
+
 /// The raw path, or an empty one if it is malformed.
 pub(super) fn path(raw: &Raw) -> &str {
     target(raw.url()).map_or("", |target| target.path)

@@ -1,13 +1,13 @@
 //! The HTTP server, the same for every kind of server, on top of tiny_http.
 //!
 //! A `Service` is what one kind of server adds: its routes, and which threads answer each. Common
-//! to all are `/livez`, `/readyz`, `/version` and `/metrics`, the token, the limits on paths, heads
-//! and bodies, `HEAD`, request ids, the log of requests and their metrics.
+//! to all are `/livez`, `/readyz`, `/version`, `/openapi.json` and `/metrics`, the token, the limits
+//! on paths, heads and bodies, `HEAD`, request ids, the log of requests and their metrics.
 //!
 //! To read: `dispatch/` is the way of a request through the threads. `head` and `exchange` take it
 //! apart, with `target` and `chunks`; `encoded_response` puts its response together, `connections`
-//! keeps the requests of a connection in order, `auth` checks the token. `supervisor/` opens the
-//! acceptors and replaces them.
+//! keeps the requests of a connection in order, `auth` checks the token, `origin` where a page is
+//! from. `supervisor/` opens the acceptors and replaces them.
 //!
 //! # Threads
 //!
@@ -37,6 +37,7 @@ mod encoded_response;
 mod exchange;
 mod head;
 mod metrics;
+mod origin;
 mod supervisor;
 mod target;
 #[cfg(test)]
@@ -51,6 +52,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::http::{Request, RequestHead, Response};
+use crate::model::address::Address;
+use crate::model::origin::Origin;
 use crate::runtime::exit::Exit;
 use crate::runtime::metrics::Exposition;
 use dispatch::Dispatcher;
@@ -73,8 +76,8 @@ pub(crate) enum Lane {
     PeerRead,
 }
 
-/// What one kind of server answers. The common answers (`/livez`, `/readyz`, `/version`,
-/// `/metrics`) are the server's.
+/// What one kind of server answers. The common answers (`/livez`, `/metrics`, …) are the
+/// server's.
 pub(crate) trait Service: Send + Sync + 'static {
     /// Chosen from method and path alone.
     fn lane(&self, request: &Request) -> Lane;
@@ -111,6 +114,10 @@ pub(crate) struct ServerConfig {
     pub(crate) server: &'static str,
     /// What the other servers must show. `None`: no request needs a token.
     pub(crate) token: Option<String>,
+    /// How the others reach this server, if it is known.
+    pub(crate) address: Option<Address>,
+    /// Whose pages may write here.
+    pub(crate) allowed_origins: Vec<Origin>,
     /// How long a silent connection is kept, and a read of a request may take.
     pub(crate) idle: Duration,
     /// Threads of [`Lane::Client`]. Requests that wait for a thread do not reach the servers
@@ -129,6 +136,8 @@ impl ServerConfig {
         ServerConfig {
             server,
             token,
+            address: None,
+            allowed_origins: Vec::new(),
             idle,
             client_threads_max: 256,
             peer_threads_max: 16,

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::model::book::{BOOK_ID_MAX, BookId, QUANTITY_MAX, TEXT_CHARS_MAX};
 use crate::model::error::{Error, Result};
 use crate::model::order::Order;
+use crate::model::trace::is_traceparent;
 use crate::model::validation::ORDERS_MAX;
 use crate::model::validation::json::{Json, excerpt};
 
@@ -119,6 +120,13 @@ pub(super) fn text(name: &str, value: Json) -> Result<Arc<str>> {
             let may = format!("a text of 1 to {TEXT_CHARS_MAX} characters, not all of them blank");
             Err(invalid(name, &value, &may))
         }
+    }
+}
+
+pub(super) fn traceparent(name: &str, value: Json) -> Result<Arc<str>> {
+    match value {
+        Json::Text(text) if is_traceparent(&text) => Ok(text.into()),
+        _ => Err(invalid(name, &value, "one of the version 00 of W3C")),
     }
 }
 

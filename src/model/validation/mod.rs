@@ -21,6 +21,7 @@ use serde::{Serialize, Serializer};
 use crate::model::book::{BookId, Change};
 use crate::model::error::Result;
 use crate::model::order::Order;
+use crate::model::trace::Trace;
 use fields::Fields;
 use json::Json;
 
@@ -76,8 +77,9 @@ pub(crate) struct BatchBuy {
     pub(crate) id: BookId,
     #[serde(serialize_with = "text")]
     pub(crate) order: Order,
-    /// The id of the client's request, for the log.
-    pub(crate) request: Arc<str>,
+    /// The client's request.
+    #[serde(flatten)]
+    pub(crate) trace: Trace,
 }
 
 fn text<S: Serializer>(order: &Order, serializer: S) -> std::result::Result<S::Ok, S::Error> {
@@ -129,11 +131,15 @@ pub(crate) fn parse_batch_updates(body: &[u8]) -> Result<Vec<BatchUpdate>> {
 
 /// Reads the body of `PUT /batch/buy`. Fails with `BadRequest` or `Invalid`.
 pub(crate) fn parse_batch_buys(body: &[u8]) -> Result<Vec<BatchBuy>> {
-    parse_entries(body, &["id", "order", "request"], |fields| {
+    let known = ["id", "order", "request", "traceparent"];
+    parse_entries(body, &known, |fields| {
         Ok(BatchBuy {
             id: fields.required("id", fields::id)?,
             order: fields.required("order", fields::order)?,
-            request: fields.required("request", fields::text)?,
+            trace: Trace {
+                id: fields.required("request", fields::text)?,
+                parent: fields.optional("traceparent", fields::traceparent)?,
+            },
         })
     })
 }

@@ -21,6 +21,7 @@ use std::time::{Duration, Instant};
 
 use crate::model::book::BookId;
 use crate::model::order::Order;
+use crate::model::trace::Trace;
 use crate::order::allocation::{Allocation, fail, read_request, retry};
 use crate::order::catalog_client::{Catalog, READ_ORDERS_MAX, ReadOutcome};
 use crate::order::metrics::Metrics;
@@ -51,8 +52,8 @@ impl<C: Catalog> Seller<C> {
     /// Fails with `NoSuchBook`; with `Busy` after 3 s of conflicts; with `Unreachable` when the
     /// catalog is; with `Closed`; and with `TimedOut` or `DiskRefuses` when a copy may have been
     /// sold.
-    pub(super) fn buy(&self, id: BookId, order: Order, request: Arc<str>) -> BuyResult {
-        let waiter = Arc::new(Waiter::new(order, request, Instant::now()));
+    pub(super) fn buy(&self, id: BookId, order: Order, trace: Trace) -> BuyResult {
+        let waiter = Arc::new(Waiter::new(order, trace, Instant::now()));
         let signal = if self.queues.join(id, &waiter) {
             Signal::Lead
         } else {

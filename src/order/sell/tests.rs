@@ -279,7 +279,7 @@ fn batch_sell(seller: &Seller<Fake>, buys: &[(BookId, Order)]) -> Vec<Option<Buy
     let buy = |(id, order): &(BookId, Order)| BatchBuy {
         id: *id,
         order: order.clone(),
-        request: "r".into(),
+        trace: "r".into(),
     };
     let buys: Vec<_> = buys.iter().map(buy).collect();
     seller.batch_sell(&buys, Instant::now())
@@ -344,7 +344,7 @@ fn no_round_begins_for_a_batch_whose_time_is_up() {
     let buy = BatchBuy {
         id: BOOK,
         order: order(1),
-        request: "r".into(),
+        trace: "r".into(),
     };
     let long_ago = Instant::now() - BUY_RETRY_MAX;
     assert_eq!(seller.batch_sell(&[buy], long_ago), [None]);

@@ -48,7 +48,7 @@ pub(crate) struct Response<'a> {
 
 impl Request {
     fn text(self) -> String {
-        let end = "HTTP/1.1\r\nHost: bazar\r\n";
+        let end = "HTTP/1.1\r\nHost: localhost\r\n";
         match self {
             Request::Lookup(id) | Request::Missing(id) => format!("GET /lookup/{id} {end}\r\n"),
             Request::Query(id) => format!("GET /query/item/{id} {end}\r\n"),

@@ -55,7 +55,9 @@ impl Connection {
 
     /// Sends a request without a body and reads its response.
     pub fn ask(&mut self, method: &str, path: &str) -> io::Result<Response> {
-        self.send(format!("{method} {path} HTTP/1.1\r\nHost: bazar\r\n\r\n"))?;
+        self.send(format!(
+            "{method} {path} HTTP/1.1\r\nHost: localhost\r\n\r\n"
+        ))?;
         self.response()
     }
 

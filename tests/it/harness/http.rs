@@ -52,7 +52,8 @@ impl Response {
     }
 }
 
-/// Sends `METHOD path` to `host:port` and reads the whole response.
+/// Sends `METHOD path` to `host:port` and reads the whole response. A `Host` among the headers
+/// replaces the usual one.
 ///
 /// Fails when no server listens, or when the connection ends before the response does.
 pub fn call(
@@ -65,7 +66,10 @@ pub fn call(
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(RESPONSE_MAX))?;
     stream.set_write_timeout(Some(RESPONSE_MAX))?;
-    let mut head = format!("{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n");
+    let mut head = format!("{method} {path} HTTP/1.1\r\nConnection: close\r\n");
+    if headers.iter().all(|(name, _)| *name != "Host") {
+        head += &format!("Host: {address}\r\n");
+    }
     for (name, value) in headers {
         head += &format!("{name}: {value}\r\n");
     }

@@ -67,7 +67,7 @@ GET /query/item/4                                            | 200 | {"price":10
 = GET /query/item/<id> → 400
 GET /query/item/3 + Bazar-Order: mine | 400 | message Bazar-Order
 = GET /query/topic/<text>?limit=<n>&after=<id> → 200
-GET /query/topic/distributed?limit=1&after=1 | 200 | [{"id":2,"title":"RPCs for Dummies","topic":"Distributed Systems"}]
+GET /query/topic/distributed?limit=1&after=1 | 200 | [{"id":2,"title":"RPCs for Dummies","topic":"Distributed Systems"}] + Link: <?limit=1&after=2>; rel="next"
 = GET /query/topic/<text>?limit=<n>&after=<id> → 400
 GET /query/topic/distributed?limit=many | 400 | message limit
 = PUT /query/item/<id> → 405

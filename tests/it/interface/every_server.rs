@@ -13,6 +13,8 @@ OPTIONS /livez | 204 | + Allow: GET, HEAD, OPTIONS
 GET /readyz  | 200 | fields ready, server
 = GET /version → 200
 GET /version | 200 | fields server, version
+= GET /openapi.json → 200
+GET /openapi.json | 200 | fields openapi, info, paths, components
 = GET /metrics → 200
 GET /metrics | 200 | text # TYPE, bazar_http_requests_total, process_open_fds + Content-Type: text/plain; version=0.0.4; charset=utf-8
 = GET /<unknown> → 404
@@ -23,8 +25,14 @@ GET /buy/    | 404 | {"message":"The requested URL was not found on the server. 
 GET /%zz     | 400 | message escape
 GET /%ff     | 400 | message UTF-8
 GET /nowhere#a | 400 | message path
-GET /nowhere + Host: a | 400 | message Host
+GET /nowhere + Host: a + Host: a | 400 | message Host
 GET /nowhere + Two/Words: a | 400 | message header
+= GET /<unknown> → 403
+GET /nowhere + Host: evil.example | 403 | message Host, SERVICE_TOKEN
+GET /metrics + Host: localhost.evil.example:80 | 403 | message Host, SERVICE_TOKEN
+= PUT /<unknown> → 403
+PUT /nowhere + Origin: https://evil.example | 403 | message origin, ALLOWED_ORIGINS
+PUT /livez + Sec-Fetch-Site: cross-site | 403 | message origin, ALLOWED_ORIGINS
 = PATCH /<unknown> → 501
 PATCH /nowhere | 501 | message method
 = GET /<unknown> → 414

@@ -9,7 +9,9 @@ GET /search/%25                            | 200 | []
 GET /search/_                              | 200 | []
 GET /search/a%2Fb                          | 200 | []
 = GET /search/<text>?limit=<n>&after=<id> → 200
-GET /search/distributed?limit=1            | 200 | [{"id":1,"title":"How to get a good grade in DOS in 20 minutes a day","topic":"Distributed Systems"}]
+GET /search/distributed?limit=1            | 200 | [{"id":1,"title":"How to get a good grade in DOS in 20 minutes a day","topic":"Distributed Systems"}] + Link: <?limit=1&after=1>; rel="next"
+GET /search/distributed?limit=2&after=1    | 200 | [{"id":2,"title":"RPCs for Dummies","topic":"Distributed Systems"}] + Link: 
+GET /search/distributed?limit=0            | 200 | [] + Link: 
 GET /search/distributed?after=1            | 200 | [{"id":2,"title":"RPCs for Dummies","topic":"Distributed Systems"}]
 = GET /search/<text>?limit=<n>&after=<id> → 400
 GET /search/developer?limit=many           | 400 | message limit

@@ -1,21 +1,23 @@
-//! What every server answers: `/livez`, `/readyz`, `/version`, `/metrics`.
+//! What every server answers: `/livez`, `/readyz`, `/version`, `/openapi.json`, `/metrics`.
+
+use std::sync::Arc;
 
 use serde_json::json;
 
 use super::Dispatcher;
-use crate::http::{Method, Request, Response};
+use crate::http::{Method, Request, Response, openapi};
 use crate::model::error::Error;
 use crate::runtime::metrics::{CONTENT_TYPE, Exposition};
 use crate::runtime::process;
+
+const ROUTES: [&str; 5] = ["/livez", "/readyz", "/version", "/openapi.json", "/metrics"];
 
 /// The common route that is asked for, if it is one.
 pub(super) fn route(request: &Request) -> Option<&'static str> {
     let [only] = request.segments.as_slice() else {
         return None;
     };
-    ["/livez", "/readyz", "/version", "/metrics"]
-        .into_iter()
-        .find(|route| route[1..] == **only)
+    ROUTES.into_iter().find(|route| route[1..] == **only)
 }
 
 /// Whether a common route needs no token: health does not, metrics do.
@@ -36,6 +38,9 @@ impl Dispatcher {
                 let body = json!({"server": self.config.server, "version": version});
                 Response::json(200, &body)
             }
+            "/openapi.json" => {
+                Response::shared(200, self.openapi.get_or_init(|| self.document()).clone())
+            }
             _ => self.metrics_page(),
         }
     }
@@ -50,9 +55,8 @@ impl Dispatcher {
             Some(_) => Error::MethodNotAllowed("GET, HEAD").into(),
             None => self.service.answer(request),
         };
-        let is_allow = |(name, _): &&(&str, _)| *name == "Allow";
-        match refusal.headers.iter().find(is_allow) {
-            Some((_, methods)) => Response::empty(204).with("Allow", format!("{methods}, OPTIONS")),
+        match refusal.header("Allow") {
+            Some(methods) => Response::empty(204).with("Allow", format!("{methods}, OPTIONS")),
             None => refusal,
         }
     }
@@ -65,6 +69,20 @@ impl Dispatcher {
         }
         let body = json!({"ready": false, "server": server, "missing": missing});
         Response::json(503, &body).with("Retry-After", "1")
+    }
+
+    /// What this server answers, as a document of OpenAPI.
+    fn document(&self) -> Arc<[u8]> {
+        let is_public = |path: &str| {
+            if ROUTES.contains(&path) {
+                return is_public(path);
+            }
+            let first_segment = path[1..].split('/').next().unwrap_or("");
+            self.service.is_public(first_segment)
+        };
+        let needs_token = |path: &str| self.config.token.is_some() && !is_public(path);
+        let document = openapi::document(self.config.server, &needs_token);
+        document.to_string().into_bytes().into()
     }
 
     fn metrics_page(&self) -> Response {
@@ -101,6 +119,20 @@ impl Dispatcher {
             "Memory in use.",
             process::resident_bytes(),
         );
+        if let Some(since_1970) = process::started() {
+            let help = "When the process was started, in seconds since 1970.";
+            let seconds = since_1970.as_secs_f64();
+            page.gauge("process_start_time_seconds", help, &[], seconds);
+        }
+        if let Some(time) = process::cpu_time() {
+            let help = "The time that threads have run.";
+            page.seconds("process_cpu_seconds_total", help, time);
+        }
+        let build = [
+            ("server", self.config.server),
+            ("version", env!("CARGO_PKG_VERSION")),
+        ];
+        page.gauge("bazar_build_info", "What runs here.", &build, 1.0);
         self.service.metrics(&mut page);
         Response::bytes(200, page.finish().into_bytes()).with("Content-Type", CONTENT_TYPE)
     }

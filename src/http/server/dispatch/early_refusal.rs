@@ -9,6 +9,7 @@ use super::{BODY_IDLES_MAX, Dispatcher};
 use crate::http::Response;
 use crate::http::server::connections::Next;
 use crate::http::server::exchange::Exchange;
+use crate::http::server::origin::with_cors;
 use crate::http::server::unread::{Unread, answer_without_body, can_be_drained};
 use crate::model::error::Error;
 
@@ -39,7 +40,8 @@ impl Dispatcher {
             ..
         } = *exchange;
         let response = Response::from(refused.expect("the caller has looked"));
-        self.record(raw.method().as_str(), &context, response.status);
+        let response = with_cors(&self.config, &raw, response);
+        self.record(&raw, &context, response.status);
         let can_be_drained = can_be_drained(&raw);
         let connection = answer_without_body(raw, &context.id, response, context.head_only);
         self.drop_unanswered(self.connections.quarantine(context.peer));

@@ -20,14 +20,15 @@ mod worker_pools;
 
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
-use std::time::Instant;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use crate::http::server::auth;
 use crate::http::server::connections::{Admission, Connections};
 use crate::http::server::exchange::{self, Exchange};
 use crate::http::server::head::{self, Raw};
 use crate::http::server::metrics::ServerMetrics;
+use crate::http::server::origin;
 use crate::http::server::wakeups::{self, Wakeups};
 use crate::http::server::{Lane, ServerConfig, Service};
 use crate::http::{Method, Request, Response};
@@ -46,6 +47,10 @@ pub(super) struct Dispatcher {
     pub(super) metrics: ServerMetrics,
     service: Arc<dyn Service>,
     pools: WorkerPools,
+    /// The headers of a response whose connection stays open.
+    keep_alive: String,
+    /// The answer to `/openapi.json`, once it was asked for.
+    openapi: OnceLock<Arc<[u8]>>,
 }
 
 impl Dispatcher {
@@ -56,11 +61,13 @@ impl Dispatcher {
     ) -> Dispatcher {
         Dispatcher {
             pools: WorkerPools::new(&config),
+            keep_alive: keep_alive(config.idle),
             connections: Connections::new(config.idle),
             wakeups: Wakeups::new(address),
             metrics: ServerMetrics::default(),
             config,
             service,
+            openapi: OnceLock::new(),
         }
     }
 
@@ -142,7 +149,7 @@ impl Dispatcher {
         }
     }
 
-    /// Checks the token and looks at the path: common routes first.
+    /// Checks who asks and looks at the path: common routes first.
     fn lane(&self, exchange: &mut Exchange) -> Result<Lane> {
         let request = &exchange.request;
         let common = common_routes::route(request);
@@ -154,8 +161,11 @@ impl Dispatcher {
                 self.service.is_public(first_segment)
             }
         };
-        if !is_public && !self.admits(&exchange.raw) {
-            return Err(Error::Unauthorized);
+        if request.method != Method::Get {
+            origin::check_write(&self.config, &exchange.raw)?;
+        }
+        if !is_public {
+            auth::check(&self.config, &exchange.raw)?;
         }
         Ok(common.map_or_else(|| self.service.lane(request), |_| Lane::Inline))
     }
@@ -198,8 +208,16 @@ impl Dispatcher {
     }
 
     fn admits(&self, raw: &Raw) -> bool {
-        let authorization = head::header(raw, "Authorization");
-        auth::admits(self.config.token.as_deref(), authorization)
+        auth::check(&self.config, raw).is_ok()
+    }
+}
+
+/// For how long a silent connection may be used again: a second less than it is kept, so that a
+/// request does not meet its end.
+fn keep_alive(idle: Duration) -> String {
+    match idle.as_secs().saturating_sub(1) {
+        0 => "Connection: keep-alive\r\n".to_string(),
+        seconds => format!("Connection: keep-alive\r\nKeep-Alive: timeout={seconds}\r\n"),
     }
 }
 

@@ -10,8 +10,10 @@ use super::{Dispatcher, busy};
 use crate::http::server::encoded_response::{EncodedResponse, ResponseWrite, Sent};
 use crate::http::server::exchange::{self, Exchange};
 use crate::http::server::head::{self, Raw, ReplyContext};
+use crate::http::server::origin::with_cors;
 use crate::http::server::unread::can_be_drained;
 use crate::http::{Method, Response};
+use crate::model::trace::is_traceparent;
 use crate::runtime::log;
 
 /// How long a client may take to read a response. Then its connection is quarantined.
@@ -44,8 +46,9 @@ impl Dispatcher {
         } else {
             response
         };
-        self.record(raw.method().as_str(), context, response.status);
-        let encoded = EncodedResponse::new(response, context);
+        let response = with_cors(&self.config, &raw, response);
+        self.record(&raw, context, response.status);
+        let encoded = EncodedResponse::new(response, context, &self.keep_alive);
         let is_short = encoded.is_short();
         let write = encoded.write_to(context.peer, raw.into_writer());
         if is_short {
@@ -54,7 +57,8 @@ impl Dispatcher {
         let task = Task::Send(Box::new(write));
         if let Err(Task::Send(write)) = self.try_submit(Pool::LongResponse, task) {
             self.metrics.rejected.inc();
-            self.send(write.replace_with(EncodedResponse::new(busy(), context)));
+            let busy = EncodedResponse::new(busy(), context, &self.keep_alive);
+            self.send(write.replace_with(busy));
         }
     }
 
@@ -135,7 +139,7 @@ impl Dispatcher {
         }
     }
 
-    pub(super) fn record(&self, method: &str, context: &ReplyContext, status: u16) {
+    pub(super) fn record(&self, raw: &Raw, context: &ReplyContext, status: u16) {
         let took = context.started.elapsed();
         self.metrics.record(context.route, status, took);
         // "Not ready" is an answer, not a failure, and is asked for ten times a second.
@@ -143,13 +147,21 @@ impl Dispatcher {
         let matters = failed || SLOW < took;
         if matters || log::enabled(log::Level::Debug) {
             let log = if matters { log::warn } else { log::debug };
-            let fields: [log::Field; 5] = [
+            let ms = format!("{:.3}", took.as_secs_f64() * 1000.0);
+            let (method, parent) = (raw.method().as_str(), head::header(raw, "traceparent"));
+            let parent = parent.filter(|text| is_traceparent(text));
+            let mut fields: Vec<log::Field> = vec![
                 ("method", &method),
                 ("route", &context.route),
                 ("status", &status),
-                ("ms", &format!("{:.3}", took.as_secs_f64() * 1000.0)),
+                ("ms", &ms),
                 ("id", &context.id),
             ];
+            fields.extend(
+                parent
+                    .as_ref()
+                    .map(|it| -> log::Field { ("traceparent", it) }),
+            );
             log("request", &fields);
         }
     }

@@ -61,6 +61,24 @@ fn a_connection_is_kept_as_the_client_asks() {
 }
 
 #[test]
+fn a_client_is_told_how_long_a_silent_connection_is_kept() {
+    let mut config = usual();
+    config.idle = std::time::Duration::from_secs(10);
+    let server = server_with(config);
+    for version in ["HTTP/1.1", "HTTP/1.0"] {
+        let ask = |connection: &str| {
+            let text = format!("GET /quick {version}\r\nConnection: {connection}\r\n\r\n");
+            let answer = server.ask(&text);
+            let said = |name| answer.header(name).map(str::to_string);
+            (said("Connection").unwrap(), said("Keep-Alive"))
+        };
+        let kept = ("keep-alive".to_string(), Some("timeout=9".to_string()));
+        assert_eq!(ask("keep-alive"), kept, "{version}");
+        assert_eq!(ask("close"), ("close".to_string(), None), "{version}");
+    }
+}
+
+#[test]
 fn a_long_answer_arrives_whole() {
     let answer = server().get("/long");
     assert_eq!(answer.body.len(), 8_000_000);
@@ -93,7 +111,7 @@ fn no_text_in_a_header_writes_a_header_of_its_own() {
 fn a_segment_is_split_before_it_is_decoded() {
     let server = server();
     assert_eq!(server.get("/text/a%2Fb%C3%BC?q").text(), "\"a/bü\"");
-    assert_eq!(server.get("http://shop/text/a").text(), "\"a\"");
+    assert_eq!(server.get("http://localhost/text/a").text(), "\"a\"");
     for path in ["/text/%", "/text/%ff", "/text/%4", "text", "*"] {
         assert_eq!(server.get(path).status, 400, "{path}");
     }

@@ -47,8 +47,8 @@ fn check_target(target: &str, status: u16) {
 fn an_absolute_target_has_a_host_and_perhaps_a_path() {
     check_target("http://shop/quick", 200);
     check_target("HTTP://shop:80/quick?a", 200);
-    check_target("http://shop", 404);
-    check_target("http://shop?next=/quick", 404);
+    check_target("http://localhost", 404);
+    check_target("http://localhost?next=/quick", 404);
     check_target("http:///quick", 400);
     check_target("http://:80/quick", 400);
     check_target("http://a@b/quick", 400);
