@@ -94,7 +94,10 @@ pub struct CatalogSettings {
 #[derive(Clone, Debug, PartialEq)]
 pub struct OrderSettings {
     pub common: Common,
-    pub(crate) catalog: Address,
+    /// The first is its own.
+    pub(crate) catalogs: Vec<Address>,
+    /// How long a catalog has before another is asked too; `None`: as is usual.
+    pub(crate) hedge_after: Option<Duration>,
     pub(crate) limits: Limits,
 }
 
@@ -105,6 +108,8 @@ pub struct FrontEndSettings {
     pub(crate) orders: Vec<Address>,
     pub(crate) lookup_cache_size: usize,
     pub(crate) search_cache_size: usize,
+    /// How long a server has before another is asked too; `None`: as is usual.
+    pub(crate) hedge_after: Option<Duration>,
     pub(crate) limits: Limits,
     pub(crate) timing: Timing,
 }

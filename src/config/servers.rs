@@ -28,13 +28,19 @@ BOOKS FILE | the seven books that are built in | the first stock, used once, whi
 CATALOG_ADDRESSES ADDRESSES | alone | the other catalogs, separated by |
 FRONT_END_ADDRESS ADDRESSES | none | the front-ends whose caches it invalidates, separated by |";
 
-const ORDER: &str = "CATALOG_ADDRESS ADDRESS | needed | its one catalog";
+const ORDER: &str = "\
+CATALOG_ADDRESS ADDRESSES | needed | its catalog; after a | others, to which it turns while that \
+    one hangs or is down";
 
 const FRONT_END: &str = "\
 CATALOG_ADDRESSES ADDRESSES | needed | all catalogs, separated by |
 ORDER_ADDRESSES ADDRESSES | needed | all order servers, separated by |
 LOOKUP_CACHE_SIZE NUMBER | =3 | lookups that are kept, at most 10000; 0: none
 SEARCH_CACHE_SIZE NUMBER | =10 | searches that are kept, at most 1000; 0: none";
+
+const HEDGING: &str = "\
+rare HEDGE_AFTER_MS MS | as is usual | how long a server has before another is asked too, whatever \
+    that costs; 0: always two are asked";
 
 const COMMON: &str = "\
 HOST NAME | =127.0.0.1 | where to listen; anything but loopback needs SERVICE_TOKEN
@@ -68,12 +74,12 @@ pub(super) fn catalog_settings() -> Vec<Setting> {
 }
 
 pub(super) fn order_settings() -> Vec<Setting> {
-    let tables = [ORDER, COMMON, TOKEN, RARE];
+    let tables = [ORDER, COMMON, TOKEN, RARE, HEDGING];
     settings(&tables, ["5001", "150", "1500"])
 }
 
 pub(super) fn front_end_settings() -> Vec<Setting> {
-    let tables = [FRONT_END, COMMON, TOKEN, RARE, TIMING];
+    let tables = [FRONT_END, COMMON, TOKEN, RARE, HEDGING, TIMING];
     settings(&tables, ["5002", "200", "2000"])
 }
 
@@ -121,7 +127,8 @@ pub(super) fn catalog(values: &Values) -> Result<CatalogSettings, String> {
 pub(super) fn order(values: &Values) -> Result<OrderSettings, String> {
     Ok(OrderSettings {
         common: read_common(values)?,
-        catalog: values.address("CATALOG_ADDRESS")?,
+        catalogs: values.addresses("CATALOG_ADDRESS")?,
+        hedge_after: read_hedge_after(values)?,
         limits: read_limits(values)?,
     })
 }
@@ -133,9 +140,18 @@ pub(super) fn front_end(values: &Values) -> Result<FrontEndSettings, String> {
         orders: values.addresses("ORDER_ADDRESSES")?,
         lookup_cache_size: values.number("LOOKUP_CACHE_SIZE", 0, LOOKUP_CACHE_SIZE_MAX)? as usize,
         search_cache_size: values.number("SEARCH_CACHE_SIZE", 0, SEARCH_CACHE_SIZE_MAX)? as usize,
+        hedge_after: read_hedge_after(values)?,
         limits: read_limits(values)?,
         timing: read_timing(values)?,
     })
+}
+
+fn read_hedge_after(values: &Values) -> Result<Option<Duration>, String> {
+    if values.optional("HEDGE_AFTER_MS").is_none() {
+        return Ok(None);
+    }
+    let ms = values.number("HEDGE_AFTER_MS", 0, MS_MAX)?;
+    Ok(Some(Duration::from_millis(ms)))
 }
 
 fn read_common(values: &Values) -> Result<Common, String> {

@@ -54,11 +54,18 @@ fn a_catalog_needs_only_its_folder() {
 }
 
 #[test]
-fn an_order_server_has_one_catalog() {
+fn an_order_server_has_one_catalog_or_a_list() {
+    let catalogs_of = |list: &str| match run(&format!("order CATALOG_ADDRESS={list}")) {
+        Ok(Command::Order(settings)) => settings.catalogs,
+        other => panic!("{other:?}"),
+    };
+    let both = [address("http://c:80"), address("http://d:80")];
+    assert_eq!(catalogs_of("http://c|http://d"), both);
+    assert_eq!(catalogs_of("http://c/"), both[..1]);
     let Ok(Command::Order(settings)) = run("order CATALOG_ADDRESS=http://c/") else {
         panic!("refused");
     };
-    assert_eq!(settings.catalog, address("http://c:80"));
+    assert_eq!(settings.hedge_after, None);
     assert_eq!(settings.common.port, 5001);
     assert_eq!(settings.limits.connect, Duration::from_millis(150));
     assert_eq!(settings.limits.whole, Duration::from_millis(1500));

@@ -6,14 +6,14 @@
 //! of this: see [`crate::runtime::batcher`].
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::Deserialize;
 use serde_json::Value;
 
 use crate::front_end::FrontEnd;
 use crate::front_end::order_reply::{BuyAttempt, OrderReply, not_reached};
-use crate::http::trace_headers;
+use crate::front_end::race::Reply;
 use crate::model::book::{BOOK_ID_MAX, BookId};
 use crate::model::validation::{BATCH_ENTRIES_MAX, BatchBuy};
 use crate::runtime::batcher::Batcher;
@@ -28,6 +28,10 @@ const BATCHES_SOFT_MAX: usize = 1;
 /// The longest such moment, and the longest that a batch then waits for the buys that it expects.
 /// Buys hardly take as long, unless an order server does not answer.
 const WAIT_MAX: Duration = Duration::from_millis(50);
+
+/// How long the buys of a batch that an order server did not sell wait for another one that was
+/// asked too. Those that it did sell wait with them.
+const SETTLING_MAX: Duration = Duration::from_millis(100);
 
 pub(super) type BuyBatcher = Batcher<BatchBuy, BuyAttempt>;
 
@@ -52,29 +56,45 @@ pub(super) fn fits_in_a_batch(id: BookId) -> bool {
 }
 
 impl FrontEnd {
-    /// What came of each buy at the order server whose turn it is.
-    pub(super) fn buy_batch(&self, batch: &[BatchBuy]) -> Vec<BuyAttempt> {
-        let all_failed = |may_have_sold| {
-            let failed = batch.iter().map(|_| BuyAttempt::failed(may_have_sold));
-            failed.collect()
-        };
-        let Some((_, server)) = self.order_servers.attempts().next() else {
-            return all_failed(false);
-        };
-        let url = format!("{}/batch/buy", server.address);
-        let headers = trace_headers(&batch[0].trace);
-        let body = serde_json::to_vec(batch).expect("our own values are JSON");
-        let answer = match self.buys.put(&url, &headers, &body) {
-            Ok(answer) => answer,
-            Err(failure) => {
-                let failed = |_| not_reached(server, failure.clone());
-                return batch.iter().map(failed).collect();
+    /// What came of each buy at the order server whose turn it is, or at the next one if the first
+    /// is slow.
+    pub(super) fn buy_batch(&self, batch: Vec<BatchBuy>) -> Vec<BuyAttempt> {
+        let count = batch.len();
+        let mut race = self.race(batch.into());
+        let mut attempts: Vec<BuyAttempt> = (0..count).map(|_| BuyAttempt::NotSold).collect();
+        let mut reply = race.next_reply();
+        let until = Instant::now() + SETTLING_MAX;
+        while let Some(next) = reply {
+            let replies = self.batch_attempts(&next, count);
+            for (attempt, reply) in attempts.iter_mut().zip(replies) {
+                if !attempt.is_best() {
+                    let previous = std::mem::replace(attempt, BuyAttempt::NotSold);
+                    *attempt = reply.after(previous);
+                }
             }
+            if attempts.iter().all(BuyAttempt::is_best) {
+                return attempts;
+            }
+            reply = race.next_pending(until);
+        }
+        if race.is_pending() {
+            let open = attempts.iter_mut().filter(|attempt| !attempt.is_best());
+            open.for_each(|attempt| *attempt = BuyAttempt::Late);
+        }
+        attempts
+    }
+
+    /// What a reply means for each buy of a batch of so many.
+    fn batch_attempts(&self, reply: &Reply, count: usize) -> Vec<BuyAttempt> {
+        let all = |attempt: &dyn Fn() -> BuyAttempt| (0..count).map(|_| attempt()).collect();
+        let answer = match &reply.answer {
+            Ok(answer) => answer,
+            Err(failure) => return all(&|| not_reached(&reply.server, failure)),
         };
-        match answer.list::<ReplyEntry>(batch.len()) {
+        match answer.list::<ReplyEntry>(count) {
             Some(entries) => entries.into_iter().map(|e| self.batch_attempt(e)).collect(),
             // A 4xx: it does not know batches, or has another token, and will say so to each alone.
-            None => all_failed(!(400..500).contains(&answer.status)),
+            None => all(&|| BuyAttempt::failed(!(400..500).contains(&answer.status))),
         }
     }
 
@@ -87,6 +107,6 @@ impl FrontEnd {
         }
         let body = serde_json::to_vec(&entry.body).expect("what was JSON is JSON");
         let header = |name: &str| entry.headers.get(name).map(String::as_str);
-        self.classify(OrderReply::new(entry.status, body, header), false)
+        self.classify(OrderReply::new(entry.status, body, header))
     }
 }

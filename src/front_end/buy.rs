@@ -5,15 +5,21 @@
 //! another's answer, even if it travels in a batch ([`crate::front_end::batch_buy`]). Its 5xx says
 //! in `Bazar-Outcome` whether a copy may have been sold.
 
+use std::time::{Duration, Instant};
+
 use crate::front_end::FrontEnd;
 use crate::front_end::batch_buy::fits_in_a_batch;
 use crate::front_end::order_reply::{BuyAttempt, OrderReply, not_reached};
-use crate::http::{Request, Response, trace_headers};
-use crate::membership::health_check::HealthCheck;
+use crate::front_end::race::Reply;
+use crate::http::{Request, Response};
 use crate::model::book::BookId;
 use crate::model::error::{Error, Result};
 use crate::model::validation::BatchBuy;
 use crate::runtime::log;
+
+/// How long "out of stock", or a 5xx, is held back while another order server that was asked too
+/// may still sell a copy.
+const SETTLING_MAX: Duration = Duration::from_millis(500);
 
 const UNREACHABLE: &str = "Could not connect to a server to buy";
 
@@ -30,57 +36,78 @@ impl FrontEnd {
         };
         let attempt = if fits_in_a_batch(id) {
             let run = |batch: Vec<BatchBuy>| match batch.as_slice() {
-                [alone] => vec![BuyAttempt::Answered(self.buy_alone(alone, false, false))],
-                _ => self.buy_batch(&batch),
+                [alone] => vec![self.buy_alone(alone, false, false)],
+                _ => self.buy_batch(batch),
             };
             self.buy_batcher.submit(buy.clone(), run)
         } else {
             BuyAttempt::NotSold
         };
-        Ok(match attempt {
-            BuyAttempt::Answered(response) => response,
+        let attempt = match attempt {
             BuyAttempt::NotSold => self.buy_alone(&buy, false, false),
             BuyAttempt::Unknown => self.buy_alone(&buy, true, false),
             BuyAttempt::Late => self.buy_alone(&buy, true, true),
-        })
+            answer => answer,
+        };
+        self.metrics.buy(&attempt);
+        match attempt {
+            BuyAttempt::Answered(response) | BuyAttempt::OutOfStock(response) => Ok(response),
+            _ => unreachable!("a buy alone has an answer"),
+        }
     }
 
-    /// Asks the order servers in turn. One that was asked before may have sold a copy
-    /// (`may_have_sold`), or may sell one later (`may_sell_yet`).
+    /// The buyer's answer. Asks the order servers in turn. One that was asked before may have sold
+    /// a copy (`may_have_sold`), or may sell one later (`may_sell_yet`).
     fn buy_alone(
         &self,
         buy: &BatchBuy,
         mut may_have_sold: bool,
         mut may_sell_yet: bool,
-    ) -> Response {
-        for (_, server) in self.order_servers.attempts() {
-            match self.attempt(server, buy, may_sell_yet) {
-                BuyAttempt::Answered(response) => return response.with_outcome(may_have_sold),
+    ) -> BuyAttempt {
+        let mut race = self.race([buy.clone()].into());
+        let mut held = None;
+        let mut until = Instant::now();
+        loop {
+            let reply = match held {
+                None => race.next_reply(),
+                Some(_) => race.next_pending(until),
+            };
+            let Some(reply) = reply else { break };
+            match self.attempt(reply) {
                 BuyAttempt::NotSold => {}
-                BuyAttempt::Unknown => may_have_sold = true,
+                BuyAttempt::Unknown => {
+                    may_have_sold = true;
+                    may_sell_yet |= held.is_some();
+                }
                 BuyAttempt::Late => (may_have_sold, may_sell_yet) = (true, true),
+                BuyAttempt::OutOfStock(_) if may_sell_yet => {}
+                answer if answer.is_best() => return answer,
+                answer => {
+                    until = Instant::now() + SETTLING_MAX;
+                    held = Some(answer);
+                }
             }
         }
-        self.metrics.buy_failed(may_have_sold);
-        let error = Error::Unreachable(UNREACHABLE.into());
-        Response::from(error).with_outcome(may_have_sold)
+        let pending = race.is_pending();
+        let response = match held {
+            Some(BuyAttempt::OutOfStock(response)) if !may_sell_yet && !pending => {
+                return BuyAttempt::OutOfStock(response);
+            }
+            Some(BuyAttempt::Answered(response)) => response,
+            _ => Error::Unreachable(UNREACHABLE.into()).into(),
+        };
+        BuyAttempt::Answered(response.with_outcome(may_have_sold || pending))
     }
 
-    fn attempt(&self, server: &HealthCheck, buy: &BatchBuy, may_sell_yet: bool) -> BuyAttempt {
-        let BatchBuy { id, order, trace } = buy;
-        let url = format!("{}/buy/{id}", server.address);
-        let header = order.header();
-        let mut headers = trace_headers(trace);
-        headers.push(("Bazar-Order", &header));
-        headers.extend(order.key.as_deref().map(|key| ("Idempotency-Key", key)));
-        let mut answer = match self.buys.put(&url, &headers, b"") {
+    fn attempt(&self, reply: Reply) -> BuyAttempt {
+        let Reply { server, answer, .. } = reply;
+        let mut answer = match answer {
             Ok(answer) => answer,
-            Err(failure) => return not_reached(server, failure),
+            Err(failure) => return not_reached(&server, &failure),
         };
         let (status, body) = (answer.status, std::mem::take(&mut answer.body));
-        let reply = OrderReply::new(status, body, |name| answer.header(name));
-        let attempt = self.classify(reply, may_sell_yet);
-        if !matches!(attempt, BuyAttempt::Answered(_) | BuyAttempt::Late) {
+        let attempt = self.classify(OrderReply::new(status, body, |name| answer.header(name)));
+        if matches!(attempt, BuyAttempt::NotSold | BuyAttempt::Unknown) {
             let fields: [log::Field; 2] = [("peer", &server.address), ("status", &status)];
             log::debug("an order server could not sell", &fields);
             server.report(false);

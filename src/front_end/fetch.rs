@@ -1,6 +1,7 @@
 //! Look-ups and searches: answered from the cache, from a fetch that is under way, or from the
 //! catalogs in turn.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -55,27 +56,31 @@ impl FrontEnd {
     }
 
     /// Asks the catalogs in turn until one has an answer. Returns the catalog's index with it.
+    /// Those that were slow while another one was up are asked again in the end, with all the time.
     ///
     /// Once all were asked, fails with the last 5xx that one answered, or else with
     /// [`Error::Unreachable`].
     fn fetch<Q: Query>(&self, query: &Q, request: &Request) -> Result<(usize, CachedAnswer)> {
         let mut failure = Error::Unreachable(Q::UNREACHABLE.into());
-        let is_alone = self.catalogs.count() < 2;
-        let mut patience = self.read_hedging.patience().filter(|_| !is_alone);
-        let mut slow = None;
+        let up_count = self.catalogs.up_count();
+        let mut slow: VecDeque<(usize, &Arc<HealthCheck>)> = VecDeque::new();
         let mut attempts = self.catalogs.attempts();
-        while let Some((i, catalog)) = attempts.next().or_else(|| slow.take()) {
-            match self.ask(query, request, catalog, patience.take()) {
+        let mut asked = 0;
+        while let Some((i, catalog)) = attempts.next().or_else(|| slow.pop_front()) {
+            asked += 1;
+            let has_another = asked < up_count;
+            let patience = has_another.then(|| self.read_hedging.patience()).flatten();
+            match self.ask(query, request, catalog, patience) {
                 Asked::Answer(answer) => {
-                    if let Some((_, hung)) = slow {
+                    if !slow.is_empty() {
                         self.read_hedging.won.inc();
-                        HealthCheck::report(hung, false);
                     }
+                    slow.iter().for_each(|(_, hung)| hung.report_slow());
                     return answer.map(|answer| (i, answer));
                 }
                 Asked::Slow => {
                     self.read_hedging.hedge();
-                    slow = Some((i, catalog));
+                    slow.push_back((i, catalog));
                 }
                 Asked::Failed(error) => failure = error.unwrap_or(failure),
             }

@@ -1,7 +1,7 @@
 //! The front-end's part of `/metrics`.
 
 use crate::front_end::FrontEnd;
-use crate::front_end::order_reply::OrderReply;
+use crate::front_end::order_reply::BuyAttempt;
 use crate::front_end::round_robin::RoundRobin;
 use crate::model::invalidation::Invalidation;
 use crate::runtime::metrics::{Counter, Exposition};
@@ -36,25 +36,23 @@ impl Metrics {
         counter.inc();
     }
 
-    /// A buy whose answer is this reply.
-    pub(super) fn buy_answered(&self, reply: &OrderReply) {
-        let counter = match reply.status {
-            200 if reply.is_out_of_stock() => &self.out_of_stock,
-            200 if reply.header("Idempotent-Replayed").is_some() => &self.replayed,
+    /// A buy that was answered so.
+    pub(super) fn buy(&self, attempt: &BuyAttempt) {
+        let BuyAttempt::Answered(response) = attempt else {
+            return self.out_of_stock.inc();
+        };
+        let has = |name, wanted| {
+            let header = response.headers.iter().find(|(header, _)| *header == name);
+            header.is_some_and(|(_, value)| value == wanted)
+        };
+        let counter = match response.status {
+            200 if has("Idempotent-Replayed", "true") => &self.replayed,
             200 => &self.purchased,
             ..500 => &self.refused,
+            _ if has("Bazar-Outcome", "unknown") => &self.unknown,
             _ => &self.failed,
         };
         counter.inc();
-    }
-
-    /// A buy that no order server answered.
-    pub(super) fn buy_failed(&self, may_have_sold: bool) {
-        if may_have_sold {
-            self.unknown.inc();
-        } else {
-            self.failed.inc();
-        }
     }
 
     fn write(&self, page: &mut Exposition) {
@@ -91,18 +89,8 @@ impl Metrics {
 impl FrontEnd {
     pub(super) fn write_metrics(&self, page: &mut Exposition) {
         self.metrics.write(page);
-        for (of, hedging) in [("read", &self.read_hedging)] {
-            let help = "Requests to a second server because the first was slow: sent, answered \
-                        first, and not sent to spare a busy shop.";
-            for (outcome, count) in [
-                ("sent", &hedging.sent),
-                ("won", &hedging.won),
-                ("refused", &hedging.refused),
-            ] {
-                let labels = [("of", of), ("outcome", outcome)];
-                page.counter("bazar_hedges_total", help, &labels, count.get());
-            }
-        }
+        self.read_hedging.write_metrics(page, "read");
+        self.buy_hedging.write_metrics(page, "buy");
         let stats = self.cache.stats();
         let (name, help) = ("bazar_cache_entries", "Cached answers.");
         page.gauge(name, help, &[("cache", "lookup")], stats.lookups as f64);
@@ -117,7 +105,7 @@ impl FrontEnd {
             "bazar_servers_up",
             "Servers of a tier behind that are ready.",
         );
-        let up = |servers: &RoundRobin| servers.up_count() as f64;
+        let up = |servers: &RoundRobin| servers.ready_count() as f64;
         page.gauge(name, help, &[("tier", "catalog")], up(&self.catalogs));
         page.gauge(name, help, &[("tier", "order")], up(&self.order_servers));
     }

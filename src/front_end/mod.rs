@@ -4,8 +4,9 @@
 //! A request enters at `routes`. A look-up or a search (`query`) is answered by `fetch`, from the
 //! `cache` or from a catalog whose turn it is (`round_robin`). `heartbeat` keeps the leases that
 //! the cache needs. A buy (`buy`) goes to an order server whose turn it is, in a request of its own
-//! or in a batch (`batch_buy`); `order_reply` says what the reply means. `dump` and `metrics` show
-//! what is going on. `page` is the shop as a browser sees it. Read the files in this order.
+//! or in a batch (`batch_buy`), and to the next one if the first is slow (`race`); `order_reply`
+//! says what the reply means. `dump` and `metrics` show what is going on. `page` is the shop as a
+//! browser sees it. Read the files in this order.
 //!
 //! # When a cached answer may be used
 //!
@@ -42,11 +43,11 @@ mod cache;
 mod dump;
 mod fetch;
 mod heartbeat;
-mod hedging;
 mod metrics;
 mod order_reply;
 mod page;
 mod query;
+mod race;
 mod round_robin;
 mod routes;
 #[cfg(test)]
@@ -58,8 +59,8 @@ use std::time::{Duration, Instant};
 use crate::config::{FrontEndSettings, Limits};
 use crate::front_end::batch_buy::BuyBatcher;
 use crate::front_end::cache::leased_cache::LeasedCache;
-use crate::front_end::hedging::Hedging;
 use crate::front_end::metrics::Metrics;
+use crate::front_end::race::ErrandPool;
 use crate::front_end::round_robin::RoundRobin;
 use crate::http::client::Client;
 use crate::http::startup;
@@ -69,6 +70,7 @@ use crate::membership::time::Time;
 use crate::model::book::STAMP_MAX;
 use crate::model::order_ids::OrderIds;
 use crate::runtime::exit::Exit;
+use crate::runtime::hedging::Hedging;
 
 /// A running front-end.
 struct FrontEnd {
@@ -79,6 +81,8 @@ struct FrontEnd {
     reads: Client,
     buys: Client,
     buy_batcher: BuyBatcher,
+    errands: ErrandPool,
+    buy_hedging: Hedging,
     order_ids: OrderIds,
     metrics: Metrics,
     /// Longer than any fetch, which asks each catalog once at most, and the first one twice.
@@ -86,9 +90,9 @@ struct FrontEnd {
     read_hedging: Hedging,
 }
 
-/// How long the first server has before another is asked: see [`hedging`].
-fn read_hedging() -> Hedging {
-    Hedging::new(Duration::from_millis(10), Duration::from_millis(50))
+/// How long the first catalog has before another is asked.
+fn read_hedging(fixed: Option<Duration>) -> Hedging {
+    Hedging::new(Duration::from_millis(10), Duration::from_millis(50), fixed)
 }
 
 /// Binds the port, sends every catalog a first heartbeat, announces the server on stdout, and
@@ -145,11 +149,13 @@ impl FrontEnd {
             )?),
             buys: Client::new(doubled, token),
             buy_batcher: batch_buy::batcher(),
+            errands: race::errand_pool(),
+            buy_hedging: race::buy_hedging(settings.hedge_after),
             reads,
             order_ids: OrderIds::new(),
             metrics: Metrics::default(),
             fetch_max: (limits.connect + limits.whole) * (catalogs + 2),
-            read_hedging: read_hedging(),
+            read_hedging: read_hedging(settings.hedge_after),
         })
     }
 }

@@ -23,6 +23,8 @@ struct BuyBody {
 pub(super) enum BuyAttempt {
     /// Its reply is the buyer's answer.
     Answered(Response),
+    /// Its reply is the buyer's answer, unless another one that was asked sells a copy.
+    OutOfStock(Response),
     /// It sold nothing, and another order server may do better.
     NotSold,
     /// It may have sold a copy, and another order server may know.
@@ -40,12 +42,29 @@ impl BuyAttempt {
             BuyAttempt::NotSold
         }
     }
+
+    /// What two order servers that were asked at the same time mean together, `previous` first.
+    pub(super) fn after(self, previous: BuyAttempt) -> BuyAttempt {
+        match (previous, self) {
+            (BuyAttempt::NotSold, attempt) => attempt,
+            (_, attempt) if attempt.is_best() => attempt,
+            (previous, BuyAttempt::NotSold) => previous,
+            (BuyAttempt::OutOfStock(_), attempt @ BuyAttempt::OutOfStock(_)) => attempt,
+            _ => BuyAttempt::Late,
+        }
+    }
+
+    /// Whether no other order server's reply could be a better answer: a purchase, or the client's
+    /// own mistake.
+    pub(super) fn is_best(&self) -> bool {
+        matches!(self, BuyAttempt::Answered(response) if response.status < 500)
+    }
 }
 
 /// An order server's reply to one buy.
 pub(super) struct OrderReply {
-    pub(super) status: u16,
-    pub(super) body: Vec<u8>,
+    status: u16,
+    body: Vec<u8>,
     /// Those of [`PASSED_ON`] that it has.
     headers: Vec<(&'static str, String)>,
 }
@@ -66,12 +85,12 @@ impl OrderReply {
         }
     }
 
-    pub(super) fn is_out_of_stock(&self) -> bool {
+    fn is_out_of_stock(&self) -> bool {
         let body: Option<BuyBody> = serde_json::from_slice(&self.body).ok();
         self.status == 200 && body.is_some_and(|body| !body.success)
     }
 
-    pub(super) fn header(&self, name: &str) -> Option<&str> {
+    fn header(&self, name: &str) -> Option<&str> {
         let header = self.headers.iter().find(|(known, _)| *known == name);
         header.map(|(_, value)| value.as_str())
     }
@@ -91,9 +110,9 @@ impl FrontEnd {
     /// A 504 says that this order server cannot reach its catalog, a 401 that the tokens differ, a
     /// 500 that it has a bug: another one may do better. A 409 says that the catalogs would have
     /// forgotten this order, and cannot tell. Any other status is the buyer's answer.
-    pub(super) fn classify(&self, reply: OrderReply, may_sell_yet: bool) -> BuyAttempt {
-        if may_sell_yet && reply.is_out_of_stock() {
-            return BuyAttempt::Late;
+    pub(super) fn classify(&self, reply: OrderReply) -> BuyAttempt {
+        if reply.is_out_of_stock() {
+            return BuyAttempt::OutOfStock(reply.into_response());
         }
         if reply.status == 409 {
             let body: Value = serde_json::from_slice(&reply.body).unwrap_or_default();
@@ -101,7 +120,6 @@ impl FrontEnd {
             self.order_ids.catch_up_with(forgotten.unwrap_or(0));
         }
         if !matches!(reply.status, 401 | 409 | 500 | 504) {
-            self.metrics.buy_answered(&reply);
             return BuyAttempt::Answered(reply.into_response());
         }
         let unknown = reply.header("Bazar-Outcome") == Some("unknown");
@@ -110,12 +128,12 @@ impl FrontEnd {
 }
 
 /// Counts an order server as down that did not answer.
-pub(super) fn not_reached(server: &HealthCheck, failure: Failure) -> BuyAttempt {
+pub(super) fn not_reached(server: &HealthCheck, failure: &Failure) -> BuyAttempt {
     let attempt = match failure {
         Failure::TimedOut(_) => BuyAttempt::Late,
         _ => BuyAttempt::failed(!failure.definite()),
     };
-    let fields: [log::Field; 1] = [("why", &Error::from(failure))];
+    let fields: [log::Field; 1] = [("why", &Error::from(failure.clone()))];
     log::debug("an order server is not reached", &fields);
     server.report(false);
     attempt

@@ -1,4 +1,4 @@
-//! Round robin over the servers of one tier, those known to be down last.
+//! Round robin over the servers of one tier, those known to be slow or down last.
 
 use std::iter;
 use std::sync::{Arc, Mutex};
@@ -21,8 +21,8 @@ impl RoundRobin {
     }
 
     /// Every server once, with its index: first those that are up, beginning with the one whose
-    /// turn it is, then those known to be down. The turn moves on with each.
-    pub(super) fn attempts(&self) -> impl Iterator<Item = (usize, &HealthCheck)> {
+    /// turn it is, then those known to be slow or down. The turn moves on with each.
+    pub(super) fn attempts(&self) -> impl Iterator<Item = (usize, &Arc<HealthCheck>)> {
         let servers = &self.servers;
         let mut tried: Vec<usize> = Vec::new();
         iter::from_fn(move || {
@@ -33,23 +33,25 @@ impl RoundRobin {
             let chosen = *up.or(left.first())?;
             *next = (chosen + 1) % servers.len();
             tried.push(chosen);
-            Some((chosen, &*servers[chosen]))
+            Some((chosen, &servers[chosen]))
         })
     }
 
     /// Why those that are down are, for people.
     pub(super) fn why_down(&self) -> impl Iterator<Item = String> {
-        let down = self.servers.iter().filter(|server| !server.up());
+        let down = self.servers.iter().filter(|server| server.is_down());
         down.map(|server| server.why_down())
-    }
-
-    pub(super) fn count(&self) -> usize {
-        self.servers.len()
     }
 
     /// How many servers are up.
     pub(super) fn up_count(&self) -> usize {
         self.servers.iter().filter(|server| server.up()).count()
+    }
+
+    /// How many servers are up, or just slow.
+    pub(super) fn ready_count(&self) -> usize {
+        let ready = self.servers.iter().filter(|server| !server.is_down());
+        ready.count()
     }
 }
 

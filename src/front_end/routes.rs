@@ -131,7 +131,9 @@ impl Service for FrontEnd {
             (&self.catalogs, "a catalog"),
             (&self.order_servers, "an order server"),
         ];
-        let missing = tiers.iter().filter(|(servers, _)| servers.up_count() == 0);
+        let missing = tiers
+            .iter()
+            .filter(|(servers, _)| servers.ready_count() == 0);
         let missing = missing.flat_map(|(servers, name)| {
             let what = format!("{name} that is ready");
             [what].into_iter().chain(servers.why_down())

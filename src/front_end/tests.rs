@@ -12,6 +12,7 @@ use crate::http::{Body, Method, Request, Response, split_path};
 use crate::membership::health_check::HealthCheck;
 use crate::model::address::Address;
 use crate::model::book::BookId;
+use crate::runtime::metrics::Exposition;
 
 /// What a server behind does with every request.
 #[derive(Clone, Copy)]
@@ -24,10 +25,12 @@ enum Behind {
     Hangs,
     /// Answers with a book, far later than usual.
     Late,
+    /// Sells a copy, later than usual.
+    SellsLate,
     /// Nothing listens there.
     Refuses,
 }
-use Behind::{Hangs, HangsUp, Late, Refuses, Says};
+use Behind::{Hangs, HangsUp, Late, Refuses, Says, SellsLate};
 
 const BOOK: Behind = Says(
     200,
@@ -66,12 +69,12 @@ fn serve(listener: &TcpListener, behind: Behind) {
             let n = connection.read(&mut piece).unwrap();
             request.extend_from_slice(&piece[..n]);
         }
-        let answers = if matches!(behind, Late) {
-            thread::sleep(Duration::from_millis(500));
-            BOOK
-        } else {
-            behind
+        let (late_ms, answers) = match behind {
+            Late => (500, BOOK),
+            SellsLate => (100, SELLS),
+            _ => (0, behind),
         };
+        thread::sleep(Duration::from_millis(late_ms));
         if let Says(status, header, body) = answers {
             let length = body.len();
             let answer = format!(
@@ -113,10 +116,12 @@ fn front_end(catalogs: &[Behind], orders: &[Behind]) -> FrontEnd {
         reads: Client::new(limits, None),
         buys: Client::new(limits, None),
         buy_batcher: batch_buy::batcher(),
+        errands: race::errand_pool(),
+        buy_hedging: race::buy_hedging(None),
         order_ids: OrderIds::new(),
         metrics: Metrics::default(),
         fetch_max: limits.whole,
-        read_hedging: read_hedging(),
+        read_hedging: read_hedging(None),
     }
 }
 
@@ -234,15 +239,20 @@ fn a_server_that_failed_is_tried_last_the_next_time() {
 /// copy.
 #[track_caller]
 fn check_batch(order: Behind, expected: [std::result::Result<u16, bool>; 2]) {
-    let front_end = front_end(&[], &[order]);
+    check_batch_at(&[order], expected);
+}
+
+#[track_caller]
+fn check_batch_at(orders: &[Behind], expected: [std::result::Result<u16, bool>; 2]) {
+    let front_end = front_end(&[], orders);
     let buy = |id| crate::model::validation::BatchBuy {
         id: BookId(id),
         order: front_end.order_ids.open(None).order.clone(),
         trace: "r".into(),
     };
-    let attempts = front_end.buy_batch(&[buy(1), buy(2)]);
+    let attempts = front_end.buy_batch(vec![buy(1), buy(2)]);
     let outcomes = attempts.into_iter().map(|attempt| match attempt {
-        BuyAttempt::Answered(response) => Ok(response.status),
+        BuyAttempt::Answered(response) | BuyAttempt::OutOfStock(response) => Ok(response.status),
         BuyAttempt::NotSold => Err(false),
         BuyAttempt::Unknown | BuyAttempt::Late => Err(true),
     });
@@ -311,4 +321,45 @@ fn a_slow_catalog_is_asked_again_when_the_other_one_fails() {
     check(&answer, 200, r#""quantity":4"#);
     let hedging = &front_end.read_hedging;
     assert_eq!((hedging.sent.get(), hedging.won.get()), (1, 0));
+}
+
+#[test]
+fn an_order_server_that_hangs_costs_a_buy_a_moment() {
+    let front_end = front_end(&[], &[Hangs, SELLS]);
+    let started = Instant::now();
+    check(&ask(&front_end, Method::Put, "/buy/1"), 200, SOLD);
+    // The front-end would wait 20 s for it.
+    assert!(started.elapsed() < Duration::from_secs(5));
+    let hedging = &front_end.buy_hedging;
+    assert_eq!((hedging.sent.get(), hedging.won.get()), (1, 1));
+    assert_eq!(front_end.order_servers.up_count(), 1);
+}
+
+#[test]
+fn out_of_stock_is_held_back_while_a_slower_order_server_sells() {
+    check_buy(&[SellsLate, OUT_OF_STOCK], 200, SOLD, None);
+    check_buy(&[OUT_OF_STOCK, SELLS], 200, "out of stock", None);
+}
+
+#[test]
+fn a_buy_that_is_asked_twice_is_counted_once() {
+    let mut front_end = front_end(&[], &[SELLS, SELLS]);
+    front_end.buy_hedging = race::buy_hedging(Some(Duration::ZERO));
+    for _ in 0..10 {
+        check(&ask(&front_end, Method::Put, "/buy/1"), 200, SOLD);
+    }
+    let mut page = Exposition::default();
+    front_end.write_metrics(&mut page);
+    let page = page.finish();
+    let purchased = r#"bazar_buys_total{outcome="purchased"} 10"#;
+    assert!(page.contains(purchased), "{page}");
+}
+
+#[test]
+fn a_batch_at_an_order_server_that_hangs_is_served_by_the_next() {
+    let list = r#"[{"status":200,"body":{"message":"m","success":true}},{"status":200,"body":{"message":"m","success":false}}]"#;
+    let sold_out = Says(200, "X: y", list);
+    check_batch_at(&[sold_out], [Ok(200), Ok(200)]);
+    // The one that hangs may sell the second book yet.
+    check_batch_at(&[Hangs, sold_out], [Ok(200), Err(true)]);
 }

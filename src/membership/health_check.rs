@@ -4,11 +4,11 @@
 //! up again. The result is a hint: a request may be sent to a server that counts as down, and its
 //! answer counts.
 
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::Deserialize;
 
@@ -20,14 +20,26 @@ use crate::runtime::{log, sync};
 /// The pause between an answer and the next check.
 const INTERVAL: Duration = Duration::from_millis(100);
 
-/// A server that does not answer within this is silent.
+/// A server that does not answer so long after the usual time is silent.
+const SILENT_AFTER: Duration = Duration::from_millis(100);
+
+/// The usual time counts as no longer than [`LIMITS`] allow.
 const LIMITS: Limits = Limits {
     connect: Duration::from_millis(100),
     whole: Duration::from_millis(300),
 };
 
-/// A server that is silent so many times in a row is down. Once may be due to load.
+/// The weight of the newest answer's time in the usual one is 1 in so many.
+const SMOOTHING: u32 = 8;
+
+/// A server that is silent is slow. One that is silent so many times in a row is down: once may be
+/// due to load.
 const SILENT_MAX: u32 = 2;
+
+/// Slow: it would be asked last, but the shop is as ready as before.
+const UP: u8 = 0;
+const SLOW: u8 = 1;
+const DOWN: u8 = 2;
 
 /// What a server must be to stand in a setting.
 #[derive(Clone, Copy, Debug)]
@@ -42,9 +54,19 @@ pub(crate) struct Role {
 pub(crate) struct HealthCheck {
     pub(crate) address: Address,
     role: Role,
-    up: AtomicBool,
+    /// [`UP`], [`SLOW`] or [`DOWN`].
+    health: AtomicU8,
     /// What the server is instead, if it has another role.
     wrong: Mutex<Option<String>>,
+}
+
+/// What one thread of checks has seen.
+#[derive(Default)]
+struct Seen {
+    /// How long answers took of late. A silence counts as an answer that came just too late.
+    usual: Duration,
+    /// How many times in a row the server was silent.
+    silent: u32,
 }
 
 /// What matters of the answer to `/readyz`.
@@ -60,7 +82,7 @@ impl HealthCheck {
         HealthCheck {
             address,
             role,
-            up: AtomicBool::new(false),
+            health: AtomicU8::new(DOWN),
             wrong: Mutex::default(),
         }
     }
@@ -93,18 +115,24 @@ impl HealthCheck {
         let client = Client::new(LIMITS, token);
         let checked = health_check.clone();
         sync::spawn("health-check", move || {
-            let mut silent = checked.check(&client, 0);
+            let mut seen = Seen::default();
+            checked.check(&client, &mut seen);
             drop(first);
             loop {
                 thread::sleep(INTERVAL);
-                silent = checked.check(&client, silent);
+                checked.check(&client, &mut seen);
             }
         })?;
         Ok(health_check)
     }
 
+    /// Whether it is to be asked before those that are not up.
     pub(crate) fn up(&self) -> bool {
-        self.up.load(Relaxed)
+        self.health.load(Relaxed) == UP
+    }
+
+    pub(crate) fn is_down(&self) -> bool {
+        self.health.load(Relaxed) == DOWN
     }
 
     /// Why it is down, for people.
@@ -121,7 +149,9 @@ impl HealthCheck {
 
     /// Notes that the server is up, or down, as a check or a request has found.
     pub(crate) fn report(&self, up: bool) {
-        if self.up.swap(up, Relaxed) != up {
+        let health = if up { UP } else { DOWN };
+        let was_down = self.health.swap(health, Relaxed) == DOWN;
+        if was_down == up {
             let message = if up {
                 "a server is ready"
             } else {
@@ -131,9 +161,20 @@ impl HealthCheck {
         }
     }
 
-    /// Checks once. Takes and returns how many times in a row the server was silent.
-    fn check(&self, client: &Client, silent: u32) -> u32 {
-        match client.get(&format!("{}/readyz", self.address), &[]) {
+    /// Notes that the server is slower than usual: it is asked last, until a check is answered.
+    pub(crate) fn report_slow(&self) {
+        // One that is down stays so.
+        let _ = self.health.compare_exchange(UP, SLOW, Relaxed, Relaxed);
+    }
+
+    /// Checks once.
+    fn check(&self, client: &Client, seen: &mut Seen) {
+        let url = format!("{}/readyz", self.address);
+        let (asked, deadline) = (Instant::now(), seen.usual + SILENT_AFTER);
+        let answer = client.within(Some(deadline)).get(&url, &[]);
+        let usual = seen.usual - seen.usual / SMOOTHING + asked.elapsed() / SMOOTHING;
+        seen.usual = usual.min(LIMITS.whole - SILENT_AFTER);
+        match answer {
             Ok(answer) => {
                 let ready = answer.status == 200;
                 let readiness: Readiness = answer.json().unwrap_or_default();
@@ -142,14 +183,15 @@ impl HealthCheck {
             }
             Err(Failure::Refused(_)) => self.report(false),
             Err(_) => {
-                let silent = silent.saturating_add(1);
-                if SILENT_MAX <= silent {
+                seen.silent = seen.silent.saturating_add(1);
+                self.report_slow();
+                if SILENT_MAX <= seen.silent {
                     self.report(false);
                 }
-                return silent;
+                return;
             }
         }
-        0
+        seen.silent = 0;
     }
 
     /// Whether the server says that it has this role. One that only says "ready" is no server of

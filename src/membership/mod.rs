@@ -27,7 +27,8 @@
 //! | front-ends check | catalogs | catalogs, order servers |
 //! | order servers check | | their catalog |
 //! | down at once | connection refused; 403 | connection refused; not 200; failed request |
-//! | down by silence | 300 ms (2) | 2 times in a row, 300 ms each |
+//! | slow, and so asked last | | once silent: 100 ms after the usual time; overtaken by another |
+//! | down by silence | 300 ms (2) | silent 2 times in a row |
 //! | also down | no acknowledgement in 400 ms (3) | |
 //! | does not count | silence while asleep for 250 ms (4) | |
 //! | up again | a heartbeat answered, or received | 200 |

@@ -1,11 +1,20 @@
 //! The catalog over HTTP: one book in a request of its own, or several in a batch.
+//!
+//! An order server may have a list of catalogs. It asks the first that is up, which is its own
+//! while that one is well. A read that is not answered as soon as usual goes to the next one. An
+//! update that is not answered in time has an unknown outcome, as always; the book is read from the
+//! next catalog then, which shows what became of the orders.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::config::Limits;
+use crate::config::OrderSettings;
 use crate::http::client::{Answer, Client, Failure};
 use crate::http::trace_headers;
+use crate::membership::health_check::HealthCheck;
 use crate::model::address::Address;
 use crate::model::error::Error;
 use crate::model::order::{Order, OrderId};
@@ -14,11 +23,34 @@ use crate::order::catalog_client::{
     AnswerBody, Catalog, KnownOrders, READ_ORDERS_MAX, ReadOutcome, ReadRequest, WriteOutcome,
     WriteRequest, read_ids,
 };
+use crate::runtime::hedging::Hedging;
 use crate::runtime::log;
 
+/// How long an update may take before another catalog that is up is asked what became of it. It
+/// may be waiting for the lease of a third one, so this is longer than a read has.
+const UPDATE_PATIENCE: Duration = Duration::from_millis(200);
+
 pub(super) struct HttpCatalog {
-    address: Address,
+    /// In the order of the settings.
+    pub(super) catalogs: Vec<Arc<HealthCheck>>,
     client: Client,
+    pub(super) hedging: Hedging,
+}
+
+/// How long a read may take before it matters whether the catalog is up: longer than a health check
+/// needs to find that it hangs.
+const READ_PATIENCE: Duration = Duration::from_millis(250);
+
+/// What came of one request.
+type Sent = Result<Answer, Failure>;
+
+/// The answer, and who gave it.
+type AskedAll<'a> = Result<(&'a Address, Answer), Failure>;
+
+#[derive(Clone, Copy, PartialEq)]
+enum Kind {
+    Read,
+    Update,
 }
 
 /// An entry of the answer to `PUT /batch/query` or `PUT /batch/update`.
@@ -38,70 +70,166 @@ struct BatchEntry {
 }
 
 impl HttpCatalog {
-    pub(super) fn new(address: Address, limits: Limits, token: Option<&str>) -> HttpCatalog {
+    pub(super) fn new(
+        catalogs: Vec<Arc<HealthCheck>>,
+        settings: &OrderSettings,
+        token: Option<&str>,
+    ) -> HttpCatalog {
+        let (min, max) = (Duration::from_millis(10), Duration::from_millis(50));
         HttpCatalog {
-            address,
-            client: Client::new(limits, token),
+            catalogs,
+            client: Client::new(settings.limits, token),
+            hedging: Hedging::new(min, max, settings.hedge_after),
+        }
+    }
+
+    /// Asks the first catalog that is up, and the next one after a failure: of an update only if
+    /// nothing happened. Fails with what the last one did; it is definite if all failures were.
+    fn ask(&self, kind: Kind, send: impl Fn(&Client, &Address) -> Sent) -> AskedAll<'_> {
+        let (up, others): (Vec<_>, Vec<_>) = self.catalogs.iter().partition(|it| it.up());
+        let up_count = up.len();
+        let mut failed = None;
+        for (n, catalog) in up.into_iter().chain(others).enumerate() {
+            let has_another = n + 1 < up_count;
+            let asked = Instant::now();
+            match self.ask_one(kind, catalog, has_another, &send) {
+                Ok(answer) => {
+                    self.answered(kind, asked, 0 < n);
+                    return Ok((&catalog.address, answer));
+                }
+                Err(failure) => {
+                    self.not_answered(kind, catalog, &failure, has_another);
+                    if kind == Kind::Update && !failure.definite() {
+                        return Err(failure);
+                    }
+                    if failed.as_ref().is_none_or(Failure::definite) {
+                        failed = Some(failure);
+                    }
+                }
+            }
+        }
+        Err(failed.expect("the settings name a catalog"))
+    }
+
+    /// A read has little time first, and all the time only at a catalog that is up still.
+    fn ask_one(
+        &self,
+        kind: Kind,
+        catalog: &HealthCheck,
+        has_another: bool,
+        send: impl Fn(&Client, &Address) -> Sent,
+    ) -> Sent {
+        let patience = match kind {
+            Kind::Read if has_another => self.hedging.patience(),
+            Kind::Read => Some(READ_PATIENCE),
+            Kind::Update => has_another.then_some(UPDATE_PATIENCE),
+        };
+        match send(&self.client.within(patience), &catalog.address) {
+            Err(Failure::TimedOut(_)) if kind == Kind::Read && !has_another && catalog.up() => {
+                send(&self.client, &catalog.address)
+            }
+            sent => sent,
+        }
+    }
+
+    /// What a read without an answer means. It is not repeated when no catalog is up.
+    fn read_unanswered(&self, failure: &Failure) -> ReadOutcome {
+        let none_is_up = !self.catalogs.iter().any(|catalog| catalog.up());
+        ReadOutcome::unanswered(failure.definite() || none_is_up)
+    }
+
+    fn answered(&self, kind: Kind, asked: Instant, is_second: bool) {
+        if kind == Kind::Read {
+            self.hedging.answered(asked.elapsed());
+            if is_second {
+                self.hedging.won.inc();
+            }
+        }
+    }
+
+    fn not_answered(
+        &self,
+        kind: Kind,
+        catalog: &HealthCheck,
+        failure: &Failure,
+        has_another: bool,
+    ) {
+        match failure {
+            _ if self.catalogs.len() < 2 => {}
+            Failure::TimedOut(_) if has_another => {
+                catalog.report_slow();
+                if kind == Kind::Read {
+                    self.hedging.hedge();
+                }
+            }
+            _ => catalog.report(false),
         }
     }
 
     fn put(
         &self,
+        kind: Kind,
         what: &str,
         trace: &Trace,
         entries: &[impl Serialize],
-    ) -> Result<Answer, Failure> {
-        let url = format!("{}/batch/{what}", self.address);
+    ) -> AskedAll<'_> {
         let json = serde_json::to_vec(entries).expect("our own values are JSON");
-        self.client.put(&url, &trace_headers(trace), &json)
+        self.ask(kind, |client, address| {
+            let url = format!("{address}/batch/{what}");
+            client.put(&url, &trace_headers(trace), &json)
+        })
     }
+}
 
-    fn log_nonsense(&self, call: &str) {
-        let fields: [log::Field; 2] = [("peer", &self.address), ("call", &call)];
-        static OFTEN: log::RateLimited = log::RateLimited::new();
-        OFTEN.warn("the catalog's answer makes no sense", &fields);
-    }
+fn log_nonsense(peer: &Address, call: &str) {
+    let fields: [log::Field; 2] = [("peer", peer), ("call", &call)];
+    static OFTEN: log::RateLimited = log::RateLimited::new();
+    OFTEN.warn("the catalog's answer makes no sense", &fields);
 }
 
 impl Catalog for HttpCatalog {
     fn read(&self, read: &ReadRequest) -> ReadOutcome {
-        let url = format!("{}/query/item/{}", self.address, read.id);
+        let path = format!("/query/item/{}", read.id);
         let orders = texts(&read.orders);
         let mut headers = trace_headers(&read.trace);
         headers.extend(orders.iter().map(|order| ("Bazar-Order", order.as_str())));
-        let outcome = match self.client.get(&url, &headers) {
-            Ok(answer) => {
-                let etag = answer.header("ETag").map(str::to_string);
-                let (applied, closed) = (
-                    answer.header("Bazar-Applied"),
-                    answer.header("Bazar-Closed"),
-                );
-                let orders = KnownOrders::of(applied, closed);
-                ReadOutcome::of(answer.status, etag, orders, &body(&answer))
-            }
-            Err(failure) => ReadOutcome::unanswered(failure.definite()),
+        let asked = self.ask(Kind::Read, |client, address| {
+            client.get(&format!("{address}{path}"), &headers)
+        });
+        let (address, answer) = match asked {
+            Ok(answered) => answered,
+            Err(failure) => return self.read_unanswered(&failure),
         };
+        let etag = answer.header("ETag").map(str::to_string);
+        let (applied, closed) = (
+            answer.header("Bazar-Applied"),
+            answer.header("Bazar-Closed"),
+        );
+        let orders = KnownOrders::of(applied, closed);
+        let outcome = ReadOutcome::of(answer.status, etag, orders, &body(&answer));
         if let ReadOutcome::Refused(Error::Internal) = outcome {
-            self.log_nonsense(&format!("GET {url}"));
+            log_nonsense(address, &format!("GET {path}"));
         }
         outcome
     }
 
     fn write(&self, write: &WriteRequest) -> WriteOutcome {
-        let url = format!("{}/update/{}", self.address, write.id);
+        let path = format!("/update/{}", write.id);
         let orders = texts(&write.orders);
         let json = json!({"quantity": write.quantity, "orders": orders}).to_string();
         let mut headers = trace_headers(&write.trace);
         headers.push(("If-Match", write.version.as_str()));
-        let outcome = match self.client.put(&url, &headers, json.as_bytes()) {
-            Ok(answer) => {
-                let replayed = answer.header("Idempotent-Replayed").is_some();
-                WriteOutcome::of(answer.status, replayed, &body(&answer))
-            }
-            Err(failure) => WriteOutcome::unanswered(failure.definite()),
+        let asked = self.ask(Kind::Update, |client, address| {
+            client.put(&format!("{address}{path}"), &headers, json.as_bytes())
+        });
+        let (address, answer) = match asked {
+            Ok(answered) => answered,
+            Err(failure) => return WriteOutcome::unanswered(failure.definite()),
         };
+        let replayed = answer.header("Idempotent-Replayed").is_some();
+        let outcome = WriteOutcome::of(answer.status, replayed, &body(&answer));
         if let WriteOutcome::Refused(Error::Internal) = outcome {
-            self.log_nonsense(&format!("PUT {url}"));
+            log_nonsense(address, &format!("PUT {path}"));
         }
         outcome
     }
@@ -112,9 +240,9 @@ impl Catalog for HttpCatalog {
         {
             return vec![Some(self.read(read))];
         }
-        match self.put("query", &reads[0].trace, reads) {
-            Ok(answer) => read_outcomes(&answer, reads.len()),
-            Err(failure) => vec![Some(ReadOutcome::unanswered(failure.definite())); reads.len()],
+        match self.put(Kind::Read, "query", &reads[0].trace, reads) {
+            Ok((_, answer)) => read_outcomes(&answer, reads.len()),
+            Err(failure) => vec![Some(self.read_unanswered(&failure)); reads.len()],
         }
     }
 
@@ -122,8 +250,8 @@ impl Catalog for HttpCatalog {
         if let [write] = writes {
             return vec![Some(self.write(write))];
         }
-        match self.put("update", &writes[0].trace, writes) {
-            Ok(answer) => write_outcomes(&answer, writes.len()),
+        match self.put(Kind::Update, "update", &writes[0].trace, writes) {
+            Ok((_, answer)) => write_outcomes(&answer, writes.len()),
             Err(failure) => vec![Some(WriteOutcome::unanswered(failure.definite())); writes.len()],
         }
     }

@@ -1,10 +1,13 @@
 //! The order server: sells one copy to each buy, many buys at once.
 //!
 //! A buy enters at `routes`, waits in its book's `queue`, and is served by `sell`, which reads the
-//! book from this server's one catalog and writes it back with fewer copies (`allocation`). Buys
+//! book from this server's catalog and writes it back with fewer copies (`allocation`). Buys
 //! that come in one request, of several books, are served by `batch_sell`. `catalog_client` says
 //! what is asked of the catalog and what its answers mean, `http_catalog_client` how that travels.
 //! Read the files in this order.
+//!
+//! An order server has one catalog of its own, and may be given others, to which it turns while that
+//! one hangs or is down.
 //!
 //! An order server stores nothing. Which orders have their copies is in the book's own record.
 //!
@@ -15,8 +18,8 @@
 //!
 //! | tier | what is retried | how often at most | how long at most |
 //! |---|---|---|---|
-//! | front-end, a batch | nothing: the rest goes on alone | 1 order server | 2 × `TIMEOUT_MS` |
-//! | front-end, a buy alone | at the next order server | each once | 2 × `TIMEOUT_MS` each |
+//! | front-end, a batch | at the next order server, if the last is slow | each once | 100 ms more |
+//! | front-end, a buy alone | at the next order server, also if slow | each once | 2 × `TIMEOUT_MS` |
 //! | HTTP client | on a new connection, if a kept one broke | once | within the call's limit |
 //! | order server, a buy | read and update | no limit | 3 s |
 //! | order server, a batch | read and update, of what conflicted | 8 times | 3 s |
@@ -24,8 +27,13 @@
 //! | catalog, to its peers | a message that was not answered | no limit | its `TIMEOUT_MS` |
 //! | catalog, to front-ends | an invalidation, until the lease is over | no limit | 3 s |
 //!
-//! - The front-end goes on to the next order server after no answer, a 401, a 500 and a 504. Any
-//!   other answer is the client's. `front_end/buy.rs`, `front_end/batch_buy.rs`
+//! - The front-end goes on to the next order server after no answer, a 401, a 500 and a 504, and,
+//!   without giving up the last one, after some 20 ms without an answer: `front_end/race.rs`. Any
+//!   other answer is the client's. What a batch does not sell goes on alone. `front_end/buy.rs`,
+//!   `front_end/batch_buy.rs`
+//! - An order server with a list of catalogs reads from the next one after a failure, and some
+//!   10 ms after the first was asked; after an update that failed, or was not answered in 200 ms, it
+//!   reads from the next one. `http_catalog_client.rs`
 //! - The HTTP client repeats a `PUT` only if it carries `Bazar-Order`, as a buy alone does.
 //!   `http/client/mod.rs`
 //! - The order server retries after a conflict and when the catalog does not answer, with
@@ -51,8 +59,6 @@ mod queue;
 mod routes;
 mod sell;
 
-use std::sync::Arc;
-
 use crate::config::OrderSettings;
 use crate::http::startup;
 use crate::membership::health_check::{HealthCheck, Role};
@@ -64,7 +70,6 @@ use crate::runtime::exit::Exit;
 /// A running order server.
 struct OrderServer {
     seller: Seller<HttpCatalog>,
-    catalog: Arc<HealthCheck>,
     /// For buys that come without an order id. A front-end's have one.
     order_ids: OrderIds,
 }
@@ -76,17 +81,16 @@ struct OrderServer {
 /// when the server can no longer serve well.
 pub fn start(mut settings: OrderSettings) -> Result<(), Exit> {
     let listener = startup::bind(&mut settings.common)?;
-    let (common, catalog) = (settings.common, settings.catalog);
-    let token = common.token.as_deref();
-    let role = Role {
-        server: "catalog",
-        setting: "CATALOG_ADDRESS",
-    };
-    let health_checks = HealthCheck::start(std::slice::from_ref(&catalog), role, token)?;
+    let token = settings.common.token.as_deref();
+    let catalogs = HealthCheck::start(&settings.catalogs, CATALOG, token)?;
     let order_server = OrderServer {
-        seller: Seller::new(HttpCatalog::new(catalog, settings.limits, token)),
-        catalog: health_checks[0].clone(),
+        seller: Seller::new(HttpCatalog::new(catalogs, &settings, token)),
         order_ids: OrderIds::new(),
     };
-    startup::serve("order", common, listener, order_server)
+    startup::serve("order", settings.common, listener, order_server)
 }
+
+const CATALOG: Role = Role {
+    server: "catalog",
+    setting: "CATALOG_ADDRESS",
+};

@@ -15,6 +15,7 @@ use crate::model::book::BookId;
 use crate::model::error::{Error, Result};
 use crate::model::validation;
 use crate::order::OrderServer;
+use crate::order::http_catalog_client::HttpCatalog;
 use crate::order::queue::{BuyOutcome, BuyResult};
 use crate::runtime::metrics::Exposition;
 
@@ -138,16 +139,22 @@ impl Service for OrderServer {
     }
 
     fn missing(&self) -> Vec<String> {
-        if self.catalog.up() {
+        let catalogs = &self.seller.catalog.catalogs;
+        if catalogs.iter().any(|catalog| !catalog.is_down()) {
             return Vec::new();
         }
-        vec![self.catalog.why_down()]
+        catalogs.iter().map(|catalog| catalog.why_down()).collect()
     }
 
     fn metrics(&self, page: &mut Exposition) {
         self.seller.metrics.write(page);
+        let HttpCatalog {
+            catalogs, hedging, ..
+        } = &self.seller.catalog;
+        hedging.write_metrics(page, "read");
         let help = "Servers of a tier behind that are ready.";
-        let up = f64::from(self.catalog.up());
+        let up = catalogs.iter().filter(|catalog| !catalog.is_down());
+        let up = up.count() as f64;
         page.gauge("bazar_servers_up", help, &[("tier", "catalog")], up);
     }
 }

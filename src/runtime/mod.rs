@@ -1,11 +1,12 @@
 //! What every server needs and no shop: threads, locks, the log, metrics, exit codes.
 //!
-//! Each file stands alone, but that `batcher` uses `semaphore`, and most use `sync`. Read
-//! `batcher` and `worker_pool` for the threads of a server: the first batches requests on the
-//! threads of their callers, the second on threads of its own.
+//! Each file stands alone, but that `batcher` uses `semaphore`, `hedging` uses `metrics`, and most
+//! use `sync`. Read `batcher` and `worker_pool` for the threads of a server: the first batches
+//! requests on the threads of their callers, the second on threads of its own.
 
 pub(crate) mod batcher;
 pub mod exit;
+pub(crate) mod hedging;
 pub mod log;
 pub mod metrics;
 pub(crate) mod process;

@@ -18,6 +18,7 @@ mod disks;
 mod example;
 mod floods;
 mod fuzz;
+mod hung;
 mod import;
 mod interface;
 mod layout;

@@ -17,8 +17,11 @@ fn shop(catalogs: usize, orders: usize, front_ends: usize) -> Shop {
         catalogs,
         orders,
         front_ends,
-        // Every lookup goes to a catalog.
-        environment: vec![("LOOKUP_CACHE_SIZE", "0".into())],
+        // Every lookup goes to a catalog, and nobody is asked because another one is slow.
+        environment: vec![
+            ("LOOKUP_CACHE_SIZE", "0".into()),
+            ("HEDGE_AFTER_MS", "60000".into()),
+        ],
         proxies: Proxies::Everywhere,
         ..ShopOptions::default()
     })

@@ -114,6 +114,11 @@ impl Client {
         }
     }
 
+    /// How long a call may take.
+    pub(crate) fn time_limit(&self) -> Duration {
+        self.limits.whole
+    }
+
     /// This client, for calls that may take no longer than this, if it is given.
     pub(crate) fn within(&self, patience: Option<Duration>) -> Client {
         Client {
