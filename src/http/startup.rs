@@ -9,7 +9,7 @@ use crate::config::Common;
 use crate::http::server::{self, ServerConfig, Service};
 use crate::model::address::Address;
 use crate::runtime::exit::Exit;
-use crate::runtime::log;
+use crate::runtime::{log, termination};
 
 /// Binds the port of the settings. If that is 0, the system chooses one, and the server's own
 /// address gets it, if it was derived from the port.
@@ -37,10 +37,12 @@ pub(crate) fn serve(
     listener: TcpListener,
     service: impl Service,
 ) -> Result<(), Exit> {
+    termination::catch();
     announce(&common);
     let config = ServerConfig {
         address: Some(common.address),
         allowed_origins: common.allowed_origins,
+        should_end: termination::is_requested,
         ..ServerConfig::new(server, common.token, common.idle)
     };
     server::serve(listener, config, Arc::new(service))

@@ -12,4 +12,5 @@ pub mod metrics;
 pub(crate) mod process;
 pub(crate) mod semaphore;
 pub(crate) mod sync;
+pub(crate) mod termination;
 pub(crate) mod worker_pool;

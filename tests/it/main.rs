@@ -32,6 +32,7 @@ mod operations;
 mod outages;
 mod partition;
 mod refusals;
+mod rolling_restart;
 mod run_sh;
 mod scale;
 mod selling;

@@ -131,6 +131,12 @@ impl Connections {
         Some(Next { raw, is_excess })
     }
 
+    /// Whether any request that has come is not answered yet.
+    pub(super) fn any_busy(&self) -> bool {
+        let busy = |shard: &Mutex<Shard>| sync::lock(shard).values().any(|it| it.busy);
+        self.shards.iter().any(busy)
+    }
+
     /// Says nothing more to this connection. Returns the requests that waited, which are to be
     /// dropped.
     pub(super) fn quarantine(&self, peer: SocketAddr) -> Vec<Raw> {

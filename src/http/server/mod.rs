@@ -128,6 +128,8 @@ pub(crate) struct ServerConfig {
     pub(crate) peer_threads_max: usize,
     /// Requests that may wait for a thread of their lane. Beyond: 503 with `Retry-After`, at once.
     pub(crate) waiting_max: usize,
+    /// Whether the server is to finish what it has, and end.
+    pub(crate) should_end: fn() -> bool,
 }
 
 impl ServerConfig {
@@ -142,6 +144,7 @@ impl ServerConfig {
             client_threads_max: 256,
             peer_threads_max: 16,
             waiting_max: 256,
+            should_end: || false,
         }
     }
 }
@@ -158,7 +161,8 @@ pub(crate) fn prepare(listener: &TcpListener, idle: Duration) -> io::Result<()> 
     socket.set_write_timeout(Some(WRITE_WAIT))
 }
 
-/// Serves, and does not return while all is well.
+/// Serves, and returns once it was told to end ([`ServerConfig::should_end`]) and what it had is
+/// answered, or after a second.
 ///
 /// Fails when the listener cannot be used, or when the server can no longer serve well: too many
 /// connections are lost, or nearly all descriptors have been in use for long. The process should
@@ -173,9 +177,8 @@ pub(crate) fn serve(
     prepare(&listener, config.idle).map_err(unusable)?;
     let address = reachable(listener.local_addr().map_err(unusable)?);
     let dispatcher = Arc::new(Dispatcher::new(config, service, address));
-    Err(Exit::Degraded(supervisor::run(
-        listener, dispatcher, address,
-    )?))
+    let degraded = supervisor::run(listener, dispatcher, address)?;
+    degraded.map_or(Ok(()), |why| Err(Exit::Degraded(why)))
 }
 
 /// The address at which this process reaches itself, even if it listens at all addresses.

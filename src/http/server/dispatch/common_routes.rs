@@ -63,7 +63,10 @@ impl Dispatcher {
 
     fn readyz(&self) -> Response {
         let server = self.config.server;
-        let missing = self.service.missing();
+        let mut missing = self.service.missing();
+        if self.is_ending() {
+            missing.push("this server ends".into());
+        }
         if missing.is_empty() {
             return Response::json(200, &json!({"ready": true, "server": server}));
         }

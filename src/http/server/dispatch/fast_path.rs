@@ -38,7 +38,7 @@ impl Dispatcher {
             route,
             ..ReplyContext::of(&raw, started)
         };
-        self.send_response(raw, &context, response);
+        self.send_response(raw, context, response);
         None
     }
 }

@@ -20,6 +20,7 @@ mod worker_pools;
 
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -51,6 +52,8 @@ pub(super) struct Dispatcher {
     keep_alive: String,
     /// The answer to `/openapi.json`, once it was asked for.
     openapi: OnceLock<Arc<[u8]>>,
+    /// This server ends: it is not ready for more, and every response closes its connection.
+    is_ending: AtomicBool,
 }
 
 impl Dispatcher {
@@ -68,7 +71,16 @@ impl Dispatcher {
             config,
             service,
             openapi: OnceLock::new(),
+            is_ending: AtomicBool::new(false),
         }
+    }
+
+    pub(super) fn begin_ending(&self) {
+        self.is_ending.store(true, Relaxed);
+    }
+
+    fn is_ending(&self) -> bool {
+        self.is_ending.load(Relaxed)
     }
 
     /// Takes a request from a receiving thread and never keeps that thread waiting.

@@ -31,24 +31,25 @@ impl Dispatcher {
             self.drop_unanswered(self.connections.quarantine(exchange.context.peer));
         }
         let Exchange { raw, context, .. } = *exchange;
-        self.send_response(raw, &context, response);
+        self.send_response(raw, context, response);
     }
 
     /// Counts, logs and sends a response.
     pub(super) fn send_response(
         self: &Arc<Self>,
         raw: Raw,
-        context: &ReplyContext,
+        mut context: ReplyContext,
         response: Response,
     ) {
+        context.close |= self.is_ending();
         let response = if head::method(&raw) == Method::Get {
             response.unless_known(head::values(&raw, "If-None-Match"))
         } else {
             response
         };
         let response = with_cors(&self.config, &raw, response);
-        self.record(&raw, context, response.status);
-        let encoded = EncodedResponse::new(response, context, &self.keep_alive);
+        self.record(&raw, &context, response.status);
+        let encoded = EncodedResponse::new(response, &context, &self.keep_alive);
         let is_short = encoded.is_short();
         let write = encoded.write_to(context.peer, raw.into_writer());
         if is_short {
@@ -57,7 +58,7 @@ impl Dispatcher {
         let task = Task::Send(Box::new(write));
         if let Err(Task::Send(write)) = self.try_submit(Pool::LongResponse, task) {
             self.metrics.rejected.inc();
-            let busy = EncodedResponse::new(busy(), context, &self.keep_alive);
+            let busy = EncodedResponse::new(busy(), &context, &self.keep_alive);
             self.send(write.replace_with(busy));
         }
     }

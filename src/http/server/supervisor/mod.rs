@@ -10,6 +10,7 @@ mod self_probe;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::http::server::dispatch::Dispatcher;
@@ -27,8 +28,18 @@ const REPLACE_PAUSE: Duration = Duration::from_millis(100);
 /// connections.
 const DESCRIPTORS_FOR_ACCEPTOR: usize = 16;
 
-/// How often it is checked whether an accepting thread has panicked.
-const PANIC_CHECK_EVERY: Duration = Duration::from_millis(250);
+/// How often it is checked whether an accepting thread has panicked, or the server should end.
+const CHECK_EVERY: Duration = Duration::from_millis(100);
+
+/// A server that ends serves for so long after it has begun to say that it is not ready: the others
+/// look every 100 ms, and clients read on each response that the connection closes.
+const ENDING_MIN: Duration = Duration::from_millis(300);
+
+/// It ends then, even if a request is not answered yet.
+const ENDING_MAX: Duration = Duration::from_millis(800);
+
+/// Between two looks whether all is answered.
+const ENDING_PAUSE: Duration = Duration::from_millis(5);
 
 /// Descriptors that are used, even if the system allows more: two for each connection, which has a
 /// thread as well.
@@ -50,14 +61,15 @@ struct Supervisor {
     not_before: Instant,
 }
 
-/// Opens the acceptors and replaces them. Returns why the process should be restarted.
+/// Opens the acceptors and replaces them. Returns why the process should be restarted; `None`: it
+/// was told to end.
 ///
 /// Fails when no acceptor can be opened to begin with.
 pub(super) fn run(
     listener: TcpListener,
     dispatcher: Arc<Dispatcher>,
     address: SocketAddr,
-) -> Result<String, String> {
+) -> Result<Option<String>, String> {
     acceptor::install_panic_hook();
     let (sender, events) = mpsc::channel();
     let acceptors = Acceptors {
@@ -82,13 +94,17 @@ pub(super) fn run(
 }
 
 impl Supervisor {
-    fn replace_acceptors(mut self, events: &Receiver<Event>) -> String {
+    fn replace_acceptors(mut self, events: &Receiver<Event>) -> Option<String> {
         loop {
             match events.recv_timeout(self.patience()) {
                 Ok(Event::Replace { immediately }) => self.request(1, immediately),
-                Ok(Event::Degraded(why)) => return why,
+                Ok(Event::Degraded(why)) => return Some(why),
                 Err(RecvTimeoutError::Timeout) => (),
                 Err(RecvTimeoutError::Disconnected) => unreachable!("acceptors hold a sender"),
+            }
+            if (self.acceptors.dispatcher.config.should_end)() {
+                self.finish();
+                return None;
             }
             let panics = acceptor::take_panics();
             self.acceptors.suspect(panics);
@@ -96,6 +112,19 @@ impl Supervisor {
             while 0 < self.due && self.not_before <= Instant::now() {
                 self.open_one();
             }
+        }
+    }
+
+    /// Says that this server ends, and returns once all requests are answered.
+    fn finish(&self) {
+        log::always("ending", &[]);
+        let dispatcher = &self.acceptors.dispatcher;
+        dispatcher.begin_ending();
+        let begun = Instant::now();
+        while begun.elapsed() < ENDING_MIN
+            || begun.elapsed() < ENDING_MAX && dispatcher.connections.any_busy()
+        {
+            thread::sleep(ENDING_PAUSE);
         }
     }
 
@@ -123,10 +152,10 @@ impl Supervisor {
 
     fn patience(&self) -> Duration {
         if self.due == 0 {
-            return PANIC_CHECK_EVERY;
+            return CHECK_EVERY;
         }
         let left = self.not_before.saturating_duration_since(Instant::now());
-        left.min(PANIC_CHECK_EVERY)
+        left.min(CHECK_EVERY)
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod answers;
 mod connections;
+mod ending;
 mod heads;
 mod limits;
 mod origins;
