@@ -5,13 +5,15 @@
 use std::collections::BTreeMap;
 
 use fastrand::Rng;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::*;
 use crate::model::applied_orders::AppliedOrders;
 use crate::model::book::{BOOK_ID_MAX, QUANTITY_MAX, TEXT_CHARS_MAX, Version};
 use crate::model::number::EXACT_MAX;
-use crate::model::validation::{NewBook, NewBooks, parse_change, parse_new_books};
+use crate::model::validation::{
+    NewBook, NewBooks, parse_batch_updates, parse_change, parse_new_books,
+};
 
 const BOOKS: usize = 600;
 
@@ -167,24 +169,24 @@ fn a_book_of_a_list_is_loaded_again() {
     );
 }
 
+/// An order as servers write it in a body.
+fn order(rng: &mut Rng) -> Value {
+    let [start, count, at] = [(); 3].map(|()| *rng.choice(&[0, 1, EXACT_MAX]).unwrap());
+    if at == 0 {
+        return json!(format!("{start}.{count}; open=0"));
+    }
+    let key: String = (0..rng.usize(1..=64))
+        .map(|_| rng.u8(b'!'..=b'~') as char)
+        .collect();
+    let open = rng.u64(..=count);
+    json!(format!("{start}.{count}; open={open}; at={at}; key={key}"))
+}
+
 #[test]
 fn an_updated_book_is_loaded_again() {
     check(|rng, id| {
-        let [start, count] = [(); 2].map(|()| *rng.choice(&[0, 1, EXACT_MAX]).unwrap());
-        let at = *rng.choice(&[0, 1, EXACT_MAX]).unwrap();
-        let key: String = (0..rng.usize(1..=64))
-            .map(|_| rng.u8(b'!'..=b'~') as char)
-            .collect();
-        let order = json!(format!(
-            "{start}.{count}; open={}; at={at}; key={key}",
-            rng.u64(..=count)
-        ));
-        let order = if at == 0 {
-            json!(format!("{start}.{count}; open=0"))
-        } else {
-            order
-        };
         let (title, topic, price) = (text(rng), text(rng), price(rng));
+        let order = order(rng);
         let body =
             format!(r#"{{"title":{title},"topic":{topic},"price":{price},"orders":[{order}]}}"#);
         let (change, orders) = parse_change(body.as_bytes()).unwrap();
@@ -194,6 +196,21 @@ fn an_updated_book_is_loaded_again() {
         book.applied_orders.set_created(EXACT_MAX);
         book.applied_orders.apply(&orders.unwrap());
         book.version.number = EXACT_MAX;
+        book
+    });
+}
+
+#[test]
+fn a_book_that_was_sold_in_a_batch_is_loaded_again() {
+    check(|rng, id| {
+        let (order, quantity) = (order(rng), quantity(rng));
+        let version = format!("\"{EXACT_MAX}-{EXACT_MAX}\"");
+        let entry = json!({"id": id, "if_match": version, "quantity": quantity, "orders": [order]});
+        let body = json!([entry]).to_string();
+        let update = parse_batch_updates(body.as_bytes()).unwrap().remove(0);
+        let mut book = one(rng, update.id);
+        book.quantity = update.quantity;
+        book.applied_orders.apply(&update.orders);
         book
     });
 }
