@@ -121,7 +121,7 @@ fn to_update(entry: BatchUpdate) -> Result<(BookId, Update)> {
         if_match: Some(IfMatch::parse(&entry.if_match)?),
         orders: entry.orders,
         all_or_none: true,
-        write_id: None,
+        ..Update::default()
     };
     Ok((entry.id, update))
 }

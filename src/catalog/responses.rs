@@ -100,7 +100,9 @@ pub(super) fn failed(error: Error, method: Method) -> Response {
     let unknown = error.indefinite();
     let response = Response::from(error);
     match method {
-        Method::Put | Method::Post | Method::Delete => response.with_outcome(unknown),
+        Method::Put | Method::Post | Method::Delete | Method::Patch => {
+            response.with_outcome(unknown)
+        }
         _ => response,
     }
 }

@@ -12,7 +12,7 @@ use crate::catalog::if_match::IfMatch;
 use crate::catalog::replication::write::Update;
 use crate::catalog::transport::codec::{reply, request};
 use crate::catalog::{listing, metrics, responses};
-use crate::http::Method::{Get, Post, Put};
+use crate::http::Method::{Get, Patch, Post, Put};
 use crate::http::server::{Lane, Service};
 use crate::http::{Request, RequestHead, Response, idempotency_key};
 use crate::model::book::BookId;
@@ -20,6 +20,9 @@ use crate::model::error::{Error, Result};
 use crate::model::order::Order;
 use crate::model::validation::{self, NewBook, NewBooks};
 use crate::runtime::metrics::Exposition;
+
+/// How often a change by a difference finds that the copy here was out of date.
+const PATCH_ATTEMPTS_MAX: u32 = 3;
 
 impl Catalog {
     /// Answers every request but those that all servers have in common.
@@ -32,6 +35,7 @@ impl Catalog {
             (Get, ["query", "topic", text]) => listing::search(self, text, request),
             (Get, ["query", _, _]) => Err(Error::NoSuchQuery),
             (Put, ["update", id]) => self.update(id, request),
+            (Patch, ["update", id]) => self.patch(id, request),
             (Post, ["add"]) => self.add(request),
             (Get, ["dump", ""]) => listing::dump(self, request),
             (Put, ["batch", "query"]) => batch_routes::query(self, request),
@@ -71,11 +75,32 @@ impl Catalog {
             if_match,
             orders,
             all_or_none,
-            write_id: None,
+            ..Update::default()
         };
         let outcome = self.replica.update(id, &update);
         self.metrics.observe(&update, &outcome);
         Ok(responses::updated(&outcome?))
+    }
+
+    /// As [`Self::update`], but of whatever version there is: a copy here that was out of date did
+    /// nothing, and is no more.
+    fn patch(&self, id: &str, request: &Request) -> Result<Response> {
+        let id = BookId::parse(id).ok_or(Error::NotFound)?;
+        let update = Update {
+            change: validation::parse_patch(&request.body)?,
+            if_match: condition(request)?,
+            key: idempotency_key(request.headers_of("Idempotency-Key"))?,
+            ..Update::default()
+        };
+        for attempt in 1.. {
+            let outcome = self.replica.update(id, &update);
+            self.metrics.observe(&update, &outcome);
+            match outcome {
+                Err(Error::OutOfDate) if attempt < PATCH_ATTEMPTS_MAX => (),
+                outcome => return Ok(responses::updated(&outcome?)),
+            }
+        }
+        unreachable!("the last attempt returns")
     }
 
     /// Adds one book, or each book of a list by itself.
@@ -123,7 +148,8 @@ fn condition(request: &Request) -> Result<Option<IfMatch>> {
 fn other_method(path: &[&str]) -> Error {
     match path {
         ["query", _, _] | ["dump", ""] => Error::MethodNotAllowed("GET, HEAD"),
-        ["update", _] | ["batch", "query" | "update"] => Error::MethodNotAllowed("PUT"),
+        ["update", _] => Error::MethodNotAllowed("PUT, PATCH"),
+        ["batch", "query" | "update"] => Error::MethodNotAllowed("PUT"),
         ["add"] => Error::MethodNotAllowed("POST"),
         ["rep", kind] | ["rep", kind, _] if request::path_of_kind(kind).is_some() => {
             Error::MethodNotAllowed("PUT")

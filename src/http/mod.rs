@@ -28,6 +28,7 @@ pub(crate) enum Method {
     Put,
     Post,
     Delete,
+    Patch,
     /// Any that no route of ours has.
     Other,
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::model::applied_orders::AppliedOrders;
+use crate::model::error::{self, Error};
 use crate::model::number;
 
 /// The largest id that a book may have.
@@ -122,13 +123,32 @@ pub(crate) struct Book {
     pub(crate) applied_orders: AppliedOrders,
 }
 
-/// What `PUT /update` asks for. `None` stays as it is.
+/// What `PUT /update` and `PATCH /update` ask for. `None` stays as it is.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Change {
     pub(crate) quantity: Option<u32>,
+    /// Copies that are added to whatever quantity there is at the moment of the change. Not beside
+    /// `quantity`.
+    pub(crate) added: Option<i64>,
     pub(crate) price: Option<f64>,
     pub(crate) title: Option<Arc<str>>,
     pub(crate) topic: Option<Arc<str>>,
+}
+
+impl Change {
+    /// The quantity after this change. Fails with `Invalid` when it would be below 0 or too large.
+    pub(crate) fn quantity_after(&self, before: u32) -> error::Result<u32> {
+        let Some(added) = self.added else {
+            return Ok(self.quantity.unwrap_or(before));
+        };
+        let after = i64::from(before).saturating_add(added);
+        let after = u32::try_from(after).ok();
+        after.filter(|after| *after <= QUANTITY_MAX).ok_or_else(|| {
+            Error::Invalid(format!(
+                "quantity is {before} and {added} more would leave the range from 0 to {QUANTITY_MAX}"
+            ))
+        })
+    }
 }
 
 /// What `GET /query/item` and `GET /lookup` show of a book.

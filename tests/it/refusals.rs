@@ -83,6 +83,28 @@ fn a_restock_that_was_refused_and_sent_again_adds_its_copies_once() {
 }
 
 #[test]
+fn copies_that_are_added_with_a_key_are_added_once_however_often_it_is_asked() {
+    const RESTOCKS: u64 = 4;
+    let shop = shop_with_two_front_ends();
+    for number in 0..RESTOCKS {
+        let headers = [("Idempotency-Key", &*format!("delivery-{number}"))];
+        let body = format!(r#"{{"quantity":{{"add":{MORE}}}}}"#);
+        let mut catalogs = shop.catalogs().iter().cycle();
+        let mut ask = || {
+            let catalog = catalogs.next().unwrap();
+            catalog.call("PATCH", "/update/2", &headers, &body).status
+        };
+        let first = while_a_front_end_is_stopped(&shop, || [ask(), ask()]);
+        assert!(
+            first.iter().all(|status| matches!(status, 200 | 409 | 504)),
+            "{first:?}"
+        );
+        eventually("it is known that they were added", || ask() == 200);
+    }
+    assert_eq!(shop.catalog(1).quantity(2), COPIES + RESTOCKS * MORE);
+}
+
+#[test]
 fn a_book_that_is_added_once_is_there_once_although_another_catalog_changed_it_meanwhile() {
     let shop = shop_with_two_front_ends();
     let book = r#"{"title":"Once","topic":"t","quantity":1,"price":1}"#;

@@ -32,6 +32,8 @@ pub(crate) struct Update {
     /// All orders or none: an order that is applied already is an error. Otherwise it makes the
     /// whole update a replay.
     pub(crate) all_or_none: bool,
+    /// The client's `Idempotency-Key` of a change that serves no order: it is made once.
+    pub(crate) key: Option<Arc<str>>,
     /// The id of a change that serves no order. [`Replica::update`] gives it one.
     pub(crate) write_id: Option<Order>,
 }
@@ -67,20 +69,21 @@ impl<E: Environment> Replica<E> {
     ///
     /// Fails with [`Error::NotFound`]; [`Error::OutOfDate`] when the copy here was not the newest
     /// (a newer one was adopted); [`Error::Applied`] or [`Error::Closed`] for orders;
-    /// [`Error::Changed`] when `if_match` names another version; [`Error::Busy`] when too many
-    /// writes wait. After [`Error::TimedOut`] or [`Error::DiskRefuses`] the change may still be
+    /// [`Error::Changed`] when `if_match` names another version; [`Error::Invalid`] when the quantity
+    /// would leave its range; [`Error::Busy`] when too many writes wait. After [`Error::TimedOut`] or [`Error::DiskRefuses`] the change may still be
     /// committed.
     pub(crate) fn update(self: &Arc<Self>, id: BookId, update: &Update) -> Result<Updated> {
         if update.orders.is_empty() && self.enforces(Rule::WriteId) {
-            let open = self.write_ids.open_at(self.env.unix_ms(), None);
-            let write_id = Some(open.order.clone());
-            return self.update_with_id(
-                id,
-                &Update {
-                    write_id,
-                    ..update.clone()
-                },
-            );
+            let key = update.key.clone();
+            let open = self.write_ids.open_at(self.env.unix_ms(), key);
+            let mut with_id = update.clone();
+            // With a key it is looked for among the orders, as a customer's is.
+            if update.key.is_some() {
+                with_id.orders.push(open.order.clone());
+            } else {
+                with_id.write_id = Some(open.order.clone());
+            }
+            return self.update_with_id(id, &with_id);
         }
         self.update_with_id(id, update)
     }
@@ -216,6 +219,7 @@ impl<E: Environment> Replica<E> {
         if update.is_empty() {
             return unchanged(false);
         }
+        update.change.quantity_after(old.quantity)?;
         Ok(None)
     }
 
@@ -225,7 +229,8 @@ impl<E: Environment> Replica<E> {
         let mut new = old.clone();
         new.title = change.title.unwrap_or(new.title);
         new.topic = change.topic.unwrap_or(new.topic);
-        new.quantity = change.quantity.unwrap_or(new.quantity);
+        let quantity = update.change.quantity_after(old.quantity);
+        new.quantity = quantity.expect("the preconditions were checked");
         new.price = change.price.unwrap_or(new.price);
         let is_added = old.version.number == 1 && old.version.stamp != 0;
         if is_added && self.enforces(Rule::Created) {

@@ -87,6 +87,8 @@ pub(super) struct ClientParameters {
     pub(super) set: f64,
     /// Operations that add to the quantity, on the condition that nobody was faster.
     pub(super) restock: f64,
+    /// Instead they add a difference, with a key, and send it again while its outcome is unknown.
+    pub(super) adds_difference: bool,
     /// 409 means that nothing happened, as 412 does.
     pub(super) trusts_refusals: bool,
     /// Orders that are sent twice at once.
@@ -137,6 +139,7 @@ impl Parameters {
                 think_ms: 400.0,
                 set: 0.0,
                 restock: 0.0,
+                adds_difference: false,
                 trusts_refusals: false,
                 duplicated: 0.0,
                 batched: 0.0,

@@ -64,6 +64,11 @@ fn without_order_ids_one_click_sells_two_copies() {
 }
 
 #[test]
+fn without_order_ids_copies_are_added_twice() {
+    check_rule_in(worlds::DIFFERENCES, Rule::Idempotency, 0..100);
+}
+
+#[test]
 fn without_invalidation_a_cache_offers_what_is_sold() {
     check_rule(Rule::Invalidate, 100, WRONG_HISTORY);
 }

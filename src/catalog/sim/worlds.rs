@@ -158,6 +158,17 @@ const RESTOCKS: Row = (2, |world| {
     world.parameters.clients.restock = 0.4;
 });
 
+/// Operators add copies, and ask for it again while they do not know what came of it.
+pub(super) const DIFFERENCES: Row = (3, |world| {
+    let Parameters {
+        faults, network, ..
+    } = &mut world.parameters;
+    (faults.random, faults.staggered, faults.at_step) = (8, 1, 0.03);
+    (network.lost_reply, network.late) = (0.05, 0.05);
+    world.parameters.clients.restock = 0.4;
+    world.parameters.clients.adds_difference = true;
+});
+
 /// Books are added while catalogs crash one after another, and changed at once.
 const ADDS: Row = (3, |world| {
     let faults = &mut world.parameters.faults;
@@ -358,4 +369,16 @@ fn books_that_are_added_in_a_cut() {
 #[test]
 fn operators_whose_write_was_refused_begin_again() {
     check(RESTOCKS, &["refused restock", "restocked"]);
+}
+
+#[test]
+fn operators_who_add_copies_and_ask_again() {
+    let events = [
+        "added copies",
+        "added before",
+        "unknown difference",
+        "crash",
+        "stop",
+    ];
+    check(DIFFERENCES, &events);
 }

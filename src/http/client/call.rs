@@ -40,6 +40,7 @@ impl Call<'_> {
             Method::Put => http::Method::PUT,
             Method::Post => http::Method::POST,
             Method::Delete => http::Method::DELETE,
+            Method::Patch => http::Method::PATCH,
             Method::Other => unreachable!("we call with methods that we know"),
         }
     }

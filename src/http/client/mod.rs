@@ -160,7 +160,7 @@ impl Client {
         body: Option<&[u8]>,
     ) -> Result<Answer, Failure> {
         // A PUT without a body says so: otherwise a server might wait for one.
-        let has_body = matches!(method, Method::Put | Method::Post);
+        let has_body = matches!(method, Method::Put | Method::Post | Method::Patch);
         let call = Call {
             method,
             url,

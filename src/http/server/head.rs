@@ -139,12 +139,12 @@ pub(super) fn check_headers(raw: &Raw) -> Result<()> {
 
 /// Fails with 400 at a method that is none, and with 501 at one that nothing here knows.
 pub(super) fn check_method(raw: &Raw) -> Result<()> {
-    use tiny_http::Method::{Connect, NonStandard, Patch, Trace};
+    use tiny_http::Method::{Connect, NonStandard, Trace};
     match raw.method() {
         NonStandard(name) if !is_token(name.as_str()) => {
             Err(Error::BadRequest("The method is malformed".into()))
         }
-        NonStandard(_) | Connect | Patch | Trace => Err(Error::NotImplemented),
+        NonStandard(_) | Connect | Trace => Err(Error::NotImplemented),
         _ => Ok(()),
     }
 }
@@ -205,6 +205,7 @@ pub(super) fn method(raw: &Raw) -> Method {
         tiny_http::Method::Put => Method::Put,
         tiny_http::Method::Post => Method::Post,
         tiny_http::Method::Delete => Method::Delete,
+        tiny_http::Method::Patch => Method::Patch,
         _ => Method::Other,
     }
 }

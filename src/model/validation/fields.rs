@@ -75,6 +75,24 @@ pub(super) fn quantity(name: &str, value: Json) -> Result<u32> {
     whole(name, &value, 0, u64::from(QUANTITY_MAX)).map(|number| number as u32)
 }
 
+/// `{"add":20}`: a difference; `{"add":-2}` takes copies away.
+pub(super) fn difference(name: &str, value: Json) -> Result<i64> {
+    let may =
+        format!(r#"a whole number, or {{"add":n}} with n from -{QUANTITY_MAX} to {QUANTITY_MAX}"#);
+    let added = match &value {
+        Json::Object(fields) => match fields.as_slice() {
+            [(add, Json::Whole(number))] if add == "add" => i64::try_from(*number).ok(),
+            [(add, Json::Negative(number))] if add == "add" => Some(*number),
+            _ => None,
+        },
+        _ => None,
+    };
+    let fits = |added: &i64| added.unsigned_abs() <= u64::from(QUANTITY_MAX);
+    added
+        .filter(fits)
+        .ok_or_else(|| invalid(name, &value, &may))
+}
+
 pub(super) fn id(name: &str, value: Json) -> Result<BookId> {
     whole(name, &value, 1, BOOK_ID_MAX).map(BookId)
 }

@@ -99,11 +99,37 @@ pub(crate) fn parse_change(body: &[u8]) -> Result<(Change, Option<Vec<Order>>)> 
     let mut fields = Fields::new(json::read(body)?, &known)?;
     let change = Change {
         quantity: fields.optional("quantity", fields::quantity)?,
+        ..other_changes(&mut fields)?
+    };
+    Ok((change, fields.optional("orders", fields::distinct_orders)?))
+}
+
+/// Reads the body of `PATCH /update`: as that of `PUT`, but a quantity may be a difference, and
+/// there are no orders. Fails with `BadRequest` or `Invalid`.
+pub(crate) fn parse_patch(body: &[u8]) -> Result<Change> {
+    let known = ["quantity", "price", "title", "topic"];
+    let mut fields = Fields::new(json::read(body)?, &known)?;
+    let quantity = fields.optional("quantity", |name, value| match value {
+        Json::Whole(_) => fields::quantity(name, value).map(|number| (Some(number), None)),
+        value => fields::difference(name, value).map(|added| (None, Some(added))),
+    })?;
+    let (quantity, added) = quantity.unwrap_or_default();
+    Ok(Change {
+        quantity,
+        added,
+        ..other_changes(&mut fields)?
+    })
+}
+
+/// All that is no quantity.
+fn other_changes(fields: &mut Fields) -> Result<Change> {
+    Ok(Change {
+        quantity: None,
+        added: None,
         price: fields.optional("price", fields::price)?,
         title: fields.optional("title", fields::text)?,
         topic: fields.optional("topic", fields::text)?,
-    };
-    Ok((change, fields.optional("orders", fields::distinct_orders)?))
+    })
 }
 
 /// Reads the body of `PUT /batch/query`. Fails with `BadRequest` or `Invalid`.

@@ -37,6 +37,8 @@ pub enum Kind {
     Bought,
     /// A purchase that was answered with "out of stock".
     SoldOut,
+    /// So many copies more.
+    Added(u32),
     /// An update of the quantity to this.
     Set(u32),
     /// An update of the quantity on the condition that the book is still the one with this
@@ -85,6 +87,7 @@ impl fmt::Display for Operation {
             Kind::Saw(quantity) => write!(f, "saw {quantity}"),
             Kind::Bought => f.write_str("bought"),
             Kind::SoldOut => f.write_str("out of stock"),
+            Kind::Added(copies) => write!(f, "added {copies}"),
             Kind::Set(quantity) => write!(f, "set to {quantity}"),
             Kind::Replaced { from, to } => write!(f, "set from {from} to {to}"),
         }
@@ -254,7 +257,7 @@ impl<'a> Search<'a> {
             let fits = match self.history[*i].kind {
                 Kind::Saw(quantity) => quantity == state.quantity,
                 Kind::SoldOut => state.quantity == 0,
-                Kind::Bought | Kind::Set(_) | Kind::Replaced { .. } => false,
+                Kind::Bought | Kind::Added(_) | Kind::Set(_) | Kind::Replaced { .. } => false,
             };
             if fits {
                 mark(&mut state, *i);
@@ -278,6 +281,7 @@ fn mark(state: &mut State, operation: usize) {
 fn changed(kind: Kind, quantity: u32) -> Option<u32> {
     match kind {
         Kind::Bought => quantity.checked_sub(1),
+        Kind::Added(copies) => Some(quantity + copies),
         Kind::Set(quantity) => Some(quantity),
         Kind::Replaced { from, to } => (quantity == from).then_some(to),
         Kind::Saw(_) | Kind::SoldOut => None,

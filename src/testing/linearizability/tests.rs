@@ -21,6 +21,7 @@ fn operation(text: &str) -> Operation {
         ["saw", n] => Kind::Saw(n.parse().unwrap()),
         ["bought"] => Kind::Bought,
         ["out"] => Kind::SoldOut,
+        ["added", n] => Kind::Added(n.parse().unwrap()),
         ["set", n] => Kind::Set(n.parse().unwrap()),
         ["set", from, "to", to] => Kind::Replaced {
             from: from.parse().unwrap(),
@@ -191,4 +192,14 @@ fn one_wrong_answer_among_hundreds_of_operations_is_found() {
             "seed {seed}: {error}"
         );
     }
+}
+
+#[test]
+fn copies_are_added_once_and_to_whatever_there_is() {
+    check_linearizable(1, "added 3@10-20, bought@12-18, saw 3@30-40");
+    check_linearizable(1, "added 3@10-?, saw 4@30-40, saw 4@50-60");
+    check_linearizable(1, "added 3@10-?, saw 1@30-40");
+    check_wrong(1, "added 3@10-20, saw 7@30-40");
+    check_wrong(1, "added 3@10-?, saw 4@30-40, saw 7@50-60");
+    check_wrong(1, "added 3@10-20, saw 1@30-40");
 }

@@ -13,9 +13,13 @@ pub(super) fn explain(quantity: u32, history: &[Operation], end: Duration) -> St
     let largest = history.iter().filter_map(|o| match o.kind {
         Kind::Saw(n) | Kind::Set(n) => Some(n),
         Kind::Replaced { from, to } => Some(from.max(to)),
-        Kind::Bought | Kind::SoldOut => None,
+        Kind::Added(_) | Kind::Bought | Kind::SoldOut => None,
     });
-    let largest = largest.max().unwrap_or(0).max(quantity);
+    let added = history.iter().map(|o| match o.kind {
+        Kind::Added(copies) => copies,
+        _ => 0,
+    });
+    let largest = largest.max().unwrap_or(0).max(quantity) + added.sum::<u32>();
     for cut in (0..ended.len()).rev() {
         let window = window(history, &ended[cut..], end);
         if matches!(search((0..=largest).collect(), &window), Found::Stuck(_)) {
@@ -32,7 +36,7 @@ fn window(history: &[Operation], kept: &[Operation], end: Duration) -> Vec<Opera
     let start = kept.iter().map(|o| o.start).min().unwrap_or_default();
     let mut window = kept.to_vec();
     for operation in history {
-        let changes = matches!(operation.kind, Kind::Bought | Kind::Set(_));
+        let changes = matches!(operation.kind, Kind::Bought | Kind::Added(_) | Kind::Set(_));
         let meanwhile = operation.start <= end && operation.end.is_none_or(|end| start <= end);
         if changes && meanwhile && !kept.contains(operation) {
             window.push(Operation {

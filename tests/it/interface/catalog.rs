@@ -73,7 +73,28 @@ GET /query/topic/distributed?limit=many | 400 | message limit
 = PUT /query/item/<id> → 405
 PUT /query/item/3 | 405 | message + Allow: GET, HEAD
 = GET /update/<id> → 405
-GET /update/3 | 405 | message + Allow: PUT
+GET /update/3 | 405 | message + Allow: PUT, PATCH
+= PATCH /update/<id> → 200
+PATCH /update/6 {"quantity":10} + If-Match: * | 200 | text "quantity":10
+PATCH /update/6 {"quantity":{"add":20}} + Idempotency-Key: d1 | 200 | text "quantity":30 + Idempotent-Replayed: 
+PATCH /update/6 {"quantity":{"add":20}} + Idempotency-Key: d1 | 200 | text "quantity":30 + Idempotent-Replayed: true
+PATCH /update/6 {"quantity":{"add":-21},"price":3} | 200 | text "quantity":9, "price":3.0
+PATCH /update/6 {"quantity":{"add":1}} | 200 | text "quantity":10
+PATCH /update/6 {} | 200 | text "quantity":10
+= PATCH /update/<id> → 400
+PATCH /update/6 | 400 | message JSON
+PATCH /update/6 {"quantity":{"add":1}} + Idempotency-Key: a b | 400 | message Idempotency-Key
+= PATCH /update/<id> → 404
+PATCH /update/99 {"quantity":{"add":1}} | 404 | message
+= PATCH /update/<id> → 412
+PATCH /update/6 {"quantity":{"add":1}} + If-Match: "7-7" | 412 | message If-Match
+= PATCH /update/<id> → 422
+PATCH /update/6 {"quantity":{"add":-11}} | 422 | message quantity, 10, -11
+PATCH /update/6 {"quantity":{"add":1000000000}} | 422 | message quantity, 1000000000
+PATCH /update/6 {"quantity":{"add":1.5}} | 422 | message quantity, add
+PATCH /update/6 {"quantity":{"add":1,"add":2}} | 422 | message quantity, add
+PATCH /update/6 {"quantity":{"less":1}} | 422 | message quantity, add
+PATCH /update/6 {"orders":["7.1; open=1"]} | 422 | message orders
 = GET /dump/ → 200
 GET /dump/ | 200 | text "sequence_number":2, "title":"Xen"
 = GET /dump/?limit=<n>&after=<id> → 200

@@ -104,6 +104,47 @@ pub(crate) fn write(
     reply(cluster.network.call(call, work, show))
 }
 
+/// Adds copies to the quantity, as `PATCH /update/<id>` does.
+pub(crate) fn add_difference(
+    cluster: &Arc<Cluster>,
+    catalog: usize,
+    copies: u32,
+    key: &str,
+) -> Option<Result<Updated>> {
+    let update = Update {
+        change: Change {
+            added: Some(i64::from(copies)),
+            ..Change::default()
+        },
+        key: Some(key.into()),
+        ..Update::default()
+    };
+    let own = cluster.clone();
+    let work = move || {
+        own.at_catalog(catalog, |replica| {
+            let updated = replica.update(BOOK, &update);
+            if let Ok(updated) = &updated {
+                let (by, version) = (replica.env.incarnation, updated.book.version);
+                own.check_acknowledged(by, BOOK, version);
+                if !updated.replayed {
+                    own.check_left_out(by, BOOK, version);
+                }
+            }
+            updated
+        })
+    };
+    let show = |updated: &Result<Updated>| match updated {
+        Ok(updated) => format!("{}: {} left", updated.book.version, updated.book.quantity),
+        Err(error) => error.to_string(),
+    };
+    let text = format!("{copies} more, {key}");
+    reply(
+        cluster
+            .network
+            .call(client_call(catalog, CATALOG_TIMEOUT, text), work, show),
+    )
+}
+
 /// Adds a book without an id.
 pub(crate) fn add(
     cluster: &Arc<Cluster>,

@@ -53,7 +53,11 @@ fn client(cluster: &Arc<Cluster>, number: u64) {
             let catalog = scheduler.draw(|rng| rng.usize(..catalogs));
             set(cluster, catalog, quantity);
         } else if kind < 0.5 + parameters.set + parameters.restock {
-            operators::restock(cluster);
+            if parameters.adds_difference {
+                operators::add_copies(cluster);
+            } else {
+                operators::restock(cluster);
+            }
         } else {
             look(cluster);
         }

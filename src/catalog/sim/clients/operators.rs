@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::calls::{query, set_quantity, write};
+use super::calls::{add_difference, query, set_quantity, write};
 use crate::catalog::if_match::IfMatch;
 use crate::catalog::replication::write::Update;
 use crate::catalog::sim::cluster::Cluster;
@@ -47,5 +47,40 @@ pub(super) fn restock(cluster: &Arc<Cluster>) {
         let kind = Kind::Replaced { from, to };
         cluster.history.record(kind, start, end);
         return;
+    }
+}
+
+/// Adds copies to whatever quantity there is, once, however often it is asked for.
+pub(super) fn add_copies(cluster: &Arc<Cluster>) {
+    let scheduler = &cluster.scheduler;
+    let catalogs = cluster.parameters.catalogs;
+    let (copies, number) = scheduler.draw(|rng| (rng.u32(1..=3), rng.u64(..)));
+    let start = scheduler.now();
+    let mut unknown = false;
+    for _ in 0..TRIES_MAX {
+        let catalog = scheduler.draw(|rng| rng.usize(..catalogs));
+        let event = match add_difference(cluster, catalog, copies, &format!("key{number}")) {
+            Some(Ok(updated)) => {
+                let replayed = updated.replayed;
+                cluster
+                    .history
+                    .record(Kind::Added(copies), start, Some(scheduler.now()));
+                cluster.trace.count(if replayed {
+                    "added before"
+                } else {
+                    "added copies"
+                });
+                return;
+            }
+            Some(Err(Error::OutOfDate)) => "refused difference",
+            _ => {
+                unknown = true;
+                "unknown difference"
+            }
+        };
+        cluster.trace.count(event);
+    }
+    if unknown {
+        cluster.history.record(Kind::Added(copies), start, None);
     }
 }

@@ -49,7 +49,8 @@ impl Dispatcher {
     /// asked with a method that none of its paths has.
     pub(super) fn options(&self, request: &Request) -> Response {
         if request.segments == ["*"] {
-            return Response::empty(204).with("Allow", "GET, HEAD, PUT, POST, DELETE, OPTIONS");
+            return Response::empty(204)
+                .with("Allow", "GET, HEAD, PUT, POST, DELETE, PATCH, OPTIONS");
         }
         let refusal = match route(request) {
             Some(_) => Error::MethodNotAllowed("GET, HEAD").into(),

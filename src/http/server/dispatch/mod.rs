@@ -240,7 +240,7 @@ fn busy() -> Response {
 /// A failed write says whether it may have happened.
 fn outcome_of(request: &Request, response: Response, may_have_happened: bool) -> Response {
     match request.method {
-        Method::Put | Method::Post => response.with_outcome(may_have_happened),
+        Method::Put | Method::Post | Method::Patch => response.with_outcome(may_have_happened),
         _ => response,
     }
 }
