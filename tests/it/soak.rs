@@ -173,7 +173,7 @@ fn round(shop: &Shop, history: &History, victims: [&Server; 2], samples: &mut [S
 fn what_a_shop_uses_does_not_grow_and_what_clients_see_stays_linearizable() {
     let seconds = number("SOAK_SECONDS").unwrap_or(SECONDS);
     let shop = Shop::started(ShopOptions {
-        environment: vec![("LOG", "info".into())],
+        environment: vec![("LOG", "info".into()), ("HEDGE_AFTER_MS", "0".into())],
         ..ShopOptions::default()
     });
     let mut samples = [shop.catalog(1), shop.order(1), shop.front_end()].map(|server| Samples {

@@ -119,10 +119,11 @@ impl Client {
         self.limits.whole
     }
 
-    /// This client, for calls that may take no longer than this, if it is given.
+    /// This client, for calls that may take no longer than this, if it is given; a millisecond at
+    /// least, or none could succeed.
     pub(crate) fn within(&self, patience: Option<Duration>) -> Client {
         Client {
-            patience,
+            patience: patience.map(|it| it.max(Duration::from_millis(1))),
             ..self.clone()
         }
     }

@@ -7,10 +7,11 @@
 //! them, the benchmark adds copies to the stock, sells some, and removes the rest. Outages are for
 //! local shops only.
 //!
-//! Read on in the order of the sections: `one_customer`, `outages`, `throughput`, `yardsticks`.
-//! Each puts load (`super::harness::load`) on a shop, and makes of each measurement a row
-//! (`summary`) of the `report` and of the `picture`. `targets` are ratios of rows. An `audit` of
-//! each shop's stock comes before the shop is closed. `RESULTS.md` holds the tables of one run.
+//! Read on in the order of the sections: `one_customer`, `outages` and `rolling_restart`,
+//! `throughput`, `yardsticks`. Each puts load (`super::harness::load`) on a shop, and makes of each
+//! measurement a row (`summary`) of the `report` and of the `picture`. `targets` are values of rows
+//! or ratios of two. An `audit` of each shop's stock comes before the shop is closed. `RESULTS.md`
+//! holds the tables of one run.
 //!
 //! What is not measured: whether the answers could have come from one shop with one copy of each
 //! book. The tests do that (`crate::testing::linearizability`).
@@ -21,6 +22,7 @@ mod one_customer;
 mod outages;
 mod picture;
 mod report;
+mod rolling_restart;
 mod sizes;
 mod summary;
 mod targets;
@@ -98,7 +100,10 @@ fn measure(settings: &BenchSettings) -> Result<Report, String> {
             Section::Lookups => one_customer::lookups(&mut bench)?,
             Section::Invalidations => one_customer::invalidations(&mut bench)?,
             Section::Buys => one_customer::buys(&mut bench)?,
-            Section::Outages => outages::run(&mut bench)?,
+            Section::Outages => {
+                outages::run(&mut bench)?;
+                rolling_restart::run(&mut bench)?;
+            }
             Section::Throughput => throughput::run(&mut bench)?,
             Section::Yardsticks => yardsticks::run(&mut bench)?,
         }
@@ -156,11 +161,22 @@ impl Bench<'_> {
         cached: bool,
         work: impl FnOnce(&mut Self, &LocalShop) -> Result<(), String>,
     ) -> Result<(), String> {
+        self.with_front_ends(1, catalogs, cached, work)
+    }
+
+    fn with_front_ends(
+        &mut self,
+        front_ends: usize,
+        catalogs: usize,
+        cached: bool,
+        work: impl FnOnce(&mut Self, &LocalShop) -> Result<(), String>,
+    ) -> Result<(), String> {
         self.shops += 1;
         let number = self.shops;
         let local = LocalShop::start(&Setup {
             number,
             catalogs,
+            front_ends,
             cached,
             timeout: self.sizes.timeout,
             scratch: self.scratch.clone(),

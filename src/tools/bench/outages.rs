@@ -1,9 +1,10 @@
 //! Section 4: reads and buys while a server is down, either killed (connections are refused) or
 //! stopped (connections are accepted and nothing is answered).
 //!
-//! The first request after the fault is a row of its own. So are, for a stopped server, the
-//! requests of the time in which the others detect that. The rest is "once it is known". Each fault
-//! is made once for reads and once for buys, so that both have a first request.
+//! The first request after the fault is a row of its own. So are all those of the time in which the
+//! others detect it, the first included: the slowest of them is what an outage costs the customer
+//! who is hit worst. The rest is "once it is known". Each fault is made several times for reads,
+//! and as often for buys.
 //!
 //! The cost of an outage is the difference to a control: a shop without an outage that gets the
 //! same requests, each in turn with the one to the shop that has it. Fifty requests take some
@@ -54,6 +55,14 @@ enum Fault {
     Stopped,
 }
 
+/// Whether requests are measured in an outage, and what the original published of them.
+#[derive(Clone, Copy)]
+enum Measured {
+    No,
+    Yes(Option<f64>),
+}
+use Measured::{No, Yes};
+
 /// One of the two servers of a tier has a fault.
 #[derive(Clone, Copy)]
 struct Outage {
@@ -63,29 +72,34 @@ struct Outage {
     fault: Fault,
     /// Whether the front-end does without its cache meanwhile.
     bypasses_cache: bool,
-    /// What the original published, for reads and buys.
-    published_ms: [Option<f64>; 2],
+    /// Reads and buys.
+    measured: [Measured; 2],
 }
 
 #[rustfmt::skip]
-const OUTAGES: [Outage; 4] = [
+const OUTAGES: [Outage; 6] = [
     Outage { name: "order server killed", server: |shop| &shop.order_servers[1],
-        fault: Fault::Killed, bypasses_cache: false, published_ms: [None, Some(447.58)] },
+        fault: Fault::Killed, bypasses_cache: false, measured: [No, Yes(Some(447.58))] },
     Outage { name: "order server stopped", server: |shop| &shop.order_servers[1],
-        fault: Fault::Stopped, bypasses_cache: false, published_ms: [None, None] },
+        fault: Fault::Stopped, bypasses_cache: false, measured: [No, Yes(None)] },
     Outage { name: "catalog killed", server: |shop| &shop.catalogs[1],
-        fault: Fault::Killed, bypasses_cache: false, published_ms: [Some(111.78), Some(288.29)] },
+        fault: Fault::Killed, bypasses_cache: false,
+        measured: [Yes(Some(111.78)), Yes(Some(288.29))] },
     Outage { name: "catalog stopped", server: |shop| &shop.catalogs[1],
-        fault: Fault::Stopped, bypasses_cache: true, published_ms: [None, None] },
+        fault: Fault::Stopped, bypasses_cache: true, measured: [Yes(None), Yes(None)] },
+    Outage { name: "front-end killed", server: |shop| &shop.front_ends[1],
+        fault: Fault::Killed, bypasses_cache: false, measured: [No, Yes(None)] },
+    Outage { name: "front-end stopped", server: |shop| &shop.front_ends[1],
+        fault: Fault::Stopped, bypasses_cache: false, measured: [No, Yes(None)] },
 ];
 
 pub(super) fn run(bench: &mut Bench) -> Result<(), String> {
     if !bench.is_local() {
         return Ok(());
     }
-    bench.with_local(2, false, |bench, uncached| {
-        bench.with_local(2, true, |bench, cached| {
-            bench.with_local(2, true, |bench, failing| {
+    bench.with_front_ends(2, 2, false, |bench, uncached| {
+        bench.with_front_ends(2, 2, true, |bench, cached| {
+            bench.with_front_ends(2, 2, true, |bench, failing| {
                 measure(bench, failing, cached, uncached)
             })
         })
@@ -109,23 +123,67 @@ fn measure(
             true => (uncached, 0),
             false => (cached, 1),
         };
-        let reads = measure_outage(bench, outage, Kind::Reads, [failing, control])?;
-        controls[n].2.append(reads);
-        let buys = measure_outage(bench, outage, Kind::Buys, [failing, cached])?;
-        controls[2].2.append(buys);
+        if let Yes(published_ms) = outage.measured[Kind::Reads as usize] {
+            let shops = [failing, control];
+            let reads = measure_outages(bench, outage, Kind::Reads, published_ms, shops)?;
+            controls[n].2.append(reads);
+        }
+        if let Yes(published_ms) = outage.measured[Kind::Buys as usize] {
+            let shops = [failing, cached];
+            let buys = measure_outages(bench, outage, Kind::Buys, published_ms, shops)?;
+            controls[2].2.append(buys);
+        }
     }
     let rows = controls.map(|(kind, name, measured)| summary(kind, name, &measured));
     bench.report.rows.splice(begin..begin, rows);
     Ok(())
 }
 
-/// Returns what the control measured in turn with the shop that has the outage.
+/// What was measured in some outages of the same kind.
+#[derive(Default)]
+struct Phases {
+    first: Measurement,
+    detection: Measurement,
+    /// Once it is known, and of the control.
+    known: [Measurement; 2],
+}
+
+/// Returns what the control measured in turn with the shop that has the outages.
+fn measure_outages(
+    bench: &mut Bench,
+    outage: Outage,
+    kind: Kind,
+    published_ms: Option<f64>,
+    shops: [&LocalShop; 2],
+) -> Result<Measurement, String> {
+    let mut phases = Phases::default();
+    for _ in 0..bench.sizes.outages {
+        measure_outage(bench, outage, kind, shops, &mut phases)?;
+    }
+    let [measured, control] = phases.known;
+    let row = |name: &str, measured| summary(kind, &format!("{}{name}", outage.name), measured);
+    bench.add(row(": first", &phases.first));
+    bench.add(row(": being found out", &phases.detection));
+    let control_ms = mean_ms(&control);
+    let row = row("", &measured);
+    let comma = if row.note.is_empty() { "" } else { ", " };
+    let note = format!("{comma}in turn without an outage: {control_ms:.3}");
+    bench.add(Summary {
+        published_ms,
+        control_ms: Some(control_ms),
+        note: row.note.clone() + &note,
+        ..row
+    });
+    Ok(control)
+}
+
 fn measure_outage(
     bench: &mut Bench,
     outage: Outage,
     kind: Kind,
     [failing, control]: [&LocalShop; 2],
-) -> Result<Measurement, String> {
+    phases: &mut Phases,
+) -> Result<(), String> {
     let books = bench.first_books(&failing.shop)?;
     for local in [failing, control] {
         local.shop.add_stock(&books, COPIES)?;
@@ -140,27 +198,17 @@ fn measure_outage(
     }
     outage.begin(failing)?;
     let first = customers[0].send(&bench.requests(1, &books, kind.request()));
-    bench.add(summary(kind, &format!("{}: first", outage.name), &first));
-    if outage.fault == Fault::Stopped {
-        let measured = detect(bench, &mut customers[0], kind, &books);
-        let name = format!("{}: being found out", outage.name);
-        bench.add(summary(kind, &name, &measured));
-    }
-    let count = bench.sizes.outage_requests - 1;
+    phases.first.append(first.clone());
+    phases.detection.append(first);
+    let detected = detect(bench, &mut customers[0], kind, &books);
+    phases.detection.append(detected);
+    let count = bench.sizes.outage_requests;
     let requests = bench.requests(count, &books, kind.request());
-    let [measured, control] = in_turns(&mut customers, &requests);
-    let control_ms = mean_ms(&control);
-    let row = summary(kind, outage.name, &measured);
-    let comma = if row.note.is_empty() { "" } else { ", " };
-    let note = format!("{comma}in turn without an outage: {control_ms:.3}");
-    bench.add(Summary {
-        published_ms: outage.published_ms[kind as usize],
-        control_ms: Some(control_ms),
-        note: row.note + &note,
-        ..row
-    });
-    outage.end(failing)?;
-    Ok(control)
+    let measured = in_turns(&mut customers, &requests);
+    for (phase, measured) in phases.known.iter_mut().zip(measured) {
+        phase.append(measured);
+    }
+    outage.end(failing)
 }
 
 fn summary(kind: Kind, name: &str, measured: &Measurement) -> Summary {

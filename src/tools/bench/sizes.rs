@@ -8,10 +8,14 @@ use crate::tools::full_or_quick;
 pub(super) struct Sizes {
     /// Requests that are sent one after another.
     pub(super) requests: usize,
-    /// The same in an outage, of each kind.
+    /// How often each outage is made, for each kind of request.
+    pub(super) outages: usize,
+    /// Requests that are sent one after another once an outage is known.
     pub(super) outage_requests: usize,
-    /// How long the shop has to detect a stopped server, before the requests of "once it is known".
+    /// How long the shop has to detect an outage, before the requests of "once it is known".
     pub(super) detection: Duration,
+    /// How long servers are restarted, one after another.
+    pub(super) restarting: Duration,
     /// Numbers of clients of the closed loops: of look-ups, of buys, and of the flash sale.
     pub(super) readers: &'static [usize],
     pub(super) buyers: &'static [usize],
@@ -38,8 +42,10 @@ impl Sizes {
         let ms = |full, short| Duration::from_millis(full_or_quick(quick, full, short));
         Sizes {
             requests: full_or_quick(quick, 200, 10),
-            outage_requests: full_or_quick(quick, 50, 3),
-            detection: ms(3000, 100),
+            outages: full_or_quick(quick, 10, 1),
+            outage_requests: full_or_quick(quick, 20, 3),
+            detection: ms(1000, 100),
+            restarting: ms(10_000, 200),
             readers: full_or_quick(quick, &[1, 16, 64, 256], &[1, 4]),
             buyers: full_or_quick(quick, &[1, 16, 64], &[1, 4]),
             flash_buyers: full_or_quick(quick, &[64, 256], &[4]),

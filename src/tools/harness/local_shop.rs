@@ -24,7 +24,9 @@ pub(crate) struct Setup {
     /// Keeps the files and addresses of this process's shops apart.
     pub(crate) number: u8,
     pub(crate) catalogs: usize,
-    /// Whether the front-end has its caches.
+    /// The shop is measured through the first one.
+    pub(crate) front_ends: usize,
+    /// Whether a front-end has its caches.
     pub(crate) cached: bool,
     /// `TIMEOUT_MS` of every server; `None`: the default.
     pub(crate) timeout: Option<Duration>,
@@ -38,7 +40,7 @@ pub(crate) struct LocalShop {
     pub(crate) shop: Shop,
     pub(crate) catalogs: Vec<Process>,
     pub(crate) order_servers: Vec<Process>,
-    _front_end: Process,
+    pub(crate) front_ends: Vec<Process>,
     addresses: Vec<Address>,
 }
 
@@ -56,13 +58,13 @@ impl LocalShop {
     pub(crate) fn start(setup: &Setup) -> Result<LocalShop, String> {
         let catalog_addresses = setup.addresses(CATALOG_PORT, setup.catalogs);
         let order_addresses = setup.addresses(ORDER_PORT, ORDER_SERVERS);
-        let front_end_address = setup.address(FRONT_END_PORT, 0);
+        let front_end_addresses = setup.addresses(FRONT_END_PORT, setup.front_ends);
         let catalog = |n: usize| {
             let mut peers = catalog_addresses.clone();
             peers.remove(n);
             let settings = [
                 ("CATALOG_ADDRESSES", list(&peers)),
-                ("FRONT_END_ADDRESS", front_end_address.to_string()),
+                ("FRONT_END_ADDRESS", list(&front_end_addresses)),
                 ("DATA_DIR", setup.data_dir(n).display().to_string()),
             ];
             setup.process("catalog", n, CATALOG_PORT, &settings)
@@ -82,16 +84,17 @@ impl LocalShop {
             settings.push(("LOOKUP_CACHE_SIZE", "0".into()));
             settings.push(("SEARCH_CACHE_SIZE", "0".into()));
         }
-        let front_end = setup.process("front-end", 0, FRONT_END_PORT, &settings);
-        for process in catalogs.iter().chain(&order_servers).chain([&front_end]) {
+        let front_end = |n| setup.process("front-end", n, FRONT_END_PORT, &settings);
+        let front_ends: Vec<_> = (0..setup.front_ends).map(front_end).collect();
+        for process in catalogs.iter().chain(&order_servers).chain(&front_ends) {
             process.start()?;
         }
         let local = LocalShop {
-            shop: Shop::new(&front_end_address, &catalog_addresses, None),
+            shop: Shop::new(&front_end_addresses[0], &catalog_addresses, None),
             catalogs,
             order_servers,
-            _front_end: front_end,
-            addresses: [catalog_addresses, order_addresses, vec![front_end_address]].concat(),
+            front_ends,
+            addresses: [catalog_addresses, order_addresses, front_end_addresses].concat(),
         };
         local.await_ready()?;
         // Only now: a catalog that is not ready may not know the latest quantities.

@@ -91,6 +91,32 @@ impl Process {
         }
     }
 
+    /// Tells it to end, with SIGTERM. Returns when it has.
+    ///
+    /// Fails when there is no `kill` command, or when it does not end.
+    pub(crate) fn terminate(&self) -> Result<(), String> {
+        self.signal("TERM")?;
+        let deadline = Instant::now() + START_MAX;
+        while !self.has_ended() {
+            if deadline < Instant::now() {
+                return Err(format!("{} does not end", self.name));
+            }
+            thread::sleep(Duration::from_millis(1));
+        }
+        Ok(())
+    }
+
+    fn has_ended(&self) -> bool {
+        let mut child = lock(&self.child);
+        let ended = child
+            .as_mut()
+            .is_none_or(|child| child.try_wait().is_ok_and(|it| it.is_some()));
+        if ended {
+            *child = None;
+        }
+        ended
+    }
+
     /// Stops it with SIGSTOP: the system still accepts connections for it, but it answers nothing.
     /// Returns when it has stopped.
     ///

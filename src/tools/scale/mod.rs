@@ -47,6 +47,7 @@ pub fn run(settings: &ScaleSettings) -> Result<(), Exit> {
     let setup = |number| Setup {
         number,
         catalogs: 2,
+        front_ends: 1,
         cached: true,
         timeout: None,
         scratch: scratch.clone(),

@@ -42,6 +42,17 @@ struct Plan<'a> {
     pressures: Vec<Pressure>,
 }
 
+impl Plan<'_> {
+    /// Of two seeds in a row, one has every request sent to two servers, and one those that are
+    /// slow.
+    fn hedging(&self) -> Vec<(&'static str, String)> {
+        match self.seed % 2 {
+            0 => vec![("HEDGE_AFTER_MS", "0".into())],
+            _ => Vec::new(),
+        }
+    }
+}
+
 /// What one history, or many, came to.
 #[derive(Debug, Default)]
 struct Figures {
@@ -208,6 +219,7 @@ fn whatever_crashes_each_book_is_linearizable_and_each_copy_is_sold_once() {
             catalogs: 3,
             orders: 3,
             default_timeouts: true,
+            environment: plan.hedging(),
             ..ShopOptions::default()
         },
     );

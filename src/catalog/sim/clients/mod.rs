@@ -86,7 +86,7 @@ fn buy(cluster: &Arc<Cluster>, order: &Order) {
 /// What came of a buy, and when; `None` while it is in progress.
 type SaleEnd = Arc<Mutex<Option<(Sale, Micros)>>>;
 
-/// Buys at the same time as the caller.
+/// Buys at the same time as the caller, at another server with the same order: a hedged buy.
 fn buy_beside(cluster: &Arc<Cluster>, order: Order, first: usize) -> SaleEnd {
     cluster.trace.count("duplicated order");
     let end = SaleEnd::default();
