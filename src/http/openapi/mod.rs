@@ -4,7 +4,8 @@
 //! Paths, methods, statuses and texts are those of the tables of `src/API.md`, whose tests compare
 //! them with the servers; `shapes.json` adds the schemas of bodies and parameters, which the page
 //! has in words only. What only servers ask each other (`/batch/`, `/rep/`, `Bazar-Order`) is left
-//! out, and so is what no path has of its own: `HEAD`, `OPTIONS`, 405 and 501.
+//! out, and so is what no path has of its own: `HEAD`, `OPTIONS`, 405, 501, and the headers of
+//! conditional requests.
 
 mod table;
 #[cfg(test)]

@@ -73,6 +73,8 @@ PUT /                                      | 405 | message + Allow: GET, HEAD
 GET /page/shop.css                         | 200 | text prefers-color-scheme + Content-Type: text/css; charset=utf-8
 GET /page/shop.js                          | 200 | text Idempotency-Key + Content-Type: text/javascript; charset=utf-8
 GET /page/favicon.svg                      | 200 | text <svg + Content-Type: image/svg+xml
+= GET /page/<file> → 304
+GET /page/shop.css + If-None-Match: * | 304 |
 = GET /page/<file> → 404
 GET /page/shop.html                        | 404 | message
 = PUT /page/<file> → 405
