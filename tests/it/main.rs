@@ -28,6 +28,7 @@ mod messages;
 mod metrics;
 mod observability;
 mod old_data_folder;
+mod operating;
 mod operations;
 mod outages;
 mod partition;
