@@ -27,6 +27,23 @@ pub(crate) fn resident_bytes() -> Option<usize> {
     number_after("/proc/self/status", "VmRSS:").map(|kib| kib * 1024)
 }
 
+/// How many connections to this port their clients have closed and this machine has not.
+pub(crate) fn half_closed(port: u16) -> Option<usize> {
+    const CLOSE_WAIT: &str = "08";
+    let ends = format!(":{port:04X}");
+    let is_one = |line: &&str| {
+        let mut fields = line.split_whitespace().skip(1);
+        let (local, _, state) = (fields.next(), fields.next(), fields.next());
+        local.is_some_and(|local| local.ends_with(&ends)) && state == Some(CLOSE_WAIT)
+    };
+    let count = |file: &str| {
+        let text = fs::read_to_string(file).ok()?;
+        Some(text.lines().filter(is_one).count())
+    };
+    // A system without IPv6 has no second table.
+    Some(count("/proc/self/net/tcp")? + count("/proc/self/net/tcp6").unwrap_or(0))
+}
+
 /// When the process was started, since 1970.
 pub(crate) fn started() -> Option<Duration> {
     let booted = number_after("/proc/stat", "btime")?;

@@ -165,12 +165,12 @@ fn more_connections_than_descriptors_leave_the_same_process_serving() {
     let shop = small_shop(&[(DESCRIPTORS, "128".into())]);
     for server in shop.servers() {
         let id = server.id();
-        let connections: Vec<_> = (0..150)
+        let connections: Vec<_> = (0..200)
             .map_while(|_| Connection::try_open(&server.address).ok())
             .collect();
         println!("{} connections", connections.len());
         assert!(64 < connections.len(), "each has two descriptors of 128");
-        thread::sleep(Duration::from_millis(500));
+        thread::sleep(Duration::from_secs(1));
         drop(connections);
         let gone = Instant::now();
         while !served(server) {

@@ -114,7 +114,7 @@ fn proxies_let_through_what_is_for_customers() {
     let shop = Shop::started(ShopOptions::default());
     let (nginx, haproxy) = (blocks("nginx")[0], blocks("haproxy")[0]);
     for path in ["search", "lookup", "buy", "page"] {
-        assert!(haproxy.contains(&format!("/{path}/ ")), "{path}");
+        assert!(haproxy.contains(&format!(" /{path}/")), "{path}");
         assert!(nginx.contains(path), "{path}");
     }
     assert!(haproxy.contains("option httpchk GET /readyz\n"));

@@ -108,6 +108,11 @@ impl Dispatcher {
             }
         };
         gauge(
+            "bazar_http_connections_lost",
+            "Connections that clients have closed and this server cannot.",
+            process::half_closed(self.port),
+        );
+        gauge(
             "process_open_fds",
             "Open descriptors.",
             process::descriptors(),

@@ -97,24 +97,52 @@ impl Acceptors {
     }
 }
 
-/// Logs panics of our threads, and leaves others to the hook that was there. Counts those that end
-/// the accepting of tiny_http, which expects that it can duplicate a descriptor: nothing else
-/// reports them.
+/// What a panic ended.
+#[derive(Debug, PartialEq)]
+enum Ended {
+    /// The accepting of tiny_http, which expects that it can duplicate a descriptor.
+    Accepting,
+    /// A connection of tiny_http, which expects that a client that has sent a request is there yet.
+    Connection,
+    /// A request of ours.
+    Request,
+    Other,
+}
+
+impl Ended {
+    fn of(file: &str, thread: &str) -> Ended {
+        if file.ends_with("refined_tcp_stream.rs") {
+            Ended::Accepting
+        } else if file.contains("/tiny_http-") {
+            Ended::Connection
+        } else if thread.starts_with("http-") {
+            Ended::Request
+        } else {
+            Ended::Other
+        }
+    }
+}
+
+/// Logs panics of our threads and of tiny_http's, and leaves others to the hook that was there.
+/// Counts those that end the accepting of tiny_http: nothing else reports them.
 pub(super) fn install_panic_hook() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         let previous = panic::take_hook();
         panic::set_hook(Box::new(move |info| {
             let name = thread::current().name().unwrap_or("").to_string();
-            let in_file = |at: &Location| at.file().ends_with("refined_tcp_stream.rs");
-            if info.location().is_some_and(in_file) {
-                PANICS.fetch_add(1, Relaxed);
-                static OFTEN: log::RateLimited = log::RateLimited::new();
-                OFTEN.warn("accepting panicked, probably out of descriptors", &[]);
-            } else if name.starts_with("http-") {
-                log::error(&info.to_string(), &[("thread", &name)]);
-            } else {
-                previous(info);
+            match Ended::of(info.location().map_or("", Location::file), &name) {
+                Ended::Accepting => {
+                    PANICS.fetch_add(1, Relaxed);
+                    static OFTEN: log::RateLimited = log::RateLimited::new();
+                    OFTEN.warn("accepting panicked, probably out of descriptors", &[]);
+                }
+                Ended::Connection => {
+                    static OFTEN: log::RateLimited = log::RateLimited::new();
+                    OFTEN.warn("a connection panicked, probably reset by its client", &[]);
+                }
+                Ended::Request => log::error(&info.to_string(), &[("thread", &name)]),
+                Ended::Other => previous(info),
             }
         }));
     });
@@ -123,4 +151,21 @@ pub(super) fn install_panic_hook() {
 /// The panics that ended an acceptor's accepting since the last call.
 pub(super) fn take_panics() -> u64 {
     PANICS.swap(0, Relaxed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_that_resets_its_connection_is_a_line_of_the_log() {
+        let crates = "/home/me/.cargo/registry/src/index.crates.io-1/tiny_http-0.12.0/src";
+        let of = |file: &str, thread: &str| Ended::of(&format!("{crates}/{file}.rs"), thread);
+        assert_eq!(of("client", ""), Ended::Connection);
+        assert_eq!(of("util/refined_tcp_stream", ""), Ended::Accepting);
+        let ours = "src/front_end/routes.rs";
+        assert_eq!(Ended::of(ours, "http-client"), Ended::Request);
+        assert_eq!(Ended::of(ours, "main"), Ended::Other);
+        assert_eq!(Ended::of("", ""), Ended::Other);
+    }
 }

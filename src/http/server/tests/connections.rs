@@ -227,6 +227,17 @@ fn a_full_queue_is_a_503_at_once() {
 }
 
 #[test]
+fn connections_of_http_2_by_prior_knowledge_are_counted() {
+    let server = server();
+    let preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    drop(many(&server, 7, preface));
+    eventually(|| {
+        let metrics = server.get("/metrics");
+        metrics.text().contains("\nbazar_http_connections_lost 7\n")
+    });
+}
+
+#[test]
 fn another_http_version_costs_only_its_own_connection() {
     let server = server();
     let _lost = many(&server, 50, "GET / HTTP/2.0\r\n\r\n");
