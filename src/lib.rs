@@ -62,6 +62,7 @@
 //! | Which places answer 409? | `src/API.md`, "409" |
 //! | When does a server count as down? | `membership`, "When a server counts as down" |
 //! | Which thread answers a cached look-up? | `http::server`, "Threads" |
+//! | Which servers did one request touch? | `runtime::span`; `src/API.md`, `GET /traces/<trace>` |
 //! | How often and how long is a buy retried? | [`order`], "Retries", for all tiers |
 //!
 //! # What holds it together

@@ -49,6 +49,7 @@ enum Entry<'a> {
 /// Reads several books.
 pub(super) fn query(catalog: &Catalog, request: &Request) -> Result<Response> {
     let queries = validation::parse_batch_queries(&request.body)?;
+    let _copies = catalog.copies_in_trace(queries.iter().map(|query| query.id));
     let entries = queries.iter().map(|query| {
         let read = catalog.replica.try_read(query.id, &query.orders);
         match read.unwrap_or_else(|| Err(send_alone())) {
@@ -63,6 +64,7 @@ pub(super) fn query(catalog: &Catalog, request: &Request) -> Result<Response> {
 pub(super) fn update(catalog: &Catalog, request: &Request) -> Result<Response> {
     let parsed = validation::parse_batch_updates(&request.body)?;
     let outcomes = run_valid(parsed.into_iter().map(to_update), |updates| {
+        let _copies = catalog.copies_in_trace(updates.iter().map(|(id, _)| *id));
         let outcomes = catalog.replica.batch_write(updates);
         for ((_, update), outcome) in updates.iter().zip(&outcomes) {
             catalog.metrics.observe(update, outcome);

@@ -11,7 +11,7 @@
 //! | `shelf` | the books in memory, and what this catalog knows of each copy |
 //! | `transport` | what a replica needs around it: other servers over HTTP, the clocks |
 //! | `storage` | the files of books |
-//! | `metrics` | what `/metrics` shows of all this |
+//! | `metrics`, `copies_in_trace` | what `/metrics` and `/traces/` show of all this |
 //! | `sim` | (tests) the same replica in a simulated environment |
 //!
 //! # The protocol in short
@@ -39,6 +39,7 @@
 //! `storage`.
 
 mod batch_routes;
+mod copies_in_trace;
 mod if_match;
 mod listing;
 mod metrics;

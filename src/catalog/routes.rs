@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::catalog::Catalog;
 use crate::catalog::batch_routes;
+use crate::catalog::copies_in_trace;
 use crate::catalog::if_match::IfMatch;
 use crate::catalog::replication::write::Update;
 use crate::catalog::transport::codec::{reply, request};
@@ -54,6 +55,7 @@ impl Catalog {
             request.headers_of("Bazar-Order"),
             request.headers_of("Idempotency-Key"),
         )?;
+        let _copies = self.copies_in_trace([id]);
         Ok(responses::item(&self.replica.read(id, &orders)?))
     }
 
@@ -77,6 +79,7 @@ impl Catalog {
             all_or_none,
             ..Update::default()
         };
+        let _copies = self.copies_in_trace([id]);
         let outcome = self.replica.update(id, &update);
         self.metrics.observe(&update, &outcome);
         Ok(responses::updated(&outcome?))
@@ -93,6 +96,7 @@ impl Catalog {
             ..Update::default()
         };
         for attempt in 1.. {
+            let _copies = self.copies_in_trace([id]);
             let outcome = self.replica.update(id, &update);
             self.metrics.observe(&update, &outcome);
             match outcome {
@@ -128,6 +132,7 @@ impl Catalog {
 
     fn receive(&self, kind: &str, id: Option<&str>, request: &Request) -> Result<Response> {
         let message = request::decode(kind, id, &request.body)?;
+        let _copies = self.copies_in_trace(copies_in_trace::subjects(&message));
         Ok(reply::encode(&self.replica.receive(message)?))
     }
 }

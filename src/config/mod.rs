@@ -67,6 +67,8 @@ pub struct Common {
     pub(crate) idle: Duration,
     /// The lowest level that is logged.
     pub log: Level,
+    /// `TRACE`: whether all requests are traced, not only sampled ones.
+    pub(crate) traces_all: bool,
 }
 
 /// How long a call may take.

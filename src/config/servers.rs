@@ -56,6 +56,7 @@ rare GO_ON_WITHOUT ADDRESSES | none | do not wait for these of the other catalog
     this start: what only they have sold is lost";
 
 const RARE: &str = "\
+rare TRACE WHICH | =sampled | which requests are traced: all, or those with a sampled traceparent
 rare IDLE_MS MS | =10000 | a connection that is silent for this long is closed
 rare CONNECT_TIMEOUT_MS MS | =CONNECT_DEFAULT | how long connecting to another server may take
 rare TIMEOUT_MS MS | =WHOLE_DEFAULT | how long a whole exchange with another server may take";
@@ -172,6 +173,11 @@ fn read_common(values: &Values) -> Result<Common, String> {
         allowed_origins: allowed_origins(values)?,
         idle: ms(values, "IDLE_MS")?,
         log: values.read("LOG", "debug, info or warn", Level::parse)?,
+        traces_all: values.read("TRACE", "sampled or all", |text| match text {
+            "sampled" => Some(false),
+            "all" => Some(true),
+            _ => None,
+        })?,
     })
 }
 

@@ -18,6 +18,7 @@ use crate::model::book::{BOOK_ID_MAX, BookId};
 use crate::model::validation::{BATCH_ENTRIES_MAX, BatchBuy};
 use crate::runtime::batcher::Batcher;
 use crate::runtime::semaphore::Semaphore;
+use crate::runtime::span::SpanContext;
 
 /// Batches under way at once. Beyond, the next one waits for one of them.
 const BATCHES_MAX: usize = 64;
@@ -33,7 +34,10 @@ const WAIT_MAX: Duration = Duration::from_millis(50);
 /// asked too. Those that it did sell wait with them.
 const SETTLING_MAX: Duration = Duration::from_millis(100);
 
-pub(super) type BuyBatcher = Batcher<BatchBuy, BuyAttempt>;
+/// A buy, and its request's span if that is traced.
+pub(super) type TracedBuy = (BatchBuy, Option<SpanContext>);
+
+pub(super) type BuyBatcher = Batcher<TracedBuy, BuyAttempt>;
 
 /// An entry of the answer to `PUT /batch/buy`.
 #[derive(Deserialize)]

@@ -8,7 +8,7 @@
 use std::time::{Duration, Instant};
 
 use crate::front_end::FrontEnd;
-use crate::front_end::batch_buy::fits_in_a_batch;
+use crate::front_end::batch_buy::{TracedBuy, fits_in_a_batch};
 use crate::front_end::order_reply::{BuyAttempt, OrderReply, not_reached};
 use crate::front_end::race::Reply;
 use crate::http::{Request, Response};
@@ -16,6 +16,7 @@ use crate::model::book::BookId;
 use crate::model::error::{Error, Result};
 use crate::model::validation::BatchBuy;
 use crate::runtime::log;
+use crate::runtime::span;
 
 /// How long "out of stock", or a 5xx, is held back while another order server that was asked too
 /// may still sell a copy.
@@ -28,6 +29,7 @@ impl FrontEnd {
     /// [`Request::check_plain_buy`] does.
     pub(super) fn buy(&self, id: BookId, request: &Request) -> Result<Response> {
         request.check_plain_buy()?;
+        span::set("book", || id);
         let open_order = self.order_ids.open(request.key()?);
         let buy = BatchBuy {
             id,
@@ -35,11 +37,15 @@ impl FrontEnd {
             trace: request.trace(),
         };
         let attempt = if fits_in_a_batch(id) {
-            let run = |batch: Vec<BatchBuy>| match batch.as_slice() {
-                [alone] => vec![self.buy_alone(alone, false, false)],
-                _ => self.buy_batch(batch),
+            let run = |batch: Vec<TracedBuy>| {
+                let _entered = span::enter(batch.iter().map(|(_, span)| *span));
+                let buys: Vec<BatchBuy> = batch.into_iter().map(|(buy, _)| buy).collect();
+                match buys.as_slice() {
+                    [alone] => vec![self.buy_alone(alone, false, false)],
+                    _ => self.buy_batch(buys),
+                }
             };
-            self.buy_batcher.submit(buy.clone(), run)
+            self.buy_batcher.submit((buy.clone(), span::current()), run)
         } else {
             BuyAttempt::NotSold
         };

@@ -16,6 +16,7 @@ use crate::membership::health_check::HealthCheck;
 use crate::model::address::Address;
 use crate::model::error::{Error, Result};
 use crate::runtime::log;
+use crate::runtime::span;
 
 /// Values of `Cache-Status` (RFC 9211).
 const HIT: &str = "bazar; hit";
@@ -35,16 +36,19 @@ impl FrontEnd {
         let flight = match self.cache.get_or_join(query) {
             Some(CacheResult::Hit(answer)) => {
                 self.metrics.hits.inc();
+                span::set("cache", || "hit");
                 return response(Ok(answer), HIT);
             }
             Some(CacheResult::InFlight(flight)) => {
                 self.metrics.collapsed.inc();
+                span::set("cache", || "collapsed");
                 return response(flight.wait(self.fetch_max), COLLAPSED);
             }
             Some(CacheResult::Miss(flight)) => Some(flight),
             None => None,
         };
         self.metrics.misses.inc();
+        span::set("cache", || "miss");
         let mut landing = Landing {
             front_end: self,
             query,

@@ -18,6 +18,7 @@ use crate::http::trace_headers;
 use crate::membership::health_check::HealthCheck;
 use crate::model::validation::BatchBuy;
 use crate::runtime::hedging::Hedging;
+use crate::runtime::span::{self, SpanContext};
 use crate::runtime::worker_pool::{Work, WorkerPool};
 
 /// Requests under way that may be followed by a second one.
@@ -53,6 +54,8 @@ pub(super) struct Errand {
     server: Arc<HealthCheck>,
     buys: Arc<[BatchBuy]>,
     replies: Sender<Reply>,
+    /// What it is sent for, if that is traced.
+    span: Option<SpanContext>,
 }
 
 /// What came of one request.
@@ -149,6 +152,7 @@ impl<'a, I: Iterator<Item = (usize, &'a Arc<HealthCheck>)>> Race<'a, I> {
             server: server.clone(),
             buys: self.buys.clone(),
             replies: self.sender.clone(),
+            span: span::current(),
         };
         self.asked += 1;
         self.pending.push((errand.number, server.clone()));
@@ -187,6 +191,7 @@ impl<'a, I: Iterator<Item = (usize, &'a Arc<HealthCheck>)>> Race<'a, I> {
 
 impl Errand {
     fn send(&self) {
+        let _entered = span::enter([self.span]);
         let began = Instant::now();
         let answer = match &*self.buys {
             [alone] => self.send_alone(alone),

@@ -12,6 +12,7 @@ use crate::model::book::BookId;
 use crate::model::error::{Error, Result};
 use crate::model::invalidation::{self, Invalidation};
 use crate::runtime::metrics::Exposition;
+use crate::runtime::span;
 
 /// What a request asks for.
 #[derive(Debug, PartialEq)]
@@ -66,7 +67,10 @@ impl FrontEnd {
     fn serve(&self, request: &Request) -> Result<Response> {
         match parse(request)? {
             Endpoint::Search(search) => Ok(self.find(&search, request)),
-            Endpoint::Lookup(lookup) => Ok(self.find(&lookup, request)),
+            Endpoint::Lookup(lookup) => {
+                span::set("book", || lookup.0);
+                Ok(self.find(&lookup, request))
+            }
             Endpoint::Buy(id) => self.buy(id, request),
             Endpoint::Invalidate(invalidations) => {
                 for invalidation in &invalidations {

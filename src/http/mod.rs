@@ -33,6 +33,20 @@ pub(crate) enum Method {
     Other,
 }
 
+impl Method {
+    /// As it stands in a request of ours.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Method::Get => "GET",
+            Method::Put => "PUT",
+            Method::Post => "POST",
+            Method::Delete => "DELETE",
+            Method::Patch => "PATCH",
+            Method::Other => unreachable!("we call with methods that we know"),
+        }
+    }
+}
+
 /// A request whose path is split and percent-decoded, and whose body is read.
 #[derive(Clone, Debug)]
 pub(crate) struct Request {

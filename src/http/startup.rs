@@ -43,6 +43,7 @@ pub(crate) fn serve(
         address: Some(common.address),
         allowed_origins: common.allowed_origins,
         should_end: termination::is_requested,
+        traces_all: common.traces_all,
         ..ServerConfig::new(server, common.token, common.idle)
     };
     server::serve(listener, config, Arc::new(service))

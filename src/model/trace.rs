@@ -11,8 +11,8 @@ pub(crate) struct Trace {
     /// `X-Request-Id`.
     #[serde(rename = "request")]
     pub(crate) id: Arc<str>,
-    /// `traceparent` (W3C Trace Context): passed on as it came, because servers make no spans of
-    /// their own.
+    /// `traceparent` (W3C Trace Context): passed on as it came, unless it is sampled. Then each
+    /// server passes on the span that it records: see `runtime::span`.
     #[serde(rename = "traceparent", skip_serializing_if = "Option::is_none")]
     pub(crate) parent: Option<Arc<str>>,
 }

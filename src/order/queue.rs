@@ -19,6 +19,7 @@ use crate::model::book::BookId;
 use crate::model::error::{Error, Result};
 use crate::model::order::Order;
 use crate::model::trace::Trace;
+use crate::runtime::span::{self, SpanContext};
 use crate::runtime::sync;
 
 /// How long a buy is retried. Then it fails with what stood in its way, and the client may retry.
@@ -47,6 +48,8 @@ pub(super) struct Waiter {
     pub(super) order: Order,
     /// The client's request.
     pub(super) trace: Trace,
+    /// The request's span, if it is recorded.
+    pub(super) span: Option<SpanContext>,
     deadline: Instant,
     /// Held for moments only.
     state: Mutex<WaiterState>,
@@ -76,6 +79,7 @@ impl Waiter {
         Waiter {
             order,
             trace,
+            span: span::current(),
             deadline: now + BUY_RETRY_MAX,
             state: Mutex::default(),
             signaled: Condvar::new(),

@@ -18,6 +18,7 @@ use crate::order::OrderServer;
 use crate::order::http_catalog_client::HttpCatalog;
 use crate::order::queue::{BuyOutcome, BuyResult};
 use crate::runtime::metrics::Exposition;
+use crate::runtime::span;
 
 /// The answer of a buy that did not fail.
 #[derive(Serialize)]
@@ -59,7 +60,12 @@ fn parse(request: &Request) -> Result<Endpoint> {
 impl OrderServer {
     fn serve(&self, request: &Request) -> Result<Response> {
         match parse(request)? {
-            Endpoint::Buy(id) => self.buy(id, request).map(success),
+            Endpoint::Buy(id) => {
+                span::set("book", || id);
+                let outcome = self.buy(id, request);
+                span::set("outcome", || outcome_word(&outcome));
+                outcome.map(success)
+            }
             Endpoint::BatchBuy => self.batch_buy(request),
         }
     }
@@ -96,6 +102,17 @@ fn batch_entry(response: Response) -> BatchEntry {
         status: response.status,
         body: serde_json::from_slice(body).expect("our own answers are JSON"),
         headers: response.headers.into_iter().collect(),
+    }
+}
+
+/// In words, for a trace.
+fn outcome_word(outcome: &BuyResult) -> &'static str {
+    match outcome {
+        Ok(BuyOutcome::Purchased { replayed: false }) => "sold",
+        Ok(BuyOutcome::Purchased { replayed: true }) => "sold before",
+        Ok(BuyOutcome::OutOfStock) => "out of stock",
+        Err(error) if error.indefinite() => "unknown",
+        Err(_) => "not sold",
     }
 }
 

@@ -38,6 +38,13 @@ fn customers_paths_are_public_and_the_rest_needs_the_token() {
             check(server, "GET", path, [200, 200, 200]);
         }
         check(server, "GET", "/metrics", [401, 401, 200]);
+        check(server, "GET", "/traces", [401, 401, 200]);
+        check(
+            server,
+            "GET",
+            &format!("/traces/{:032x}", 1),
+            [401, 401, 200],
+        );
         check(server, "GET", "/unknown", [401, 401, 404]);
     }
     let front_end = shop.front_end();

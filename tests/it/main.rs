@@ -40,3 +40,4 @@ mod selling;
 mod settings;
 mod soak;
 mod total_failures;
+mod traces;

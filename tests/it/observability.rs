@@ -92,7 +92,9 @@ fn a_trace_goes_through_all_tiers() {
     ] {
         let log = server.log("request");
         let traced = log.iter().filter(|line| line["route"] == route);
-        let traced = traced.filter(|line| line["traceparent"] == parent).count();
+        // It is sampled, so each server passes on a span of its own, of the same trace.
+        let parents = traced.filter_map(|line| line["traceparent"].as_str());
+        let traced = parents.filter(|it| it.starts_with(&parent[..36])).count();
         assert_eq!(traced, times, "{} {route}", server.name);
         assert!(log.iter().all(|line| line["traceparent"] != "malformed"));
     }

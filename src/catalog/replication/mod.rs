@@ -65,7 +65,7 @@ use crate::membership::Membership;
 use crate::membership::peer::Peer;
 use crate::membership::time::Time;
 use crate::model::address::Address;
-use crate::model::book::{Book, BookId};
+use crate::model::book::{Book, BookId, Version};
 use crate::model::error::{Error, Result};
 use crate::model::order::OrderId;
 use crate::model::order_ids::OrderIds;
@@ -233,6 +233,13 @@ impl<E: Environment> Replica<E> {
             peers_lost: inner.membership.lost_count(),
             copies_dropped: inner.copies_dropped,
         }
+    }
+
+    /// The versions and states of these books' copies here.
+    pub(crate) fn copies(&self, ids: &[BookId]) -> Vec<(Option<Version>, CopyState)> {
+        let inner = self.lock();
+        let copy = |id: &BookId| (inner.shelf.version(*id), inner.shelf.state(*id));
+        ids.iter().map(copy).collect()
     }
 
     /// Whether [`Replica::repair`] has work.

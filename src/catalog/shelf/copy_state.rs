@@ -16,6 +16,16 @@ pub(crate) enum CopyState {
     Unknown,
 }
 
+impl CopyState {
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            CopyState::Valid => "valid",
+            CopyState::Tentative => "tentative",
+            CopyState::Unknown => "unknown",
+        }
+    }
+}
+
 /// How many copies are in each state.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct StateCounts {

@@ -101,6 +101,7 @@ fn paths() -> Response {
         ("GET", "/readyz", "whether it can do its job"),
         ("GET", "/version", "which version it is"),
         ("GET", "/metrics", "metrics for Prometheus"),
+        ("GET", "/traces/<trace>", "the spans of a trace"),
     ];
     let path = |(method, path, what)| json!({"method": method, "path": path, "what": what});
     let body = json!({"server": "front-end", "paths": paths.map(path)});

@@ -35,6 +35,7 @@ use ureq::{Agent, AsSendBody, Body};
 use crate::config::Limits;
 use crate::http::Method;
 use crate::model::error::Error;
+use crate::runtime::span::Span;
 use agent_slots::{AGENTS, AgentSlots, SLOTS_PER_AGENT};
 use call::Call;
 use transport::{CachingResolver, TcpConnector};
@@ -160,6 +161,32 @@ impl Client {
         headers: &[(&str, &str)],
         body: Option<&[u8]>,
     ) -> Result<Answer, Failure> {
+        let (peer, path) = split_url(url);
+        let Some(mut span) = Span::client(|| format!("{} {path}", method.word())) else {
+            return self.send(method, url, headers, body);
+        };
+        let traceparent = span.context.header();
+        let passed_on = headers.iter().filter(|(name, _)| *name != "traceparent");
+        let own = ("traceparent", traceparent.as_str());
+        let headers: Vec<(&str, &str)> = passed_on.copied().chain([own]).collect();
+        let outcome = self.send(method, url, &headers, body);
+        span.set("peer", peer);
+        match &outcome {
+            Ok(answer) => span.set("status", answer.status),
+            Err(failure) => span.set("failure", failure.word()),
+        }
+        span.end();
+        outcome
+    }
+
+    /// As [`Client::call`], without a trace.
+    fn send(
+        &self,
+        method: Method,
+        url: &str,
+        headers: &[(&str, &str)],
+        body: Option<&[u8]>,
+    ) -> Result<Answer, Failure> {
         // A PUT without a body says so: otherwise a server might wait for one.
         let has_body = matches!(method, Method::Put | Method::Post | Method::Patch);
         let call = Call {
@@ -221,6 +248,13 @@ impl Client {
     }
 }
 
+/// The server of a URL, and the path there.
+fn split_url(url: &str) -> (&str, &str) {
+    let host = url.find("//").map_or(0, |at| at + 2);
+    let path = url[host..].find('/').map_or(url.len(), |at| host + at);
+    url.split_at(path)
+}
+
 /// Whether the connection broke, as it does when the server closes a kept one at the moment it is
 /// used again.
 fn broke(error: &ureq::Error) -> bool {
@@ -268,6 +302,18 @@ impl Failure {
     /// Whether nothing happened, so that another server may be asked.
     pub(crate) fn definite(&self) -> bool {
         matches!(self, Failure::Refused(_) | Failure::Unconnected(_))
+    }
+}
+
+impl Failure {
+    /// In a word, for a trace.
+    fn word(&self) -> &'static str {
+        match self {
+            Failure::Refused(_) => "refused",
+            Failure::Unconnected(_) => "not connected",
+            Failure::TimedOut(_) => "timed out",
+            Failure::Broken(_) => "broken",
+        }
     }
 }
 

@@ -8,6 +8,7 @@ use std::time::Instant;
 use crate::http::server::target::{Target, is_host, target};
 use crate::http::{Method, split_path};
 use crate::model::error::{Error, Result};
+use crate::runtime::span::{Span, SpanContext, TraceId};
 
 /// Bytes of a path with its query string. Beyond: 414.
 const PATH_BYTES_MAX: usize = 8 * 1024;
@@ -20,6 +21,18 @@ const HEADERS_MAX: usize = 100;
 
 /// Headers that announce a body, or change how the request is read.
 const BODY_HEADERS: [&str; 3] = ["Content-Length", "Transfer-Encoding", "Expect"];
+
+/// A longer path is cut in the name of a span.
+const SPAN_NAME_CHARS_MAX: usize = 200;
+
+/// Without a `traceparent` these are not traced.
+const UNTRACED: [&str; 5] = [
+    "/livez",
+    "/readyz",
+    "/version",
+    "/metrics",
+    "/rep/heartbeat",
+];
 
 /// A request as tiny_http hands it over.
 pub(super) type Raw = tiny_http::Request;
@@ -40,6 +53,8 @@ pub(super) struct ReplyContext {
     pub(super) http_1_0: bool,
     /// No further request will be answered on this connection.
     pub(super) close: bool,
+    /// If the request is traced.
+    pub(super) span: Option<Box<Span>>,
 }
 
 impl ReplyContext {
@@ -55,6 +70,7 @@ impl ReplyContext {
             route: "other",
             head_only: *raw.method() == tiny_http::Method::Head,
             http_1_0,
+            span: None,
             close: mentions("close") || mentions("upgrade") || http_1_0 && !mentions("keep-alive"),
         }
     }
@@ -233,6 +249,34 @@ pub(super) fn is_chunked(raw: &Raw) -> bool {
 /// same lenient way, whether it goes on reading.
 pub(super) fn connection_mentions(raw: &Raw, word: &str) -> bool {
     header(raw, "Connection").is_some_and(|value| value.to_ascii_lowercase().contains(word))
+}
+
+/// Whether a request may be traced: those for which an answer need not be ready.
+pub(super) fn may_be_traced(raw: &Raw, traces_all: bool) -> bool {
+    traces_all || header(raw, "traceparent").is_some()
+}
+
+/// The span of a request, if its `traceparent` is sampled, or `traces_all`. Of all, those are left
+/// out that servers and monitors send again and again.
+pub(super) fn span(raw: &Raw, started: Instant, traces_all: bool) -> Option<Box<Span>> {
+    let parent = header(raw, "traceparent").and_then(SpanContext::parse);
+    let path = path(raw);
+    let is_routine = path.starts_with("/traces") || UNTRACED.contains(&path);
+    if parent.is_none() && (!traces_all || is_routine) {
+        return None;
+    }
+    let name: String = format!("{} {path}", raw.method())
+        .chars()
+        .take(SPAN_NAME_CHARS_MAX)
+        .collect();
+    let span = match parent {
+        Some(parent) => Span::server(name, parent, started),
+        None => {
+            let id = header(raw, "X-Request-Id").and_then(TraceId::parse);
+            Span::first(name, id.unwrap_or_else(TraceId::random), started)
+        }
+    };
+    Some(Box::new(span))
 }
 
 fn request_id(raw: &Raw) -> Arc<str> {

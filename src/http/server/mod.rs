@@ -1,8 +1,9 @@
 //! The HTTP server, the same for every kind of server, on top of tiny_http.
 //!
 //! A `Service` is what one kind of server adds: its routes, and which threads answer each. Common
-//! to all are `/livez`, `/readyz`, `/version`, `/openapi.json` and `/metrics`, the token, the limits
-//! on paths, heads and bodies, `HEAD`, request ids, the log of requests and their metrics.
+//! to all are `/livez`, `/readyz`, `/version`, `/openapi.json`, `/metrics` and `/traces`, the token,
+//! the limits on paths, heads and bodies, `HEAD`, request ids, the log of requests and their
+//! metrics.
 //!
 //! To read: `dispatch/` is the way of a request through the threads. `head` and `exchange` take it
 //! apart, with `target` and `chunks`; `encoded_response` puts its response together, `connections`
@@ -126,6 +127,8 @@ pub(crate) struct ServerConfig {
     pub(crate) client_threads_max: usize,
     /// Threads of [`Lane::PeerWrite`], and of [`Lane::PeerRead`].
     pub(crate) peer_threads_max: usize,
+    /// Whether all requests are traced, not only those whose `traceparent` is sampled.
+    pub(crate) traces_all: bool,
     /// Requests that may wait for a thread of their lane. Beyond: 503 with `Retry-After`, at once.
     pub(crate) waiting_max: usize,
     /// Whether the server is to finish what it has, and end.
@@ -141,6 +144,7 @@ impl ServerConfig {
             address: None,
             allowed_origins: Vec::new(),
             idle,
+            traces_all: false,
             client_threads_max: 256,
             peer_threads_max: 16,
             waiting_max: 256,

@@ -26,6 +26,7 @@ use crate::order::allocation::{Allocation, fail, read_request, retry};
 use crate::order::catalog_client::{Catalog, READ_ORDERS_MAX, ReadOutcome};
 use crate::order::metrics::Metrics;
 use crate::order::queue::{BuyQueues, BuyResult, Signal, Waiter};
+use crate::runtime::span;
 
 /// The longest pause before the first retry. It doubles with each retry, up to [`PAUSE_MAX`].
 const PAUSE_FIRST: Duration = Duration::from_millis(1);
@@ -93,6 +94,7 @@ impl<C: Catalog> Seller<C> {
 
     /// One read, and one update if there is something to sell. Returns whether there was progress.
     fn round(&self, id: BookId, batch: &[Arc<Waiter>]) -> bool {
+        let _entered = span::enter(batch.iter().map(|waiter| waiter.span));
         let book = match self.catalog.read(&read_request(id, batch)) {
             ReadOutcome::Book(book) => book,
             ReadOutcome::Refused(error) => return fail(batch, &error),

@@ -17,6 +17,14 @@ GET /version | 200 | fields server, version
 GET /openapi.json | 200 | fields openapi, info, paths, components
 = GET /metrics → 200
 GET /metrics | 200 | text # TYPE, bazar_http_requests_total, process_open_fds + Content-Type: text/plain; version=0.0.4; charset=utf-8
+= GET /traces/<trace> → 200
+GET /traces/4bf92f3577b34da6a3ce929d0e0e4736 | 200 | fields server, spans
+= GET /traces/<trace> → 400
+GET /traces/4BF92F3577B34DA6A3CE929D0E0E4736 | 400 | message hex digits
+= GET /traces?since=<n> → 200
+GET /traces?since=0 | 200 | fields server, next, spans
+= GET /traces?since=<n> → 400
+GET /traces?since=yesterday | 400 | message since
 = GET /<unknown> → 404
 GET /nowhere | 404 | {"message":"The requested URL was not found on the server. If you entered the URL manually please check your spelling and try again."}
 GET //       | 404 | {"message":"The requested URL was not found on the server. If you entered the URL manually please check your spelling and try again."}

@@ -26,6 +26,7 @@ use crate::http::Method;
 use crate::http::client::{Answer, Client, Failure};
 use crate::model::address::Address;
 use crate::runtime::metrics::Histogram;
+use crate::runtime::span::{self, SpanContext};
 use crate::runtime::worker_pool::{Work, WorkerPool};
 
 /// How many requests of one kind to one server may be in progress: each may hang until its time
@@ -73,6 +74,8 @@ pub(crate) struct Outgoing<P> {
     to: Arc<Destination>,
     payload: P,
     on_outcome: OnOutcome,
+    /// What it is sent for, if that is traced.
+    span: Option<SpanContext>,
 }
 
 impl<P: Payload> Sender<P> {
@@ -96,6 +99,7 @@ impl<P: Payload> Sender<P> {
             to: self.to.clone(),
             payload,
             on_outcome,
+            span: span::current(),
         };
         if let Err(refused) = self.pool.try_submit(outgoing) {
             (refused.on_outcome)(Outcome::Silent);
@@ -124,6 +128,7 @@ impl<P: Payload> Work for Outgoing<P> {
     fn run(self, others: Vec<Self>) {
         let to = self.to.clone();
         let batch: Vec<Self> = once(self).chain(others).collect();
+        let _entered = span::enter(batch.iter().map(|outgoing| outgoing.span));
         let payloads: Vec<&P> = batch.iter().map(|outgoing| &outgoing.payload).collect();
         let outcome = P::send(&payloads, &to);
         for outgoing in batch {

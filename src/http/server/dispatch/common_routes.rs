@@ -1,28 +1,40 @@
-//! What every server answers: `/livez`, `/readyz`, `/version`, `/openapi.json`, `/metrics`.
+//! What every server answers: `/livez`, `/readyz`, `/version`, `/openapi.json`, `/metrics`,
+//! `/traces`.
 
 use std::sync::Arc;
 
 use serde_json::json;
 
 use super::Dispatcher;
-use crate::http::{Method, Request, Response, openapi};
+use crate::http::{Method, Request, Response, openapi, query_number};
 use crate::model::error::Error;
 use crate::runtime::metrics::{CONTENT_TYPE, Exposition};
 use crate::runtime::process;
+use crate::runtime::span::{self, TraceId};
 
-const ROUTES: [&str; 5] = ["/livez", "/readyz", "/version", "/openapi.json", "/metrics"];
+const ROUTES: [&str; 6] = [
+    "/livez",
+    "/readyz",
+    "/version",
+    "/openapi.json",
+    "/metrics",
+    "/traces",
+];
+
+const TRACE: &str = "/traces/<trace>";
 
 /// The common route that is asked for, if it is one.
 pub(super) fn route(request: &Request) -> Option<&'static str> {
-    let [only] = request.segments.as_slice() else {
-        return None;
-    };
-    ROUTES.into_iter().find(|route| route[1..] == **only)
+    match request.segments.as_slice() {
+        [only] => ROUTES.into_iter().find(|route| route[1..] == **only),
+        [traces, _] if traces == "traces" => Some(TRACE),
+        _ => None,
+    }
 }
 
-/// Whether a common route needs no token: health does not, metrics do.
+/// Whether a common route needs no token: health does not, metrics and traces do.
 pub(super) fn is_public(route: &str) -> bool {
-    route != "/metrics"
+    !matches!(route, "/metrics" | "/traces" | TRACE)
 }
 
 impl Dispatcher {
@@ -41,6 +53,8 @@ impl Dispatcher {
             "/openapi.json" => {
                 Response::shared(200, self.openapi.get_or_init(|| self.document()).clone())
             }
+            "/traces" => self.traces_since(request),
+            TRACE => self.trace(&request.segments[1]),
             _ => self.metrics_page(),
         }
     }
@@ -87,6 +101,27 @@ impl Dispatcher {
         let needs_token = |path: &str| self.config.token.is_some() && !is_public(path);
         let document = openapi::document(self.config.server, &needs_token);
         document.to_string().into_bytes().into()
+    }
+
+    /// The spans of one trace. None are left of a trace that is too old, or was never here.
+    fn trace(&self, id: &str) -> Response {
+        let Some(id) = TraceId::parse(id) else {
+            let text = "The id of a trace is 32 lower-case hex digits, not all 0";
+            return Error::BadRequest(text.into()).into();
+        };
+        let server = self.config.server;
+        Response::json(200, &json!({"server": server, "spans": span::of_trace(id)}))
+    }
+
+    /// The spans of all traces, from a number on that an earlier answer gave as `next`.
+    fn traces_since(&self, request: &Request) -> Response {
+        let since = match query_number(request.query.as_deref(), "since") {
+            Ok(since) => since.unwrap_or(0),
+            Err(error) => return error.into(),
+        };
+        let (spans, next) = span::since(since);
+        let body = json!({"server": self.config.server, "next": next, "spans": spans});
+        Response::json(200, &body)
     }
 
     fn metrics_page(&self) -> Response {

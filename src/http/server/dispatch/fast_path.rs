@@ -19,6 +19,9 @@ impl Dispatcher {
         let Some(Target { path, query, .. }) = head::target_without_body(&raw) else {
             return Some(raw);
         };
+        if head::may_be_traced(&raw, self.config.traces_all) {
+            return Some(raw);
+        }
         let first_segment = path[1..].split('/').next().unwrap_or("");
         if !self.service.is_public(first_segment) && !self.admits(&raw) {
             return Some(raw);

@@ -34,6 +34,7 @@ use crate::http::server::wakeups::{self, Wakeups};
 use crate::http::server::{Lane, ServerConfig, Service};
 use crate::http::{Method, Request, Response};
 use crate::model::error::{Error, Result};
+use crate::runtime::span;
 use worker_pools::{Pool, Task, WorkerPools};
 
 /// How long a body may take, in multiples of the silence that closes a connection. Then its request
@@ -125,7 +126,10 @@ impl Dispatcher {
     }
 
     fn exchange(&self, raw: Raw, started: Instant) -> Exchange {
-        Exchange::new(raw, started, |raw| self.admits(raw))
+        let span = head::span(&raw, started, self.config.traces_all);
+        let mut exchange = Exchange::new(raw, started, |raw| self.admits(raw));
+        exchange.context.span = span;
+        exchange
     }
 
     fn read_body(self: &Arc<Self>, mut exchange: Box<Exchange>) {
@@ -185,12 +189,17 @@ impl Dispatcher {
         Ok(common.map_or_else(|| self.service.lane(request), |_| Lane::Inline))
     }
 
-    fn answer(self: &Arc<Self>, exchange: Box<Exchange>) {
+    fn answer(self: &Arc<Self>, mut exchange: Box<Exchange>) {
+        let span = &mut exchange.context.span;
+        let entered = span::enter([span.as_ref().map(|span| span.context)]);
         let request = &exchange.request;
         let response = self.guarded(|| match common_routes::route(request) {
             Some(route) => self.common_response(route, request),
             None => self.service.answer(request),
         });
+        if let (Some(span), Some(entered)) = (span, entered) {
+            span.attributes.extend(entered.attributes());
+        }
         match response {
             Ok(response) => self.reply(exchange, response),
             Err(error) => self.fail(exchange, error),

@@ -143,6 +143,11 @@ impl Dispatcher {
     pub(super) fn record(&self, raw: &Raw, context: &ReplyContext, status: u16) {
         let took = context.started.elapsed();
         self.metrics.record(context.route, status, took);
+        if let Some(span) = &context.span {
+            let mut span = (**span).clone();
+            span.set("status", status);
+            span.end();
+        }
         // "Not ready" is an answer, not a failure, and is asked for ten times a second.
         let failed = 500 <= status && context.route != "/readyz";
         let matters = failed || SLOW < took;
