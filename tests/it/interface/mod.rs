@@ -16,7 +16,7 @@ use crate::harness::fake_server::{self, FakeServer, Reply};
 use crate::harness::process::eventually;
 use crate::harness::server::Server;
 use crate::harness::shop::{Shop, ShopOptions};
-use table::{check, check_coverage, check_with};
+use table::{check, check_coverage, check_described, check_with};
 
 const PAGE: &str = include_str!("../../../src/API.md");
 
@@ -71,6 +71,31 @@ fn front_end_order_server_and_catalog_answer_as_documented() {
     shop.stock_up(1, 0);
     check(shop.front_end(), order::SOLD_OUT);
     check(shop.order(1), order::SOLD_OUT);
+}
+
+#[test]
+fn each_server_describes_what_it_answers() {
+    use catalog::{CREATE, DISK, OUTDATED, STOPPED, USUAL};
+    let shop = Shop::started(ShopOptions::default());
+    let check = |server: &Server, tables: &[&str]| {
+        let document = server.get("/openapi.json").json();
+        let of_all = [every_server::USUAL, every_server::ALONE];
+        let described = check_described(&document, &[tables, &of_all].concat());
+        assert!(10 < described, "{}: {described}", server.name);
+    };
+    check(shop.catalog(1), &[USUAL, CREATE, OUTDATED, STOPPED, DISK]);
+    let buys = [
+        order::REFUSED,
+        order::SOLD_OUT,
+        order::CONFLICTS,
+        order::DISK,
+    ];
+    check(
+        shop.order(1),
+        &[&[order::USUAL, order::ALONE], &buys[..]].concat(),
+    );
+    let own = [front_end::USUAL, front_end::ALONE];
+    check(shop.front_end(), &[&own, &buys[..]].concat());
 }
 
 #[test]

@@ -190,6 +190,31 @@ pub fn check_coverage(page: &str, section: &str, tables: &[&str]) {
     );
 }
 
+/// Fails unless each case whose operation a server describes in its document is described there
+/// with its status. Returns how many these are.
+#[track_caller]
+pub fn check_described(document: &Value, tables: &[&str]) -> usize {
+    let paths = document["paths"].as_object().expect("it has paths");
+    let mut described = 0;
+    for case in tables.iter().flat_map(|table| cases(table)) {
+        let mut words = case.request.split(' ');
+        let (method, target) = (words.next().unwrap(), words.next().unwrap());
+        let path = target.split('?').next().unwrap_or_default();
+        let template = |path: &str| path.replace('{', "<").replace('}', ">");
+        let found = paths
+            .iter()
+            .find(|(it, _)| path_matches(path, &template(it)));
+        let operation = found.map(|(_, methods)| &methods[method.to_ascii_lowercase()]);
+        let Some(operation) = operation.filter(|it| it.is_object()) else {
+            continue;
+        };
+        let response = &operation["responses"][case.status];
+        assert!(response.is_object(), "{} → {}", case.request, case.status);
+        described += 1;
+    }
+    described
+}
+
 fn belongs(case: &Case, row: &str) -> bool {
     let (request, status) = row.split_once(" → ").expect("a row has a status");
     let (method, template) = request.split_once(' ').expect("a row has a method");
