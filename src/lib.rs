@@ -39,6 +39,7 @@
 //! |---|---|
 //! | `main.rs` | everything |
 //! | [`tools`] (import, bench, scale) | all below but the insides of the tiers |
+//! | [`supervisor`] (`bazar shop`) | membership and below: tiers are processes to it |
 //! | [`catalog`], [`order`], [`front_end`]: the tiers | the layers below, never each other |
 //! | `membership` | http, config, runtime, model |
 //! | `http` | config, runtime, model |
@@ -113,5 +114,6 @@ mod membership;
 mod model;
 pub mod order;
 pub mod runtime;
+pub mod supervisor;
 pub mod testing;
 pub mod tools;

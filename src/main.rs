@@ -1,4 +1,4 @@
-//! `bazar`: reads its settings, starts one server, prints an error. Nothing else.
+//! `bazar`: reads its settings, starts one server or a shop, prints an error. Nothing else.
 
 use std::env;
 use std::io::{self, Write};
@@ -7,9 +7,10 @@ use std::process::ExitCode;
 use bazar::config::{self, Command};
 use bazar::runtime::exit::Exit;
 use bazar::runtime::log;
+use bazar::supervisor::Outcome;
 use bazar::tools::bench::baseline_server;
 use bazar::tools::{bench, export, import, scale};
-use bazar::{catalog, front_end, order};
+use bazar::{catalog, front_end, order, supervisor};
 
 fn main() -> ExitCode {
     let args: Vec<String> = env::args_os()
@@ -39,6 +40,11 @@ fn run(command: Command) -> ExitCode {
             log::init("front-end", settings.common.log);
             ended(front_end::start(settings))
         }
+        Command::Shop(settings) => match supervisor::run(&settings) {
+            Ok(Outcome::Stopped) => ExitCode::SUCCESS,
+            Ok(Outcome::Unopened) => ExitCode::FAILURE,
+            Err(exit) => fail(&exit),
+        },
         Command::Import(settings) => match import::run(&settings) {
             Ok(summary) => print(&format!("{summary}\n")),
             Err(message) => fail(&message.into()),

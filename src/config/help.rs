@@ -27,7 +27,7 @@ Tools:
   bazar COMMAND --help   the settings of a command
   bazar --version        which version this is
 
-./run.sh starts a whole shop on this machine. README.md tells how to run, test
+./run.sh builds Bazar and starts `bazar shop`. README.md tells how to run, test
 and operate one; src/API.md is its interface; the code begins in src/lib.rs.
 "
     )

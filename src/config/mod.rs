@@ -3,8 +3,9 @@
 //! Pure: no file is opened, no name is resolved, no process is needed to test it.
 //!
 //! To read in this order: `setting.rs` is one setting; `program.rs` lists the commands; the tables
-//! of settings are in `servers.rs`, `import.rs`, `export.rs`, `bench.rs` and `scale.rs`, each beside the code
-//! that reads them; `values.rs` reads single values; `help.rs` prints the tables.
+//! of settings are in `servers.rs`, `shop.rs`, `import.rs`, `export.rs`, `bench.rs` and `scale.rs`,
+//! each beside the code that reads them; `values.rs` reads single values; `help.rs` prints the
+//! tables.
 
 pub(crate) mod bench;
 pub(crate) mod export;
@@ -14,6 +15,7 @@ mod program;
 pub(crate) mod scale;
 mod servers;
 mod setting;
+pub(crate) mod shop;
 #[cfg(test)]
 mod tests;
 pub(crate) mod timing;
@@ -27,6 +29,7 @@ use crate::config::export::ExportSettings;
 use crate::config::import::ImportSettings;
 use crate::config::program::Program;
 use crate::config::scale::ScaleSettings;
+use crate::config::shop::ShopSettings;
 use crate::config::timing::Timing;
 use crate::config::values::Values;
 use crate::model::address::Address;
@@ -39,6 +42,7 @@ pub enum Command {
     Catalog(CatalogSettings),
     Order(OrderSettings),
     FrontEnd(FrontEndSettings),
+    Shop(ShopSettings),
     Import(ImportSettings),
     Export(ExportSettings),
     Bench(BenchSettings),
@@ -69,6 +73,8 @@ pub struct Common {
     pub log: Level,
     /// `TRACE`: whether all requests are traced, not only sampled ones.
     pub(crate) traces_all: bool,
+    /// Whether the server exits when its standard input ends.
+    pub(crate) exit_with_stdin: bool,
 }
 
 /// How long a call may take.
@@ -154,6 +160,7 @@ pub fn parse(args: &[String], env: &dyn Fn(&str) -> Option<String>) -> Result<Co
         Program::Catalog => servers::catalog(&values).map(Command::Catalog),
         Program::Order => servers::order(&values).map(Command::Order),
         Program::FrontEnd => servers::front_end(&values).map(Command::FrontEnd),
+        Program::Shop => shop::read(&values).map(Command::Shop),
         Program::Import => import::read(&values).map(Command::Import),
         Program::Export => export::read(&values).map(Command::Export),
         Program::Bench => bench::read(&values).map(Command::Bench),

@@ -1,7 +1,7 @@
 //! The commands of `bazar`, and the settings of each.
 
 use crate::config::setting::Setting;
-use crate::config::{bench, export, import, scale, servers};
+use crate::config::{bench, export, import, scale, servers, shop};
 
 /// A command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -9,6 +9,7 @@ pub(crate) enum Program {
     Catalog,
     Order,
     FrontEnd,
+    Shop,
     Import,
     Export,
     Bench,
@@ -16,13 +17,14 @@ pub(crate) enum Program {
 }
 
 /// The commands as an error lists them.
-pub(crate) const COMMANDS: &str = "catalog, order, front-end, import, export, bench or scale";
+pub(crate) const COMMANDS: &str = "catalog, order, front-end, shop, import, export, bench or scale";
 
 impl Program {
-    pub(crate) const ALL: [Program; 7] = [
+    pub(crate) const ALL: [Program; 8] = [
         Program::Catalog,
         Program::Order,
         Program::FrontEnd,
+        Program::Shop,
         Program::Import,
         Program::Export,
         Program::Bench,
@@ -40,6 +42,7 @@ impl Program {
             Program::Catalog => "catalog",
             Program::Order => "order",
             Program::FrontEnd => "front-end",
+            Program::Shop => "shop",
             Program::Import => "import",
             Program::Export => "export",
             Program::Bench => "bench",
@@ -62,6 +65,7 @@ impl Program {
             Program::Catalog => "keeps the books and replicates them to the other catalogs",
             Program::Order => "sells copies: reads the book from its catalog, writes it back",
             Program::FrontEnd => "what customers talk to: search, lookup, buy; two caches",
+            Program::Shop => "starts all servers of a shop on this machine, and a page of them",
             Program::Import => "adds the books of a file to a running shop",
             Program::Export => "writes the books of a running shop",
             Program::Bench => "measures a shop, and checks that no sale is missing",
@@ -75,6 +79,7 @@ impl Program {
             Program::Catalog => servers::catalog_settings(),
             Program::Order => servers::order_settings(),
             Program::FrontEnd => servers::front_end_settings(),
+            Program::Shop => shop::settings(),
             Program::Import => import::settings(),
             Program::Export => export::settings(),
             Program::Bench => bench::settings(),

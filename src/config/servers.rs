@@ -57,6 +57,8 @@ rare GO_ON_WITHOUT ADDRESSES | none | do not wait for these of the other catalog
 
 const RARE: &str = "\
 rare TRACE WHICH | =sampled | which requests are traced: all, or those with a sampled traceparent
+rare EXIT_WITH_STDIN | no | exit when standard input ends, so that nothing is left behind by the \
+    program that holds its other end
 rare IDLE_MS MS | =10000 | a connection that is silent for this long is closed
 rare CONNECT_TIMEOUT_MS MS | =CONNECT_DEFAULT | how long connecting to another server may take
 rare TIMEOUT_MS MS | =WHOLE_DEFAULT | how long a whole exchange with another server may take";
@@ -156,7 +158,7 @@ fn read_hedge_after(values: &Values) -> Result<Option<Duration>, String> {
 }
 
 fn read_common(values: &Values) -> Result<Common, String> {
-    let host = host(values)?;
+    let host = host(values, "HOST")?;
     let port = values.number("PORT", 0, u16::MAX.into())? as u16;
     let token = token(values)?;
     if token.is_none() && !is_loopback(&host) {
@@ -172,6 +174,7 @@ fn read_common(values: &Values) -> Result<Common, String> {
         token,
         allowed_origins: allowed_origins(values)?,
         idle: ms(values, "IDLE_MS")?,
+        exit_with_stdin: values.flag("EXIT_WITH_STDIN"),
         log: values.read("LOG", "debug, info or warn", Level::parse)?,
         traces_all: values.read("TRACE", "sampled or all", |text| match text {
             "sampled" => Some(false),
@@ -181,9 +184,10 @@ fn read_common(values: &Values) -> Result<Common, String> {
     })
 }
 
-fn host(values: &Values) -> Result<String, String> {
+/// A name or an address, without brackets.
+pub(super) fn host(values: &Values, name: &str) -> Result<String, String> {
     let part = |c: char| c.is_ascii_alphanumeric() || "-._:[]".contains(c);
-    values.read("HOST", "a name or an address such as 127.0.0.1", |text| {
+    values.read(name, "a name or an address such as 127.0.0.1", |text| {
         let bare = text.trim_start_matches('[').trim_end_matches(']');
         text.chars().all(part).then(|| bare.to_string())
     })

@@ -162,6 +162,29 @@ fn a_bench_measures_local_shops_or_a_running_one() {
 }
 
 #[test]
+fn a_shop_needs_no_setting_and_refuses_what_its_servers_would() {
+    let Ok(Command::Shop(settings)) = run("shop") else {
+        panic!("refused");
+    };
+    let counts = (settings.catalogs, settings.orders, settings.front_ends);
+    assert_eq!((counts, settings.cluster_port), ((2, 2, 1), 5003));
+    assert_eq!(settings.data, PathBuf::from("data"));
+    let Ok(Command::Shop(settings)) = run("shop HOST=[::1] --ports free") else {
+        panic!("refused");
+    };
+    let chosen = (settings.ports, settings.cluster_port);
+    assert_eq!((settings.host.as_str(), chosen), ("::1", (None, 0)));
+    refused("shop --catalogs 0", &["CATALOGS", "\"0\"", "from 1 to 50"]);
+    refused("shop ORDER_PORT=64536", &["ORDER_PORT", "to 64535"]);
+    refused("shop --ports any", &["PORTS", "\"any\"", "fixed or free"]);
+    refused(
+        "shop FRONT_END_HOST=0.0.0.0",
+        &["FRONT_END_HOST", "--token"],
+    );
+    assert!(run("shop FRONT_END_HOST=0.0.0.0 --token").is_ok());
+}
+
+#[test]
 fn an_option_wins_over_the_environment() {
     assert_eq!(catalog_of("PORT=7000 --port 8000").common.port, 8000);
     assert_eq!(catalog_of("PORT=7000 --port=8000").common.port, 8000);
@@ -257,7 +280,7 @@ fn what_nobody_knows_is_refused() {
         &["\"more\"", "bazar catalog --help"],
     );
     refused("catalog --data-dir", &["--data-dir", "FOLDER"]);
-    refused("shop", &["\"shop\"", "front-end"]);
+    refused("store", &["\"store\"", "front-end"]);
     assert!(parse(&[], &|_| None).unwrap_err().contains("bazar --help"));
 }
 
@@ -307,7 +330,7 @@ fn help_wins_and_lists_every_setting() {
     };
     for setting in Program::Catalog.settings() {
         assert!(
-            text.contains(setting.name) && text.contains(&setting.option()),
+            text.contains(&setting.option()) && (setting.is_flag() || text.contains(setting.name)),
             "{}",
             setting.name
         );
@@ -342,6 +365,7 @@ fn every_listed_setting_is_read() {
             Program::FrontEnd,
             "front-end CATALOG_ADDRESSES=http://c ORDER_ADDRESSES=http://o",
         ),
+        (Program::Shop, "shop"),
         (Program::Import, "import CATALOG=http://c FILE"),
         (Program::Bench, "bench --front-end http://f"),
     ];

@@ -1,21 +1,29 @@
 //! How every server starts: it binds its port, announces its address once it can be asked, and
 //! serves.
 
-use std::io::Write;
+use std::io::{self, Read, Write};
 use std::net::TcpListener;
+use std::process;
 use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
 
 use crate::config::Common;
 use crate::http::server::{self, ServerConfig, Service};
 use crate::model::address::Address;
 use crate::runtime::exit::Exit;
-use crate::runtime::{log, termination};
+use crate::runtime::{log, signals, sync};
 
 /// Binds the port of the settings. If that is 0, the system chooses one, and the server's own
 /// address gets it, if it was derived from the port.
 ///
+/// If the settings say so, this process exits from now on when its standard input ends.
+///
 /// Fails with what was tried and which setting changes it.
 pub(crate) fn bind(common: &mut Common) -> Result<TcpListener, String> {
+    if common.exit_with_stdin {
+        sync::spawn("stdin", exit_with_stdin)?;
+    }
     let Common {
         host, port, idle, ..
     } = common;
@@ -30,6 +38,26 @@ pub(crate) fn bind(common: &mut Common) -> Result<TcpListener, String> {
     Ok(listener)
 }
 
+/// How long the server has to answer what it has. One that does not serve yet has nothing.
+const ENDING_MAX: Duration = Duration::from_secs(2);
+
+/// As on SIGTERM.
+fn exit_with_stdin() {
+    let mut buffer = [0; 64];
+    let mut stdin = io::stdin().lock();
+    loop {
+        match stdin.read(&mut buffer) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => (),
+            Ok(0) | Err(_) => break,
+            Ok(_) => (),
+        }
+    }
+    log::always("ends: standard input has ended", &[]);
+    signals::request_end();
+    thread::sleep(ENDING_MAX);
+    process::exit(0);
+}
+
 /// Announces this server, which is of the kind `server`, and serves as [`server::serve`] does.
 pub(crate) fn serve(
     server: &'static str,
@@ -37,12 +65,12 @@ pub(crate) fn serve(
     listener: TcpListener,
     service: impl Service,
 ) -> Result<(), Exit> {
-    termination::catch();
+    signals::catch_terminate();
     announce(&common);
     let config = ServerConfig {
         address: Some(common.address),
         allowed_origins: common.allowed_origins,
-        should_end: termination::is_requested,
+        should_end: signals::end_requested,
         traces_all: common.traces_all,
         ..ServerConfig::new(server, common.token, common.idle)
     };
@@ -57,7 +85,7 @@ fn announce(common: &Common) {
         "started",
         &[("address", &at), ("version", &env!("CARGO_PKG_VERSION"))],
     );
-    let mut stdout = std::io::stdout().lock();
+    let mut stdout = io::stdout().lock();
     // A closed stdout is no reason not to serve.
     let _ = writeln!(stdout, "listening on {at}").and_then(|()| stdout.flush());
 }

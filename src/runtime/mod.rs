@@ -11,7 +11,7 @@ pub mod log;
 pub mod metrics;
 pub(crate) mod process;
 pub(crate) mod semaphore;
+pub(crate) mod signals;
 pub(crate) mod span;
 pub(crate) mod sync;
-pub(crate) mod termination;
 pub(crate) mod worker_pool;

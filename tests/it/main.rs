@@ -12,6 +12,7 @@ mod browser;
 mod byzantine;
 mod caching;
 mod chaos;
+mod cluster_page;
 mod crashes;
 mod create_books;
 mod disks;

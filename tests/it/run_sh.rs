@@ -1,5 +1,5 @@
-//! `run.sh`, as people and service managers use it: on other ports, without a terminal, from
-//! another folder.
+//! `run.sh`, and `bazar shop` behind it, as people and service managers use them: on other ports,
+//! without a terminal, from another folder.
 
 use std::fs::{self, File};
 use std::io;
@@ -14,9 +14,9 @@ use crate::harness::shop::{own_folder, own_host};
 const RUN_SH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/run.sh");
 
 /// A `run.sh` that runs, with folders and an address of its own.
-struct Running {
+pub struct Running {
     child: Child,
-    host: String,
+    pub host: String,
     folder: PathBuf,
 }
 
@@ -36,12 +36,12 @@ fn run_sh(host: &str, folder: &PathBuf, args: &[&str]) -> Command {
 impl Running {
     /// Starts a shop on a new folder.
     #[track_caller]
-    fn start(args: &[&str]) -> Running {
+    pub fn start(args: &[&str]) -> Running {
         Running::start_on(own_host(), own_folder(), args)
     }
 
     #[track_caller]
-    fn start_on(host: String, folder: PathBuf, args: &[&str]) -> Running {
+    pub fn start_on(host: String, folder: PathBuf, args: &[&str]) -> Running {
         let log = File::create(folder.join("log")).unwrap();
         let mut command = run_sh(&host, &folder, args);
         command.stdout(log.try_clone().unwrap()).stderr(log);
@@ -54,7 +54,7 @@ impl Running {
         running
     }
 
-    fn log(&self) -> String {
+    pub fn log(&self) -> String {
         fs::read_to_string(self.folder.join("log")).unwrap()
     }
 
@@ -92,7 +92,7 @@ impl Running {
 
     /// Sends SIGTERM, and checks that every server ends.
     #[track_caller]
-    fn stop(mut self) {
+    pub fn stop(mut self) {
         signal("TERM", self.child.id());
         assert_eq!(await_end(&mut self.child).code(), Some(0), "{}", self.log());
         assert_eq!(self.servers(), 0, "{}", self.log());
@@ -110,7 +110,10 @@ fn it_starts_a_shop_and_leaves_no_server_behind() {
     let shop = Running::start(&[]);
     assert_eq!(shop.servers(), 5);
     for port in [5000, 6000, 5001, 6001, 5002] {
-        assert_eq!(shop.get(port, "/readyz").unwrap().status, 200, "{port}");
+        // Each was ready. On a busy machine one may have lost another since.
+        eventually(&format!("{port} is ready"), || {
+            shop.get(port, "/readyz").unwrap().status == 200
+        });
     }
     assert_eq!(shop.get(5002, "/lookup/2").unwrap().json()["quantity"], 5);
     assert!(shop.folder.join("data/catalog2").is_dir());
@@ -200,4 +203,63 @@ fn malformed_options_are_refused() {
     assert_eq!(code, Some(0));
     assert!(stdout.contains("--fresh") && stdout.contains("FRONT_END_PORT"));
     fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
+fn a_second_shop_says_that_one_runs_here_and_how_to_stop_it() {
+    let shop = Running::start(&[]);
+    let (code, stdout, stderr) = run(run_sh(&shop.host, &shop.folder, &[]));
+    assert_eq!((code, stdout.as_str()), (Some(2), ""), "{stderr}");
+    let stop = format!("kill {}", shop.child.id());
+    let server = shop.processes("catalog")[0].to_string();
+    for words in ["a shop is running here already", &stop, &server] {
+        assert!(stderr.contains(words), "{stderr} lacks {words}");
+    }
+    shop.stop();
+}
+
+#[test]
+fn no_server_outlives_a_killed_shop_not_even_a_stopped_one() {
+    let mut shop = Running::start(&[]);
+    signal("STOP", shop.processes("order")[0]);
+    shop.child.kill().unwrap();
+    await_end(&mut shop.child);
+    eventually("its servers are gone", || shop.servers() == 0);
+    fs::remove_dir_all(&shop.folder).unwrap();
+}
+
+#[test]
+fn two_shops_with_free_ports_run_side_by_side() {
+    let host = own_host();
+    let args = ["--ports", "free", "--catalogs", "1", "--orders", "1"];
+    let shops = [own_folder(), own_folder()].map(|it| Running::start_on(host.clone(), it, &args));
+    for shop in &shops {
+        let log = shop.log();
+        let open = log
+            .lines()
+            .find_map(|line| line.split_once("the shop is open at http://"));
+        let (_, address) = open.expect("it opens");
+        let response = http::call(address, "GET", "/lookup/2", &[], "").unwrap();
+        assert_eq!(response.json()["quantity"], 5);
+    }
+    let [mut one, other] = shops;
+    signal("INT", one.child.id());
+    assert_eq!(await_end(&mut one.child).code(), Some(0));
+    fs::remove_dir_all(&one.folder).unwrap();
+    assert_eq!(other.servers(), 3);
+    other.stop();
+}
+
+#[test]
+fn a_shop_on_ipv6_sells() {
+    let args = ["--ports", "free", "--catalogs", "2", "--orders", "1"];
+    let shop = Running::start_on("::1".into(), own_folder(), &args);
+    let log = shop.log();
+    let open = log
+        .lines()
+        .find_map(|line| line.split_once("the shop is open at http://"));
+    let (_, address) = open.expect("it opens");
+    let response = http::call(address, "PUT", "/buy/2", &[], "").unwrap();
+    assert!(response.is_purchase(), "{response:?}");
+    shop.stop();
 }

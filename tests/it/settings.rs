@@ -29,7 +29,7 @@ fn refused(args: &[&str], environment: &[(&str, &str)], words: &[&str]) {
 #[test]
 fn a_server_with_a_wrong_setting_does_not_start() {
     refused(&[], &[], &["catalog, order, front-end"]);
-    refused(&["shop"], &[], &["\"shop\""]);
+    refused(&["store"], &[], &["\"store\""]);
     refused(&["catalog"], &[], &["DATA_DIR", "not set"]);
     refused(&["order"], &[], &["CATALOG_ADDRESS", "not set"]);
     refused(&["front-end"], &[], &["CATALOG_ADDRESSES", "not set"]);

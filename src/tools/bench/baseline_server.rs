@@ -11,9 +11,9 @@ use std::thread;
 use std::time::Duration;
 
 use crate::model::address::Address;
+use crate::supervisor::process::{Output, Process, Spec};
 use crate::tools::bench::Bench;
 use crate::tools::harness::local_shop::unique_host;
-use crate::tools::harness::process::Process;
 
 /// Servers on one listener, each with one receiving thread: as many as our servers have.
 const ACCEPTORS: usize = 2;
@@ -37,8 +37,13 @@ pub(super) struct BaselineServer {
 
 impl BaselineServer {
     pub(super) fn start(bench: &Bench) -> Result<BaselineServer, String> {
-        let args = ["baseline-server", &unique_host(bench.shops)];
-        let process = Process::new("baseline".into(), &args, Vec::new(), &bench.scratch);
+        let spec = Spec {
+            name: "baseline".into(),
+            args: vec!["baseline-server".into(), unique_host(bench.shops)],
+            environment: Vec::new(),
+            inherits: false,
+        };
+        let process = Process::new(spec, Output::File(bench.scratch.log("baseline")));
         Ok(BaselineServer {
             address: Address::parse(&process.start()?)?,
             _process: process,

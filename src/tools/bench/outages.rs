@@ -16,13 +16,13 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::config::bench::Section;
+use crate::supervisor::process::Process;
 use crate::tools::bench::one_customer::Customer;
 use crate::tools::bench::summary::{Summary, hits, mean_ms};
 use crate::tools::bench::{Bench, WARM_UP};
 use crate::tools::harness::connection::Request;
 use crate::tools::harness::local_shop::LocalShop;
 use crate::tools::harness::measurement::Measurement;
-use crate::tools::harness::process::Process;
 
 /// The pause between requests while a fault is detected: short enough to show how detection
 /// proceeds, long enough that the servers are not busy with these requests.

@@ -5,18 +5,22 @@ use std::process;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::config::shop::Ports;
 use crate::model::address::Address;
-use crate::tools::harness::process::Process;
+use crate::supervisor::ports;
+use crate::supervisor::process::{Output, Process, Spec};
+use crate::supervisor::topology::{Kind, Member, Topology};
 use crate::tools::harness::scratch_dir::ScratchDir;
 use crate::tools::harness::shop::Shop;
 
 /// As in the usual shop.
 const ORDER_SERVERS: usize = 2;
 
-/// The ports of the first server of each tier; the second one's is 1000 higher.
-const CATALOG_PORT: u16 = 5000;
-const ORDER_PORT: u16 = 5001;
-const FRONT_END_PORT: u16 = 5002;
+const PORTS: Ports = Ports {
+    catalog: 5000,
+    order: 5001,
+    front_end: 5002,
+};
 
 /// How a local shop is set up.
 #[derive(Clone, Debug)]
@@ -42,6 +46,8 @@ pub(crate) struct LocalShop {
     pub(crate) order_servers: Vec<Process>,
     pub(crate) front_ends: Vec<Process>,
     addresses: Vec<Address>,
+    /// Where the servers' logs and data are.
+    _scratch: Arc<ScratchDir>,
 }
 
 /// An address of this machine that no other program uses: all of 127.0.0.0/8 is local. It depends
@@ -56,45 +62,31 @@ impl LocalShop {
     ///
     /// Fails when a server does not start or does not become ready.
     pub(crate) fn start(setup: &Setup) -> Result<LocalShop, String> {
-        let catalog_addresses = setup.addresses(CATALOG_PORT, setup.catalogs);
-        let order_addresses = setup.addresses(ORDER_PORT, ORDER_SERVERS);
-        let front_end_addresses = setup.addresses(FRONT_END_PORT, setup.front_ends);
-        let catalog = |n: usize| {
-            let mut peers = catalog_addresses.clone();
-            peers.remove(n);
-            let settings = [
-                ("CATALOG_ADDRESSES", list(&peers)),
-                ("FRONT_END_ADDRESS", list(&front_end_addresses)),
-                ("DATA_DIR", setup.data_dir(n).display().to_string()),
-            ];
-            setup.process("catalog", n, CATALOG_PORT, &settings)
+        let topology = setup.topology();
+        let processes = |kind| -> Vec<Process> {
+            let members = topology.of(kind);
+            members
+                .map(|member| setup.process(&topology, member))
+                .collect()
         };
-        let order_server = |n: usize| {
-            let catalog = &catalog_addresses[n % setup.catalogs];
-            let settings = [("CATALOG_ADDRESS", catalog.to_string())];
-            setup.process("order", n, ORDER_PORT, &settings)
-        };
-        let catalogs: Vec<_> = (0..setup.catalogs).map(catalog).collect();
-        let order_servers: Vec<_> = (0..ORDER_SERVERS).map(order_server).collect();
-        let mut settings = vec![
-            ("CATALOG_ADDRESSES", list(&catalog_addresses)),
-            ("ORDER_ADDRESSES", list(&order_addresses)),
-        ];
-        if !setup.cached {
-            settings.push(("LOOKUP_CACHE_SIZE", "0".into()));
-            settings.push(("SEARCH_CACHE_SIZE", "0".into()));
-        }
-        let front_end = |n| setup.process("front-end", n, FRONT_END_PORT, &settings);
-        let front_ends: Vec<_> = (0..setup.front_ends).map(front_end).collect();
+        let [catalogs, order_servers, front_ends] = Kind::ALL.map(processes);
         for process in catalogs.iter().chain(&order_servers).chain(&front_ends) {
             process.start()?;
         }
+        let addresses = |kind| -> Vec<Address> {
+            topology
+                .of(kind)
+                .map(|member| member.address.clone())
+                .collect()
+        };
+        let front_end = &addresses(Kind::FrontEnd)[0];
         let local = LocalShop {
-            shop: Shop::new(&front_end_addresses[0], &catalog_addresses, None),
+            shop: Shop::new(front_end, &addresses(Kind::Catalog), None),
             catalogs,
             order_servers,
             front_ends,
-            addresses: [catalog_addresses, order_addresses, front_end_addresses].concat(),
+            addresses: Kind::ALL.map(addresses).concat(),
+            _scratch: setup.scratch.clone(),
         };
         local.await_ready()?;
         // Only now: a catalog that is not ready may not know the latest quantities.
@@ -112,45 +104,52 @@ impl LocalShop {
 }
 
 impl Setup {
-    /// A server with these settings and those that every server has.
-    fn process(
-        &self,
-        command: &str,
-        n: usize,
-        first_port: u16,
-        settings: &[(&'static str, String)],
-    ) -> Process {
-        let mut settings = settings.to_vec();
-        settings.push(("HOST", unique_host(self.number)));
-        settings.push(("PORT", nth_port(first_port, n).to_string()));
-        settings.push(("LOG", "warn".into()));
-        if let Some(timeout) = self.timeout {
-            settings.push(("TIMEOUT_MS", timeout.as_millis().to_string()));
+    fn topology(&self) -> Topology {
+        let host = unique_host(self.number);
+        let member = |kind: Kind, n: usize| {
+            let port = ports::nth(PORTS, kind, n);
+            Member {
+                kind,
+                name: format!("shop{}-{}{n}", self.number, kind.word()),
+                host: host.clone(),
+                port,
+                address: Address::of(&host, port),
+            }
+        };
+        let count = |kind| match kind {
+            Kind::Catalog => self.catalogs,
+            Kind::Order => ORDER_SERVERS,
+            Kind::FrontEnd => self.front_ends,
+        };
+        let members = |kind| (0..count(kind)).map(move |n| (kind, n));
+        let members = Kind::ALL.into_iter().flat_map(members);
+        Topology {
+            members: members.map(|(kind, n)| member(kind, n)).collect(),
+            data: self.scratch.path().to_path_buf(),
+            books: None,
         }
-        let name = format!("shop{}-{command}{n}", self.number);
-        Process::new(name, &[command], settings, &self.scratch)
+    }
+
+    fn process(&self, topology: &Topology, member: &Member) -> Process {
+        let mut environment = vec![("LOG", "warn".to_string())];
+        if let Some(timeout) = self.timeout {
+            environment.push(("TIMEOUT_MS", timeout.as_millis().to_string()));
+        }
+        if !self.cached {
+            environment.push(("LOOKUP_CACHE_SIZE", "0".into()));
+            environment.push(("SEARCH_CACHE_SIZE", "0".into()));
+        }
+        let spec = Spec {
+            name: member.name.clone(),
+            args: topology.args(member),
+            environment,
+            inherits: false,
+        };
+        Process::new(spec, Output::File(self.scratch.log(&member.name)))
     }
 
     pub(crate) fn data_dir(&self, catalog: usize) -> PathBuf {
-        let name = format!("shop{}-catalog{catalog}", self.number);
-        self.scratch.path().join(name)
+        let topology = self.topology();
+        topology.data.join(&topology.members[catalog].name)
     }
-
-    fn addresses(&self, first_port: u16, count: usize) -> Vec<Address> {
-        (0..count).map(|n| self.address(first_port, n)).collect()
-    }
-
-    fn address(&self, first_port: u16, n: usize) -> Address {
-        Address::of(&unique_host(self.number), nth_port(first_port, n))
-    }
-}
-
-fn nth_port(first: u16, n: usize) -> u16 {
-    first + 1000 * n as u16
-}
-
-/// Addresses as a setting.
-fn list(addresses: &[Address]) -> String {
-    let all: Vec<&str> = addresses.iter().map(Address::as_str).collect();
-    all.join("|")
 }

@@ -57,6 +57,11 @@ impl ScratchDir {
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
+
+    /// The log of a server.
+    pub(crate) fn log(&self, server: &str) -> PathBuf {
+        self.path.join(format!("{server}.log"))
+    }
 }
 
 impl Drop for ScratchDir {

@@ -7,6 +7,7 @@ use fastrand::Rng;
 
 use crate::http::encode;
 use crate::model::address::Address;
+use crate::supervisor::process::Process;
 use crate::tools::full_or_quick;
 use crate::tools::harness::connection::{Connection, Request};
 use crate::tools::harness::dataset::{ONE_TOPIC, TEN_TOPICS};
@@ -14,8 +15,8 @@ use crate::tools::harness::load::{
     in_parallel, measure_in_parallel, run_closed_loop, run_sequence,
 };
 use crate::tools::harness::local_shop::LocalShop;
+use crate::tools::harness::machine;
 use crate::tools::harness::measurement::Measurement;
-use crate::tools::harness::process::Process;
 use crate::tools::scale::results::Results;
 
 /// Chooses the books of the requests.
@@ -81,7 +82,7 @@ impl MeasuredShop {
         self.results.start_one = self.restart(&[1])?;
         self.local.await_ready()?;
         let catalogs = self.local.catalogs.iter();
-        let memory = catalogs.map(Process::resident_bytes).max();
+        let memory = catalogs.map(resident_bytes).max();
         self.results.memory = memory.unwrap_or(0);
         Ok(())
     }
@@ -151,13 +152,11 @@ impl MeasuredShop {
     ///
     /// Fails when the catalogs differ afterwards.
     pub(super) fn missed_changes(&mut self) -> Result<(), String> {
-        let before = self.local.catalogs[0].resident_bytes();
+        let before = resident_bytes(&self.local.catalogs[0]);
         self.local.catalogs[1].kill();
         let requests = self.requests(self.sizes.missed, Request::Buy);
         self.results.errors += self.send_in_parallel(&requests)?.errors;
-        let growth = self.local.catalogs[0]
-            .resident_bytes()
-            .saturating_sub(before);
+        let growth = resident_bytes(&self.local.catalogs[0]).saturating_sub(before);
         self.results.memory_of_an_order = growth as f64 / self.sizes.missed as f64;
         let began = Instant::now();
         self.local.catalogs[1].start()?;
@@ -205,4 +204,10 @@ impl MeasuredShop {
         }
         Ok(())
     }
+}
+
+/// The memory in use; 0 when the process does not run.
+fn resident_bytes(process: &Process) -> u64 {
+    let status = process.id().map(|id| format!("/proc/{id}/status"));
+    status.map_or(0, |status| machine::memory_bytes(&status, "VmRSS"))
 }

@@ -37,6 +37,7 @@ const MAY_USE: [(&str, &[&str]); 11] = [
             "catalog",
             "order",
             "front_end",
+            "supervisor",
             "membership",
             "http",
             "config",

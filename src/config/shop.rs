@@ -1,0 +1,125 @@
+//! The settings of `bazar shop`.
+
+use std::path::PathBuf;
+
+use crate::config::servers;
+use crate::config::setting::{self, Setting};
+use crate::config::values::Values;
+use crate::model::address::is_loopback;
+use crate::runtime::log::Level;
+
+/// More servers of a kind than this are a typing error.
+const SERVERS_MAX: u64 = 50;
+
+/// The ports of the servers of a kind are so far apart.
+pub(crate) const PORT_STEP: u16 = 1000;
+
+/// The shop that `bazar shop` starts.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ShopSettings {
+    pub(crate) catalogs: usize,
+    pub(crate) orders: usize,
+    pub(crate) front_ends: usize,
+    pub(crate) host: String,
+    pub(crate) front_end_host: String,
+    /// Of the first server of each kind; `None`: the system chooses all ports.
+    pub(crate) ports: Option<Ports>,
+    /// Of the cluster page; 0: the system chooses.
+    pub(crate) cluster_port: u16,
+    pub(crate) data: PathBuf,
+    pub(crate) books: Option<PathBuf>,
+    pub(crate) fresh: bool,
+    pub(crate) token: Token,
+    /// What the servers log.
+    pub(crate) log: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Ports {
+    pub(crate) catalog: u16,
+    pub(crate) order: u16,
+    pub(crate) front_end: u16,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Token {
+    None,
+    Given(String),
+    /// A new one is made and shown.
+    New,
+}
+
+const SETTINGS: &str = "\
+CATALOGS NUMBER | =2 | so many catalogs
+ORDERS NUMBER | =2 | so many order servers; number n has catalog n, after the last one the first \
+    again
+FRONT_ENDS NUMBER | =1 | so many front-ends
+FRESH | no | begin with the first stock again: removes the catalogs' data folders
+TOKEN | no | make a SERVICE_TOKEN, show it, and let the servers ask for it
+HOST NAME | =127.0.0.1 | where the servers listen
+FRONT_END_HOST NAME | HOST | where front-ends listen; 0.0.0.0 sells to the network and needs a \
+    token
+FRONT_END_PORT NUMBER | =5002 | of the first front-end; the next ones have 1000 more each
+ORDER_PORT NUMBER | =5001 | of the first order server; the next ones have 1000 more each
+CATALOG_PORT NUMBER | =5000 | of the first catalog; the next ones have 1000 more each
+CLUSTER_PORT NUMBER | =5003 | of the page that shows the servers at work; only on loopback
+PORTS WHICH | =fixed | free: the system chooses all ports
+DATA FOLDER | =data | where the catalogs' data folders are
+BOOKS FILE | the seven books that are built in | the first stock
+LOG LEVEL | =info | what the servers log: debug, info or warn, and above; more settings of \
+    theirs, such as LOOKUP_CACHE_SIZE, are handed on";
+
+pub(super) fn settings() -> Vec<Setting> {
+    setting::read(&[SETTINGS, setting::TOKEN])
+}
+
+/// Reads the settings. Fails as [`super::parse`] does.
+pub(super) fn read(values: &Values) -> Result<ShopSettings, String> {
+    let count = |name| Ok::<_, String>(values.number(name, 1, SERVERS_MAX)? as usize);
+    let (catalogs, orders, front_ends) =
+        (count("CATALOGS")?, count("ORDERS")?, count("FRONT_ENDS")?);
+    let host = servers::host(values, "HOST")?;
+    let front_end_host = match values.optional("FRONT_END_HOST") {
+        Some(_) => servers::host(values, "FRONT_END_HOST")?,
+        None => host.clone(),
+    };
+    let token = match (servers::token(values)?, values.flag("TOKEN")) {
+        (Some(token), _) => Token::Given(token),
+        (None, true) => Token::New,
+        (None, false) => Token::None,
+    };
+    for (name, host) in [("HOST", &host), ("FRONT_END_HOST", &front_end_host)] {
+        if token == Token::None && !is_loopback(host) {
+            return Err(format!(
+                "{name} holds {host:?}, which others can reach: add --token, or set SERVICE_TOKEN"
+            ));
+        }
+    }
+    let port = |name, count: usize| {
+        let last = u16::MAX - PORT_STEP * (count - 1) as u16;
+        Ok::<_, String>(values.number(name, 1, last.into())? as u16)
+    };
+    let ports = Ports {
+        catalog: port("CATALOG_PORT", catalogs)?,
+        order: port("ORDER_PORT", orders)?,
+        front_end: port("FRONT_END_PORT", front_ends)?,
+    };
+    let which = |text: &str| ["fixed", "free"].iter().position(|one| *one == text);
+    let free = values.read("PORTS", "fixed or free", which)? == 1;
+    let level = |text: &str| Level::parse(text).map(|_| text.to_string());
+    let cluster_port = values.number("CLUSTER_PORT", 0, u16::MAX.into())? as u16;
+    Ok(ShopSettings {
+        catalogs,
+        orders,
+        front_ends,
+        host,
+        front_end_host,
+        ports: (!free).then_some(ports),
+        cluster_port: if free { 0 } else { cluster_port },
+        data: values.needed("DATA")?.into(),
+        books: values.optional("BOOKS").map(PathBuf::from),
+        fresh: values.flag("FRESH"),
+        token,
+        log: values.read("LOG", "debug, info or warn", level)?,
+    })
+}

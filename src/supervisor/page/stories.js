@@ -1,0 +1,379 @@
+"use strict";
+// Stories: each sets a scene, sends requests, and explains what happens, step by step.
+//
+// A step says what is about to happen, does it, waits until it shows, and says what was seen.
+
+const lookup = (book) => ["GET", `/lookup/${book}`];
+const until = (name, wanted) => () => server(name).state === wanted;
+const ready = (...names) => () => names.every((name) => server(name).state === "up");
+const everybody = () => state.servers.every((one) => one.state === "up");
+const copyAt = (name, book) => server(name).look.books.find((one) => one.id === book);
+const number = (name, book) => copyAt(name, book)?.version.split("-")[0] ?? "?";
+const front = () => state.servers.find((one) => one.kind === "front-end").name;
+const cacheHas = (cache, key) =>
+  server(front()).look.caches?.[cache].some((entry) => String(entry.id) === key);
+const seen = (answer) => answer.headers["cache-status"] ?? "no answer";
+
+const kill = (name, say) => ({ say, acts: [[name, "kill"]], until: until(name, "down") });
+const start = (name, say, saw) => ({ say, acts: [[name, "start"]], until: until(name, "up"), saw });
+const request = (server, [method, path], say, saw, more = {}) =>
+  ({ say, request: { server, method, path, ...more }, saw });
+const buy = (say, saw, more) => request(null, ["PUT", "/buy/2"], say, saw, more);
+
+const numbers = () => `Book 2 has sequence number ${number("catalog1", 2)} at catalog1 and ${
+  number("catalog2", 2)} at catalog2.`;
+
+const STORIES = [
+  {
+    title: "A normal order",
+    intro: "One customer buys one copy, and nothing goes wrong.",
+    steps: [
+      buy("The customer sends PUT /buy/2 to the front-end. It gives the order an id and sends it to the "
+        + "order server whose turn it is. That one reads the book from its catalog and writes it back "
+        + "with one copy less, on the condition that nobody has changed it meanwhile.",
+        (answer) => `${answer.body.message}, after ${answer.ms.toFixed(1)} ms.`),
+      { say: "The catalog gave the change the next sequence number and sent it to the other catalog, "
+        + "which put it on disk as tentative. Then the front-end threw the old copy out of its cache. "
+        + "Only then was the copy valid, and the customer told.",
+        until: () => number("catalog1", 2) === number("catalog2", 2), saw: numbers },
+    ],
+    notice: "Both catalogs have the same number and the same stock. The copy was on both disks before "
+      + "the customer heard of it.",
+    next: "One catalog misses a write",
+  },
+  {
+    title: "A write, all at one number",
+    intro: "The price of a book changes while both catalogs run.",
+    steps: [
+      request("catalog1", ["PUT", "/update/1"], "The owner sends the new price to catalog1. It checks that "
+        + "no catalog has a newer copy, and sends an update with the next sequence number.",
+        (answer) => `Status ${answer.status}; the new version is ${answer.headers.etag}.`,
+        { body: () => JSON.stringify({ price: 20 + Math.floor(Math.random() * 100) / 10 }) }),
+      { say: "Catalog2 acknowledges: on disk, tentative. The front-end invalidates. Catalog1 says "
+        + "confirm, and both copies are valid.",
+        until: () => number("catalog1", 1) === number("catalog2", 1),
+        saw: () => `Book 1 has number ${number("catalog1", 1)} at both.` },
+    ],
+    notice: "The number went up by one, at both catalogs.",
+    next: "A write on an outdated book",
+  },
+  {
+    title: "A write on an outdated book",
+    intro: "Two people change the same book. The second has read it before the first wrote.",
+    steps: [
+      request("catalog1", ["GET", "/query/item/3"], "The second person reads book 3 and keeps its version.",
+        (answer) => { outdated = answer.headers.etag; return `It read version ${outdated}.`; }),
+      request("catalog2", ["PUT", "/update/3"], "Meanwhile the first person changes it, at the other catalog.",
+        (answer) => `Done: version ${answer.headers.etag}.`,
+        { body: () => JSON.stringify({ price: 15 + Math.floor(Math.random() * 100) / 10 }) }),
+      request("catalog1", ["PUT", "/update/3"], "The second person writes, and says which version was read.",
+        (answer) => `Status ${answer.status}: ${answer.body.message ?? "changed"}`,
+        { body: () => '{"quantity": 1}', headers: () => ({ "If-Match": outdated }) }),
+    ],
+    notice: "412: nothing happened. The second person reads again and decides anew. Order servers sell "
+      + "in just this way, so that no copy is sold twice.",
+    next: "One click, sent twice",
+  },
+  {
+    title: "One click, sent twice",
+    intro: "A customer's connection breaks after the click. Was it bought? The browser sends it again.",
+    steps: [
+      buy("The first request, with an Idempotency-Key made for this click.",
+        (answer) => `${answer.body.message}.`, { headers: () => ({ "Idempotency-Key": newKey() }) }),
+      buy("The same click again: the same key.",
+        (answer) => `${answer.body.message}. Idempotent-Replayed: ${answer.headers["idempotent-replayed"]}.`,
+        { headers: () => ({ "Idempotency-Key": clickKey }) }),
+      { say: "How many copies are gone?", until: () => true,
+        saw: () => `One: ${copyAt("catalog1", 2)?.quantity} are left, and stock + sold = start.` },
+    ],
+    notice: "The book itself remembers which orders have their copies: on disk, at every catalog.",
+    next: "The order servers' fail-over",
+  },
+  {
+    title: "The lookup cache",
+    intro: "The front-end keeps answers. When may it use them?",
+    steps: [
+      request(null, lookup(2), "A look-up. If book 2 was not in the dictionary, a catalog is asked.",
+        (answer) => `Cache-Status: ${seen(answer)}.`),
+      request(null, lookup(2), "The same again. Now it is there: no catalog is asked, and book 2 moves to "
+        + "the end of the list, most recently used.", (answer) => `Cache-Status: ${seen(answer)}.`),
+      buy("Somebody buys the book. Before the customer is told, the catalog makes every front-end drop it.",
+        (answer) => `${answer.body.message}.`),
+      { say: "Look at the front-end's dictionary.", until: () => !cacheHas("lookup", "2"),
+        saw: () => "Book 2 is gone from it, and from the list." },
+      request(null, lookup(2), "The next look-up asks a catalog again.",
+        (answer) => `Cache-Status: ${seen(answer)}; ${answer.body.quantity} are left.`),
+      request(null, lookup(4), "Three more look-ups, of other books: 4 …", (answer) => seen(answer)),
+      request(null, lookup(5), "… 5 …", (answer) => seen(answer)),
+      request(null, lookup(6), "… and 6. With room for three, the least recently used goes.",
+        () => `The list is now ${server(front()).look.caches?.lookup.map((one) => one.id).join(", ")}.`,
+        { settle: 700 }),
+    ],
+    notice: "A hit costs no message at all. A buy makes the cached copy void before anybody hears of it.",
+    next: "The search cache and its topics",
+  },
+  {
+    title: "The search cache and its topics",
+    intro: "A search is cached with the topics that it found. A change voids those that it touches.",
+    steps: [
+      request(null, ["GET", "/search/developer"], "A search for “developer”.",
+        (answer) => `Cache-Status: ${seen(answer)}.`),
+      request(null, ["GET", "/search/graduate"], "And one for “graduate”.",
+        (answer) => `Cache-Status: ${seen(answer)}.`),
+      request("catalog1", ["PUT", "/update/7"], "The title of book 7, whose topic is Developer Life, changes.",
+        (answer) => `Now it is “${answer.body.title}”.`,
+        { body: () => JSON.stringify({ title: `Spring in the Pioneer Valley, ${year += 1}` }) }),
+      { say: "The catalog sent invalidate with the topic.", until: () => !cacheHas("search", "developer"),
+        saw: () => `“developer” is void; “graduate” ${cacheHas("search", "graduate") ? "stays" : "is gone, too"}.` },
+      request(null, ["GET", "/search/developer"], "The next search asks a catalog, and shows the new title.",
+        (answer) => `Cache-Status: ${seen(answer)}; “${answer.body[0]?.title}”.`),
+      request("catalog1", ["PUT", "/update/7"], "The old title again.", () => "As before.",
+        { body: () => '{"title": "Spring in the Pioneer Valley"}' }),
+    ],
+    notice: "What a search found of other topics stays cached.",
+    next: "One catalog misses a write",
+  },
+  {
+    title: "One catalog misses a write",
+    intro: "A catalog dies. The shop sells on. What does it know when it is back?",
+    steps: [
+      kill("catalog2", "catalog2 is killed. Restarting is off, so it stays down."),
+      buy("A customer buys. catalog1 notes on disk that catalog2 is left out, and sells without it.",
+        (answer) => `${answer.body.message}, after ${answer.ms.toFixed(0)} ms.`),
+      start("catalog2", "catalog2 starts again. Nothing in its folder is trusted yet: it compares its list of "
+        + "versions with catalog1's, page by page, and fetches the better copies. Until then it is not ready.",
+        numbers),
+    ],
+    notice: "The same number at both. No answer was given from the old copy.",
+    next: "Total failure, different numbers",
+  },
+  {
+    title: "Total failure, different numbers",
+    intro: "Both catalogs die, one after the other, and the first to die has missed a sale.",
+    steps: [
+      kill("catalog2", "catalog2 dies first."),
+      buy("A sale that only catalog1 has on disk.", (answer) => `${answer.body.message}.`),
+      kill("catalog1", "Then catalog1 dies, too. Nobody sells now."),
+      { say: "catalog2 starts alone. It was left out, and it knows that it may lack sales: it waits.",
+        acts: [["catalog2", "start"]], until: until("catalog2", "not ready"),
+        saw: () => "It says for whom: look at it." },
+      request(null, lookup(2), "A customer asks. No catalog may answer: better no answer than an old one.",
+        (answer) => `Status ${answer.status}: not now.`),
+      { say: "catalog1 starts: the last to go opens first.", acts: [["catalog1", "start"]],
+        until: ready("catalog1", "catalog2"), saw: numbers },
+    ],
+    notice: "The higher number has won, and the sale is not lost.",
+    next: "Cold start",
+  },
+  {
+    title: "Cold start",
+    intro: "All catalogs were shut down, and start at the same moment. May they answer at once?",
+    steps: [
+      { say: "Both catalogs are killed.", acts: [["catalog1", "kill"], ["catalog2", "kill"]],
+        until: () => ["catalog1", "catalog2"].every((name) => server(name).state === "down") },
+      { say: "Both start. Each has every book on disk, and knows of none whether it is the newest. They "
+        + "say hello, compare their versions, and only then call a copy valid.",
+        acts: [["catalog1", "start"], ["catalog2", "start"]], until: ready("catalog1", "catalog2"), saw: numbers },
+      request("catalog1", ["GET", "/query/item/2"], "The first read.",
+        (answer) => `Status ${answer.status}: ${answer.body.quantity} copies, version ${answer.headers.etag}.`),
+    ],
+    notice: "A valid copy is answered without a message to anybody.",
+    next: "The order servers' fail-over",
+  },
+  {
+    title: "The order servers' fail-over",
+    intro: "An order server dies in the middle of a working day.",
+    steps: [
+      kill("order1", "order1 is killed."),
+      buy("A customer buys. The front-end asks the next order server, with the same order id: so it is one "
+        + "sale, whatever the dead one may have done.", (answer) => `${answer.body.message}, ${answer.ms.toFixed(1)} ms.`),
+      buy("Another customer.", (answer) => `${answer.body.message}, ${answer.ms.toFixed(1)} ms.`),
+      start("order1", "order1 is back, and gets its turn again. It had nothing to remember.",
+        () => "All servers are up."),
+    ],
+    notice: "No customer noticed. Order servers keep nothing: the book has its orders.",
+    next: "Order, catalog unreachable",
+  },
+  {
+    title: "Order, catalog unreachable",
+    intro: "Each order server has one catalog. What if that one is down?",
+    steps: [
+      kill("catalog1", "catalog1 is killed: order1 has no catalog now."),
+      request("order1", ["PUT", "/buy/2"], "Asked directly, order1 cannot sell. It says so at once, and that "
+        + "nothing happened.", (answer) => `Status ${answer.status}, Bazar-Outcome: ${answer.headers["bazar-outcome"]}.`),
+      buy("A customer of the front-end gets a copy: it goes on to order2, whose catalog runs.",
+        (answer) => `${answer.body.message}, ${answer.ms.toFixed(1)} ms.`),
+      start("catalog1", "catalog1 starts, catches up, and order1 is ready again.", numbers),
+    ],
+    notice: "“None” and “unknown” are different answers. After “none” another server may be asked.",
+    next: "Order on an outdated catalog",
+  },
+  {
+    title: "Order on an outdated catalog",
+    intro: "An order server asks its catalog at the very moment when that one has missed a sale.",
+    steps: [
+      kill("catalog2", "catalog2 is killed."),
+      buy("It misses this sale.", (answer) => `${answer.body.message}.`),
+      { say: "catalog2 starts, and an order reaches it through order2 at once.", acts: [["catalog2", "start"]],
+        until: () => server("catalog2").process !== null },
+      request("order2", ["PUT", "/buy/2"], "order2 asks catalog2. As long as that has not caught up, it gives no "
+        + "copy that may be old: the order is refused, or sold from the newest copy.",
+        (answer) => `Status ${answer.status}: ${answer.body?.message ?? answer.error}`),
+      { say: "Some moments later both are the same.", until: ready("catalog2"), saw: numbers },
+    ],
+    notice: "Whatever the answer was, stock + sold = start holds.",
+    next: "A stopped catalog and its lease",
+  },
+  {
+    title: "A stopped catalog and its lease",
+    intro: "A stopped process is worse than a dead one: it accepts connections, and answers nothing.",
+    steps: [
+      { say: "catalog2 is stopped (SIGSTOP).", acts: [["catalog2", "stop"]], until: until("catalog2", "stopped"),
+        saw: () => "To the others it is silent." },
+      request(null, lookup(2), "A look-up. The front-end's lease from catalog2 runs out after half a second: then "
+        + "it may not use its cache, because catalog2 might have sold without telling.",
+        (answer) => `Cache-Status: ${seen(answer)}, ${answer.ms.toFixed(1)} ms.`, { wait: 900 }),
+      buy("A buy: catalog1 leaves catalog2 out, and goes on.",
+        (answer) => `${answer.body.message}, after ${answer.ms.toFixed(0)} ms.`),
+      { say: "catalog2 goes on (SIGCONT). It sees by the clock that it was asleep, trusts nothing, and catches up "
+        + "before it answers.", acts: [["catalog2", "continue"]], until: ready("catalog2"), saw: numbers },
+    ],
+    notice: "A sleeper that wakes up never answers from what it remembers.",
+    next: "A normal order",
+  },
+];
+
+let outdated = "";
+let clickKey = "";
+let year = 2000;
+
+function newKey() {
+  clickKey = `click-${Date.now()}`;
+  return clickKey;
+}
+
+/** The story that is told: its steps so far, and whether it was restarting before. */
+let told = null;
+
+const STEP_MAX_MS = 20000;
+const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+
+async function waitFor(condition) {
+  const end = Date.now() + STEP_MAX_MS;
+  for (;;) {
+    await poll();
+    if (condition()) return true;
+    if (end < Date.now()) return false;
+    await sleep(150);
+  }
+}
+
+/** Does one step, and shows it below the last one. */
+async function tell(step) {
+  const item = make("li", "", make("p", "", step.say));
+  byId("story-steps").append(item);
+  item.scrollIntoView({ block: "nearest" });
+  for (const [name, action] of step.acts ?? []) {
+    const path = `/servers/${name}/${action}`;
+    item.append(make("code", "", curl("POST", path)));
+    // It may be so already, in another order of stories.
+    try { await ask("POST", path); } catch (failure) { item.append(make("p", "error", failure.message)); }
+  }
+  if (step.wait) await sleep(step.wait);
+  let answer = null;
+  if (step.request) answer = await send(step.request, item);
+  const shows = !step.until || await waitFor(step.until);
+  if (step.request?.settle) await sleep(step.request.settle);
+  await poll();
+  const saw = shows ? step.saw?.(answer) : "That takes longer than it should: look at the servers.";
+  if (saw) item.append(make("p", "saw", saw));
+}
+
+async function send({ server: name, method, path, body, headers }, item) {
+  const to = name ?? front();
+  const text = body?.();
+  const extra = headers?.() ?? {};
+  const options = Object.entries(extra).map(([key, value]) => ` -H '${key}: ${value}'`).join("")
+    + (text ? ` -d '${text}'` : "");
+  item.append(make("code", "", `curl -X ${method}${options} ${server(to).address}${path}`));
+  const answer = await ask("POST", `/request/${to}/${method}${path}`, text, extra);
+  const status = answer.status || "no answer";
+  const shown = answer.error ?? JSON.stringify(answer.body);
+  item.append(make("code", "answer", `${status}  ${shown}`));
+  return { headers: {}, body: {}, ...answer };
+}
+
+/** Sets the scene: all servers up, copies to sell, nobody started again but by the story. */
+async function begin(story) {
+  if (told) await leave();
+  told = { story, at: 0, restarting: state.restarting };
+  byId("story").hidden = false;
+  document.querySelector("main").classList.add("telling");
+  byId("story-title").textContent = story.title;
+  byId("story-intro").textContent = story.intro;
+  byId("story-steps").replaceChildren();
+  byId("story-end").hidden = true;
+  byId("story-title").focus();
+  const next = byId("story-next");
+  next.disabled = true;
+  next.textContent = "Setting the scene …";
+  await ask("POST", "/restarting/off");
+  await startAll();
+  const left = Math.min(...["catalog1", "catalog2"].map((name) => copyAt(name, 2)?.quantity ?? 0));
+  if (left < 5) await ask("POST", "/restock/2?copies=20");
+  next.disabled = false;
+  next.textContent = "First step";
+}
+
+async function startAll() {
+  await poll();
+  for (const one of state.servers) {
+    if (one.state === "stopped") await ask("POST", `/servers/${one.name}/continue`);
+    if (!one.process) await ask("POST", `/servers/${one.name}/start`).catch(() => {});
+  }
+  await waitFor(everybody);
+}
+
+async function nextStep() {
+  const button = byId("story-next");
+  if (!told || button.disabled) return;
+  const { story } = told;
+  button.disabled = true;
+  button.textContent = "…";
+  try {
+    await tell(story.steps[told.at]);
+  } catch (failure) {
+    byId("story-steps").append(make("li", "error", failure.message));
+  }
+  if (told?.story !== story) return;
+  told.at += 1;
+  const over = told.at === story.steps.length;
+  button.disabled = over;
+  button.textContent = over ? "The end" : "Next step";
+  if (over) {
+    const end = byId("story-end");
+    end.textContent = `Notice: ${story.notice}\nTry next: ${story.next}.`;
+    end.hidden = false;
+    byId("story-close").focus();
+  } else {
+    button.focus();
+  }
+}
+
+/** Puts everything back as it was. */
+async function leave() {
+  const { restarting } = told;
+  told = null;
+  byId("story").hidden = true;
+  document.querySelector("main").classList.remove("telling");
+  if (restarting) await ask("POST", "/restarting/on");
+  await startAll();
+}
+
+byId("story-next").addEventListener("click", nextStep);
+byId("story-close").addEventListener("click", leave);
+for (const story of STORIES) {
+  const button = make("button", "", story.title);
+  button.addEventListener("click", () => begin(story));
+  byId("story-list").append(button);
+}

@@ -1,0 +1,205 @@
+//! The cluster page of `bazar shop`: what it says of the servers, what its buttons do, and who may
+//! press them.
+
+use std::net::TcpListener;
+
+use serde_json::Value;
+
+use crate::harness::connection::Connection;
+use crate::harness::http::{self, Response};
+use crate::harness::process::eventually;
+use crate::harness::shop::{own_folder, own_host};
+use crate::run_sh::Running;
+
+/// A shop with its page.
+struct Page {
+    shop: Running,
+    address: String,
+}
+
+impl Page {
+    #[track_caller]
+    fn open() -> Page {
+        let shop = Running::start(&[]);
+        let log = shop.log();
+        let line = log
+            .lines()
+            .find_map(|line| line.split_once("its servers at work: http://"));
+        let address = line.expect("the page is announced").1.to_string();
+        Page { shop, address }
+    }
+
+    fn call(&self, method: &str, path: &str, headers: &[(&str, &str)]) -> Response {
+        http::call(&self.address, method, path, headers, "").unwrap()
+    }
+
+    #[track_caller]
+    fn post(&self, path: &str) {
+        let response = self.call("POST", path, &[]);
+        assert_eq!(response.status, 200, "{path}: {response:?}");
+    }
+
+    fn state(&self) -> Value {
+        self.call("GET", "/state", &[]).json()
+    }
+
+    /// What the page says of a server.
+    fn server(&self, name: &str) -> Value {
+        let state = self.state();
+        let mut servers = state["servers"].as_array().unwrap().iter();
+        servers
+            .find(|server| server["name"] == name)
+            .unwrap()
+            .clone()
+    }
+
+    #[track_caller]
+    fn await_state(&self, name: &str, state: &str) {
+        eventually(&format!("{name} is {state}"), || {
+            self.server(name)["state"] == state
+        });
+    }
+
+    /// Waits until every catalog shows this many copies of book 2, all as they must be.
+    #[track_caller]
+    fn await_copies(&self, copies: u64) {
+        let shows = |name: &str| {
+            let server = self.server(name);
+            let mut books = server["look"]["books"].as_array().unwrap().iter();
+            let book = books.find(|book| book["id"] == 2);
+            book.is_some_and(|book| book["quantity"] == copies && book["right"] == true)
+        };
+        eventually("the catalogs show it", || {
+            shows("catalog1") && shows("catalog2")
+        });
+    }
+}
+
+#[test]
+fn a_killed_server_stays_down_until_it_is_started() {
+    let page = Page::open();
+    page.post("/restarting/off");
+    page.post("/servers/catalog2/kill");
+    page.await_state("catalog2", "down");
+    assert_eq!(page.server("catalog2")["end"], "signal 9");
+    page.post("/servers/catalog2/start");
+    page.await_state("catalog2", "up");
+    page.post("/servers/order1/stop");
+    page.await_state("order1", "stopped");
+    page.post("/servers/order1/continue");
+    page.await_state("order1", "up");
+    let events = page.call("GET", "/events?since=1", &[]).list();
+    let texts: Vec<&str> = events
+        .iter()
+        .map(|event| event["text"].as_str().unwrap())
+        .collect();
+    assert!(
+        texts.contains(&"catalog2 ended (signal 9); restarting is off"),
+        "{texts:?}"
+    );
+    page.shop.stop();
+}
+
+#[test]
+fn stock_and_sold_are_start_whoever_buys() {
+    let page = Page::open();
+    page.await_state("catalog1", "up");
+    page.await_copies(5);
+    page.post("/request/front-end/PUT/buy/2");
+    page.await_copies(4);
+    let other = http::call(
+        &format!("{}:5002", page.shop.host),
+        "PUT",
+        "/buy/2",
+        &[],
+        "",
+    );
+    assert!(other.unwrap().is_purchase());
+    page.await_copies(3);
+    page.post("/restock/2?copies=10");
+    page.await_copies(13);
+    let count = &page.state()["account"]["2"];
+    let expected = [
+        ("start", 5),
+        ("sold", 1),
+        ("others", 1),
+        ("added", 10),
+        ("unknown", 0),
+    ];
+    for (name, value) in expected {
+        assert_eq!(count[name], value, "{count}");
+    }
+    page.shop.stop();
+}
+
+#[test]
+fn customers_buy_and_the_curves_show_it() {
+    let page = Page::open();
+    page.post("/load?customers=4&buys=50");
+    eventually("a second with sales", || {
+        let state = page.state();
+        let seconds = state["load"]["seconds"].as_array().unwrap();
+        seconds
+            .iter()
+            .any(|second| 0 < second["sold"].as_u64().unwrap())
+    });
+    page.post("/load?customers=0");
+    page.shop.stop();
+}
+
+#[test]
+fn another_sites_page_may_change_nothing_and_read_nothing() {
+    let page = Page::open();
+    let kill = "/servers/catalog1/kill";
+    let own = format!("http://{}", page.address);
+    for (headers, expected) in [
+        (("Origin", "http://evil.example"), 403),
+        (("Origin", "null"), 403),
+        (("Origin", own.as_str()), 200),
+    ] {
+        assert_eq!(
+            page.call("POST", kill, &[headers]).status,
+            expected,
+            "{headers:?}"
+        );
+    }
+    let request = "GET /state HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n";
+    let mut connection = Connection::open(&page.address);
+    connection.send(request).unwrap();
+    assert_eq!(connection.response().unwrap().status, 403);
+    page.shop.stop();
+}
+
+#[test]
+fn the_page_loads_nothing_from_elsewhere_and_is_small() {
+    let page = Page::open();
+    for path in ["/", "/style.css", "/script.js", "/stories.js", "/icon.svg"] {
+        let response = page.call("GET", path, &[]);
+        assert_eq!(response.status, 200, "{path}");
+        let policy = response.header("Content-Security-Policy");
+        assert!(policy.starts_with("default-src 'self'"), "{path}: {policy}");
+        assert!(response.body.len() < 40 * 1024, "{path}");
+        let elsewhere = response.body.replace("http://www.w3.org/", "");
+        assert!(
+            !elsewhere.contains("http://") && !elsewhere.contains("https://"),
+            "{path}"
+        );
+        for inline in ["style=", "onclick=", "<style", "innerHTML"] {
+            assert!(!response.body.contains(inline), "{path}: {inline}");
+        }
+    }
+    page.shop.stop();
+}
+
+#[test]
+fn without_its_port_the_page_is_left_out_and_the_shop_opens() {
+    let host = own_host();
+    let _taken = TcpListener::bind(format!("{host}:5003")).unwrap();
+    let shop = Running::start_on(host, own_folder(), &[]);
+    let log = shop.log();
+    assert!(
+        log.contains("no page of its servers") && log.contains("CLUSTER_PORT"),
+        "{log}"
+    );
+    shop.stop();
+}
