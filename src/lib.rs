@@ -29,6 +29,12 @@
 //!    answer goes back. `catalog/replication` is this protocol, without HTTP in it; `PROTOCOL.md`
 //!    beside it is the protocol in prose.
 //!
+//! As `bazar trace` draws it (times left out):
+//!
+//! ```text
+#![doc = include_str!("../tests/it/figures/buy.txt")]
+//! ```
+//!
 //! A lookup ends at the front-end when the book is in its cache and the cache's lease holds
 //! (`membership`). Otherwise it goes to the next catalog in turn, which answers without a message
 //! to anybody when its copy is valid.
@@ -38,7 +44,7 @@
 //! | layer | may use |
 //! |---|---|
 //! | `main.rs` | everything |
-//! | [`tools`] (import, bench, scale) | all below but the insides of the tiers |
+//! | [`tools`] (import, trace, bench, scale) | all below but the insides of the tiers |
 //! | [`supervisor`] (`bazar shop`) | membership and below: tiers are processes to it |
 //! | [`catalog`], [`order`], [`front_end`]: the tiers | the layers below, never each other |
 //! | `membership` | http, config, runtime, model |

@@ -9,7 +9,7 @@ use bazar::runtime::exit::Exit;
 use bazar::runtime::log;
 use bazar::supervisor::Outcome;
 use bazar::tools::bench::baseline_server;
-use bazar::tools::{bench, export, import, scale};
+use bazar::tools::{bench, export, import, scale, trace};
 use bazar::{catalog, front_end, order, supervisor};
 
 fn main() -> ExitCode {
@@ -51,6 +51,10 @@ fn run(command: Command) -> ExitCode {
         },
         Command::Export(settings) => match export::run(&settings) {
             Ok(_) => ExitCode::SUCCESS,
+            Err(message) => fail(&message.into()),
+        },
+        Command::Trace(settings) => match trace::run(&settings) {
+            Ok(text) => print(&text),
             Err(message) => fail(&message.into()),
         },
         Command::Bench(settings) => ended(bench::run(&settings)),

@@ -19,6 +19,7 @@ pub(crate) mod shop;
 #[cfg(test)]
 mod tests;
 pub(crate) mod timing;
+pub(crate) mod trace;
 mod values;
 
 use std::path::PathBuf;
@@ -31,6 +32,7 @@ use crate::config::program::Program;
 use crate::config::scale::ScaleSettings;
 use crate::config::shop::ShopSettings;
 use crate::config::timing::Timing;
+use crate::config::trace::TraceSettings;
 use crate::config::values::Values;
 use crate::model::address::Address;
 use crate::model::origin::Origin;
@@ -47,6 +49,7 @@ pub enum Command {
     Export(ExportSettings),
     Bench(BenchSettings),
     Scale(ScaleSettings),
+    Trace(TraceSettings),
     /// The server with which `bench` compares the shop's, and the host where it listens.
     BaselineServer(String),
     /// The text to print.
@@ -151,7 +154,9 @@ pub fn parse(args: &[String], env: &dyn Fn(&str) -> Option<String>) -> Result<Co
     })?;
     let values = Values::collect(
         program.word(),
-        program.argument().is_some(),
+        program
+            .argument()
+            .map_or(0, |(name, _)| name.split(' ').count()),
         program.settings(),
         &args[1..],
         env,
@@ -165,5 +170,6 @@ pub fn parse(args: &[String], env: &dyn Fn(&str) -> Option<String>) -> Result<Co
         Program::Export => export::read(&values).map(Command::Export),
         Program::Bench => bench::read(&values).map(Command::Bench),
         Program::Scale => scale::read(&values).map(Command::Scale),
+        Program::Trace => trace::read(&values).map(Command::Trace),
     }
 }

@@ -1,7 +1,7 @@
 //! The commands of `bazar`, and the settings of each.
 
 use crate::config::setting::Setting;
-use crate::config::{bench, export, import, scale, servers, shop};
+use crate::config::{bench, export, import, scale, servers, shop, trace};
 
 /// A command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,13 +14,15 @@ pub(crate) enum Program {
     Export,
     Bench,
     Scale,
+    Trace,
 }
 
 /// The commands as an error lists them.
-pub(crate) const COMMANDS: &str = "catalog, order, front-end, shop, import, export, bench or scale";
+pub(crate) const COMMANDS: &str =
+    "catalog, order, front-end, shop, import, export, bench, scale or trace";
 
 impl Program {
-    pub(crate) const ALL: [Program; 8] = [
+    pub(crate) const ALL: [Program; 9] = [
         Program::Catalog,
         Program::Order,
         Program::FrontEnd,
@@ -29,6 +31,7 @@ impl Program {
         Program::Export,
         Program::Bench,
         Program::Scale,
+        Program::Trace,
     ];
 
     pub(crate) fn parse(word: &str) -> Option<Program> {
@@ -47,16 +50,21 @@ impl Program {
             Program::Export => "export",
             Program::Bench => "bench",
             Program::Scale => "scale",
+            Program::Trace => "trace",
         }
     }
 
-    /// The one argument that it takes, if any, and what that is.
+    /// The arguments that it takes, a word each, if any, and what they are.
     pub(crate) fn argument(self) -> Option<(&'static str, &'static str)> {
         let file = (
             "FILE",
             "JSON, or a table (CSV) with a line of names; - is standard input",
         );
-        (self == Program::Import).then_some(file)
+        match self {
+            Program::Import => Some(file),
+            Program::Trace => Some((trace::ARGUMENT, "the request, such as PUT /buy/2")),
+            _ => None,
+        }
     }
 
     /// What it is for, in a few words.
@@ -70,6 +78,7 @@ impl Program {
             Program::Export => "writes the books of a running shop",
             Program::Bench => "measures a shop, and checks that no sale is missing",
             Program::Scale => "measures what a million books cost, beside a shop of seven",
+            Program::Trace => "sends a request, and draws what it causes at all servers",
         }
     }
 
@@ -84,6 +93,7 @@ impl Program {
             Program::Export => export::settings(),
             Program::Bench => bench::settings(),
             Program::Scale => scale::settings(),
+            Program::Trace => trace::settings(),
         }
     }
 }

@@ -8,13 +8,13 @@ use crate::model::address::Address;
 
 /// What was given to one program.
 pub(super) struct Values<'a> {
-    /// The command, and the one argument that it takes.
+    /// The command, and how many arguments it takes.
     word: &'static str,
-    takes_argument: bool,
+    arguments_max: usize,
     settings: Vec<Setting>,
     /// Options by the name of their setting.
     options: HashMap<&'static str, String>,
-    argument: Option<String>,
+    arguments: Vec<String>,
     env: &'a dyn Fn(&str) -> Option<String>,
 }
 
@@ -23,17 +23,17 @@ impl<'a> Values<'a> {
     /// value, and on an argument that the program does not take. The last of equal options wins.
     pub(super) fn collect(
         word: &'static str,
-        takes_argument: bool,
+        arguments_max: usize,
         settings: Vec<Setting>,
         args: &[String],
         env: &'a dyn Fn(&str) -> Option<String>,
     ) -> Result<Values<'a>, String> {
         let mut values = Values {
             word,
-            takes_argument,
+            arguments_max,
             settings,
             options: HashMap::new(),
-            argument: None,
+            arguments: Vec::new(),
             env,
         };
         let mut args = args.iter();
@@ -81,12 +81,12 @@ impl<'a> Values<'a> {
 
     fn take_argument(&mut self, arg: &str) -> Result<(), String> {
         let word = self.word;
-        if !self.takes_argument || self.argument.is_some() {
+        if self.arguments_max <= self.arguments.len() {
             return Err(format!(
                 "{arg:?} is one argument too many; see bazar {word} --help"
             ));
         }
-        self.argument = Some(arg.to_string());
+        self.arguments.push(arg.to_string());
         Ok(())
     }
 
@@ -170,10 +170,11 @@ impl<'a> Values<'a> {
         self.options.contains_key(name)
     }
 
-    /// The program's own argument.
+    /// The program's own arguments.
     pub(super) fn argument(&self, name: &str) -> Result<String, String> {
         let word = self.word;
-        let given = self.argument.clone();
+        let is_whole = self.arguments.len() == self.arguments_max;
+        let given = is_whole.then(|| self.arguments.join(" "));
         given.ok_or_else(|| format!("{name} is missing; see bazar {word} --help"))
     }
 }

@@ -102,6 +102,11 @@ impl SpanContext {
         SpanContext { trace, span }
     }
 
+    /// The first span of a new trace.
+    pub(crate) fn root() -> SpanContext {
+        SpanContext::child(TraceId::random())
+    }
+
     /// The header `traceparent`.
     pub(crate) fn header(&self) -> String {
         format!("00-{}-{}-01", self.trace, self.span)
@@ -171,8 +176,8 @@ impl Span {
     }
 }
 
-/// The time of day at `at`.
-fn unix_ns(at: Instant) -> u64 {
+/// The time of day at `at`, in ns since 1970.
+pub(crate) fn unix_ns(at: Instant) -> u64 {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     let since = since.unwrap_or(Duration::ZERO).saturating_sub(at.elapsed());
     since.as_nanos() as u64

@@ -17,6 +17,7 @@ mod crashes;
 mod create_books;
 mod disks;
 mod example;
+mod figures;
 mod floods;
 mod fuzz;
 mod hung;

@@ -18,7 +18,7 @@ GET /openapi.json | 200 | fields openapi, info, paths, components
 = GET /metrics → 200
 GET /metrics | 200 | text # TYPE, bazar_http_requests_total, process_open_fds + Content-Type: text/plain; version=0.0.4; charset=utf-8
 = GET /traces/<trace> → 200
-GET /traces/4bf92f3577b34da6a3ce929d0e0e4736 | 200 | fields server, spans
+GET /traces/4bf92f3577b34da6a3ce929d0e0e4736 | 200 | fields server, address, spans
 = GET /traces/<trace> → 400
 GET /traces/4BF92F3577B34DA6A3CE929D0E0E4736 | 400 | message hex digits
 = GET /traces?since=<n> → 200

@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::Dispatcher;
 use crate::http::{Method, Request, Response, openapi, query_number};
+use crate::model::address::Address;
 use crate::model::error::Error;
 use crate::runtime::metrics::{CONTENT_TYPE, Exposition};
 use crate::runtime::process;
@@ -109,8 +110,13 @@ impl Dispatcher {
             let text = "The id of a trace is 32 lower-case hex digits, not all 0";
             return Error::BadRequest(text.into()).into();
         };
-        let server = self.config.server;
-        Response::json(200, &json!({"server": server, "spans": span::of_trace(id)}))
+        let address = self.config.address.as_ref().map(Address::to_string);
+        let body = json!({
+            "server": self.config.server,
+            "address": address,
+            "spans": span::of_trace(id),
+        });
+        Response::json(200, &body)
     }
 
     /// The spans of all traces, from a number on that an earlier answer gave as `next`.

@@ -1,0 +1,150 @@
+//! Figures of the protocol, as `bazar trace` draws them of real processes, without their times.
+//!
+//! `UPDATE_FIGURES=1 cargo test figures::` writes them anew.
+
+use std::path::Path;
+use std::process::Command;
+use std::{env, fs};
+
+use crate::harness::process::{BAZAR, eventually, run};
+use crate::harness::server::Server;
+use crate::harness::shop::{Shop, ShopOptions};
+
+/// How often a scene is played until its figures are right.
+const PLAYS_MAX: usize = 5;
+
+/// The width of the times in a diagram.
+const TIME_WIDTH: usize = 8;
+
+/// What `bazar trace` prints of a request to this server, but for what differs each time.
+#[track_caller]
+fn traced(server: &Server, arguments: &[&str]) -> String {
+    let mut command = Command::new(BAZAR);
+    let shop = ["trace", "--shop", &server.url()].map(str::to_string);
+    command.args(shop).args(arguments).env_clear();
+    let (code, text, stderr) = run(command);
+    assert_eq!((code, &*stderr), (Some(0), ""));
+    let (picture, rest) = text.split_once("\n\n").expect("a picture, and the answer");
+    let answer = rest.lines().next().expect("the answer");
+    let untimed = |line: &str| line.chars().skip(TIME_WIDTH).collect::<String>() + "\n";
+    let lines: String = picture.lines().map(untimed).collect();
+    format!("bazar trace {}\n\n{lines}\n{answer}\n", arguments.join(" "))
+}
+
+/// A figure: the name of its file, and the picture.
+type Figure = (&'static str, String);
+
+/// Compares figures with their files. On a busy machine an answer may come so late that a message
+/// is sent twice, or that it is not seen: then the scene is played again.
+#[track_caller]
+fn check(scene: impl Fn() -> Vec<Figure>) {
+    let file = |name: &str| {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/figures");
+        folder.join(format!("{name}.txt"))
+    };
+    let expected = |name: &str| fs::read_to_string(file(name)).unwrap_or_default();
+    if env::var_os("UPDATE_FIGURES").is_some() {
+        let figures = scene();
+        figures
+            .iter()
+            .for_each(|(name, picture)| fs::write(file(name), picture).unwrap());
+        return;
+    }
+    let is_right = |(name, picture): &Figure| *picture == expected(name);
+    let mut figures = scene();
+    for _ in 1..PLAYS_MAX {
+        if figures.iter().all(is_right) {
+            return;
+        }
+        figures = scene();
+    }
+    for (name, picture) in figures {
+        let expected = expected(name);
+        assert_eq!(
+            picture, expected,
+            "{name}:\n{picture}\ninstead of\n{expected}"
+        );
+    }
+}
+
+/// With one catalog a slow read is not asked of another, too.
+fn small_shop() -> Shop {
+    Shop::started(ShopOptions {
+        catalogs: 1,
+        orders: 1,
+        ..ShopOptions::default()
+    })
+}
+
+#[test]
+fn a_buy_is_on_every_catalog_and_in_no_cache_before_the_customer_is_told() {
+    check(|| {
+        let shop = Shop::started(ShopOptions {
+            orders: 1,
+            ..ShopOptions::default()
+        });
+        vec![("buy", traced(shop.front_end(), &["PUT", "/buy/2"]))]
+    });
+}
+
+#[test]
+fn a_buy_whose_catalog_cannot_be_reached_is_told_so() {
+    check(|| {
+        let shop = small_shop();
+        shop.catalog(1).kill();
+        vec![(
+            "buy_catalog_down",
+            traced(shop.order(1), &["PUT", "/buy/2"]),
+        )]
+    });
+}
+
+#[test]
+fn a_look_up_is_asked_once_and_again_after_a_buy() {
+    check(|| {
+        let shop = small_shop();
+        let look_up = || traced(shop.front_end(), &["GET", "/lookup/2"]);
+        let before = [("lookup_miss", look_up()), ("lookup_hit", look_up())];
+        assert!(shop.buy(2).is_purchase());
+        let after = ("lookup_after_buy", look_up());
+        before.into_iter().chain([after]).collect()
+    });
+}
+
+#[test]
+fn a_search_is_cached_until_a_book_of_its_topic_changes() {
+    check(|| {
+        let shop = small_shop();
+        let search = || traced(shop.front_end(), &["GET", "/search/graduate"]);
+        let change = ["--body", r#"{"title":"Xen"}"#, "PUT", "/update/3"];
+        vec![
+            ("search_miss", search()),
+            ("search_hit", search()),
+            ("update_title", traced(shop.catalog(1), &change)),
+            ("search_after_change", search()),
+        ]
+    });
+}
+
+#[test]
+fn a_write_reaches_every_live_catalog_and_no_other() {
+    check(|| {
+        let shop = Shop::started(ShopOptions {
+            orders: 0,
+            front_ends: 0,
+            ..ShopOptions::default()
+        });
+        let change = ["--body", r#"{"price":45}"#, "PUT", "/update/2"];
+        let both = [
+            ("write", traced(shop.catalog(1), &change)),
+            ("read", traced(shop.catalog(2), &["GET", "/query/item/2"])),
+        ];
+        shop.catalog(2).kill();
+        eventually("catalog 1 serves alone", || {
+            !shop.catalog(1).counts_peers_as_live()
+                && shop.catalog(1).put("/update/3", r#"{"price":20}"#).status == 200
+        });
+        let alone = ("write_alone", traced(shop.catalog(1), &change));
+        both.into_iter().chain([alone]).collect()
+    });
+}
