@@ -54,7 +54,7 @@ mod transport;
 
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::catalog::metrics::UpdateMetrics;
 use crate::catalog::replication::rules::Rules;
@@ -69,11 +69,17 @@ use crate::runtime::exit::Exit;
 use crate::runtime::log;
 use crate::runtime::sync::spawn;
 
-/// The pause after each pass of background repair.
+/// The pause after the first pass of background repair. It doubles with each pass, up to
+/// [`REPAIR_INTERVAL`]: while a peer that has just started is not in step, writes wait.
+const REPAIR_PAUSE_MIN: Duration = Duration::from_millis(10);
+
 const REPAIR_INTERVAL: Duration = Duration::from_millis(100);
 
 /// How often the left-out list is looked at, when nothing wakes its loop.
 const LIST_INTERVAL: Duration = Duration::from_millis(100);
+
+/// How often it is checked whether the lease of a silent peer has run out.
+const LEASE_INTERVAL: Duration = Duration::from_millis(10);
 
 /// A running catalog.
 struct Catalog {
@@ -116,6 +122,20 @@ fn replica_config(settings: &CatalogSettings) -> Config {
     }
 }
 
+/// The pause between heartbeats. While a peer's lease runs out, reads and writes wait for that very
+/// moment.
+fn pause(replica: &Replica<HttpEnvironment>, interval: Duration) {
+    let end = Instant::now() + interval;
+    loop {
+        let left = end.saturating_duration_since(Instant::now());
+        if left.is_zero() || !replica.awaits_a_lease() {
+            return thread::sleep(left);
+        }
+        thread::sleep(left.min(LEASE_INTERVAL));
+        replica.look_at_leases();
+    }
+}
+
 /// Starts the three loops of a replica: heartbeats, the left-out list, and background repair. The
 /// sleeps are the pauses of these loops; nothing waits for them.
 fn start_loops(
@@ -126,7 +146,7 @@ fn start_loops(
     spawn("heartbeat", move || {
         loop {
             ticking.tick();
-            thread::sleep(heartbeat_interval);
+            pause(&ticking, heartbeat_interval);
         }
     })?;
     let keeping = replica.clone();
@@ -137,11 +157,15 @@ fn start_loops(
     })?;
     let repairing = replica.clone();
     spawn("repair", move || {
+        let mut pause = REPAIR_PAUSE_MIN;
         loop {
             repairing.await_repair(REPAIR_INTERVAL);
             if repairing.needs_repair() {
                 repairing.repair();
-                thread::sleep(REPAIR_INTERVAL);
+                thread::sleep(pause);
+                pause = REPAIR_INTERVAL.min(pause * 2);
+            } else {
+                pause = REPAIR_PAUSE_MIN;
             }
         }
     })

@@ -23,6 +23,9 @@ const HIT: &str = "bazar; hit";
 const MISS: &str = "bazar; fwd=miss";
 const COLLAPSED: &str = "bazar; fwd=miss; collapsed";
 
+/// How long a catalog has that was slow the first time, while another one was, too.
+const SECOND_PATIENCE: Duration = Duration::from_millis(200);
+
 impl FrontEnd {
     /// The answer, if it is in the cache. Never waits.
     pub(super) fn try_find<Q: CacheKey>(&self, query: &Q) -> Option<Response> {
@@ -60,31 +63,37 @@ impl FrontEnd {
     }
 
     /// Asks the catalogs in turn until one has an answer. Returns the catalog's index with it.
-    /// Those that were slow while another one was up are asked again in the end, with all the time.
+    /// Those that were slow are asked again in the end: while there are several, each has a little
+    /// more time first, because one of them may hang.
     ///
     /// Once all were asked, fails with the last 5xx that one answered, or else with
     /// [`Error::Unreachable`].
     fn fetch<Q: Query>(&self, query: &Q, request: &Request) -> Result<(usize, CachedAnswer)> {
         let mut failure = Error::Unreachable(Q::UNREACHABLE.into());
-        let up_count = self.catalogs.up_count();
-        let mut slow: VecDeque<(usize, &Arc<HealthCheck>)> = VecDeque::new();
-        let mut attempts = self.catalogs.attempts();
+        let mut slow: VecDeque<(usize, &Arc<HealthCheck>, usize)> = VecDeque::new();
+        let worth_asking = self.catalogs.count_worth_asking();
+        let mut attempts = self.catalogs.attempts().map(|(i, it)| (i, it, 0));
         let mut asked = 0;
-        while let Some((i, catalog)) = attempts.next().or_else(|| slow.pop_front()) {
+        while let Some((i, catalog, before)) = attempts.next().or_else(|| slow.pop_front()) {
             asked += 1;
-            let has_another = asked < up_count;
-            let patience = has_another.then(|| self.read_hedging.patience()).flatten();
+            let patience = match before {
+                0 if asked < worth_asking => self.read_hedging.patience(),
+                1 if !slow.is_empty() => Some(SECOND_PATIENCE),
+                _ => None,
+            };
             match self.ask(query, request, catalog, patience) {
                 Asked::Answer(answer) => {
                     if !slow.is_empty() {
                         self.read_hedging.won.inc();
                     }
-                    slow.iter().for_each(|(_, hung)| hung.report_slow());
+                    slow.iter().for_each(|(_, hung, _)| hung.report_slow());
                     return answer.map(|answer| (i, answer));
                 }
                 Asked::Slow => {
-                    self.read_hedging.hedge();
-                    slow.push_back((i, catalog));
+                    if before == 0 {
+                        self.read_hedging.hedge();
+                    }
+                    slow.push_back((i, catalog, before + 1));
                 }
                 Asked::Failed(error) => failure = error.unwrap_or(failure),
             }

@@ -85,7 +85,7 @@ struct FrontEnd {
     buy_hedging: Hedging,
     order_ids: OrderIds,
     metrics: Metrics,
-    /// Longer than any fetch, which asks each catalog once at most, and the first one twice.
+    /// Longer than any fetch, which asks each catalog once with all the time there is.
     fetch_max: Duration,
     read_hedging: Hedging,
 }

@@ -156,7 +156,7 @@ impl<'a, I: Iterator<Item = (usize, &'a Arc<HealthCheck>)>> Race<'a, I> {
         };
         self.asked += 1;
         self.pending.push((errand.number, server.clone()));
-        let has_another = self.asked < self.front_end.order_servers.up_count();
+        let has_another = self.asked < self.front_end.order_servers.count_worth_asking();
         let patience = has_another.then(|| self.front_end.buy_hedging.patience());
         self.patience = patience.flatten();
         let is_alone = !has_another && self.pending.len() == 1;

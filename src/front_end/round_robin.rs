@@ -43,6 +43,15 @@ impl RoundRobin {
         down.map(|server| server.why_down())
     }
 
+    /// How many servers are worth asking: those that are up; while none is, any may be the one that
+    /// does not hang.
+    pub(super) fn count_worth_asking(&self) -> usize {
+        match self.up_count() {
+            0 => self.servers.len(),
+            up => up,
+        }
+    }
+
     /// How many servers are up.
     pub(super) fn up_count(&self) -> usize {
         self.servers.iter().filter(|server| server.up()).count()

@@ -39,6 +39,20 @@ impl<E: Environment> Replica<E> {
         self.env.wake(WaitKey::Membership);
     }
 
+    /// Whether a peer is silent that is not left out yet, so that its lease will run out. Then the
+    /// owner calls [`Replica::look_at_leases`] more often than [`Replica::tick`].
+    pub(crate) fn awaits_a_lease(&self) -> bool {
+        let inner = self.lock();
+        let awaited = |i: usize| !inner.membership.peers[i].live && !inner.left_out.is_told(i);
+        inner.left_out.peers().any(awaited)
+    }
+
+    /// Leaves out a peer as soon as its lease has run out.
+    pub(crate) fn look_at_leases(&self) {
+        self.note_standing(&mut self.lock());
+        self.env.wake(WaitKey::Membership);
+    }
+
     /// Notes that this catalog has become ready, or has begun or ceased to serve.
     pub(super) fn note_standing(&self, inner: &mut Inner) {
         let now = self.now();
