@@ -14,8 +14,12 @@ use crate::harness::shop::{Shop, ShopOptions};
 
 const CUSTOMERS: usize = 16;
 
-/// The slowest request: a tenth of that, tenfold.
+/// The slowest request: 100 ms, tenfold; or on a busy machine ten times what the slowest took
+/// before any restart.
 const SLOWEST_MAX: Duration = Duration::from_secs(1);
+
+/// How long customers are served before the first restart.
+const USUAL: Duration = Duration::from_secs(1);
 
 /// After its end a server is given this time to say so, tenfold.
 const ENDING_MAX: Duration = Duration::from_secs(10);
@@ -61,7 +65,8 @@ fn a_rolling_restart_fails_no_request() {
     shop.stock_up(2, 100_000);
     shop.stock_up(3, 100_000);
     let (is_over, count) = (AtomicBool::new(false), AtomicUsize::new(0));
-    let slowest = thread::scope(|scope| {
+    let begun = Instant::now();
+    let [usual, slowest] = thread::scope(|scope| {
         let customers = (0..CUSTOMERS).map(|n| {
             let (shop, is_over, count) = (&shop, &is_over, &count);
             scope.spawn(move || {
@@ -70,7 +75,7 @@ fn a_rolling_restart_fails_no_request() {
                     at: n,
                     connection: None,
                 };
-                let mut slowest = Duration::ZERO;
+                let mut slowest = [Duration::ZERO; 2];
                 while !is_over.load(Ordering::Relaxed) {
                     customer.connect();
                     let sent = Instant::now();
@@ -86,23 +91,27 @@ fn a_rolling_restart_fails_no_request() {
                     if response.status != 200 {
                         failed(format!("{response:?}"));
                     }
-                    slowest = slowest.max(sent.elapsed());
+                    let phase = usize::from(USUAL < begun.elapsed());
+                    slowest[phase] = slowest[phase].max(sent.elapsed());
                     count.fetch_add(1, Ordering::Relaxed);
                 }
                 slowest
             })
         });
         let customers: Vec<_> = customers.collect();
+        eventually("customers were served", || USUAL < begun.elapsed());
         for server in shop.servers() {
             restart(server);
             await_noticed(&shop);
         }
         is_over.store(true, Ordering::Relaxed);
         let slowest = customers.into_iter().map(|one| one.join().unwrap());
-        slowest.max().unwrap()
+        slowest.fold([Duration::ZERO; 2], |[usual, slowest], each| {
+            [usual.max(each[0]), slowest.max(each[1])]
+        })
     });
-    println!("{count:?} requests, slowest {slowest:?}");
-    assert!(slowest < SLOWEST_MAX, "{slowest:?}");
+    println!("{count:?} requests, slowest {slowest:?}, {usual:?} before");
+    assert!(slowest < SLOWEST_MAX.max(10 * usual), "{slowest:?}");
     let [catalog1, catalog2] = [1, 2].map(|n| shop.catalog(n).quantity(2));
     assert_eq!(catalog1, catalog2);
 }
