@@ -164,6 +164,59 @@ fn a_title_with_markup_in_it_is_text() {
 }
 
 #[test]
+fn many_books_come_page_by_page() {
+    let Some((browser, shop)) = opened(ShopOptions::default()) else {
+        return;
+    };
+    let book = |n: usize| {
+        let title = format!("Volume {n}");
+        json!({"title": title, "topic": "Encyclopedia", "quantity": 1, "price": 1})
+    };
+    let books: Vec<_> = (1..=130).map(book).collect();
+    let added = shop
+        .catalog(1)
+        .call("POST", "/add", &[], &json!(books).to_string());
+    assert_eq!(added.status, 200, "{added:?}");
+    search(&browser, "encyclo");
+    browser.find("#found", "The first 60 books");
+    browser.click("#more", "Show more books");
+    browser.find("#found", "The first 120 books");
+    let focus = browser.script("return document.activeElement.textContent");
+    assert_eq!(
+        focus, "Volume 61",
+        "the keyboard goes on where the new books begin"
+    );
+    browser.click("#more", "Show more books");
+    browser.find("#found", "130 books");
+    let titles = browser.script("return document.querySelectorAll('.title').length");
+    assert_eq!(titles, 130);
+    assert_eq!(
+        browser.script("return document.getElementById('more').hidden"),
+        true
+    );
+    check_calm(&browser, &shop.front_end().url());
+}
+
+#[test]
+fn a_slow_shop_says_that_it_is_slow_and_answers_in_the_end() {
+    let Some((browser, shop)) = opened(ShopOptions::default()) else {
+        return;
+    };
+    open_rpcs(&browser, "5 copies");
+    shop.orders().iter().for_each(|order| order.stop());
+    browser.click(".buy", "Buy");
+    browser.find(".said", "This takes longer than usual. Please wait");
+    browser.find(".buy[aria-disabled=true]", "Ordering…");
+    // Pressing meanwhile is no second order.
+    browser.click(".buy", "Ordering…");
+    shop.orders().iter().for_each(|order| order.cont());
+    browser.find("#orders li", RPCS);
+    browser.find(".stock", "4 copies");
+    assert_eq!(shop.quantities(2), [4, 4]);
+    check_calm(&browser, &shop.front_end().url());
+}
+
+#[test]
 fn the_last_of_several_questions_wins() {
     let Some((browser, shop)) = opened(ShopOptions::default()) else {
         return;
