@@ -59,7 +59,7 @@ impl<E: Environment> Replica<E> {
         let round_complete = inner.membership.round_complete();
         let has_asked = round_complete && inner.membership.is_ready(now);
         inner.left_out.ready |= has_asked || !self.enforces(Rule::StartWait);
-        if inner.left_out.consider(&inner.membership, || self.now()) {
+        if inner.left_out.consider(&inner.membership, now) {
             self.note_left_out(inner);
         }
         if inner.left_out.forgive_circle(&inner.membership, now) {

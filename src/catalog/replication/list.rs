@@ -65,7 +65,7 @@ impl<E: Environment> Replica<E> {
             while inner.saving_list {
                 inner = self.wait(inner, WaitKey::Membership, self.deadline(FENCE_MAX));
             }
-            let Some((record, list)) = inner.left_out.unsaved(self.now()) else {
+            let Some((record, list)) = inner.left_out.unsaved() else {
                 return Ok(());
             };
             inner.saving_list = true;

@@ -50,8 +50,6 @@ pub(crate) enum Rule {
     LeaveAfterLease,
     /// A catalog that was stopped itself does not count its peers' silence.
     OwnStall,
-    /// A decision to leave a peer out that a stop has overtaken is taken back.
-    DecisionClock,
     /// The list counts once it is on disk.
     ListOnDisk,
     /// A peer is left out for another catalog's sake once it knows, has refused, or has no lease.
@@ -106,7 +104,7 @@ pub(crate) enum Rule {
 
 #[cfg(test)]
 impl Rule {
-    pub(crate) const ALL: [Rule; 48] = [
+    pub(crate) const ALL: [Rule; 47] = [
         Rule::Confirm,
         Rule::Lease,
         Rule::Tie,
@@ -129,7 +127,6 @@ impl Rule {
         Rule::OldRefusal,
         Rule::LeaveAfterLease,
         Rule::OwnStall,
-        Rule::DecisionClock,
         Rule::ListOnDisk,
         Rule::Fence,
         Rule::PresentStart,

@@ -43,7 +43,6 @@ impl LeftOut {
             peer.unrecorded = true;
         }
         self.fencing.clear();
-        self.undecided.clear();
         self.taken_over();
         self.is_dirty = true;
         true

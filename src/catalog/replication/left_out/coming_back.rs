@@ -71,7 +71,6 @@ impl LeftOut {
         for i in new.difference(&before) {
             self.note_gap(*i);
         }
-        self.undecided.clear();
         let former = former_peers(list, &self.address, &self.addresses);
         self.is_dirty |= former != self.former;
         self.former = former;

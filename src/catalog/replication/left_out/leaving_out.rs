@@ -16,24 +16,19 @@ impl LeftOut {
 
     /// Leaves out the peers that this catalog may leave out: it serves apart from them, is in step
     /// with them, and they cannot be leaving it out themselves. Returns whether the list changed.
-    pub(crate) fn consider(&mut self, membership: &Membership, clock: impl Fn() -> Time) -> bool {
-        let now = clock();
+    pub(crate) fn consider(&mut self, membership: &Membership, now: Time) -> bool {
         let out: Vec<usize> = self
             .peers()
             .filter(|i| !self.listed.contains(i) && self.may_leave_out(*i, membership, now))
             .collect();
         let serves_apart = self.serving_without(&out, membership, now).is_ok()
             || !self.rules.enforce(Rule::ServingLeaves) && !membership.stalled(now);
-        // This process may have been stopped since it looked.
-        let was_stopped = self.timing.every < clock().since_max(now);
-        if out.is_empty() || !serves_apart || was_stopped {
+        if out.is_empty() || !serves_apart {
             return false;
         }
-        for i in &out {
-            self.leave_out(*i);
+        for i in out {
+            self.leave_out(i);
         }
-        self.undecided.extend(out);
-        self.decided = now;
         true
     }
 
@@ -85,14 +80,8 @@ impl LeftOut {
         }
     }
 
-    /// What is to be on disk; `None`: it is. A decision from before this process was stopped is
-    /// taken back first: the peer may be serving now.
-    pub(crate) fn unsaved(&mut self, now: Time) -> Option<(Record, BTreeSet<usize>)> {
-        let is_overtaken = self.timing.stall < now.since_max(self.decided);
-        if is_overtaken && self.rules.enforce(Rule::DecisionClock) {
-            let undecided = std::mem::take(&mut self.undecided);
-            self.listed.retain(|i| !undecided.contains(i));
-        }
+    /// What is to be on disk; `None`: it is.
+    pub(crate) fn unsaved(&mut self) -> Option<(Record, BTreeSet<usize>)> {
         if !self.needs_saving() {
             return None;
         }
@@ -116,7 +105,6 @@ impl LeftOut {
 
     /// This record, with this list, is on disk.
     pub(crate) fn saved(&mut self, record: &Record, list: BTreeSet<usize>) {
-        self.undecided.retain(|i| !list.contains(i));
         self.on_disk = list;
         if record.whole && std::mem::take(&mut self.becomes_whole) {
             self.whole = true;
@@ -127,7 +115,6 @@ impl LeftOut {
     /// The list could not be written: nothing was decided.
     pub(crate) fn not_saved(&mut self) {
         self.listed = self.on_disk.clone();
-        self.undecided.clear();
         self.is_dirty = true;
     }
 }

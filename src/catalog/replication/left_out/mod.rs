@@ -95,9 +95,6 @@ pub(crate) struct LeftOut {
     peers: Vec<PeerStanding>,
     /// When this process was last found to have been stopped.
     pub(crate) awake_since: Time,
-    /// When this catalog last decided by itself to leave peers out, and which are not on disk yet.
-    decided: Time,
-    undecided: BTreeSet<usize>,
     /// Since when no catalog serves, although all are in contact.
     stuck_since: Option<Time>,
     /// What is on disk of the peers' starts, and of `whole`, is not what is here.
@@ -142,8 +139,6 @@ impl LeftOut {
             said: None,
             peers: addresses.iter().map(peer).collect(),
             awake_since: now,
-            decided: now,
-            undecided: BTreeSet::new(),
             stuck_since: None,
             is_dirty: false,
             first_stock: None,
