@@ -173,7 +173,14 @@ fn another_sites_page_may_change_nothing_and_read_nothing() {
 #[test]
 fn the_page_loads_nothing_from_elsewhere_and_is_small() {
     let page = Page::open();
-    for path in ["/", "/style.css", "/script.js", "/stories.js", "/icon.svg"] {
+    for path in [
+        "/",
+        "/style.css",
+        "/script.js",
+        "/trace.js",
+        "/stories.js",
+        "/icon.svg",
+    ] {
         let response = page.call("GET", path, &[]);
         assert_eq!(response.status, 200, "{path}");
         let policy = response.header("Content-Security-Policy");
@@ -188,6 +195,30 @@ fn the_page_loads_nothing_from_elsewhere_and_is_small() {
             assert!(!response.body.contains(inline), "{path}: {inline}");
         }
     }
+    page.shop.stop();
+}
+
+#[test]
+fn the_messages_of_a_request_are_recorded_from_the_customer_on() {
+    let page = Page::open();
+    let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
+    let sampled = format!("00-{trace}-00f067aa0ba902b7-01");
+    let bought = page.call(
+        "POST",
+        "/request/front-end/PUT/buy/2",
+        &[("traceparent", &sampled)],
+    );
+    assert_eq!(bought.json()["body"]["success"], true);
+    let own = page.call("GET", &format!("/traces/{trace}"), &[]).json();
+    let spans = own["spans"].as_array().unwrap();
+    let is_sent = |span: &Value| span["kind"] == "client" && span["name"] == "PUT /buy/2";
+    assert!(spans.iter().any(is_sent), "{own}");
+    let path = format!("/request/front-end/GET/traces/{trace}");
+    let front_end = page.call("POST", &path, &[]).json();
+    assert!(
+        !front_end["body"]["spans"].as_array().unwrap().is_empty(),
+        "{front_end}"
+    );
     page.shop.stop();
 }
 

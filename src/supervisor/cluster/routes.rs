@@ -2,7 +2,7 @@
 //!
 //! | request | does |
 //! |---|---|
-//! | `GET /`, `/style.css`, `/script.js`, `/stories.js`, `/icon.svg` | the page |
+//! | `GET /`, `/style.css`, `/script.js`, `/trace.js`, `/stories.js`, `/icon.svg` | the page |
 //! | `GET /state` | all that the page shows |
 //! | `GET /events?since=<number>` | what happened after that event |
 //! | `POST /servers/<name>/kill`, `/stop`, `/continue`, `/start` | that to one server |
@@ -36,7 +36,7 @@ use crate::supervisor::supervised::Supervised;
 use crate::supervisor::topology::Kind;
 
 /// What the page needs is compiled in.
-const FILES: [(&str, &str, &str); 5] = [
+const FILES: [(&str, &str, &str); 6] = [
     (
         "",
         "text/html; charset=utf-8",
@@ -51,6 +51,11 @@ const FILES: [(&str, &str, &str); 5] = [
         "script.js",
         "text/javascript; charset=utf-8",
         include_str!("../page/script.js"),
+    ),
+    (
+        "trace.js",
+        "text/javascript; charset=utf-8",
+        include_str!("../page/trace.js"),
     ),
     (
         "stories.js",

@@ -2,6 +2,7 @@
 // Asks for /state twice a second and shows it. Text of the shop is only ever text.
 
 const POLL_MS = 500;
+const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 const byId = (id) => document.getElementById(id);
 let state = null;
 let lastEvent = 0;
@@ -314,7 +315,7 @@ async function poll() {
 async function pollForever() {
   for (;;) {
     if (!document.hidden) await poll();
-    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+    await sleep(POLL_MS);
   }
 }
 

@@ -256,7 +256,6 @@ function newKey() {
 let told = null;
 
 const STEP_MAX_MS = 20000;
-const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 async function waitFor(condition) {
   const end = Date.now() + STEP_MAX_MS;
@@ -293,10 +292,13 @@ async function send({ server: name, method, path, body, headers }, item) {
   const to = name ?? front();
   const text = body?.();
   const extra = headers?.() ?? {};
+  const { id, traceparent } = newTrace();
   const options = Object.entries(extra).map(([key, value]) => ` -H '${key}: ${value}'`).join("")
     + (text ? ` -d '${text}'` : "");
   item.append(make("code", "", `curl -X ${method}${options} ${server(to).address}${path}`));
-  const answer = await ask("POST", `/request/${to}/${method}${path}`, text, extra);
+  const answer = await ask("POST", `/request/${to}/${method}${path}`, text,
+    { ...extra, traceparent });
+  await showTrace(id, `${method} ${path}`);
   const status = answer.status || "no answer";
   const shown = answer.error ?? JSON.stringify(answer.body);
   item.append(make("code", "answer", `${status}  ${shown}`));
