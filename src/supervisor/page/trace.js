@@ -8,7 +8,7 @@ const TOP = 34;
 const RACE_MS = 400;
 let trace = null;
 
-/** What a message is for, by sender, method and path. */
+/** What a message is for, by method and path, and by the kind of a server at one of its ends. */
 const MEANINGS = [
   [/^PUT \/(batch\/)?buy/, "order", "sells one copy for this order, and no second one for the same order"],
   [/^PUT \/(batch\/)?buy/, "", "buys one copy"],
@@ -25,9 +25,10 @@ const MEANINGS = [
   [/^PUT \/rep\/claim/, "", "brings the newest copy, as it is, to the other"],
 ];
 
-function meaning(to, name) {
+function meaning(from, to, name) {
+  const kinds = [from, to].map((end) => state.servers.find((one) => one.name === end)?.kind);
   const found = MEANINGS.find(([pattern, kind]) =>
-    pattern.test(name) && (!kind || server(to)?.kind === kind || to.startsWith(kind)));
+    pattern.test(name) && (!kind || kinds.includes(kind)));
   return found?.[2] ?? "";
 }
 
@@ -104,7 +105,7 @@ function drawTrace() {
     const { state: copy, version, cache, outcome } = one.saw;
     const about = [`status ${one.status}`, copy, version && `number ${version.split("-")[0]}`,
       cache && `cache: ${cache}`, outcome].filter(Boolean).join(", ");
-    const what = meaning(one.to, one.name);
+    const what = meaning(one.from, one.to, one.name);
     return make("li", "", `${(one.start - first).toFixed(1)} ms: ${one.from} → ${one.to}, ${one.name}`,
       what ? `: ${what}` : "", make("span", "soft", ` (${about}; ${(one.end - one.start).toFixed(1)} ms)`));
   }));
