@@ -6,7 +6,7 @@
 //!
 //! A request that may be followed by a second one is sent by a thread of its own, because a thread
 //! that waits for an answer can do nothing else. That costs some 10 µs; without another order
-//! server that is up, the buyer's own thread sends it.
+//! server, the buyer's own thread sends it.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -30,6 +30,10 @@ const WAITING_MAX: usize = 16;
 /// How often a race that sends no second request for now looks whether the servers that were asked
 /// are still up.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// How long the last server that is up has before one is asked that counts as slow or down: if that
+/// one hangs, "out of stock" is no promise any more.
+const LAST_PATIENCE: Duration = Duration::from_millis(200);
 
 /// A request without an answer ends by its client's limits. A race that waits for so much longer
 /// takes it for lost.
@@ -74,8 +78,8 @@ pub(super) struct Race<'a, I> {
     asked: usize,
     /// Those that have been asked and have not answered.
     pending: Vec<(usize, Arc<HealthCheck>)>,
-    /// How long they have before another one is asked. `None`: as long as they are up, because no
-    /// other is, or all are slow.
+    /// How long they have before another one is asked. `None`: as long as they are up, because there
+    /// is no other, or all are slow.
     patience: Option<Duration>,
     sender: Sender<Reply>,
     replies: Receiver<Reply>,
@@ -156,9 +160,13 @@ impl<'a, I: Iterator<Item = (usize, &'a Arc<HealthCheck>)>> Race<'a, I> {
         };
         self.asked += 1;
         self.pending.push((errand.number, server.clone()));
-        let has_another = self.asked < self.front_end.order_servers.count_worth_asking();
+        let servers = &self.front_end.order_servers;
+        let has_another = self.asked < servers.count();
         let patience = has_another.then(|| self.front_end.buy_hedging.patience());
-        self.patience = patience.flatten();
+        // The one that is up may hang, and the one that counts as down be well.
+        let is_last_up = servers.count_worth_asking() <= self.asked;
+        let longer = |it| if is_last_up { LAST_PATIENCE } else { it };
+        self.patience = patience.flatten().map(longer);
         let is_alone = !has_another && self.pending.len() == 1;
         let refused = if is_alone {
             Some(errand)

@@ -43,6 +43,10 @@ impl RoundRobin {
         down.map(|server| server.why_down())
     }
 
+    pub(super) fn count(&self) -> usize {
+        self.servers.len()
+    }
+
     /// How many servers are worth asking: those that are up; while none is, any may be the one that
     /// does not hang.
     pub(super) fn count_worth_asking(&self) -> usize {
