@@ -205,8 +205,14 @@ impl<E: Environment> Replication<'_, E> {
                 }
                 _ => continue,
             };
+            // A better copy that came to it in an update would win when it is back: it counts now.
+            let is_better = |(id, version): &(BookId, Version)| {
+                let better = |book: &Book| book.id == *id && *version < book.version;
+                conflicts.iter().any(|(book, _)| better(book))
+            };
             let differs = !conflicts.is_empty() || !differing.is_empty();
-            if differs && inner.left_out.is_told(peer) {
+            let gives_way = !self.versions.iter().any(is_better);
+            if differs && gives_way && inner.left_out.is_told(peer) {
                 progress.is_skipped = true;
                 continue;
             }

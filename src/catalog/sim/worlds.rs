@@ -382,3 +382,11 @@ fn operators_who_add_copies_and_ask_again() {
     ];
     check(DIFFERENCES, &events);
 }
+
+/// Catalog 2 comes back and acknowledges the copy of an added book whose writer crashes. Another
+/// book gets the same id; if catalog 2 were gone without, its copy would win later.
+#[test]
+fn an_added_book_stays_although_a_catalog_that_comes_back_has_another_of_its_id() {
+    let outcome = world(ADDS, 3363).run(3363, false).outcome;
+    assert!(outcome.is_ok(), "{outcome:?}");
+}
