@@ -10,7 +10,7 @@ use crate::catalog::Catalog;
 use crate::catalog::batch_routes;
 use crate::catalog::copies_in_trace;
 use crate::catalog::if_match::IfMatch;
-use crate::catalog::replication::write::Update;
+use crate::catalog::replication::write::{Update, Updated};
 use crate::catalog::transport::codec::{reply, request};
 use crate::catalog::{listing, metrics, responses};
 use crate::http::Method::{Get, Patch, Post, Put};
@@ -79,10 +79,14 @@ impl Catalog {
             all_or_none,
             ..Update::default()
         };
+        Ok(responses::updated(&self.change(id, &update)?))
+    }
+
+    fn change(&self, id: BookId, update: &Update) -> Result<Updated> {
         let _copies = self.copies_in_trace([id]);
-        let outcome = self.replica.update(id, &update);
-        self.metrics.observe(&update, &outcome);
-        Ok(responses::updated(&outcome?))
+        let outcome = self.replica.update(id, update);
+        self.metrics.observe(update, &outcome);
+        outcome
     }
 
     /// As [`Self::update`], but of whatever version there is: a copy here that was out of date did
@@ -95,16 +99,13 @@ impl Catalog {
             key: idempotency_key(request.headers_of("Idempotency-Key"))?,
             ..Update::default()
         };
-        for attempt in 1.. {
-            let _copies = self.copies_in_trace([id]);
-            let outcome = self.replica.update(id, &update);
-            self.metrics.observe(&update, &outcome);
-            match outcome {
-                Err(Error::OutOfDate) if attempt < PATCH_ATTEMPTS_MAX => (),
-                outcome => return Ok(responses::updated(&outcome?)),
+        let mut outcome = self.change(id, &update);
+        for _ in 1..PATCH_ATTEMPTS_MAX {
+            if let Err(Error::OutOfDate) = outcome {
+                outcome = self.change(id, &update);
             }
         }
-        unreachable!("the last attempt returns")
+        Ok(responses::updated(&outcome?))
     }
 
     /// Adds one book, or each book of a list by itself.

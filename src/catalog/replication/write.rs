@@ -175,7 +175,7 @@ impl<E: Environment> Replica<E> {
         if let Some(prepared) = self.check_preconditions(&old, valid, update)? {
             return Ok(prepared);
         }
-        let new = Arc::new(self.changed(&old, update));
+        let new = Arc::new(self.changed(&old, update)?);
         inner.shelf.put(new.clone(), CopyState::Tentative);
         let epoch = inner.shelf.epoch();
         Ok(Prepared::Pending(PendingWrite { old, new, epoch }))
@@ -219,18 +219,17 @@ impl<E: Environment> Replica<E> {
         if update.is_empty() {
             return unchanged(false);
         }
-        update.change.quantity_after(old.quantity)?;
         Ok(None)
     }
 
-    /// The book after this update.
-    fn changed(&self, old: &Book, update: &Update) -> Book {
+    /// The book after this update. Fails with [`Error::Invalid`] when its quantity would leave its
+    /// range.
+    fn changed(&self, old: &Book, update: &Update) -> Result<Book> {
         let change = update.change.clone();
         let mut new = old.clone();
         new.title = change.title.unwrap_or(new.title);
         new.topic = change.topic.unwrap_or(new.topic);
-        let quantity = update.change.quantity_after(old.quantity);
-        new.quantity = quantity.expect("the preconditions were checked");
+        new.quantity = update.change.quantity_after(old.quantity)?;
         new.price = change.price.unwrap_or(new.price);
         let is_added = old.version.number == 1 && old.version.stamp != 0;
         if is_added && self.enforces(Rule::Created) {
@@ -241,7 +240,7 @@ impl<E: Environment> Replica<E> {
             number: old.version.number + 1,
             stamp: self.env.random(),
         };
-        new
+        Ok(new)
     }
 
     /// Whether it may be that the book has applied this order and forgotten it.

@@ -260,9 +260,12 @@ pub(super) fn may_be_traced(raw: &Raw, traces_all: bool) -> bool {
 /// out that servers and monitors send again and again.
 pub(super) fn span(raw: &Raw, started: Instant, traces_all: bool) -> Option<Box<Span>> {
     let parent = header(raw, "traceparent").and_then(SpanContext::parse);
+    if parent.is_none() && !traces_all {
+        return None;
+    }
     let path = path(raw);
     let is_routine = path.starts_with("/traces") || UNTRACED.contains(&path);
-    if parent.is_none() && (!traces_all || is_routine) {
+    if parent.is_none() && is_routine {
         return None;
     }
     let name: String = format!("{} {path}", raw.method())

@@ -76,13 +76,26 @@ pub(crate) fn write(
     let text = cluster.trace.text(|| text(&update));
     let batched = cluster.scheduler.chance(cluster.parameters.clients.batched);
     let own = cluster.clone();
+    call_write(cluster, catalog, text, move |replica| {
+        if batched {
+            batch_write(&own, replica, &update)
+        } else {
+            replica.update(BOOK, &update)
+        }
+    })
+}
+
+/// Writes [`BOOK`] at a catalog, and checks what it acknowledges.
+fn call_write(
+    cluster: &Arc<Cluster>,
+    catalog: usize,
+    text: String,
+    write: impl Fn(&Arc<SimReplica>) -> Result<Updated> + Send + Sync + 'static,
+) -> Option<Result<Updated>> {
+    let own = cluster.clone();
     let work = move || {
         own.at_catalog(catalog, |replica| {
-            let updated = if batched {
-                batch_write(&own, replica, &update)
-            } else {
-                replica.update(BOOK, &update)
-            };
+            let updated = write(replica);
             if let Ok(updated) = &updated {
                 let (by, version) = (replica.env.incarnation, updated.book.version);
                 own.check_acknowledged(by, BOOK, version);
@@ -119,30 +132,10 @@ pub(crate) fn add_difference(
         key: Some(key.into()),
         ..Update::default()
     };
-    let own = cluster.clone();
-    let work = move || {
-        own.at_catalog(catalog, |replica| {
-            let updated = replica.update(BOOK, &update);
-            if let Ok(updated) = &updated {
-                let (by, version) = (replica.env.incarnation, updated.book.version);
-                own.check_acknowledged(by, BOOK, version);
-                if !updated.replayed {
-                    own.check_left_out(by, BOOK, version);
-                }
-            }
-            updated
-        })
-    };
-    let show = |updated: &Result<Updated>| match updated {
-        Ok(updated) => format!("{}: {} left", updated.book.version, updated.book.quantity),
-        Err(error) => error.to_string(),
-    };
     let text = format!("{copies} more, {key}");
-    reply(
-        cluster
-            .network
-            .call(client_call(catalog, CATALOG_TIMEOUT, text), work, show),
-    )
+    call_write(cluster, catalog, text, move |replica| {
+        replica.update(BOOK, &update)
+    })
 }
 
 /// Adds a book without an id.
