@@ -4,6 +4,7 @@
 //! holds one page.
 
 use std::io::{self, BufWriter, ErrorKind, Write};
+use std::mem::take;
 
 use serde::{Deserialize, Serialize};
 
@@ -11,7 +12,7 @@ use crate::config::export::ExportSettings;
 use crate::config::import::FIELDS;
 use crate::http::Method;
 use crate::model::book::BookId;
-use crate::tools::{csv, failure_text, patient_client};
+use crate::tools::{csv, describe, failure_text, patient_client};
 
 /// Books of one page.
 const PAGE_BOOKS: usize = 5000;
@@ -55,8 +56,7 @@ pub fn run(settings: &ExportSettings) -> Result<u64, String> {
         let answer = client.call(Method::Get, &url, &[], None);
         let answer = answer.map_err(failure_text)?;
         if answer.status != 200 {
-            let text = String::from_utf8_lossy(&answer.body);
-            return Err(format!("the catalog answered {}: {text}", answer.status));
+            return Err(describe(&answer));
         }
         answer.json().map_err(failure_text)
     };
@@ -69,17 +69,14 @@ fn export(
     mut out: impl Write,
 ) -> Result<u64, String> {
     let (mut count, mut path) = (0, format!("/dump/?limit={PAGE_BOOKS}"));
-    let mut written = match csv {
-        true => write!(out, "{}\r\n", FIELDS.join(",")),
-        false => Ok(()),
+    let mut head = if csv {
+        format!("{}\r\n", FIELDS.join(","))
+    } else {
+        String::new()
     };
     loop {
         let books = page(&path).map_err(|why| format!("{why}\nwritten: {count} books"))?;
-        for book in &books {
-            written = written.and_then(|()| book.write(&mut out, csv));
-        }
-        written = written.and_then(|()| out.flush());
-        match written {
+        match write_page(&take(&mut head), &books, csv, &mut out) {
             Err(error) if error.kind() == ErrorKind::BrokenPipe => return Ok(count),
             Err(error) => return Err(format!("cannot write on: {error}\nwritten: {count} books")),
             Ok(()) => count += books.len() as u64,
@@ -91,6 +88,14 @@ fn export(
             _ => return Ok(count),
         }
     }
+}
+
+fn write_page(head: &str, books: &[Exported], csv: bool, out: &mut impl Write) -> io::Result<()> {
+    out.write_all(head.as_bytes())?;
+    for book in books {
+        book.write(out, csv)?;
+    }
+    out.flush()
 }
 
 #[cfg(test)]

@@ -13,8 +13,10 @@ pub mod trace;
 
 use std::time::Duration;
 
+use serde_json::Value;
+
 use crate::config::Limits;
-use crate::http::client::{Client, Failure};
+use crate::http::client::{Answer, Client, Failure};
 use crate::model::error::Error;
 
 /// A client for calls that may take long: a catalog answers `/add` once a thousand books are on
@@ -36,4 +38,16 @@ fn full_or_quick<T>(quick: bool, full: T, short: T) -> T {
 /// What was tried and why it failed, in words.
 fn failure_text(failure: Failure) -> String {
     Error::from(failure).message().to_string()
+}
+
+/// A catalog's answer that is not a 200, in words.
+fn describe(answer: &Answer) -> String {
+    let body = serde_json::from_slice(&answer.body).unwrap_or_default();
+    format!("the catalog answered {}: {}", answer.status, message(&body))
+}
+
+/// What a refusal says.
+fn message(body: &Value) -> String {
+    let text = body.get("message").and_then(Value::as_str);
+    text.unwrap_or("(no message)").to_string()
 }

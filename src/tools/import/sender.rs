@@ -13,9 +13,9 @@ use crate::http::Method;
 use crate::http::client::{Answer, Failure};
 use crate::model::book::Offer;
 use crate::runtime::sync::lock;
-use crate::tools::failure_text;
 use crate::tools::import::book_reader::RawBook;
 use crate::tools::import::progress::Progress;
+use crate::tools::{describe, failure_text, message};
 
 /// A request that failed is retried for this long, so that a catalog that was restarted is back.
 /// Then the import ends.
@@ -266,15 +266,4 @@ impl Sender<'_> {
 fn lines(books: &[Book]) -> (u64, u64) {
     let line = |book: Option<&Book>| book.map_or(0, |book| book.raw.line);
     (line(books.first()), line(books.last()))
-}
-
-/// An answer that is not a 200, in words.
-fn describe(answer: &Answer) -> String {
-    let body = serde_json::from_slice(&answer.body).unwrap_or_default();
-    format!("the catalog answered {}: {}", answer.status, message(&body))
-}
-
-fn message(body: &Value) -> String {
-    let text = body.get("message").and_then(Value::as_str);
-    text.unwrap_or("(no message)").to_string()
 }
