@@ -53,6 +53,16 @@ pub enum Fault {
     Suspended,
 }
 
+impl Fault {
+    /// Whether its servers are stopped; otherwise they are killed.
+    pub fn stops(self) -> bool {
+        matches!(
+            self,
+            Fault::Stopped | Fault::StoppedSaving | Fault::Suspended
+        )
+    }
+}
+
 pub const FAULTS: [Fault; 8] = [
     Fault::Killed,
     Fault::Stopped,
@@ -107,10 +117,18 @@ impl<'a> FaultInjector<'a> {
         }
     }
 
-    /// Injects these kinds of faults. At the end every server runs.
+    /// Injects these kinds of faults, each once before any of them a second time. At the end every
+    /// server runs.
     pub fn run_until(&mut self, end: Duration, faults: &[Fault]) {
+        let mut round = Vec::new();
         while self.history.now() < end {
-            let fault = faults[self.rng.usize(..faults.len())];
+            if round.is_empty() {
+                round = faults.to_vec();
+                self.rng.shuffle(&mut round);
+            }
+            let fault = round
+                .pop()
+                .expect("a history has at least one kind of fault");
             self.plan(fault);
             let outage = matches!(
                 fault,
@@ -158,11 +176,10 @@ impl<'a> FaultInjector<'a> {
 
     /// A fault of one server that begins at once, and its end.
     fn plan_one(&mut self, fault: Fault, server: usize, at: Duration) {
-        let (begin, end) = match fault {
-            Fault::Stopped | Fault::StoppedSaving | Fault::Suspended => {
-                (Action::Stop, Action::Continue)
-            }
-            _ => (Action::Kill, Action::Start),
+        let (begin, end) = if fault.stops() {
+            (Action::Stop, Action::Continue)
+        } else {
+            (Action::Kill, Action::Start)
         };
         self.push(fault, server, at, begin);
         let until = match fault {
