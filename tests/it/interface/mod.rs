@@ -5,6 +5,7 @@ mod catalog;
 mod every_server;
 mod front_end;
 mod order;
+mod schema;
 mod table;
 
 use std::fs;

@@ -15,10 +15,12 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
+use super::schema;
 use crate::harness::http::Response;
 use crate::harness::server::Server;
 
-/// Sends each case's request in turn and compares the response.
+/// Sends each case's request in turn and compares the response; also with what the server's own
+/// `/openapi.json` says of it.
 #[track_caller]
 pub fn check(server: &Server, table: &str) {
     check_with(server, table, &[]);
@@ -31,6 +33,7 @@ pub fn check_with(server: &Server, table: &str, values: &[(&str, &str)]) {
     for (name, value) in values {
         table = table.replace(&format!("{{{name}}}"), value);
     }
+    let document = server.get("/openapi.json").json();
     for case in cases(&table) {
         let response = send(server, case.request);
         let what = format!("{:.200} at {}: {response:?}", case.request, server.name);
@@ -40,6 +43,13 @@ pub fn check_with(server: &Server, table: &str, values: &[(&str, &str)]) {
             assert_eq!(response.header(name), value, "{what}");
         }
         check_body(&response.body, expected, &what);
+        let described = described(&document, &case);
+        let json = &described["content"]["application/json"]["schema"];
+        if json.is_object() && response.header("Content-Type") == "application/json" {
+            let body = serde_json::from_str(&response.body).expect(&what);
+            let flaw = schema::flaw(&document, json, &body);
+            assert_eq!(flaw, None, "not as in /openapi.json: {what}");
+        }
     }
 }
 
@@ -194,25 +204,33 @@ pub fn check_coverage(page: &str, section: &str, tables: &[&str]) {
 /// with its status. Returns how many these are.
 #[track_caller]
 pub fn check_described(document: &Value, tables: &[&str]) -> usize {
-    let paths = document["paths"].as_object().expect("it has paths");
-    let mut described = 0;
+    let mut count = 0;
     for case in tables.iter().flat_map(|table| cases(table)) {
-        let mut words = case.request.split(' ');
-        let (method, target) = (words.next().unwrap(), words.next().unwrap());
-        let path = target.split('?').next().unwrap_or_default();
-        let template = |path: &str| path.replace('{', "<").replace('}', ">");
-        let found = paths
-            .iter()
-            .find(|(it, _)| path_matches(path, &template(it)));
-        let operation = found.map(|(_, methods)| &methods[method.to_ascii_lowercase()]);
-        let Some(operation) = operation.filter(|it| it.is_object()) else {
-            continue;
-        };
-        let response = &operation["responses"][case.status];
-        assert!(response.is_object(), "{} → {}", case.request, case.status);
-        described += 1;
+        if operation(document, &case).is_object() {
+            let response = described(document, &case);
+            assert!(response.is_object(), "{} → {}", case.request, case.status);
+            count += 1;
+        }
     }
-    described
+    count
+}
+
+/// The operation of a document that a case is one of; null if it is none.
+fn operation<'a>(document: &'a Value, case: &Case) -> &'a Value {
+    let mut words = case.request.split(' ');
+    let (method, target) = (words.next().unwrap(), words.next().unwrap());
+    let path = target.split('?').next().unwrap_or_default();
+    let template = |path: &str| path.replace('{', "<").replace('}', ">");
+    let mut paths = document["paths"].as_object().expect("it has paths").iter();
+    let found = paths.find(|(it, _)| path_matches(path, &template(it)));
+    found.map_or(&Value::Null, |(_, methods)| {
+        &methods[method.to_ascii_lowercase()]
+    })
+}
+
+/// What a document says of a case's answer; null if nothing.
+fn described<'a>(document: &'a Value, case: &Case) -> &'a Value {
+    &operation(document, case)["responses"][case.status]
 }
 
 fn belongs(case: &Case, row: &str) -> bool {
