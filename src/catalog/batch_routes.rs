@@ -30,6 +30,9 @@ enum Entry<'a> {
         /// Of the orders that the entry named, those that are applied already.
         #[serde(skip_serializing_if = "Vec::is_empty")]
         applied: Vec<String>,
+        /// Those that were applied for another number of copies.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        differing: Vec<String>,
         /// Those that are closed, as all are that were issued up to `forgotten`.
         #[serde(skip_serializing_if = "Vec::is_empty")]
         closed: Vec<String>,
@@ -99,6 +102,7 @@ fn item_entry(read: &Read) -> Entry<'static> {
         status: 200,
         etag: responses::etag(&read.book),
         applied: responses::ids(&read.applied),
+        differing: responses::ids(&read.differing),
         closed: responses::ids(&read.closed),
         forgotten: read.book.applied_orders.forgotten(),
         body: read.book.offer(),

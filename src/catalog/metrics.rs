@@ -23,13 +23,19 @@ impl UpdateMetrics {
         match outcome {
             Ok(updated) if updated.replayed => self.replayed.inc(),
             Ok(_) if update.orders.is_empty() => self.changed.inc(),
-            Ok(_) => self.sold.add(update.orders.len() as u64),
+            Ok(_) => self.sold.add(copies(update)),
             Err(Error::OutOfDate | Error::Changed) => self.conflicts.inc(),
             Err(Error::Applied(orders)) => self.replayed.add(orders.len() as u64),
             Err(error) if error.indefinite() => self.unknown.inc(),
             Err(_) => self.refused.inc(),
         }
     }
+}
+
+/// How many copies an update sells.
+fn copies(update: &Update) -> u64 {
+    let copies = update.orders.iter().map(|order| u64::from(order.copies));
+    copies.sum()
 }
 
 /// Appends all metrics of a catalog.

@@ -55,13 +55,16 @@ pub(super) fn etag(book: &Book) -> String {
 }
 
 /// The answer to a look-up: what a buyer needs to know, the version, and which of the orders that
-/// the request named are applied already or closed.
+/// the request named are applied already, for another number of copies, or closed.
 pub(super) fn item(read: &Read) -> Response {
     let mut response = Response::json(200, &read.book.offer()).with("ETag", etag(&read.book));
     if !read.applied.is_empty() {
         response = response
             .with("Idempotent-Replayed", "true")
             .with("Bazar-Applied", ids(&read.applied).join(", "));
+    }
+    if !read.differing.is_empty() {
+        response = response.with("Bazar-Differing", ids(&read.differing).join(", "));
     }
     if !read.closed.is_empty() {
         let forgotten = read.book.applied_orders.forgotten();

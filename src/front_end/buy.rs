@@ -1,7 +1,7 @@
 //! A buy: it asks the order servers in turn, with the same order id at each.
 //!
 //! The id makes it harmless to ask the next one when the outcome at the last one is unknown: an
-//! order takes one copy at most (see [`crate::model::applied_orders`]). A buy never shares
+//! order takes its copies at most once (see [`crate::model::applied_orders`]). A buy never shares
 //! another's answer, even if it travels in a batch ([`crate::front_end::batch_buy`]). Its 5xx says
 //! in `Bazar-Outcome` whether a copy may have been sold.
 
@@ -14,6 +14,7 @@ use crate::front_end::race::Reply;
 use crate::http::{Request, Response};
 use crate::model::book::BookId;
 use crate::model::error::{Error, Result};
+use crate::model::order::Order;
 use crate::model::validation::BatchBuy;
 use crate::runtime::log;
 use crate::runtime::span;
@@ -25,15 +26,18 @@ const SETTLING_MAX: Duration = Duration::from_millis(500);
 const UNREACHABLE: &str = "Could not connect to a server to buy";
 
 impl FrontEnd {
-    /// Sells one copy. Fails with 400 when the client's key is malformed, and as
-    /// [`Request::check_plain_buy`] does.
+    /// Sells as many copies as the body says. Fails with 400 when the client's key is malformed,
+    /// and as [`Request::copies`] does.
     pub(super) fn buy(&self, id: BookId, request: &Request) -> Result<Response> {
-        request.check_plain_buy()?;
+        let copies = request.copies()?.unwrap_or(1);
         span::set("book", || id);
         let open_order = self.order_ids.open(request.key()?);
         let buy = BatchBuy {
             id,
-            order: open_order.order.clone(),
+            order: Order {
+                copies,
+                ..open_order.order.clone()
+            },
             trace: request.trace(),
         };
         let attempt = if fits_in_a_batch(id) {

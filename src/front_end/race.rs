@@ -1,7 +1,7 @@
 //! A race of order servers: the same buys are sent to the next one once the last one has failed,
 //! or has not answered for longer than usual ([`crate::runtime::hedging`]).
 //!
-//! The orders' ids make that harmless: an order takes one copy at most. But nobody takes a request
+//! The orders' ids make that harmless: an order takes its copies once. But nobody takes a request
 //! back. So whoever leaves a race while a server is pending must not promise that no copy is sold.
 //!
 //! A request that may be followed by a second one is sent by a thread of its own, because a thread

@@ -20,6 +20,7 @@ use crate::model::error::{Error, Result};
 use crate::model::number;
 use crate::model::order::{Order, is_key};
 use crate::model::trace::{Trace, is_traceparent};
+use crate::model::validation;
 
 /// The method of a request. The server gives `HEAD` as `Get`, and leaves the body out itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -102,18 +103,21 @@ impl Request {
         }
     }
 
-    /// Fails with 422 if a buy asks for more than a buy can do, in parameters or a body.
-    pub(crate) fn check_plain_buy(&self) -> Result<()> {
-        let query = self.query.as_deref().unwrap_or("");
-        if query.is_empty() && self.body.is_empty() {
-            return Ok(());
+    /// How many copies the body of a buy wants. `None`: it has no body. Fails with 422 at a number
+    /// that no buy takes, and at parameters; with 400 at a body that is not JSON.
+    pub(crate) fn copies(&self) -> Result<Option<u32>> {
+        if self.query.as_deref().is_some_and(|query| !query.is_empty()) {
+            let text = r#"A buy has no parameters; several copies are a body: {"quantity":3}"#;
+            return Err(Error::Invalid(text.into()));
         }
-        let text = "A buy takes one copy; it may have neither parameters nor a body";
-        Err(Error::Invalid(text.into()))
+        if self.body.is_empty() {
+            return Ok(None);
+        }
+        validation::parse_buy(&self.body).map(Some)
     }
 
-    /// The order of a buy: `Bazar-Order`, with the client's own key if there is one. Fails with 400
-    /// when one of them is malformed.
+    /// The order of a buy: `Bazar-Order`, with the client's own key if there is one, without the
+    /// body's number of copies. Fails with 400 when one of them is malformed.
     pub(crate) fn order(&self) -> Result<Option<Order>> {
         let Some(text) = self.header("Bazar-Order") else {
             return Ok(None);

@@ -13,7 +13,7 @@
 //! memory is bounded answers "cannot tell", and never takes an old order for a new one, whatever
 //! the clocks do. `catalog/replication/PROTOCOL.md`, "Orders".
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -51,6 +51,9 @@ struct Inner {
     /// By age, the newest at the end.
     #[serde(default, skip_serializing_if = "VecDeque::is_empty")]
     keys: VecDeque<Arc<str>>,
+    /// How many copies the orders of those keys took that did not take one.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    key_copies: BTreeMap<Arc<str>, u32>,
 }
 
 /// The orders of one server's start.
@@ -68,6 +71,9 @@ struct Issuer {
     since: u64,
     /// All at or above `open`.
     applied: BTreeSet<u64>,
+    /// How many copies those took that did not take one.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    copies: BTreeMap<u64, u32>,
 }
 
 impl AppliedOrders {
@@ -77,11 +83,31 @@ impl AppliedOrders {
 
     /// Whether this order was applied already, as its id or its client's key tells.
     pub(crate) fn contains(&self, order: &Order) -> bool {
-        let has_key = |inner: &Arc<Inner>| {
-            let key = order.key.as_ref();
-            key.is_some_and(|key| inner.keys.contains(key))
-        };
-        self.contains_id(order) || self.0.as_ref().is_some_and(has_key)
+        self.copies_of(order).is_some()
+    }
+
+    /// Whether an order of this id, or of its client's key, was applied that took another number of
+    /// copies: this one is not the same purchase.
+    pub(crate) fn differs(&self, order: &Order) -> bool {
+        let copies = self.copies_of(order);
+        copies.is_some_and(|copies| copies != order.copies)
+    }
+
+    /// How many copies this order took, or the one with its client's key.
+    fn copies_of(&self, order: &Order) -> Option<u32> {
+        if let Some(issuer) = self.issuer(order)
+            && issuer.applied.contains(&order.id.count)
+        {
+            return Some(
+                issuer
+                    .copies
+                    .get(&order.id.count)
+                    .map_or(1, |copies| *copies),
+            );
+        }
+        let (inner, key) = (self.0.as_ref()?, order.key.as_ref()?);
+        let copies = || inner.key_copies.get(key).map_or(1, |copies| *copies);
+        inner.keys.contains(key).then(copies)
     }
 
     /// Whether this very order was applied, not another one with the same key.
@@ -169,6 +195,7 @@ impl Inner {
                 last: 0,
                 since: self.forgotten,
                 applied: BTreeSet::new(),
+                copies: BTreeMap::new(),
             });
             self.issuers.len() - 1
         });
@@ -177,6 +204,12 @@ impl Inner {
         issuer.last = issuer.last.max(issued);
         issuer.applied.insert(order.id.count);
         issuer.applied = issuer.applied.split_off(&issuer.open);
+        if order.copies != 1 {
+            issuer.copies.insert(order.id.count, order.copies);
+            let key = order.key.clone();
+            self.key_copies.extend(key.map(|key| (key, order.copies)));
+        }
+        issuer.copies = issuer.copies.split_off(&issuer.open);
         self.keys.extend(order.key.clone());
     }
 
@@ -196,7 +229,9 @@ impl Inner {
             self.forgotten = self.forgotten.max(forgotten.last).max(1);
         }
         let too_many = self.keys.len().saturating_sub(KEYS_MAX);
-        self.keys.drain(..too_many);
+        for key in self.keys.drain(..too_many) {
+            self.key_copies.remove(&key);
+        }
     }
 }
 
@@ -210,6 +245,7 @@ mod tests {
             id: OrderId { start: 7, count },
             open,
             at: 0,
+            copies: 1,
             key: None,
         }
     }
@@ -238,6 +274,13 @@ mod tests {
         };
         assert_eq!(timed.header(), "7.5; open=3; at=90");
         assert_eq!(Order::parse(&timed.header()), Some(timed));
+        let several = Order {
+            copies: 3,
+            key: Some("k".into()),
+            ..order(5, 3)
+        };
+        assert_eq!(several.to_string(), "7.5; open=3; copies=3; key=k");
+        assert_eq!(Order::parse_with_key(&several.to_string()), Some(several));
         for text in [
             "",
             "7.5",
@@ -247,6 +290,9 @@ mod tests {
             "7.5; open=3; more",
             "7.5; open=3; at=x",
             "7.5; open=3; at=9; more",
+            "7.5; open=3; copies=0",
+            "7.5; open=3; copies=1001",
+            "7.5; open=3; copies=2; at=9",
         ] {
             assert_eq!(Order::parse(text), None, "{text:?}");
         }
@@ -266,6 +312,26 @@ mod tests {
             ..order(3, 1)
         };
         assert!(orders.contains(&again) && !orders.contains_id(&again));
+    }
+
+    #[test]
+    fn an_order_or_a_key_with_another_number_of_copies_is_another_purchase() {
+        let mut orders = AppliedOrders::default();
+        let of = |copies, count, key: &str| Order {
+            copies,
+            key: Some(key.into()),
+            ..order(count, 1)
+        };
+        orders.apply(&[of(3, 1, "three"), of(1, 2, "one")]);
+        assert!(!orders.differs(&of(3, 1, "three")) && !orders.differs(&of(3, 9, "three")));
+        assert!(orders.differs(&of(1, 9, "three")) && orders.differs(&of(2, 9, "one")));
+        assert!(orders.differs(&of(1, 1, "other")), "its id was used");
+        assert!(!orders.differs(&of(1, 9, "other")));
+        let json = serde_json::to_string(&orders).unwrap();
+        assert_eq!(
+            serde_json::from_str::<AppliedOrders>(&json).unwrap(),
+            orders
+        );
     }
 
     #[test]

@@ -5,6 +5,9 @@ use std::sync::Arc;
 
 use crate::model::number;
 
+/// The most copies that one order may take.
+pub(crate) const ORDER_COPIES_MAX: u32 = 1000;
+
 /// An `Idempotency-Key` has 1 to this many visible ASCII characters.
 const KEY_CHARS_MAX: usize = 64;
 
@@ -32,7 +35,7 @@ impl fmt::Display for OrderId {
     }
 }
 
-/// One order of one copy.
+/// One order of one book.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Order {
     pub(crate) id: OrderId,
@@ -41,24 +44,33 @@ pub(crate) struct Order {
     /// When it was issued, in ms since 1970 by the issuer's clock; 0: not known. It never decreases
     /// from one order of an issuer to the next.
     pub(crate) at: u64,
+    /// How many copies it takes, all or none: 1 to [`ORDER_COPIES_MAX`]. 0: it is an operator's
+    /// change.
+    pub(crate) copies: u32,
     /// The client's own `Idempotency-Key`.
     pub(crate) key: Option<Arc<str>>,
 }
 
 impl Order {
-    /// Reads `<start>.<count>; open=<count>`, perhaps with `; at=<ms>` behind it: the header
-    /// `Bazar-Order`; without a key.
+    /// Reads `<start>.<count>; open=<count>`, perhaps with `; at=<ms>` and `; copies=<n>` behind
+    /// it: the header `Bazar-Order`; without a key.
     pub(crate) fn parse(text: &str) -> Option<Order> {
         let mut parts = text.split(';').map(str::trim);
         let id = OrderId::parse(parts.next()?)?;
         let open = number::parse_digits(parts.next()?.strip_prefix("open=")?)?;
-        let at = match parts.next() {
-            Some(part) => number::parse_exact(part.strip_prefix("at=")?)?,
-            None => 0,
-        };
+        let mut parts = parts.peekable();
+        let mut optional = |name| parts.next_if(|part: &&str| part.starts_with(name));
+        let at = optional("at=").map_or(Some(0), |part| number::parse_exact(&part[3..]))?;
+        let copies = optional("copies=").map_or(Some(1), |part| number::parse_exact(&part[7..]))?;
+        let copies = u32::try_from(copies).ok().filter(is_buyable)?;
         let valid = open <= id.count && parts.next().is_none();
-        let key = None;
-        valid.then_some(Order { id, open, at, key })
+        valid.then_some(Order {
+            id,
+            open,
+            at,
+            copies,
+            key: None,
+        })
     }
 
     /// As [`Order::parse`], with or without `; key=<key>` at its end: an entry of `orders` in an
@@ -75,10 +87,14 @@ impl Order {
     /// The header `Bazar-Order`.
     pub(crate) fn header(&self) -> String {
         let Order { id, open, at, .. } = self;
-        if *at == 0 {
-            return format!("{id}; open={open}");
+        let mut header = match at {
+            0 => format!("{id}; open={open}"),
+            at => format!("{id}; open={open}; at={at}"),
+        };
+        if self.copies != 1 {
+            header += &format!("; copies={}", self.copies);
         }
-        format!("{id}; open={open}; at={at}")
+        header
     }
 }
 
@@ -89,6 +105,11 @@ impl fmt::Display for Order {
         let key = self.key.as_ref();
         key.map_or(Ok(()), |key| write!(f, "; key={key}"))
     }
+}
+
+/// Whether one order may take so many copies.
+fn is_buyable(copies: &u32) -> bool {
+    (1..=ORDER_COPIES_MAX).contains(copies)
 }
 
 /// Whether this may be an `Idempotency-Key`: 1 to 64 visible ASCII characters.

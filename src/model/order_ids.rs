@@ -48,7 +48,7 @@ impl OrderIds {
         OrderIds { start, counts }
     }
 
-    /// A new order, with the client's own `Idempotency-Key` if there is one.
+    /// A new order of one copy, with the client's own `Idempotency-Key` if there is one.
     pub(crate) fn open(&self, key: Option<Arc<str>>) -> OpenOrder<'_> {
         self.open_at(unix_ms(), key)
     }
@@ -68,7 +68,13 @@ impl OrderIds {
         };
         OpenOrder {
             order_ids: self,
-            order: Order { id, open, at, key },
+            order: Order {
+                id,
+                open,
+                at,
+                copies: 1,
+                key,
+            },
         }
     }
 

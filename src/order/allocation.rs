@@ -1,11 +1,12 @@
 //! The allocation of copies to buys: from the book as it was read, over the one update that sells
-//! to many, to an outcome for each buy.
+//! to many, to an outcome for each buy. First come, first served; each gets all its copies or none,
+//! and who wants more than is left does not keep the next one from the rest.
 
 use std::collections::HashSet;
 use std::sync::Arc;
 
 use crate::model::book::BookId;
-use crate::model::error::Error;
+use crate::model::error::{Error, OTHER_COPIES};
 use crate::model::order::{Order, OrderId};
 use crate::order::catalog_client::{ReadRequest, Snapshot, WriteOutcome, WriteRequest};
 use crate::order::queue::{BuyOutcome, Waiter};
@@ -18,9 +19,9 @@ pub(super) struct Allocation {
     version: String,
     /// How many copies are left after the update.
     left: u32,
-    /// Get a copy each.
+    /// Get their copies.
     buyers: Vec<Arc<Waiter>>,
-    /// Come after the last copy.
+    /// Want more than was left for them.
     too_late: Vec<Arc<Waiter>>,
 }
 
@@ -35,24 +36,37 @@ pub(super) fn read_request(id: BookId, waiters: &[Arc<Waiter>]) -> ReadRequest {
 
 impl Allocation {
     /// Gives the copies of a book that was read to the first waiters. Ends the waiters that need no
-    /// update: they have their copies already, are closed, or nothing is left. `None`: no waiter
-    /// needs one.
+    /// update: they have their copies already, are refused or closed, or want more than there is.
+    /// `None`: no waiter needs one.
     pub(super) fn new(waiters: &[Arc<Waiter>], book: &Snapshot) -> Option<Allocation> {
         let (served, waiting) = split(waiters, &book.orders.applied);
         succeed(&served, REPLAYED);
-        let (closed, waiting) = split(&waiting, &book.orders.closed);
+        let waiting = without_differing(waiting, &book.orders.differing);
+        let (closed, mut waiting) = split(&waiting, &book.orders.closed);
         close(&closed, book.orders.forgotten);
         waiting.iter().for_each(|waiter| waiter.saw(&book.version));
-        if book.quantity == 0 {
-            succeed(&waiting, BuyOutcome::OutOfStock);
-            return None;
-        }
+        waiting.retain(|waiter| {
+            let fits = waiter.order.copies <= book.quantity;
+            if !fits {
+                waiter.succeed(BuyOutcome::OutOfStock);
+            }
+            fits
+        });
+        let (mut left, mut too_late) = (book.quantity, Vec::new());
         let mut buyers = distinct(&waiting);
-        let copies = buyers.len().min(book.quantity as usize);
-        let too_late = buyers.split_off(copies);
+        buyers.retain(|waiter| match left.checked_sub(waiter.order.copies) {
+            Some(after) => {
+                left = after;
+                true
+            }
+            None => {
+                too_late.push(waiter.clone());
+                false
+            }
+        });
         (!buyers.is_empty()).then(|| Allocation {
             version: book.version.clone(),
-            left: book.quantity - copies as u32,
+            left,
             buyers,
             too_late,
         })
@@ -74,7 +88,7 @@ impl Allocation {
         let buyers = self.buyers.as_slice();
         match outcome {
             WriteOutcome::Done { replayed } => {
-                if !replayed && self.left == 0 {
+                if !replayed {
                     succeed(&self.too_late, BuyOutcome::OutOfStock);
                 }
                 succeed(buyers, BuyOutcome::Purchased { replayed });
@@ -84,6 +98,11 @@ impl Allocation {
                 let (served, _) = split(buyers, &ids);
                 succeed(&served, REPLAYED);
                 !served.is_empty()
+            }
+            WriteOutcome::Differing(ids) => {
+                let (differing, _) = split(buyers, &ids);
+                refuse(&differing);
+                !differing.is_empty()
             }
             WriteOutcome::Closed { orders, forgotten } => {
                 let (closed, _) = split(buyers, &orders);
@@ -99,6 +118,22 @@ impl Allocation {
             }
             WriteOutcome::Refused(error) => fail(buyers, &error),
         }
+    }
+}
+
+fn without_differing(waiters: Vec<Arc<Waiter>>, differing: &[OrderId]) -> Vec<Arc<Waiter>> {
+    if differing.is_empty() {
+        return waiters;
+    }
+    let (differing, others) = split(&waiters, differing);
+    refuse(&differing);
+    others
+}
+
+/// These are not the purchases that their ids or keys were used for.
+fn refuse(waiters: &[Arc<Waiter>]) {
+    for waiter in waiters {
+        waiter.fail(Error::Invalid(OTHER_COPIES.into()));
     }
 }
 

@@ -23,7 +23,7 @@ const ROUNDS_MAX: u32 = 8;
 type BookWaiters = (BookId, Vec<Arc<Waiter>>);
 
 impl<C: Catalog> Seller<C> {
-    /// Sells a copy to each, as [`Seller::buy`] does, in competition with the queues. `None`:
+    /// Sells each its copies, as [`Seller::buy`] does, in competition with the queues. `None`:
     /// nothing happened, and this buy must come alone. Begins no round later than [`BUY_RETRY_MAX`]
     /// after `began`.
     pub(super) fn batch_sell(&self, buys: &[BatchBuy], began: Instant) -> Vec<Option<BuyResult>> {

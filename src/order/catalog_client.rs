@@ -16,7 +16,7 @@ const UNREACHABLE: &str = "Could not connect to the catalog server";
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(super) struct ReadRequest {
     pub(super) id: BookId,
-    /// Those that want a copy.
+    /// Those that want copies.
     #[serde(serialize_with = "texts")]
     pub(super) orders: Vec<Order>,
     /// The client's request that it is for.
@@ -24,7 +24,7 @@ pub(super) struct ReadRequest {
     pub(super) trace: Trace,
 }
 
-/// An update of a book's quantity to what is left once these orders have a copy each, on condition
+/// An update of a book's quantity to what is left once these orders have their copies, on condition
 /// that the book is still at this version; as an entry of `PUT /batch/update` has it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(super) struct WriteRequest {
@@ -72,6 +72,8 @@ pub(super) struct Snapshot {
 pub(super) struct KnownOrders {
     /// Those that have their copies already.
     pub(super) applied: Vec<OrderId>,
+    /// Those that were applied for another number of copies, or whose keys were.
+    pub(super) differing: Vec<OrderId>,
     /// Those that the book may have applied and forgotten.
     pub(super) closed: Vec<OrderId>,
     /// So is what was issued up to then, in ms since 1970.
@@ -79,14 +81,17 @@ pub(super) struct KnownOrders {
 }
 
 impl KnownOrders {
-    /// Reads the headers `Bazar-Applied` and `Bazar-Closed`.
-    pub(super) fn of(applied: Option<&str>, closed: Option<&str>) -> KnownOrders {
+    /// Reads `Bazar-Applied`, `Bazar-Differing` and `Bazar-Closed`, whose values `header` returns.
+    pub(super) fn of<'a>(header: impl Fn(&str) -> Option<&'a str>) -> KnownOrders {
         let list = |text: &str| ids(text.split(','));
+        let applied = header("Bazar-Applied");
+        let closed = header("Bazar-Closed");
         let (closed, forgotten) = closed
             .and_then(|closed| closed.split_once("; forgotten="))
             .unwrap_or_default();
         KnownOrders {
             applied: list(applied.unwrap_or_default()),
+            differing: list(header("Bazar-Differing").unwrap_or_default()),
             closed: list(closed),
             forgotten: forgotten.parse().unwrap_or(0),
         }
@@ -118,6 +123,8 @@ pub(super) enum WriteOutcome {
     },
     /// Nothing changed: these have their copies already.
     Applied(Vec<OrderId>),
+    /// Nothing changed: these, or their keys, were applied for another number of copies.
+    Differing(Vec<OrderId>),
     /// Nothing changed: these are closed, and so is what was issued up to `forgotten`.
     Closed {
         orders: Vec<OrderId>,
@@ -143,6 +150,9 @@ pub(super) struct AnswerBody {
     closed: Vec<OrderId>,
     #[serde(default)]
     forgotten: u64,
+    /// Those that a 422 is about.
+    #[serde(default, deserialize_with = "read_ids")]
+    differing: Vec<OrderId>,
 }
 
 fn unreachable() -> Error {
@@ -199,6 +209,7 @@ impl WriteOutcome {
             },
             409 => WriteOutcome::Conflict,
             412 | 503 => WriteOutcome::Conflict,
+            422 if !body.differing.is_empty() => WriteOutcome::Differing(body.differing.clone()),
             507 => WriteOutcome::Refused(Error::from_status(507, body.message.as_deref())),
             500..600 => WriteOutcome::unanswered(false),
             _ => WriteOutcome::Refused(Error::Internal),
@@ -243,11 +254,16 @@ mod tests {
             quantity: 4,
             orders: KnownOrders {
                 applied: ids(&[1, 2]),
+                differing: ids(&[4]),
                 closed: ids(&[3]),
                 forgotten: 90,
             },
         };
-        let orders = KnownOrders::of(Some("7.1, 7.2"), Some("7.3; forgotten=90"));
+        let orders = KnownOrders::of(|name| match name {
+            "Bazar-Applied" => Some("7.1, 7.2"),
+            "Bazar-Differing" => Some("7.4"),
+            _ => Some("7.3; forgotten=90"),
+        });
         let read = ReadOutcome::of(200, version, orders, &body(BOOK));
         assert_eq!(read, ReadOutcome::Book(expected));
         let missing = ReadOutcome::of(404, None, KnownOrders::default(), &body("{}"));
@@ -297,6 +313,11 @@ mod tests {
                 orders: ids(&[2]),
                 forgotten: 9
             }
+        );
+        let differing = body(r#"{"message":"m","differing":["7.3"]}"#);
+        assert_eq!(
+            WriteOutcome::of(422, false, &differing),
+            WriteOutcome::Differing(ids(&[3]))
         );
         assert_eq!(conflict(r#"{"message":"m"}"#), WriteOutcome::Conflict);
         assert_eq!(

@@ -61,6 +61,8 @@ struct BatchEntry {
     #[serde(default, deserialize_with = "read_ids")]
     applied: Vec<OrderId>,
     #[serde(default, deserialize_with = "read_ids")]
+    differing: Vec<OrderId>,
+    #[serde(default, deserialize_with = "read_ids")]
     closed: Vec<OrderId>,
     #[serde(default)]
     forgotten: u64,
@@ -201,11 +203,7 @@ impl Catalog for HttpCatalog {
             Err(failure) => return self.read_unanswered(&failure),
         };
         let etag = answer.header("ETag").map(str::to_string);
-        let (applied, closed) = (
-            answer.header("Bazar-Applied"),
-            answer.header("Bazar-Closed"),
-        );
-        let orders = KnownOrders::of(applied, closed);
+        let orders = KnownOrders::of(|name| answer.header(name));
         let outcome = ReadOutcome::of(answer.status, etag, orders, &body(&answer));
         if let ReadOutcome::Refused(Error::Internal) = outcome {
             log_nonsense(address, &format!("GET {path}"));
@@ -272,6 +270,7 @@ fn read_outcomes(answer: &Answer, count: usize) -> Vec<Option<ReadOutcome>> {
         let answered = entry.status < 500;
         let orders = KnownOrders {
             applied: entry.applied,
+            differing: entry.differing,
             closed: entry.closed,
             forgotten: entry.forgotten,
         };

@@ -1,4 +1,4 @@
-//! The order server: sells one copy to each buy, many buys at once.
+//! The order server: sells each buy its copies, many buys at once.
 //!
 //! A buy enters at `routes`, waits in its book's `queue`, and is served by `sell`, which reads the
 //! book from this server's catalog and writes it back with fewer copies (`allocation`). Buys
@@ -13,8 +13,8 @@
 //!
 //! # Retries
 //!
-//! How often and how long is a buy retried? An order takes one copy at most, however often it is
-//! sent, so each tier may retry:
+//! How often and how long is a buy retried? An order takes its copies once, however
+//! often it is sent, so each tier may retry:
 //!
 //! | tier | what is retried | how often at most | how long at most |
 //! |---|---|---|---|
@@ -43,7 +43,7 @@
 //!   have been sold. `sell/mod.rs`, `batch_sell.rs`
 //! - The catalog's limits are those of an update: `catalog/replication/PROTOCOL.md`.
 //!
-//! Beyond that a client may retry as it likes: with an `Idempotency-Key` its buys take one copy.
+//! Beyond that a client may retry as it likes: with an `Idempotency-Key` they are one buy.
 //!
 //! # Two ways of batching
 //!

@@ -13,6 +13,7 @@ use crate::http::server::{Lane, Service};
 use crate::http::{Request, Response};
 use crate::model::book::BookId;
 use crate::model::error::{Error, Result};
+use crate::model::order::Order;
 use crate::model::validation;
 use crate::order::OrderServer;
 use crate::order::http_catalog_client::HttpCatalog;
@@ -71,12 +72,16 @@ impl OrderServer {
     }
 
     fn buy(&self, id: BookId, request: &Request) -> BuyResult {
-        request.check_plain_buy()?;
-        if let Some(order) = request.order()? {
+        let copies = request.copies()?;
+        if let Some(mut order) = request.order()? {
+            order.copies = copies.unwrap_or(order.copies);
             return self.seller.buy(id, order, request.trace());
         }
         let open_order = self.order_ids.open(request.key()?);
-        let order = open_order.order.clone();
+        let order = Order {
+            copies: copies.unwrap_or(1),
+            ..open_order.order.clone()
+        };
         let outcome = self.seller.buy(id, order, request.trace());
         if let Err(Error::Closed { forgotten, .. }) = &outcome {
             self.order_ids.catch_up_with(*forgotten);

@@ -5,6 +5,8 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use serde_json::json;
+
 use crate::harness::clients::{buy_until_definite, concurrently};
 use crate::harness::http::{self, Response};
 use crate::harness::process::{self, DEADLINE, eventually};
@@ -45,6 +47,70 @@ fn sixty_four_customers_buy_exactly_the_fifty_copies_there_are() {
         check_purchases(&responses, COPIES);
         assert_eq!(shop.quantities(2), [0, 0], "round {round}");
     }
+}
+
+/// Fifty customers want one to five copies each of fewer than they want in all, at front-end and
+/// order servers at once.
+#[test]
+fn buyers_of_several_copies_get_all_of_them_or_none() {
+    let shop = Shop::started(ShopOptions::default());
+    for round in 0..ROUNDS / 2 {
+        shop.stock_up(2, COPIES);
+        let wanted = |n: usize| 1 + (n + round) % 5;
+        let responses = concurrently(CUSTOMERS, |n| {
+            let body = json!({"quantity": wanted(n)}).to_string();
+            match n % 3 {
+                0 => shop.order(1 + n % 2).put("/buy/2", &body),
+                _ => shop.front_end().put("/buy/2", &body),
+            }
+        });
+        assert!(responses.iter().all(|r| r.status == 200), "{responses:?}");
+        let (bought, refused): (Vec<_>, Vec<_>) =
+            (0..CUSTOMERS).partition(|n| responses[*n].is_purchase());
+        let sold: usize = bought.into_iter().map(wanted).sum();
+        let left = (COPIES - sold) as u64;
+        assert_eq!(shop.quantities(2), [left; 2], "round {round}: {sold} sold");
+        let mut wishes = refused.into_iter().map(wanted);
+        assert!(
+            wishes.all(|wish| left < wish as u64),
+            "round {round}: {left}"
+        );
+    }
+}
+
+#[test]
+fn who_wants_three_of_two_copies_does_not_keep_the_next_one_from_them() {
+    let shop = Shop::started(ShopOptions::default());
+    shop.stock_up(2, 2);
+    let buy = |body: &str| shop.front_end().put("/buy/2", body);
+    let out_of_stock = json!({"message": "Book with the specified ID is out of stock",
+        "success": false});
+    assert_eq!(buy(r#"{"quantity":3}"#).json(), out_of_stock);
+    assert!(buy(r#"{"quantity":2}"#).is_purchase());
+    assert_eq!(buy("").json(), out_of_stock);
+}
+
+#[test]
+fn a_key_that_comes_back_with_another_quantity_sells_nothing() {
+    let shop = Shop::started(ShopOptions::default());
+    shop.stock_up(2, COPIES);
+    let buy = |body: &str| {
+        let headers = [("Idempotency-Key", "k")];
+        http::call(&shop.front_end().address, "PUT", "/buy/2", &headers, body).unwrap()
+    };
+    assert!(buy(r#"{"quantity":3}"#).is_purchase());
+    for body in ["", r#"{"quantity":2}"#] {
+        let refused = buy(body);
+        assert_eq!(refused.status, 422, "{refused:?}");
+        let message = refused.json()["message"].to_string();
+        assert!(message.contains("another number of copies"), "{message}");
+    }
+    let again = buy(r#"{"quantity":3}"#);
+    assert_eq!(
+        (again.is_purchase(), again.header("Idempotent-Replayed")),
+        (true, "true")
+    );
+    assert_eq!(shop.quantities(2), [COPIES as u64 - 3; 2]);
 }
 
 /// Two catalogs, of which catalog `victim` is killed when the first request that begins with `when`

@@ -118,11 +118,12 @@ fn buy_and_look_until(shop: &Shop, history: &History, id: u64, until: Instant) {
 
 fn buy(shop: &Shop, history: &History, id: u64) {
     let start = history.now();
-    match history::buy(shop.front_end(), id, &[]) {
-        Buy::Purchased => history.record(id, Kind::Bought, start, true),
-        Buy::SoldOut => history.record(id, Kind::SoldOut, start, true),
+    let copies = fastrand::u32(1..=3);
+    match history::buy(shop.front_end(), id, copies, &[]) {
+        Buy::Purchased => history.record(id, Kind::Bought(copies), start, true),
+        Buy::SoldOut => history.record(id, Kind::SoldOut(copies), start, true),
         Buy::Failed => {}
-        Buy::Unknown => history.record(id, Kind::Bought, start, false),
+        Buy::Unknown => history.record(id, Kind::Bought(copies), start, false),
     }
 }
 
@@ -134,10 +135,11 @@ fn check(shop: &Shop, history: &History, quantities: &mut [u32]) {
         history.look_up(shop.front_end(), "/lookup/", id);
         let mut books = history.books.lock().unwrap();
         let operations = books.get_mut(&id).expect("clients look at every book");
-        let of_kind = |kind| move |o: &&Operation| o.kind == kind && o.end.is_some();
-        let purchases = operations.iter().filter(of_kind(Kind::Bought)).count();
-        let sold_out = operations.iter().filter(of_kind(Kind::SoldOut)).count();
-        assert!(0 < purchases + sold_out, "no buy of book {id} was answered");
+        let is_answered_buy = |o: &&Operation| {
+            matches!(o.kind, Kind::Bought(_) | Kind::SoldOut(_)) && o.end.is_some()
+        };
+        let answered = operations.iter().filter(is_answered_buy).count();
+        assert!(0 < answered, "no buy of book {id} was answered");
         if let Err(flaw) = linearizability::check(*quantity, operations) {
             panic!("book {id}: {flaw}");
         }

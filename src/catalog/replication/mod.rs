@@ -141,6 +141,8 @@ pub(crate) struct Read {
     pub(crate) book: Arc<Book>,
     /// Of the orders that the request named, those that are applied already.
     pub(crate) applied: Vec<OrderId>,
+    /// Those that were applied for another number of copies, or a key of theirs was.
+    pub(crate) differing: Vec<OrderId>,
     /// Those that the book may have applied and forgotten.
     pub(crate) closed: Vec<OrderId>,
 }

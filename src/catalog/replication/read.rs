@@ -13,7 +13,7 @@ use crate::model::order::Order;
 
 impl<E: Environment> Replica<E> {
     /// The newest copy of a book, after read repair if need be, and which of these orders are
-    /// applied already or closed.
+    /// applied already, perhaps for another number of copies, or closed.
     ///
     /// Fails with [`Error::NotFound`], or with [`Error::TimedOut`] when read repair did not succeed
     /// in time.
@@ -34,15 +34,18 @@ impl<E: Environment> Replica<E> {
 
     fn show(&self, book: Arc<Book>, orders: &[Order]) -> Read {
         let idempotent = self.enforces(Rule::Idempotency);
+        let known = &book.applied_orders;
+        let differing = ids_where(orders, |order| known.differs(order));
         let applied = ids_where(orders, |order| {
-            idempotent && book.applied_orders.contains(order)
+            idempotent && known.contains(order) && !known.differs(order)
         });
         let closed = ids_where(orders, |order| {
-            self.is_closed(&book, order) && !book.applied_orders.contains(order)
+            self.is_closed(&book, order) && !known.contains(order)
         });
         Read {
             book,
             applied,
+            differing,
             closed,
         }
     }

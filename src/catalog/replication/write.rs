@@ -68,7 +68,8 @@ impl<E: Environment> Replica<E> {
     /// cache offers the old copy.
     ///
     /// Fails with [`Error::NotFound`]; [`Error::OutOfDate`] when the copy here was not the newest
-    /// (a newer one was adopted); [`Error::Applied`] or [`Error::Closed`] for orders;
+    /// (a newer one was adopted); [`Error::Applied`], [`Error::OtherCopies`] or [`Error::Closed`]
+    /// for orders;
     /// [`Error::Changed`] when `if_match` names another version; [`Error::Invalid`] when the quantity
     /// would leave its range; [`Error::Busy`] when too many writes wait. After [`Error::TimedOut`] or [`Error::DiskRefuses`] the change may still be
     /// committed.
@@ -79,7 +80,10 @@ impl<E: Environment> Replica<E> {
             let mut with_id = update.clone();
             // With a key it is looked for among the orders, as a customer's is.
             if update.key.is_some() {
-                with_id.orders.push(open.order.clone());
+                with_id.orders.push(Order {
+                    copies: 0,
+                    ..open.order.clone()
+                });
             } else {
                 with_id.write_id = Some(open.order.clone());
             }
@@ -193,10 +197,15 @@ impl<E: Environment> Replica<E> {
             let book = old.clone();
             Ok(Some(Prepared::Unchanged(Updated { book, replayed })))
         };
-        let applied = ids_where(&update.orders, |order| old.applied_orders.contains(order));
+        let known = &old.applied_orders;
+        let applied = ids_where(&update.orders, |order| known.contains(order));
         if !applied.is_empty() && self.enforces(Rule::Idempotency) {
             if !valid {
                 return Ok(Some(Prepared::NeedsRepair));
+            }
+            let differing = ids_where(&update.orders, |order| known.differs(order));
+            if !differing.is_empty() {
+                return Err(Error::OtherCopies(differing));
             }
             if update.all_or_none {
                 return Err(Error::Applied(applied));
@@ -274,6 +283,10 @@ impl<E: Environment> Replica<E> {
         let applied_orders = &book.applied_orders;
         let ids = || update.ids();
         let committed = book.version == new.version;
+        let differing = ids_where(&update.orders, |order| applied_orders.differs(order));
+        if !committed && !differing.is_empty() {
+            return Err(Error::OtherCopies(differing));
+        }
         let has_id = ids().next().is_some();
         let applied = has_id && ids().all(|order| applied_orders.contains(order));
         if committed || applied && self.enforces(Rule::Idempotency) {

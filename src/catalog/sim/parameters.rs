@@ -91,6 +91,8 @@ pub(super) struct ClientParameters {
     pub(super) adds_difference: bool,
     /// 409 means that nothing happened, as 412 does.
     pub(super) trusts_refusals: bool,
+    /// The most copies of one order.
+    pub(super) copies_max: u32,
     /// Orders that are sent twice at once.
     pub(super) duplicated: f64,
     /// Writes that travel in a batch with a write of [`OTHER_BOOK`].
@@ -141,6 +143,7 @@ impl Parameters {
                 restock: 0.0,
                 adds_difference: false,
                 trusts_refusals: false,
+                copies_max: 1,
                 duplicated: 0.0,
                 batched: 0.0,
             },

@@ -36,6 +36,21 @@ fn catalogs_that_fail_one_after_another_leave_one_book() {
 }
 
 #[test]
+fn buys_of_several_copies_leave_one_book() {
+    let seeds = 0..number("SEEDS").unwrap_or(300);
+    let world = |seed| World::of_seed(seed).with_several_copies();
+    let events = [
+        "batch",
+        "bought several",
+        "crash",
+        "duplicated order",
+        "sold out",
+        "stop",
+    ];
+    check_seeds(seeds, world, &events);
+}
+
+#[test]
 fn a_change_that_was_refused_did_not_happen() {
     let seeds = 0..number("SEEDS").unwrap_or(300);
     let world = |seed| World::of_seed(seed).with_more_changes();

@@ -58,6 +58,13 @@ impl World {
         self
     }
 
+    /// Buyers of up to five copies each, of a larger stock.
+    pub(super) fn with_several_copies(mut self) -> World {
+        self.parameters.clients.copies_max = 5;
+        self.parameters.stock[0].quantity *= 5;
+        self
+    }
+
     /// A cut into two sides besides, which may then sell the same copy.
     pub(super) fn with_partition(mut self) -> World {
         self.parameters.linearizable = false;

@@ -169,6 +169,18 @@ pub(super) const DIFFERENCES: Row = (3, |world| {
     world.parameters.clients.adds_difference = true;
 });
 
+/// Buyers want up to five copies each, and send their orders twice; operators add copies.
+const SEVERAL_COPIES: Row = (3, |world| {
+    busy(world);
+    let Parameters {
+        network, clients, ..
+    } = &mut world.parameters;
+    (network.lost_reply, network.late) = (0.03, 0.05);
+    (clients.copies_max, clients.duplicated) = (5, 0.3);
+    clients.adds_difference = true;
+    world.parameters.stock = vec![book(20)];
+});
+
 /// Books are added while catalogs crash one after another, and changed at once.
 const ADDS: Row = (3, |world| {
     let faults = &mut world.parameters.faults;
@@ -348,6 +360,19 @@ fn orders_that_waited_while_their_front_end_started_twelve_times() {
         WAITING_ORDERS,
         &["closed order", "late order", "long time", "sold out"],
     );
+}
+
+#[test]
+fn buyers_of_several_copies() {
+    let events = [
+        "added copies",
+        "bought several",
+        "crash",
+        "duplicated order",
+        "sold out",
+        "stop",
+    ];
+    check(SEVERAL_COPIES, &events);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::model::book::{BOOK_ID_MAX, BookId, QUANTITY_MAX, TEXT_CHARS_MAX};
 use crate::model::error::{Error, Result};
-use crate::model::order::Order;
+use crate::model::order::{ORDER_COPIES_MAX, Order};
 use crate::model::trace::is_traceparent;
 use crate::model::validation::ORDERS_MAX;
 use crate::model::validation::json::{Json, excerpt};
@@ -73,6 +73,11 @@ pub(super) fn invalid(name: &str, was: &Json, may: &str) -> Error {
 
 pub(super) fn quantity(name: &str, value: Json) -> Result<u32> {
     whole(name, &value, 0, u64::from(QUANTITY_MAX)).map(|number| number as u32)
+}
+
+/// What one order takes.
+pub(super) fn copies(name: &str, value: Json) -> Result<u32> {
+    whole(name, &value, 1, u64::from(ORDER_COPIES_MAX)).map(|number| number as u32)
 }
 
 /// `{"add":20}`: a difference; `{"add":-2}` takes copies away.

@@ -170,6 +170,13 @@ pub(crate) fn parse_batch_buys(body: &[u8]) -> Result<Vec<BatchBuy>> {
     })
 }
 
+/// Reads the body of `PUT /buy`: how many copies. Fails with `BadRequest` or `Invalid`.
+pub(crate) fn parse_buy(body: &[u8]) -> Result<u32> {
+    let mut fields = Fields::new(json::read(body)?, &["quantity"])?;
+    let copies = fields.optional("quantity", fields::copies)?;
+    Ok(copies.unwrap_or(1))
+}
+
 fn parse_entries<T>(
     body: &[u8],
     known: &[&str],

@@ -5,7 +5,7 @@ use std::sync::Mutex;
 
 use crate::model::book::BookId;
 use crate::model::error::Error;
-use crate::model::order::Order;
+use crate::model::order::{Order, OrderId};
 use crate::order::catalog_client::{
     Catalog, KnownOrders, ReadOutcome, ReadRequest, Snapshot, WriteOutcome, WriteRequest,
 };
@@ -47,17 +47,27 @@ fn same(a: &Order, b: &Order) -> bool {
     a.id == b.id || a.key.is_some() && a.key == b.key
 }
 
+fn ids_where(orders: &[Order], is_true: impl Fn(&Order) -> bool) -> Vec<OrderId> {
+    let chosen = orders.iter().filter(|order| is_true(order));
+    chosen.map(|order| order.id).collect()
+}
+
 impl Record {
     fn has(&self, order: &Order) -> bool {
         self.applied.iter().any(|applied| same(applied, order))
     }
 
+    fn differs(&self, order: &Order) -> bool {
+        let mut applied = self.applied.iter();
+        applied.any(|applied| same(applied, order) && applied.copies != order.copies)
+    }
+
     fn write(&mut self, version: &str, quantity: u32, orders: &[Order]) -> WriteOutcome {
-        let applied: Vec<_> = orders
-            .iter()
-            .filter(|o| self.has(o))
-            .map(|o| o.id)
-            .collect();
+        let differing = ids_where(orders, |o| self.differs(o));
+        if !differing.is_empty() {
+            return WriteOutcome::Differing(differing);
+        }
+        let applied = ids_where(orders, |o| self.has(o));
         if applied.len() == orders.len() {
             return WriteOutcome::Done { replayed: true };
         }
@@ -67,11 +77,8 @@ impl Record {
         if version != self.version.to_string() {
             return WriteOutcome::Conflict;
         }
-        assert_eq!(
-            self.quantity,
-            quantity + orders.len() as u32,
-            "sold by count"
-        );
+        let copies: u32 = orders.iter().map(|order| order.copies).sum();
+        assert_eq!(self.quantity, quantity + copies, "sold by count");
         self.quantity = quantity;
         self.version += 1;
         self.applied.extend_from_slice(orders);
@@ -91,11 +98,8 @@ impl Catalog for Fake {
             version: book.version.to_string(),
             quantity: book.quantity,
             orders: KnownOrders {
-                applied: orders
-                    .iter()
-                    .filter(|o| book.has(o))
-                    .map(|o| o.id)
-                    .collect(),
+                applied: ids_where(orders, |o| book.has(o) && !book.differs(o)),
+                differing: ids_where(orders, |o| book.differs(o)),
                 ..KnownOrders::default()
             },
         })

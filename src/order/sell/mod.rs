@@ -2,7 +2,7 @@
 //! after a conflict.
 //!
 //! Buys of the same book that wait at the same moment are served by one read and one update that
-//! takes a copy for each: flat combining (Hendler, Incze, Shavit and Tzafrir, SPAA 2010). Books do
+//! takes the copies for each: flat combining (Hendler, Incze, Shavit and Tzafrir, SPAA 2010). Books do
 //! not wait for each other.
 //!
 //! Every update carries the orders' ids, and every read shows which of them have their copies. So
@@ -48,10 +48,11 @@ impl<C: Catalog> Seller<C> {
         }
     }
 
-    /// Sells one copy, after all buys of the same book that came before.
+    /// Sells the order's copies, all or none, after all buys of the same book that came before.
     ///
     /// Fails with `NoSuchBook`; with `Busy` after 3 s of conflicts; with `Unreachable` when the
-    /// catalog is; with `Closed`; and with `TimedOut` or `DiskRefuses` when a copy may have been
+    /// catalog is; with `Closed`; with `Invalid` for an order
+    /// that was applied for another number of copies; and with `TimedOut` or `DiskRefuses` when a copy may have been
     /// sold.
     pub(super) fn buy(&self, id: BookId, order: Order, trace: Trace) -> BuyResult {
         let waiter = Arc::new(Waiter::new(order, trace, Instant::now()));

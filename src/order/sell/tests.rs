@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
 use super::*;
-use crate::model::error::Error;
+use crate::model::error::{Error, OTHER_COPIES};
 use crate::model::order::OrderId;
 use crate::model::validation::BatchBuy;
 use crate::order::catalog_client::{ReadRequest, WriteOutcome, WriteRequest};
@@ -32,6 +32,7 @@ fn order(count: u64) -> Order {
         id: OrderId { start: 7, count },
         open: 0,
         at: 0,
+        copies: 1,
         key: None,
     }
 }
@@ -39,6 +40,13 @@ fn order(count: u64) -> Order {
 fn keyed(count: u64, key: &str) -> Order {
     Order {
         key: Some(key.into()),
+        ..order(count)
+    }
+}
+
+fn several(count: u64, copies: u32) -> Order {
+    Order {
+        copies,
         ..order(count)
     }
 }
@@ -89,6 +97,57 @@ fn the_last_in_the_queue_are_out_of_stock() {
     let outcomes = serve(&seller, &orders_upto(4));
     assert_eq!(outcomes, [PURCHASED, PURCHASED, OUT_OF_STOCK, OUT_OF_STOCK]);
     check(&seller, 0, &[4], &[2]);
+}
+
+#[test]
+fn who_wants_more_than_is_left_does_not_keep_the_next_one_from_it() {
+    let seller = seller(5, []);
+    let wishes = [
+        several(1, 3),
+        several(2, 3),
+        several(3, 6),
+        several(4, 2),
+        order(5),
+    ];
+    assert_eq!(
+        serve(&seller, &wishes),
+        [
+            PURCHASED,
+            OUT_OF_STOCK,
+            OUT_OF_STOCK,
+            PURCHASED,
+            OUT_OF_STOCK
+        ]
+    );
+    check(&seller, 0, &[5], &[2]);
+}
+
+#[test]
+fn who_came_too_late_for_several_copies_gets_them_when_the_sale_before_fails() {
+    let seller = seller(6, [Fault::Conflict]);
+    let wishes = [several(1, 3), several(2, 3)];
+    assert_eq!(serve(&seller, &wishes), [PURCHASED, OUT_OF_STOCK]);
+    check(&seller, 2, &[2, 2], &[2, 1]);
+}
+
+#[test]
+fn an_order_or_a_key_that_comes_back_for_another_number_of_copies_is_refused() {
+    let seller = seller(9, []);
+    let keyed_two = Order {
+        copies: 2,
+        ..keyed(1, "k")
+    };
+    let refused = Some(Err(Error::Invalid(OTHER_COPIES.into())));
+    let clicks = [keyed_two.clone(), keyed(2, "k"), several(3, 2)];
+    let outcomes = serve(&seller, &clicks);
+    assert_eq!(outcomes, [PURCHASED, refused.clone(), PURCHASED]);
+    let one = order(3);
+    assert_eq!(serve(&seller, &[one]), vec![refused.clone()]);
+    assert_eq!(serve(&seller, &[keyed_two]), [REPLAYED]);
+    assert_eq!(seller.catalog.book.lock().unwrap().quantity, 5);
+    let late = WriteOutcome::Differing(vec![order(4).id]);
+    *seller.catalog.faults.lock().unwrap() = [Fault::Answer(late)].into();
+    assert_eq!(serve(&seller, &[order(4), order(5)]), [refused, PURCHASED]);
 }
 
 #[test]
@@ -301,6 +360,15 @@ fn a_batch_is_served_by_one_read_and_one_update_of_each_book() {
     );
     check(&seller, 0, &[4], &[3]);
     assert_eq!(batch_sell(&seller, &buys[..1]), [REPLAYED]);
+}
+
+#[test]
+fn a_batch_mixes_numbers_of_copies() {
+    let seller = seller(4, []);
+    let buys = of_book(vec![several(1, 3), several(2, 2), order(3)]);
+    let outcomes = batch_sell(&seller, &buys);
+    assert_eq!(outcomes, [PURCHASED, OUT_OF_STOCK, PURCHASED]);
+    check(&seller, 0, &[3], &[2]);
 }
 
 #[test]

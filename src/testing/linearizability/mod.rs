@@ -13,7 +13,7 @@
 //! - An operation that only reads (a lookup, "out of stock") may take effect as soon as its answer
 //!   fits the state. That never excludes a solution.
 //! - Of operations in progress that do the same, the one that ends first may take effect first. All
-//!   purchases do the same.
+//!   purchases of the same number of copies do the same.
 //! - An operation with an unknown outcome never ends. So it comes last of those that do the same,
 //!   and takes effect only where nothing else explains an answer.
 
@@ -33,10 +33,10 @@ const STATES_MAX: usize = 1_000_000;
 pub enum Kind {
     /// A lookup that was answered with this quantity.
     Saw(u32),
-    /// A purchase of one copy.
-    Bought,
-    /// A purchase that was answered with "out of stock".
-    SoldOut,
+    /// A purchase of so many copies.
+    Bought(u32),
+    /// A purchase of so many copies that was answered with "out of stock": there were fewer.
+    SoldOut(u32),
     /// So many copies more.
     Added(u32),
     /// An update of the quantity to this.
@@ -85,8 +85,8 @@ impl fmt::Display for Operation {
         }
         match self.kind {
             Kind::Saw(quantity) => write!(f, "saw {quantity}"),
-            Kind::Bought => f.write_str("bought"),
-            Kind::SoldOut => f.write_str("out of stock"),
+            Kind::Bought(copies) => write!(f, "bought {copies}"),
+            Kind::SoldOut(copies) => write!(f, "out of stock for {copies}"),
             Kind::Added(copies) => write!(f, "added {copies}"),
             Kind::Set(quantity) => write!(f, "set to {quantity}"),
             Kind::Replaced { from, to } => write!(f, "set from {from} to {to}"),
@@ -256,8 +256,8 @@ impl<'a> Search<'a> {
         for i in &self.in_progress {
             let fits = match self.history[*i].kind {
                 Kind::Saw(quantity) => quantity == state.quantity,
-                Kind::SoldOut => state.quantity == 0,
-                Kind::Bought | Kind::Added(_) | Kind::Set(_) | Kind::Replaced { .. } => false,
+                Kind::SoldOut(copies) => state.quantity < copies,
+                Kind::Bought(_) | Kind::Added(_) | Kind::Set(_) | Kind::Replaced { .. } => false,
             };
             if fits {
                 mark(&mut state, *i);
@@ -280,10 +280,10 @@ fn mark(state: &mut State, operation: usize) {
 /// The quantity after a change. `None`: the operation only reads, or cannot take effect.
 fn changed(kind: Kind, quantity: u32) -> Option<u32> {
     match kind {
-        Kind::Bought => quantity.checked_sub(1),
+        Kind::Bought(copies) => quantity.checked_sub(copies),
         Kind::Added(copies) => Some(quantity + copies),
         Kind::Set(quantity) => Some(quantity),
         Kind::Replaced { from, to } => (quantity == from).then_some(to),
-        Kind::Saw(_) | Kind::SoldOut => None,
+        Kind::Saw(_) | Kind::SoldOut(_) => None,
     }
 }

@@ -19,8 +19,10 @@ fn operation(text: &str) -> Operation {
     let words: Vec<&str> = kind.split_whitespace().collect();
     let kind = match words[..] {
         ["saw", n] => Kind::Saw(n.parse().unwrap()),
-        ["bought"] => Kind::Bought,
-        ["out"] => Kind::SoldOut,
+        ["bought"] => Kind::Bought(1),
+        ["bought", n] => Kind::Bought(n.parse().unwrap()),
+        ["out"] => Kind::SoldOut(1),
+        ["out", n] => Kind::SoldOut(n.parse().unwrap()),
         ["added", n] => Kind::Added(n.parse().unwrap()),
         ["set", n] => Kind::Set(n.parse().unwrap()),
         ["set", from, "to", to] => Kind::Replaced {
@@ -146,10 +148,10 @@ fn recorded(seed: u64, clients: usize, operations: usize) -> Vec<Operation> {
         let kind = match rng.u32(..20) {
             0 => Kind::Set(rng.u32(100..120)),
             1..10 => Kind::Saw(quantity),
-            _ if quantity == 0 => Kind::SoldOut,
-            _ => Kind::Bought,
+            _ if quantity == 0 => Kind::SoldOut(1),
+            _ => Kind::Bought(1),
         };
-        let unknown = kind == Kind::Bought && rng.u32(..8) == 0;
+        let unknown = kind == Kind::Bought(1) && rng.u32(..8) == 0;
         if !(unknown && rng.bool()) {
             quantity = changed(kind, quantity).unwrap_or(quantity);
         }
@@ -192,6 +194,16 @@ fn one_wrong_answer_among_hundreds_of_operations_is_found() {
             "seed {seed}: {error}"
         );
     }
+}
+
+#[test]
+fn several_copies_are_bought_together_or_not_at_all() {
+    check_linearizable(5, "bought 3@10-20, out 3@30-40, bought 2@50-60, out@70-80");
+    check_linearizable(3, "bought 3@10-30, out 2@12-20, saw 0@40-50");
+    check_linearizable(5, "bought 3@10-?, saw 5@20-30, saw 2@40-50");
+    check_wrong(5, "bought 3@10-?, saw 4@40-50");
+    check_wrong(5, "bought 3@10-20, bought 3@30-40");
+    check_wrong(5, "bought 3@10-20, out 2@30-40");
 }
 
 #[test]

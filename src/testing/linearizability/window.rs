@@ -13,7 +13,7 @@ pub(super) fn explain(quantity: u32, history: &[Operation], end: Duration) -> St
     let largest = history.iter().filter_map(|o| match o.kind {
         Kind::Saw(n) | Kind::Set(n) => Some(n),
         Kind::Replaced { from, to } => Some(from.max(to)),
-        Kind::Added(_) | Kind::Bought | Kind::SoldOut => None,
+        Kind::Added(_) | Kind::Bought(_) | Kind::SoldOut(_) => None,
     });
     let added = history.iter().map(|o| match o.kind {
         Kind::Added(copies) => copies,
@@ -36,7 +36,10 @@ fn window(history: &[Operation], kept: &[Operation], end: Duration) -> Vec<Opera
     let start = kept.iter().map(|o| o.start).min().unwrap_or_default();
     let mut window = kept.to_vec();
     for operation in history {
-        let changes = matches!(operation.kind, Kind::Bought | Kind::Added(_) | Kind::Set(_));
+        let changes = matches!(
+            operation.kind,
+            Kind::Bought(_) | Kind::Added(_) | Kind::Set(_)
+        );
         let meanwhile = operation.start <= end && operation.end.is_none_or(|end| start <= end);
         if changes && meanwhile && !kept.contains(operation) {
             window.push(Operation {

@@ -17,6 +17,9 @@ use crate::harness::shop::Shop;
 /// A client pauses up to this between two requests.
 const PAUSE_MAX: Duration = Duration::from_millis(15);
 
+/// Half of the buys are of up to so many copies.
+const COPIES_MAX: u32 = 5;
+
 /// A write whose outcome is not known is sent again, as the same order, for so long after the last
 /// fault.
 const KNOWN_MAX: Duration = Duration::from_secs(15);
@@ -81,18 +84,25 @@ impl Client<'_> {
         }
     }
 
-    /// Buys a copy, with a key, so that the buy can be sent again.
+    /// Buys a copy or several, with a key, so that the buy can be sent again.
     fn buy(&mut self, id: u64) {
+        let copies = if self.rng.bool() {
+            1
+        } else {
+            self.rng.u32(2..=COPIES_MAX)
+        };
         let key = KEYS.fetch_add(1, Ordering::Relaxed).to_string();
         let start = self.history.now();
         let tries_until = self.tries_until();
         let mut unknown = false;
         loop {
             let tried = self.history.now();
-            match history::buy(self.seller(), id, &[("Idempotency-Key", &key)]) {
-                Buy::Purchased => return self.history.record(id, Kind::Bought, start, true),
+            match history::buy(self.seller(), id, copies, &[("Idempotency-Key", &key)]) {
+                Buy::Purchased => {
+                    return self.history.record(id, Kind::Bought(copies), start, true);
+                }
                 Buy::SoldOut => {
-                    self.history.record(id, Kind::SoldOut, tried, true);
+                    self.history.record(id, Kind::SoldOut(copies), tried, true);
                     break;
                 }
                 Buy::Failed => {}
@@ -104,7 +114,7 @@ impl Client<'_> {
             thread::sleep(PAUSE_MAX);
         }
         if unknown {
-            self.history.record(id, Kind::Bought, start, false);
+            self.history.record(id, Kind::Bought(copies), start, false);
         }
     }
 

@@ -85,9 +85,9 @@ impl Figures {
         for operation in operations {
             match operation.kind {
                 _ if operation.end.is_none() => self.unknown += 1,
-                Kind::Bought => self.bought += 1,
+                Kind::Bought(_) => self.bought += 1,
                 Kind::Added(_) | Kind::Set(_) | Kind::Replaced { .. } => self.changed += 1,
-                Kind::Saw(_) | Kind::SoldOut => {}
+                Kind::Saw(_) | Kind::SoldOut(_) => {}
             }
         }
     }
@@ -182,9 +182,13 @@ fn play(plan: &Plan, options: ShopOptions) -> Figures {
 
 /// What is wrong with the number of copies that are left, of a book that is never restocked.
 fn miscounted(start: u32, left: u32, operations: &[Operation]) -> Option<String> {
-    let bought = operations.iter().filter(|o| o.kind == Kind::Bought);
-    let sold_max = bought.clone().count() as u32;
-    let sold_min = bought.filter(|o| o.end.is_some()).count() as u32;
+    let (mut sold_min, mut sold_max) = (0, 0);
+    for operation in operations {
+        if let Kind::Bought(copies) = operation.kind {
+            sold_max += copies;
+            sold_min += if operation.end.is_some() { copies } else { 0 };
+        }
+    }
     let right = start.saturating_sub(sold_max) <= left && left + sold_min <= start;
     let text = format!("{sold_min} to {sold_max} sold of {start}, {left} left");
     (!right).then_some(text)

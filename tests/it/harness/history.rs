@@ -24,7 +24,7 @@ pub enum Buy {
     SoldOut,
     /// Nothing happened.
     Failed,
-    /// A copy may have been sold.
+    /// The copies may have been sold.
     Unknown,
 }
 
@@ -71,9 +71,19 @@ impl History {
     }
 }
 
-/// Sends one request to buy a book.
-pub fn buy(server: &Server, id: u64, headers: &[(&str, &str)]) -> Buy {
-    let response = http::call(&server.address, "PUT", &format!("/buy/{id}"), headers, "");
+/// Sends one request to buy so many copies of a book.
+pub fn buy(server: &Server, id: u64, copies: u32, headers: &[(&str, &str)]) -> Buy {
+    let body = match copies {
+        1 => String::new(),
+        copies => json!({ "quantity": copies }).to_string(),
+    };
+    let response = http::call(
+        &server.address,
+        "PUT",
+        &format!("/buy/{id}"),
+        headers,
+        &body,
+    );
     if refused(&response) {
         return Buy::Failed;
     }

@@ -5,6 +5,10 @@ pub const USUAL: &str = r#"
 PUT /buy/1                               | 200 | {"message":"Book with the specified ID purchased","success":true}
 PUT /buy/6 + Bazar-Order: 8.4; open=4    | 200 | {"message":"Book with the specified ID purchased","success":true} + Idempotent-Replayed: 
 PUT /buy/6 + Bazar-Order: 8.4; open=4    | 200 | {"message":"Book with the specified ID purchased","success":true} + Idempotent-Replayed: true
+PUT /buy/6 {"quantity":2} + Bazar-Order: 8.5; open=4 | 200 | {"message":"Book with the specified ID purchased","success":true}
+PUT /buy/6 + Bazar-Order: 8.5; open=4; copies=2 | 200 | {"message":"Book with the specified ID purchased","success":true} + Idempotent-Replayed: true
+= PUT /buy/<id> → 422
+PUT /buy/6 + Bazar-Order: 8.5; open=4    | 422 | message another number of copies
 = PUT /buy/<id> → 409
 PUT /buy/6 + Bazar-Order: 8.3; open=1    | 409 | {"message":"order is closed","closed":["8.3"],"forgotten":0}
 = PUT /buy/<id> → 400
@@ -23,13 +27,17 @@ GET /batch/buy                           | 405 | message + Allow: PUT
 
 /// A buy that is refused, here and at a front-end.
 pub const REFUSED: &str = r#"
+= PUT /buy/<id> → 400
+PUT /buy/2 three                           | 400 | message JSON
 = PUT /buy/<id> → 404
 PUT /buy/99                                | 404 | {"message":"Book with the specified ID does not exist"}
 = PUT /buy/<id> → 411
 PUT /buy/2 + Transfer-Encoding: chunked | 411 | message Transfer-Encoding
 = PUT /buy/<id> → 422
-PUT /buy/2?quantity=3                      | 422 | message one copy, parameters
-PUT /buy/2 {"quantity":3}                  | 422 | message one copy, body
+PUT /buy/2?quantity=3                      | 422 | message parameters, {"quantity":3}
+PUT /buy/2 {"quantity":0}                  | 422 | message quantity was 0, 1 to 1000
+PUT /buy/2 {"quantity":1001}               | 422 | message quantity was 1001
+PUT /buy/2 {"copies":2}                    | 422 | message copies
 PUT /buy/two                               | 422 | {"message":"Book ID must be a number"}
 = GET /buy/<id> → 405
 GET /buy/2                                 | 405 | {"message":"The method is not allowed for the requested URL."} + Allow: PUT
@@ -39,6 +47,7 @@ GET /buy/2                                 | 405 | {"message":"The method is not
 pub const SOLD_OUT: &str = r#"
 = PUT /buy/<id> → 200
 PUT /buy/1 | 200 | {"message":"Book with the specified ID is out of stock","success":false}
+PUT /buy/4 {"quantity":1000} | 200 | {"message":"Book with the specified ID is out of stock","success":false}
 "#;
 
 /// No other server runs.

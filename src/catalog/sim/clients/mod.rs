@@ -44,6 +44,7 @@ fn client(cluster: &Arc<Cluster>, number: u64) {
                 id: OrderId { start, count },
                 open: count,
                 at: cluster.unix_ms(),
+                copies: copies(cluster),
                 key: None,
             };
             buy(cluster, &order);
@@ -64,6 +65,14 @@ fn client(cluster: &Arc<Cluster>, number: u64) {
     }
 }
 
+/// How many copies a buyer wants.
+fn copies(cluster: &Cluster) -> u32 {
+    match cluster.parameters.clients.copies_max {
+        1 => 1,
+        max => cluster.scheduler.draw(|rng| rng.u32(1..=max)),
+    }
+}
+
 fn buy(cluster: &Arc<Cluster>, order: &Order) {
     let scheduler = &cluster.scheduler;
     let start = scheduler.now();
@@ -80,7 +89,7 @@ fn buy(cluster: &Arc<Cluster>, order: &Order) {
         }
         ends.extend(sync::lock(&duplicate).take());
     }
-    record_buy(cluster, start, &ends);
+    record_buy(cluster, order, start, &ends);
 }
 
 /// What came of a buy, and when; `None` while it is in progress.
@@ -100,20 +109,25 @@ fn buy_beside(cluster: &Arc<Cluster>, order: Order, first: usize) -> SaleEnd {
 
 /// Records one order, which may have been sent twice. It is a purchase at the first "bought". Every
 /// "out of stock" is a lookup of its own.
-fn record_buy(cluster: &Cluster, start: Micros, ends: &[(Sale, Micros)]) {
+fn record_buy(cluster: &Cluster, order: &Order, start: Micros, ends: &[(Sale, Micros)]) {
     let ends_of = |wanted| {
         let ends = ends.iter().filter(move |(sale, _)| *sale == wanted);
         ends.map(|(_, end)| *end)
     };
     for end in ends_of(Sale::SoldOut) {
         cluster.trace.count("sold out");
-        cluster.history.record(Kind::SoldOut, start, Some(end));
+        let kind = Kind::SoldOut(order.copies);
+        cluster.history.record(kind, start, Some(end));
     }
     let bought = ends_of(Sale::Bought).min();
     if bought.is_some() || ends_of(Sale::Unknown).next().is_some() {
         let event = bought.map_or("unknown buy", |_| "bought");
         cluster.trace.count(event);
-        cluster.history.record(Kind::Bought, start, bought);
+        if 1 < order.copies && bought.is_some() {
+            cluster.trace.count("bought several");
+        }
+        let kind = Kind::Bought(order.copies);
+        cluster.history.record(kind, start, bought);
     }
 }
 

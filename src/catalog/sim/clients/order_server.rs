@@ -28,7 +28,7 @@ pub(super) fn buy(cluster: &Arc<Cluster>, order: &Order, first: usize) -> Sale {
     known.unwrap_or(Sale::Unknown)
 }
 
-/// Reads, takes one and writes, and begins again after a conflict.
+/// Reads, takes the copies and writes, and begins again after a conflict.
 fn buy_at(cluster: &Arc<Cluster>, order: &Order, catalog: usize) -> Sale {
     for _ in 0..TRIES_MAX {
         let Some(read) = query(cluster, catalog, std::slice::from_ref(order)) else {
@@ -41,7 +41,7 @@ fn buy_at(cluster: &Arc<Cluster>, order: &Order, catalog: usize) -> Sale {
             cluster.trace.count("closed order");
             return Sale::Unknown;
         }
-        let Some(left) = read.book.quantity.checked_sub(1) else {
+        let Some(left) = read.book.quantity.checked_sub(order.copies) else {
             return Sale::SoldOut;
         };
         let update = Update {

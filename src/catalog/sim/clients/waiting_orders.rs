@@ -48,7 +48,7 @@ fn waiting_order(cluster: &Arc<Cluster>, buyer: usize, turn: u64) {
             let order = first_order(cluster, start + 1 + restart);
             let sent = scheduler.now();
             let sale = order_server::buy(cluster, &order, any());
-            record_buy(cluster, sent, &[(sale, scheduler.now())]);
+            record_buy(cluster, &order, sent, &[(sale, scheduler.now())]);
         }
         if restart == passes {
             cluster.pass_time(LONG_MS);
@@ -56,7 +56,8 @@ fn waiting_order(cluster: &Arc<Cluster>, buyer: usize, turn: u64) {
     }
     cluster.trace.count("late order");
     let late = order_server::buy(cluster, &waiting, any());
-    record_buy(cluster, sent, &[(sale, answered), (late, scheduler.now())]);
+    let ends = [(sale, answered), (late, scheduler.now())];
+    record_buy(cluster, &waiting, sent, &ends);
 }
 
 /// The first order of a start, issued now.
@@ -65,6 +66,7 @@ fn first_order(cluster: &Cluster, start: u64) -> Order {
         id: OrderId { start, count: 0 },
         open: 0,
         at: cluster.unix_ms(),
+        copies: 1,
         key: None,
     }
 }

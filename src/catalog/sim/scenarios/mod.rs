@@ -142,7 +142,7 @@ fn check_right(catalogs: usize, schedule: Schedule) {
 /// came of it. (An update might rightly happen at any later time; a sale is never without effect.)
 fn sell(cluster: &Arc<Cluster>, catalog: usize, left: u32) {
     let now = cluster.scheduler.now();
-    cluster.history.record(Kind::Bought, now, None);
+    cluster.history.record(Kind::Bought(1), now, None);
     let own = cluster.clone();
     cluster.scheduler.spawn_in(0, None, move || {
         calls::write(&own, catalog, calls::set_quantity(left));

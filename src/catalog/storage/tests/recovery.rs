@@ -224,6 +224,7 @@ fn a_folder_with_the_former_field_names_opens() {
         id,
         open: 2,
         at: 0,
+        copies: 1,
         key,
     };
     assert!(first.applied_orders.contains_id(&order));
