@@ -1,6 +1,26 @@
 //! Figures of the protocol, as `bazar trace` draws them of real processes, without their times.
 //!
 //! `UPDATE_FIGURES=1 cargo test figures::` writes them anew.
+//!
+//! | figure of the original design (`PROTOCOL.md`, "The figures of the original design") | file |
+//! |---|---|
+//! | 1, read at a cold start | `read_cold_start` |
+//! | 2, read, some outdated | `read_missed_write` |
+//! | 3, read after total failure | `total_failure_waits`, `total_failure_read` |
+//! | 4, write, all at the same number | `write_unknown`; `write` if marked to begin with |
+//! | 5, write, outdated | `write_outdated` |
+//! | 6, order, normal; 9, front-end, normal | `buy` |
+//! | 7, order, outdated | `buy_changed_meanwhile` |
+//! | 8, order, catalog unreachable | `buy_catalog_down` |
+//! | 10, front-end, some down | `buy_fail_over` |
+//! | 11, front-end, order servers that answer 504 | `buy_fail_over_504` |
+//! | 12, front-end, all down | `buy_all_down` |
+//! | look-ups and searches in the caches | `lookup_…`, `search_…`, `update_title` |
+//!
+//! Where the original has five catalogs, here are three: the picture is wide enough.
+
+mod catalogs;
+mod fail_over;
 
 use std::path::Path;
 use std::process::Command;
@@ -19,8 +39,13 @@ const TIME_WIDTH: usize = 8;
 /// What `bazar trace` prints of a request to this server, but for what differs each time.
 #[track_caller]
 fn traced(server: &Server, arguments: &[&str]) -> String {
+    traced_at(&server.address, arguments)
+}
+
+#[track_caller]
+fn traced_at(address: &str, arguments: &[&str]) -> String {
     let mut command = Command::new(BAZAR);
-    let shop = ["trace", "--shop", &server.url()].map(str::to_string);
+    let shop = ["trace", "--shop", &format!("http://{address}")].map(str::to_string);
     command.args(shop).args(arguments).env_clear();
     let (code, text, stderr) = run(command);
     assert_eq!((code, &*stderr), (Some(0), ""));

@@ -65,6 +65,8 @@ struct Inner {
     rule: Mutex<Rule>,
     /// Requests with one of these in their body vanish.
     dropped: Mutex<Vec<String>>,
+    /// Of requests that begin with the first text, those with the second one in their body break.
+    broken: Mutex<Vec<(&'static str, &'static str)>>,
     link: Mutex<Link>,
     changed: Condvar,
 }
@@ -79,9 +81,8 @@ struct Link {
 }
 
 impl Proxy {
-    /// A proxy on `host` before the server at `target`, which need not run yet.
-    pub fn new(host: &str, name: &str, target: &str, trace: Arc<Trace>) -> Proxy {
-        let listener = TcpListener::bind((host, 0)).unwrap();
+    /// A proxy before the server at `target`, which need not run yet.
+    pub fn new(listener: TcpListener, name: &str, target: &str, trace: Arc<Trace>) -> Proxy {
         let address = listener.local_addr().unwrap().to_string();
         let inner = Arc::new(Inner {
             name: name.to_string(),
@@ -89,6 +90,7 @@ impl Proxy {
             trace,
             rule: Mutex::new(Arc::new(|_: &str| Action::Forward)),
             dropped: Mutex::default(),
+            broken: Mutex::default(),
             link: Mutex::default(),
             changed: Condvar::new(),
         });
@@ -159,6 +161,12 @@ impl Proxy {
         *self.inner.dropped.lock().unwrap() = marks.collect();
     }
 
+    /// From now on the connection is closed instead of passing on a request whose method and path
+    /// begin with `line`, if `mark` is in its body.
+    pub fn break_those(&self, line: &'static str, mark: &'static str) {
+        self.inner.broken.lock().unwrap().push((line, mark));
+    }
+
     /// Accepts connections again after a cut. Returns when that is so.
     pub fn heal(&self) {
         let mut link = self.inner.link.lock().unwrap();
@@ -225,10 +233,20 @@ impl Inner {
         let _ = server.shutdown(Shutdown::Both);
     }
 
-    fn is_dropped(&self, body: &[u8]) -> bool {
-        let dropped = self.dropped.lock().unwrap();
-        let body = || String::from_utf8_lossy(body);
-        !dropped.is_empty() && dropped.iter().any(|mark| body().contains(mark))
+    fn action(&self, line: &str, body: &[u8]) -> Action {
+        let has = |mark: &str| String::from_utf8_lossy(body).contains(mark);
+        if self.dropped.lock().unwrap().iter().any(|mark| has(mark)) {
+            return Action::BlackHole;
+        }
+        let broken = self.broken.lock().unwrap().clone();
+        if broken
+            .iter()
+            .any(|(start, mark)| line.starts_with(start) && has(mark))
+        {
+            return Action::CloseBeforeRequest;
+        }
+        let rule = self.rule.lock().unwrap().clone();
+        rule(line)
     }
 
     /// Carries one request and its response.
@@ -236,11 +254,7 @@ impl Inner {
         let request = http::read_message(client)?;
         let line = request.method_and_path();
         let number = self.trace.record(&self.name, line, request.body());
-        let rule = self.rule.lock().unwrap().clone();
-        let action = match self.is_dropped(request.body()) {
-            true => Action::BlackHole,
-            false => rule(line),
-        };
+        let action = self.action(line, request.body());
         match action {
             Action::BlackHole => return Ok(Next::Hold),
             Action::CloseBeforeRequest => return Ok(Next::End),

@@ -1,5 +1,6 @@
 //! A whole shop of real processes for one test, on addresses and in folders of its own.
 
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -93,11 +94,16 @@ impl Shop {
         let trace = Arc::<Trace>::default();
         let before = |command: &'static str, addresses: &[String]| {
             let names = (1..).map(move |n| format!("{command}{n}"));
-            let proxy = |(name, address): (String, &String)| {
-                let proxy = Proxy::new(&host, &name, address, trace.clone());
+            // In the order of the servers, as their own ports are.
+            let listener = |_: &String| TcpListener::bind((host.as_str(), 0)).unwrap();
+            let mut listeners: Vec<TcpListener> = addresses.iter().map(listener).collect();
+            listeners.sort_by_key(|listener| listener.local_addr().unwrap().port());
+            let proxy = |((name, address), listener): ((String, &String), TcpListener)| {
+                let proxy = Proxy::new(listener, &name, address, trace.clone());
                 (name, address.clone(), proxy)
             };
-            names.zip(addresses).map(proxy).collect::<Vec<_>>()
+            let servers = names.zip(addresses).zip(listeners);
+            servers.map(proxy).collect::<Vec<_>>()
         };
         let proxies = match options.proxies {
             Proxies::None => Vec::new(),
@@ -187,14 +193,32 @@ impl Shop {
             thread::scope(|scope| {
                 for server in tier {
                     scope.spawn(|| {
-                        server.launch();
-                        let before = self.proxies.iter().find(|(name, _)| *name == server.name);
-                        before.inspect(|(_, proxy)| proxy.heal());
+                        self.launch(server);
                         server.await_ready();
                     });
                 }
             });
         }
+    }
+
+    /// Starts a server, and opens the proxy before it.
+    #[track_caller]
+    pub fn launch(&self, server: &Server) {
+        server.launch();
+        self.proxy_before(server).inspect(|proxy| proxy.heal());
+    }
+
+    /// Kills a server. The proxy before it refuses connections as the server would.
+    #[track_caller]
+    pub fn kill(&self, server: &Server) {
+        server.kill();
+        self.proxy_before(server).inspect(|proxy| proxy.cut());
+    }
+
+    fn proxy_before(&self, server: &Server) -> Option<&Proxy> {
+        let mut proxies = self.proxies.iter();
+        let before = proxies.find(|(name, _)| *name == server.name);
+        before.map(|(_, proxy)| proxy)
     }
 
     /// Catalog `n`, from 1.
@@ -278,7 +302,11 @@ impl Shop {
     /// folder is whole.
     pub fn write_first_stock(&self, n: usize) {
         let stock = include_str!("../../../data/books.json");
-        let mut books: Vec<Value> = serde_json::from_str(stock).unwrap();
+        self.write_books(n, serde_json::from_str(stock).unwrap());
+    }
+
+    /// As [`Shop::write_first_stock`], of other books with ids up to 99.
+    pub fn write_books(&self, n: usize, mut books: Vec<Value>) {
         for book in &mut books {
             book["version"] = "0-0".into();
         }
