@@ -253,9 +253,11 @@ pub(super) fn connection_mentions(raw: &Raw, word: &str) -> bool {
     header(raw, "Connection").is_some_and(|value| value.to_ascii_lowercase().contains(word))
 }
 
-/// Whether a request may be traced: those for which an answer need not be ready.
+/// Whether a request may be traced: those for which an answer need not be ready. A `traceparent`
+/// that is not sampled makes no difference: some proxies add one to every request.
 pub(super) fn may_be_traced(raw: &Raw, traces_all: bool) -> bool {
-    traces_all || header(raw, "traceparent").is_some()
+    let sampled = || header(raw, "traceparent").and_then(SpanContext::parse);
+    traces_all || sampled().is_some()
 }
 
 /// The span of a request, if its `traceparent` is sampled, or `traces_all`. Of all, those are left
