@@ -70,7 +70,7 @@ pub(crate) fn serve(
     let config = ServerConfig {
         address: Some(common.address),
         allowed_origins: common.allowed_origins,
-        should_end: signals::end_requested,
+        should_end: &signals::END_REQUESTED,
         traces_all: common.traces_all,
         ..ServerConfig::new(server, common.token, common.idle)
     };

@@ -27,7 +27,8 @@ const TERMINATE: i32 = 15;
 /// What [`signal`] returns for a signal that is ignored.
 const IGNORED: usize = 1;
 
-static END_REQUESTED: AtomicBool = AtomicBool::new(false);
+/// Whether this process was asked to end, by a signal or otherwise.
+pub(crate) static END_REQUESTED: AtomicBool = AtomicBool::new(false);
 
 unsafe extern "C" {
     fn signal(number: i32, handler: usize) -> usize;
@@ -71,12 +72,12 @@ impl Signal {
     }
 }
 
-/// From now on SIGTERM does not end this process: [`end_requested`] tells of it.
+/// From now on SIGTERM does not end this process: [`END_REQUESTED`] tells of it.
 pub(crate) fn catch_terminate() {
     catch(TERMINATE);
 }
 
-/// From now on Ctrl-C, SIGTERM and SIGHUP do not end this process: [`end_requested`] tells of them.
+/// From now on Ctrl-C, SIGTERM and SIGHUP do not end this process: [`END_REQUESTED`] tells of them.
 /// Those that the parent had ignored, as `nohup` does, stay ignored.
 pub(crate) fn catch_end() {
     catch_terminate();
@@ -101,10 +102,6 @@ extern "C" fn on_end(_: i32) {
 /// As if a signal had asked for it.
 pub(crate) fn request_end() {
     END_REQUESTED.store(true, Relaxed);
-}
-
-pub(crate) fn end_requested() -> bool {
-    END_REQUESTED.load(Relaxed)
 }
 
 #[cfg(test)]

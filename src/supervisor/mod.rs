@@ -204,7 +204,7 @@ impl Shop {
     fn supervise(&self, page: &Result<Address, String>) -> Outcome {
         let client = Client::new(READY_LIMITS, None);
         let (mut opened, mut waited) = (false, Instant::now());
-        while !signals::end_requested() {
+        while !signals::END_REQUESTED.load(Relaxed) {
             if !self.look_after_all() && !opened {
                 return Outcome::Unopened;
             }

@@ -50,6 +50,7 @@ use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use crate::http::{Request, RequestHead, Response};
@@ -132,12 +133,13 @@ pub(crate) struct ServerConfig {
     /// Requests that may wait for a thread of their lane. Beyond: 503 with `Retry-After`, at once.
     pub(crate) waiting_max: usize,
     /// Whether the server is to finish what it has, and end.
-    pub(crate) should_end: fn() -> bool,
+    pub(crate) should_end: &'static AtomicBool,
 }
 
 impl ServerConfig {
     /// With the usual numbers of threads.
     pub(crate) fn new(server: &'static str, token: Option<String>, idle: Duration) -> ServerConfig {
+        static NEVER: AtomicBool = AtomicBool::new(false);
         ServerConfig {
             server,
             token,
@@ -148,7 +150,7 @@ impl ServerConfig {
             client_threads_max: 256,
             peer_threads_max: 16,
             waiting_max: 256,
-            should_end: || false,
+            should_end: &NEVER,
         }
     }
 }

@@ -40,6 +40,7 @@ struct Bucket {
     /// How many may be made. It grows by [`RATE_MAX`].
     allowed: f64,
     refilled: Instant,
+    ended: bool,
 }
 
 impl Wakeups {
@@ -51,6 +52,7 @@ impl Wakeups {
                 due: 0.0,
                 allowed: BURST_MAX,
                 refilled: Instant::now(),
+                ended: false,
             }),
             requested: Condvar::new(),
         }
@@ -63,24 +65,29 @@ impl Wakeups {
         self.requested.notify_one();
     }
 
-    /// Makes the wakeups that are due, one by one, and does not return.
+    /// Makes no more wakeups.
+    pub(super) fn end(&self) {
+        sync::lock(&self.bucket).ended = true;
+        self.requested.notify_one();
+    }
+
+    /// Makes the wakeups that are due, one by one, until [`Wakeups::end`].
     pub(super) fn run(&self) {
-        loop {
-            self.wait_for_one();
+        while self.wait_for_one() {
             // A failure has no consequence: the next one may succeed.
             let _ = TcpStream::connect_timeout(&self.address, CONNECT_TIMEOUT);
         }
     }
 
-    /// Waits until a wakeup is due and allowed, and takes it.
-    fn wait_for_one(&self) {
+    /// Waits until a wakeup is due and allowed, and takes it. `false`: there will be none.
+    fn wait_for_one(&self) -> bool {
         let mut bucket = sync::lock(&self.bucket);
-        loop {
+        while !bucket.ended {
             bucket.refill(Instant::now());
             if 1.0 <= bucket.due && 1.0 <= bucket.allowed {
                 bucket.due -= 1.0;
                 bucket.allowed -= 1.0;
-                return;
+                return true;
             }
             bucket = if bucket.due < 1.0 {
                 sync::wait(&self.requested, bucket)
@@ -89,6 +96,7 @@ impl Wakeups {
                 sync::wait_timeout(&self.requested, bucket, refill)
             };
         }
+        false
     }
 }
 

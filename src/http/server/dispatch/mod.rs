@@ -57,6 +57,8 @@ pub(super) struct Dispatcher {
     openapi: OnceLock<Arc<[u8]>>,
     /// This server ends: it is not ready for more, and every response closes its connection.
     is_ending: AtomicBool,
+    /// Its threads end.
+    has_ended: AtomicBool,
 }
 
 impl Dispatcher {
@@ -76,6 +78,7 @@ impl Dispatcher {
             service,
             openapi: OnceLock::new(),
             is_ending: AtomicBool::new(false),
+            has_ended: AtomicBool::new(false),
         }
     }
 
@@ -85,6 +88,16 @@ impl Dispatcher {
 
     fn is_ending(&self) -> bool {
         self.is_ending.load(Relaxed)
+    }
+
+    /// Ends the threads of this server.
+    pub(super) fn end(&self) {
+        self.has_ended.store(true, Relaxed);
+        self.wakeups.end();
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        self.has_ended.load(Relaxed)
     }
 
     /// Takes a request from a receiving thread and never keeps that thread waiting.

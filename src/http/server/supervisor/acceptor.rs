@@ -88,7 +88,10 @@ impl Acceptors {
                 }
             }
             let is_over = ended && QUIET_WAITS <= quiet;
-            if is_over || (QUIET_WAITS_SUSPECT <= quiet && self.take_suspect()) {
+            if is_over
+                || self.dispatcher.has_ended()
+                || (QUIET_WAITS_SUSPECT <= quiet && self.take_suspect())
+            {
                 break;
             }
         }

@@ -9,6 +9,7 @@ mod self_probe;
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -102,7 +103,7 @@ impl Supervisor {
                 Err(RecvTimeoutError::Timeout) => (),
                 Err(RecvTimeoutError::Disconnected) => unreachable!("acceptors hold a sender"),
             }
-            if (self.acceptors.dispatcher.config.should_end)() {
+            if self.acceptors.dispatcher.config.should_end.load(Relaxed) {
                 self.finish();
                 return None;
             }
@@ -115,7 +116,7 @@ impl Supervisor {
         }
     }
 
-    /// Says that this server ends, and returns once all requests are answered.
+    /// Says that this server ends, waits until all requests are answered, and ends its threads.
     fn finish(&self) {
         log::always("ending", &[]);
         let dispatcher = &self.acceptors.dispatcher;
@@ -126,6 +127,7 @@ impl Supervisor {
         {
             thread::sleep(ENDING_PAUSE);
         }
+        dispatcher.end();
     }
 
     fn request(&mut self, acceptors: u64, immediately: bool) {

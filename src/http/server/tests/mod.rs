@@ -11,13 +11,14 @@ mod refusals;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use crate::http::server::{Lane, ServerConfig, Service, prepare, serve};
 use crate::http::{Body, Method, Request, RequestHead, Response};
+use crate::runtime::exit::Exit;
 use crate::runtime::metrics::Exposition;
 
 /// No test waits longer for anything that must come.
@@ -129,9 +130,13 @@ fn pieces() -> Response {
     }
 }
 
+/// A server that ends with its test: the servers of one process would take each other's wakeups for
+/// new connections, without end.
 struct TestServer {
     address: SocketAddr,
     service: Arc<TestService>,
+    should_end: &'static AtomicBool,
+    served: Option<JoinHandle<Result<(), Exit>>>,
 }
 
 /// With a silence of a second.
@@ -150,12 +155,33 @@ fn server_with(config: ServerConfig) -> TestServer {
     prepare(&listener, config.idle).unwrap();
     let address = listener.local_addr().unwrap();
     let service = Arc::new(TestService::default());
-    let served = service.clone();
-    thread::spawn(move || serve(listener, config, served));
-    TestServer { address, service }
+    let answering = service.clone();
+    let should_end = Box::leak(Box::new(AtomicBool::new(false)));
+    let config = ServerConfig {
+        should_end,
+        ..config
+    };
+    let served = thread::spawn(move || serve(listener, config, answering));
+    TestServer {
+        address,
+        service,
+        should_end,
+        served: Some(served),
+    }
+}
+
+impl Drop for TestServer {
+    fn drop(&mut self) {
+        self.end();
+    }
 }
 
 impl TestServer {
+    /// Tells it to end, and does not wait.
+    fn end(&self) {
+        self.should_end.store(true, Ordering::Relaxed);
+    }
+
     fn connect(&self) -> Connection {
         let stream = TcpStream::connect(self.address).unwrap();
         stream.set_read_timeout(Some(DEADLINE)).unwrap();
