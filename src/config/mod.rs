@@ -22,6 +22,7 @@ pub(crate) mod timing;
 pub(crate) mod trace;
 mod values;
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -70,6 +71,8 @@ pub struct Common {
     pub(crate) token: Option<String>,
     /// `ALLOWED_ORIGINS`: whose pages may write.
     pub(crate) allowed_origins: Vec<Origin>,
+    /// `CONNECT_PROXY`: through which it calls the others.
+    pub(crate) proxy: Option<SocketAddr>,
     /// How long a silent connection is kept, and a read of a request may take.
     pub(crate) idle: Duration,
     /// The lowest level that is logged.

@@ -1,6 +1,6 @@
 //! The settings of the three kinds of server.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -59,6 +59,8 @@ const RARE: &str = "\
 rare TRACE WHICH | =sampled | which requests are traced: all, or those with a sampled traceparent
 rare EXIT_WITH_STDIN | no | exit when standard input ends, so that nothing is left behind by the \
     program that holds its other end
+rare CONNECT_PROXY IP:PORT | none | an HTTP proxy (CONNECT) through which it calls the other \
+    servers, such as that of bazar shop --demo
 rare IDLE_MS MS | =10000 | a connection that is silent for this long is closed
 rare CONNECT_TIMEOUT_MS MS | =CONNECT_DEFAULT | how long connecting to another server may take
 rare TIMEOUT_MS MS | =WHOLE_DEFAULT | how long a whole exchange with another server may take";
@@ -173,6 +175,7 @@ fn read_common(values: &Values) -> Result<Common, String> {
         port,
         token,
         allowed_origins: allowed_origins(values)?,
+        proxy: proxy(values)?,
         idle: ms(values, "IDLE_MS")?,
         exit_with_stdin: values.flag("EXIT_WITH_STDIN"),
         log: values.read("LOG", "debug, info or warn", Level::parse)?,
@@ -182,6 +185,14 @@ fn read_common(values: &Values) -> Result<Common, String> {
             _ => None,
         })?,
     })
+}
+
+fn proxy(values: &Values) -> Result<Option<SocketAddr>, String> {
+    if values.optional("CONNECT_PROXY").is_none() {
+        return Ok(None);
+    }
+    let wanted = "an IP address and a port, such as 127.0.0.1:3128";
+    values.read("CONNECT_PROXY", wanted, |text| text.parse().ok().map(Some))
 }
 
 /// A name or an address, without brackets.

@@ -11,6 +11,9 @@ use crate::runtime::log::Level;
 /// More servers of a kind than this are a typing error.
 const SERVERS_MAX: u64 = 50;
 
+/// Nobody overlooks the links between more servers than these.
+const DEMO_SERVERS_MAX: usize = 20;
+
 /// The ports of the servers of a kind are so far apart.
 pub(crate) const PORT_STEP: u16 = 1000;
 
@@ -29,6 +32,8 @@ pub struct ShopSettings {
     pub(crate) data: PathBuf,
     pub(crate) books: Option<PathBuf>,
     pub(crate) fresh: bool,
+    /// Whether the servers talk through a relay.
+    pub(crate) demo: bool,
     pub(crate) token: Token,
     /// What the servers log.
     pub(crate) log: String,
@@ -54,6 +59,8 @@ CATALOGS NUMBER | =2 | so many catalogs
 ORDERS NUMBER | =2 | so many order servers; number n has catalog n, after the last one the first \
     again
 FRONT_ENDS NUMBER | =1 | so many front-ends
+DEMO | no | the servers talk through a relay, and their page has buttons to cut a link between two of \
+    them, to slow it, or to let it lose messages; at most 20 servers
 FRESH | no | begin with the first stock again: removes the catalogs' data folders
 TOKEN | no | make a SERVICE_TOKEN, show it, and let the servers ask for it
 HOST NAME | =127.0.0.1 | where the servers listen
@@ -79,6 +86,13 @@ pub(super) fn read(values: &Values) -> Result<ShopSettings, String> {
     let (catalogs, orders, front_ends) =
         (count("CATALOGS")?, count("ORDERS")?, count("FRONT_ENDS")?);
     let host = servers::host(values, "HOST")?;
+    let demo = values.flag("DEMO");
+    if demo && DEMO_SERVERS_MAX < catalogs + orders + front_ends {
+        return Err(format!(
+            "CATALOGS, ORDERS and FRONT_ENDS are {catalogs}, {orders} and {front_ends}, but with \
+             --demo there are at most {DEMO_SERVERS_MAX} servers"
+        ));
+    }
     let front_end_host = match values.optional("FRONT_END_HOST") {
         Some(_) => servers::host(values, "FRONT_END_HOST")?,
         None => host.clone(),
@@ -119,6 +133,7 @@ pub(super) fn read(values: &Values) -> Result<ShopSettings, String> {
         data: values.needed("DATA")?.into(),
         books: values.optional("BOOKS").map(PathBuf::from),
         fresh: values.flag("FRESH"),
+        demo,
         token,
         log: values.read("LOG", "debug, info or warn", level)?,
     })

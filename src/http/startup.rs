@@ -9,6 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::config::Common;
+use crate::http::client::proxy;
 use crate::http::server::{self, ServerConfig, Service};
 use crate::model::address::Address;
 use crate::runtime::exit::Exit;
@@ -17,10 +18,12 @@ use crate::runtime::{log, signals, sync};
 /// Binds the port of the settings. If that is 0, the system chooses one, and the server's own
 /// address gets it, if it was derived from the port.
 ///
-/// If the settings say so, this process exits from now on when its standard input ends.
+/// If the settings say so, this process exits from now on when its standard input ends, and calls
+/// other servers through a proxy.
 ///
 /// Fails with what was tried and which setting changes it.
 pub(crate) fn bind(common: &mut Common) -> Result<TcpListener, String> {
+    common.proxy.inspect(|proxy| proxy::use_proxy(*proxy));
     if common.exit_with_stdin {
         sync::spawn("stdin", exit_with_stdin)?;
     }

@@ -5,7 +5,7 @@
 //! ports, or says who has them; `process` is one server's process, which `bazar bench` and `bazar
 //! scale` start, too; `supervised` decides when it is started again; `server_log` shows its log as
 //! people read it; `events` keeps what happened; `announcement` says that the shop is open; `cluster`
-//! is the page that shows the servers at work.
+//! is the page that shows the servers at work; `relay` is between the servers with `--demo`.
 //!
 //! # How it ends
 //!
@@ -18,6 +18,7 @@ mod cluster;
 pub(crate) mod events;
 pub(crate) mod ports;
 pub(crate) mod process;
+mod relay;
 pub(crate) mod server_log;
 mod supervised;
 pub(crate) mod topology;
@@ -38,6 +39,7 @@ use crate::model::address::Address;
 use crate::runtime::exit::Exit;
 use crate::runtime::signals;
 use events::Events;
+use relay::Relay;
 use supervised::{End, Next, Supervised};
 use topology::{Kind, Member, Topology};
 
@@ -73,6 +75,8 @@ pub(crate) struct Shop {
     /// Whether servers that die are started again.
     pub(crate) restarting: AtomicBool,
     pub(crate) token: Option<String>,
+    /// With `--demo`.
+    pub(crate) relay: Option<Arc<Relay>>,
     /// Where servers that listen on a wildcard are reached.
     pub(crate) local: String,
 }
@@ -91,7 +95,11 @@ pub fn run(settings: &ShopSettings) -> Result<Outcome, Exit> {
     }
     let cannot = |error| format!("cannot create {}: {error}", settings.data.display());
     fs::create_dir_all(&settings.data).map_err(cannot)?;
-    let shop = Arc::new(Shop::new(&topology, settings, token, local));
+    let relay = settings
+        .demo
+        .then(|| Relay::open(&topology, &cluster::loopback_host(&local)));
+    let relay = relay.transpose()?;
+    let shop = Arc::new(Shop::new(&topology, settings, token, relay, local));
     let page = cluster::open(&shop, settings.cluster_port);
     let outcome = shop.supervise(&page);
     shop.stop();
@@ -184,18 +192,25 @@ impl Shop {
         topology: &Topology,
         settings: &ShopSettings,
         token: Option<String>,
+        relay: Option<Arc<Relay>>,
         local: String,
     ) -> Shop {
         let mut environment = vec![("LOG", settings.log.clone())];
         environment.extend(token.clone().map(|token| ("SERVICE_TOKEN", token)));
         let supervised = |member: &Member| {
-            Supervised::new(member.clone(), topology.args(member), environment.clone())
+            let mut args = topology.args(member);
+            if let Some(relay) = &relay {
+                let proxy = relay.proxy_of(&member.name).to_string();
+                args.extend(["--connect-proxy".into(), proxy]);
+            }
+            Supervised::new(member.clone(), args, environment.clone())
         };
         Shop {
             servers: topology.members.iter().map(supervised).collect(),
             events: Events::default(),
             restarting: AtomicBool::new(true),
             token,
+            relay,
             local,
         }
     }

@@ -94,7 +94,10 @@ impl Topology {
                 );
                 option("--front-end-address", self.addresses(Kind::FrontEnd, None));
             }
-            Kind::Order => option("--catalog-address", self.catalog_of(member).to_string()),
+            Kind::Order => {
+                let catalog = self.catalog_of(member).address.to_string();
+                option("--catalog-address", catalog);
+            }
             Kind::FrontEnd => {
                 option("--catalog-addresses", self.addresses(Kind::Catalog, None));
                 option("--order-addresses", self.addresses(Kind::Order, None));
@@ -103,13 +106,13 @@ impl Topology {
         args
     }
 
-    fn catalog_of(&self, order_server: &Member) -> &Address {
+    pub(crate) fn catalog_of(&self, order_server: &Member) -> &Member {
         let catalogs: Vec<&Member> = self.of(Kind::Catalog).collect();
         let n = self
             .of(Kind::Order)
             .position(|other| other.name == order_server.name);
         let n = n.expect("the order server is one of the shop");
-        &catalogs[n % catalogs.len()].address
+        catalogs[n % catalogs.len()]
     }
 
     /// The addresses of a kind as a setting, but for one server's.

@@ -12,15 +12,20 @@ use crate::harness::shop::{own_folder, own_host};
 use crate::run_sh::Running;
 
 /// A shop with its page.
-struct Page {
-    shop: Running,
-    address: String,
+pub struct Page {
+    pub shop: Running,
+    pub address: String,
 }
 
 impl Page {
     #[track_caller]
     fn open() -> Page {
-        let shop = Running::start(&[]);
+        Page::open_with(&[])
+    }
+
+    #[track_caller]
+    pub fn open_with(args: &[&str]) -> Page {
+        let shop = Running::start(args);
         let log = shop.log();
         let line = log
             .lines()
@@ -34,13 +39,34 @@ impl Page {
     }
 
     #[track_caller]
-    fn post(&self, path: &str) {
+    pub fn post(&self, path: &str) {
         let response = self.call("POST", path, &[]);
         assert_eq!(response.status, 200, "{path}: {response:?}");
     }
 
     fn state(&self) -> Value {
         self.call("GET", "/state", &[]).json()
+    }
+
+    /// The sequence number of book 2 at a catalog, and its stock. `None`: it cannot tell.
+    fn book(&self, name: &str) -> Option<(u64, u64)> {
+        let server = self.server(name);
+        let mut books = server["look"]["books"].as_array()?.iter();
+        let book = books.find(|book| book["id"] == 2 && book["state"] == "valid")?;
+        let number = book["version"].as_str()?.split('-').next()?.parse().ok()?;
+        Some((number, book["quantity"].as_u64()?))
+    }
+
+    /// Whether the front-end, or a catalog, says that this server of its peers is live.
+    fn sees(&self, name: &str, peer: &str) -> bool {
+        let known_as = self.server(peer)["known_as"].clone();
+        let metric = format!("bazar_peer_live{{peer={known_as}}}");
+        self.server(name)["look"]["metrics"][metric] == 1.0
+    }
+
+    fn links(&self) -> Vec<Value> {
+        let links = self.state()["links"].clone();
+        links.as_array().cloned().unwrap_or_default()
     }
 
     /// What the page says of a server.
@@ -133,6 +159,78 @@ fn stock_and_sold_are_start_whoever_buys() {
 }
 
 #[test]
+fn both_sides_of_a_cut_sell_and_the_logs_say_who_lost() {
+    let page = Page::open_with(&["--demo"]);
+    page.await_state("catalog1", "up");
+    page.await_copies(5);
+    page.post("/links/catalog1/catalog2/cut");
+    eventually("each takes the other for dead", || {
+        !page.sees("catalog1", "catalog2") && !page.sees("catalog2", "catalog1")
+    });
+    for (order, copies) in [("order1", 1), ("order2", 2)] {
+        for _ in 0..copies {
+            eventually("this side sells", || {
+                let path = format!("/request/{order}/PUT/buy/2");
+                page.call("POST", &path, &[]).json()["body"]["success"] == true
+            });
+        }
+    }
+    eventually("each side has sold its own", || {
+        [page.book("catalog1"), page.book("catalog2")] == [Some((1, 4)), Some((2, 3))]
+    });
+    page.post("/links/catalog2/catalog1/heal");
+    eventually("both have the better copy", || {
+        [page.book("catalog1"), page.book("catalog2")] == [Some((2, 3)), Some((2, 3))]
+    });
+    for name in ["catalog1", "catalog2"] {
+        eventually("its log says what is lost", || {
+            let log = page
+                .call("GET", &format!("/servers/{name}/log"), &[])
+                .json();
+            log.to_string().contains("the other side of a cut")
+        });
+    }
+    page.shop.stop();
+}
+
+#[test]
+fn every_link_can_be_slow_or_lossy_while_the_shop_sells() {
+    let page = Page::open_with(&["--demo"]);
+    let names = page.links().into_iter().map(|link| {
+        let end = |n: usize| link["ends"][n].as_str().unwrap().to_string();
+        (end(0), end(1))
+    });
+    let names: Vec<_> = names.collect();
+    assert_eq!(names.len(), 7, "{names:?}");
+    for command in ["slow", "lose"] {
+        for (one, other) in &names {
+            page.post(&format!("/links/{one}/{other}/{command}"));
+        }
+        eventually("a customer buys", || {
+            let bought = page.call("POST", "/request/front-end/PUT/buy/3", &[]);
+            bought.json()["body"]["success"] == true
+        });
+    }
+    page.post("/servers/order1/kill");
+    for (one, other) in &names {
+        page.post(&format!("/links/{one}/{other}/heal"));
+    }
+    page.await_state("order1", "up");
+    assert!(page.links().iter().all(|link| link["condition"] == "open"));
+    page.shop.stop();
+}
+
+#[test]
+fn without_demo_there_are_no_links_to_cut() {
+    let page = Page::open();
+    assert_eq!(page.state()["links"], Value::Null);
+    let refused = page.call("POST", "/links/catalog1/catalog2/cut", &[]);
+    assert_eq!(refused.status, 422);
+    assert!(refused.body.contains("--demo"), "{refused:?}");
+    page.shop.stop();
+}
+
+#[test]
 fn customers_buy_and_the_curves_show_it() {
     let page = Page::open();
     page.post("/load?customers=4&buys=50");
@@ -177,6 +275,7 @@ fn the_page_loads_nothing_from_elsewhere_and_is_small() {
         "/",
         "/style.css",
         "/script.js",
+        "/links.js",
         "/trace.js",
         "/stories.js",
         "/icon.svg",

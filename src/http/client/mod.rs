@@ -10,8 +10,8 @@
 //! `Bazar-Order` (an order is applied at most once), and every call of a client that is
 //! `Client::idempotent`. Nothing is sent again after a time-out: the limit is used up.
 //!
-//! Not done: redirects, proxies (not even those of the environment: servers call each other
-//! directly), cookies, compression, TLS.
+//! Not done: redirects, cookies, compression, TLS; and proxies, not even those of the environment:
+//! servers call each other directly, but in `bazar shop --demo` (`proxy`).
 //!
 //! To read: `call` is one call, and what its failure means; `transport` the sockets below ureq;
 //! `agent_slots` which connections a call uses. What ureq does unexpectedly is in
@@ -19,6 +19,7 @@
 
 mod agent_slots;
 mod call;
+pub(crate) mod proxy;
 #[cfg(test)]
 mod tests;
 mod transport;

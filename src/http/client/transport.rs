@@ -26,6 +26,7 @@ use ureq::unversioned::transport::{
     Buffers, ConnectionDetails, Connector, LazyBuffers, NextTimeout, Transport,
 };
 
+use super::proxy;
 use crate::runtime::sync;
 
 /// How long the address of a name is used before it is looked up again.
@@ -97,7 +98,14 @@ impl Connector for TcpConnector {
         details: &ConnectionDetails,
         _: Option<()>,
     ) -> Result<Option<TcpTransport>, ureq::Error> {
-        let stream = connect_any(&details.addrs, deadline(details.timeout));
+        let deadline = deadline(details.timeout);
+        let stream = match proxy::of_process() {
+            None => connect_any(&details.addrs, deadline),
+            Some(proxy) => {
+                let target = details.uri.authority();
+                connect_through(&proxy, target.map_or("", |it| it.as_str()), deadline)
+            }
+        };
         Ok(Some(TcpTransport {
             stream: stream.map_err(unconnected)?,
             buffers: LazyBuffers::new(BUFFER_BYTES, BUFFER_BYTES),
@@ -120,6 +128,12 @@ fn connect_any(addresses: &[SocketAddr], deadline: Instant) -> io::Result<TcpStr
         }
     }
     Err(failed.unwrap_or_else(|| io::ErrorKind::AddrNotAvailable.into()))
+}
+
+fn connect_through(proxy: &SocketAddr, target: &str, deadline: Instant) -> io::Result<TcpStream> {
+    let stream = connect(proxy, left(deadline))?;
+    proxy::open_tunnel(&stream, target, deadline)?;
+    Ok(stream)
 }
 
 pub(super) fn is_refusal(failure: &io::Error) -> bool {

@@ -83,7 +83,7 @@ pub(super) fn open(shop: &Arc<Shop>, port: u16) -> Result<Address, String> {
 }
 
 /// The servers' own host if only this machine reaches it.
-fn loopback_host(host: &str) -> String {
+pub(super) fn loopback_host(host: &str) -> String {
     match host.parse::<IpAddr>() {
         Ok(ip) if ip.is_loopback() => host.to_string(),
         Ok(IpAddr::V6(_)) => "::1".into(),

@@ -2,10 +2,12 @@
 //!
 //! | request | does |
 //! |---|---|
-//! | `GET /`, `/style.css`, `/script.js`, `/trace.js`, `/stories.js`, `/icon.svg` | the page |
+//! | `GET /`, `/style.css`, `/script.js`, `/links.js`, `/trace.js`, `/stories.js`, `/icon.svg` | the page |
 //! | `GET /state` | all that the page shows |
 //! | `GET /events?since=<number>` | what happened after that event |
+//! | `GET /servers/<name>/log` | its last lines |
 //! | `POST /servers/<name>/kill`, `/stop`, `/continue`, `/start` | that to one server |
+//! | `POST /links/<name>/<name>/cut`, `/slow`, `/lose`, `/heal` | that to the link, with `--demo` |
 //! | `POST /restarting/on`, `/restarting/off` | whether what dies is started again |
 //! | `POST /load?customers=<n>&buys=<percent>` | sets the customers |
 //! | `POST /restock/<id>?copies=<n>` | adds copies of a book |
@@ -32,11 +34,12 @@ use crate::runtime::metrics::Exposition;
 use crate::runtime::signals::Signal;
 use crate::supervisor::cluster::account::Outcome;
 use crate::supervisor::cluster::{Cluster, load, state};
+use crate::supervisor::relay::link::Condition;
 use crate::supervisor::supervised::Supervised;
 use crate::supervisor::topology::Kind;
 
 /// What the page needs is compiled in.
-const FILES: [(&str, &str, &str); 6] = [
+const FILES: [(&str, &str, &str); 7] = [
     (
         "",
         "text/html; charset=utf-8",
@@ -51,6 +54,11 @@ const FILES: [(&str, &str, &str); 6] = [
         "script.js",
         "text/javascript; charset=utf-8",
         include_str!("../page/script.js"),
+    ),
+    (
+        "links.js",
+        "text/javascript; charset=utf-8",
+        include_str!("../page/links.js"),
     ),
     (
         "trace.js",
@@ -104,6 +112,7 @@ impl Service for Page {
             ["state"] => "/state",
             ["events"] => "/events",
             ["servers", ..] => "/servers/<name>/<action>",
+            ["links", ..] => "/links/<name>/<name>/<command>",
             ["request", ..] => "/request/<server>/<method>/<path>",
             [file] => FILES
                 .iter()
@@ -135,7 +144,12 @@ impl Page {
                 Ok(Response::json(200, &events))
             }
             (Get, [file]) => self::file(file),
+            (Get, ["servers", name, "log"]) => {
+                let lines = cluster.server(name)?.log.last_lines();
+                Ok(Response::json(200, &json!({ "lines": lines })))
+            }
             (Post, ["servers", name, action]) => cluster.act(cluster.server(name)?, action),
+            (Post, ["links", one, other, command]) => cluster.spoil(one, other, command),
             (Post, ["restarting", which @ ("on" | "off")]) => {
                 cluster.shop.restarting.store(*which == "on", Relaxed);
                 cluster.shop.events.say(&format!("restarting is {which}"));
@@ -165,9 +179,10 @@ impl Page {
                 let (server, method) = (cluster.server(server)?, self::method(method)?);
                 Ok(cluster.send(server, method, path, request))
             }
-            (_, ["servers", _, _] | ["restarting", _] | ["load" | "count"] | ["restock", _]) => {
+            (_, ["links", _, _, _] | ["servers", _, _] | ["restarting" | "restock", _]) => {
                 Err(Error::MethodNotAllowed("POST"))
             }
+            (_, ["load" | "count"]) => Err(Error::MethodNotAllowed("POST")),
             (_, ["state" | "events"]) => Err(Error::MethodNotAllowed("GET, HEAD")),
             _ => Err(Error::NoSuchPath),
         }
@@ -222,6 +237,19 @@ impl Cluster {
         self.shop
             .events
             .say(&format!("the page: {action} {name}{id}"));
+        Ok(done())
+    }
+
+    /// Cuts, slows or heals the link between two servers, or lets it lose messages.
+    fn spoil(&self, one: &str, other: &str, command: &str) -> Result<Response> {
+        let relay = self.shop.relay.as_ref().ok_or_else(|| {
+            let why = "the servers talk directly: start the shop with --demo";
+            Error::Invalid(why.into())
+        })?;
+        let link = relay.link(one, other).ok_or(Error::NoSuchPath)?;
+        link.set(Condition::parse(command).ok_or(Error::NoSuchPath)?);
+        let say = format!("the page: {command} the link between {one} and {other}");
+        self.shop.events.say(&say);
         Ok(done())
     }
 

@@ -1,6 +1,7 @@
 //! `GET /state`: all that the page shows.
 
 use std::env;
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
@@ -8,6 +9,8 @@ use serde_json::{Value, json};
 
 use crate::runtime::sync::lock;
 use crate::supervisor::cluster::Cluster;
+use crate::supervisor::relay::Relay;
+use crate::supervisor::relay::link::Link;
 use crate::supervisor::supervised::Supervised;
 use crate::supervisor::topology::Kind;
 
@@ -32,7 +35,20 @@ pub(super) fn state(cluster: &Cluster) -> Value {
         "servers": servers.map(|(n, server)| self::server(cluster, n, server)).collect::<Vec<_>>(),
         "account": cluster.account.counts(),
         "load": cluster.load.shown(),
+        // Without `--demo` there are none.
+        "links": shop.relay.as_ref().map(|relay| links(relay)),
     })
+}
+
+fn links(relay: &Relay) -> Vec<Value> {
+    let link = |link: &Arc<Link>| {
+        json!({
+            "ends": link.ends,
+            "condition": link.condition().word(),
+            "connections": link.connections(),
+        })
+    };
+    relay.links.iter().map(link).collect()
 }
 
 /// A setting that the servers have from this process's environment.

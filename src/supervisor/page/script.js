@@ -175,6 +175,10 @@ function cardOf(one) {
     button.setAttribute("aria-label", `${button.textContent} ${one.name}`);
     button.addEventListener("click", () => act(card, one.name, action));
   }
+  const log = card.querySelector(".log");
+  log.addEventListener("toggle", () => log.open && showLog(card, one.name));
+  log.querySelector("summary").setAttribute("aria-label", `The log of ${one.name}`);
+  card.querySelector(".commands summary").setAttribute("aria-label", `As commands: ${one.name}`);
   byId(one.kind).append(card);
   return card;
 }
@@ -211,6 +215,12 @@ function showServer(one) {
     button.setAttribute("aria-disabled", String(!can));
   }
   setText(card.querySelector(".commands pre"), commands(one));
+  if (card.querySelector(".log").open) showLog(card, one.name);
+}
+
+async function showLog(card, name) {
+  const { lines } = await ask("GET", `/servers/${name}/log`).catch(() => ({ lines: [] }));
+  setText(card.querySelector(".log pre"), lines.join("\n") || "Nothing yet.");
 }
 
 function mustBe(count) {
@@ -283,6 +293,9 @@ function show() {
   if (document.activeElement !== byId("restarting")) byId("restarting").checked = state.restarting;
   showAccount();
   showLoad();
+  showLinks();
+  offerCut();
+  drawArrows();
 }
 
 async function showEvents() {
@@ -333,4 +346,5 @@ byId("restock").addEventListener("click", async () => {
 });
 byId("stock-command").textContent =
   `${curl("POST", "/restock/2?copies=10")}\n${curl("POST", "/count")}`;
-pollForever();
+// The other scripts are read by then.
+document.addEventListener("DOMContentLoaded", pollForever);

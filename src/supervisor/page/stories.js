@@ -14,6 +14,9 @@ const cacheHas = (cache, key) =>
   server(front()).look.caches?.[cache].some((entry) => String(entry.id) === key);
 const seen = (answer) => answer.headers["cache-status"] ?? "no answer";
 
+const said = (answer) => answer.body?.message ?? answer.error ?? "no answer";
+const etag = (answer) => answer.headers.etag ?? "none";
+
 const kill = (name, say) => ({ say, acts: [[name, "kill"]], until: until(name, "down") });
 const start = (name, say, saw) => ({ say, acts: [[name, "start"]], until: until(name, "up"), saw });
 const request = (server, [method, path], say, saw, more = {}) =>
@@ -31,7 +34,7 @@ const STORIES = [
       buy("The customer sends PUT /buy/2 to the front-end. It gives the order an id and sends it to the "
         + "order server whose turn it is. That one reads the book from its catalog and writes it back "
         + "with one copy less, on the condition that nobody has changed it meanwhile.",
-        (answer) => `${answer.body.message}, after ${answer.ms.toFixed(1)} ms.`),
+        (answer) => `${said(answer)}, after ${answer.ms.toFixed(1)} ms.`),
       { say: "The catalog gave the change the next sequence number and sent it to the other catalog, "
         + "which put it on disk as tentative. Then the front-end threw the old copy out of its cache. "
         + "Only then was the copy valid, and the customer told.",
@@ -47,7 +50,7 @@ const STORIES = [
     steps: [
       request("catalog1", ["PUT", "/update/1"], "The owner sends the new price to catalog1. It checks that "
         + "no catalog has a newer copy, and sends an update with the next sequence number.",
-        (answer) => `Status ${answer.status}; the new version is ${answer.headers.etag}.`,
+        (answer) => `Status ${answer.status}; the new version is ${etag(answer)}.`,
         { body: () => JSON.stringify({ price: 20 + Math.floor(Math.random() * 100) / 10 }) }),
       { say: "Catalog2 acknowledges: on disk, tentative. The front-end invalidates. Catalog1 says "
         + "confirm, and both copies are valid.",
@@ -62,12 +65,12 @@ const STORIES = [
     intro: "Two people change the same book. The second has read it before the first wrote.",
     steps: [
       request("catalog1", ["GET", "/query/item/3"], "The second person reads book 3 and keeps its version.",
-        (answer) => { outdated = answer.headers.etag; return `It read version ${outdated}.`; }),
+        (answer) => { outdated = etag(answer); return `It read version ${outdated}.`; }),
       request("catalog2", ["PUT", "/update/3"], "Meanwhile the first person changes it, at the other catalog.",
-        (answer) => `Done: version ${answer.headers.etag}.`,
+        (answer) => `Done: version ${etag(answer)}.`,
         { body: () => JSON.stringify({ price: 15 + Math.floor(Math.random() * 100) / 10 }) }),
       request("catalog1", ["PUT", "/update/3"], "The second person writes, and says which version was read.",
-        (answer) => `Status ${answer.status}: ${answer.body.message ?? "changed"}`,
+        (answer) => `Status ${answer.status}: ${answer.status === 200 ? "changed" : said(answer)}`,
         { body: () => '{"quantity": 1}', headers: () => ({ "If-Match": outdated }) }),
     ],
     notice: "412: nothing happened. The second person reads again and decides anew. Order servers sell "
@@ -79,9 +82,9 @@ const STORIES = [
     intro: "A customer's connection breaks after the click. Was it bought? The browser sends it again.",
     steps: [
       buy("The first request, with an Idempotency-Key made for this click.",
-        (answer) => `${answer.body.message}.`, { headers: () => ({ "Idempotency-Key": newKey() }) }),
+        (answer) => `${said(answer)}.`, { headers: () => ({ "Idempotency-Key": newKey() }) }),
       buy("The same click again: the same key.",
-        (answer) => `${answer.body.message}. Idempotent-Replayed: ${answer.headers["idempotent-replayed"]}.`,
+        (answer) => `${said(answer)}. Idempotent-Replayed: ${answer.headers["idempotent-replayed"]}.`,
         { headers: () => ({ "Idempotency-Key": clickKey }) }),
       { say: "How many copies are gone?", until: () => true,
         saw: () => `One: ${copyAt("catalog1", 2)?.quantity} are left, and stock + sold = start.` },
@@ -98,7 +101,7 @@ const STORIES = [
       request(null, lookup(2), "The same again. Now it is there: no catalog is asked, and book 2 moves to "
         + "the end of the list, most recently used.", (answer) => `Cache-Status: ${seen(answer)}.`),
       buy("Somebody buys the book. Before the customer is told, the catalog makes every front-end drop it.",
-        (answer) => `${answer.body.message}.`),
+        (answer) => `${said(answer)}.`),
       { say: "Look at the front-end's dictionary.", until: () => !cacheHas("lookup", "2"),
         saw: () => "Book 2 is gone from it, and from the list." },
       request(null, lookup(2), "The next look-up asks a catalog again.",
@@ -139,7 +142,7 @@ const STORIES = [
     steps: [
       kill("catalog2", "catalog2 is killed. Restarting is off, so it stays down."),
       buy("A customer buys. catalog1 notes on disk that catalog2 is left out, and sells without it.",
-        (answer) => `${answer.body.message}, after ${answer.ms.toFixed(0)} ms.`),
+        (answer) => `${said(answer)}, after ${answer.ms.toFixed(0)} ms.`),
       start("catalog2", "catalog2 starts again. Nothing in its folder is trusted yet: it compares its list of "
         + "versions with catalog1's, page by page, and fetches the better copies. Until then it is not ready.",
         numbers),
@@ -152,7 +155,7 @@ const STORIES = [
     intro: "Both catalogs die, one after the other, and the first to die has missed a sale.",
     steps: [
       kill("catalog2", "catalog2 dies first."),
-      buy("A sale that only catalog1 has on disk.", (answer) => `${answer.body.message}.`),
+      buy("A sale that only catalog1 has on disk.", (answer) => `${said(answer)}.`),
       kill("catalog1", "Then catalog1 dies, too. Nobody sells now."),
       { say: "catalog2 starts alone. It was left out, and it knows that it may lack sales: it waits.",
         acts: [["catalog2", "start"]], until: until("catalog2", "not ready"),
@@ -175,7 +178,7 @@ const STORIES = [
         + "say hello, compare their versions, and only then call a copy valid.",
         acts: [["catalog1", "start"], ["catalog2", "start"]], until: ready("catalog1", "catalog2"), saw: numbers },
       request("catalog1", ["GET", "/query/item/2"], "The first read.",
-        (answer) => `Status ${answer.status}: ${answer.body.quantity} copies, version ${answer.headers.etag}.`),
+        (answer) => `Status ${answer.status}: ${answer.body.quantity} copies, version ${etag(answer)}.`),
     ],
     notice: "A valid copy is answered without a message to anybody.",
     next: "The order servers' fail-over",
@@ -186,8 +189,8 @@ const STORIES = [
     steps: [
       kill("order1", "order1 is killed."),
       buy("A customer buys. The front-end asks the next order server, with the same order id: so it is one "
-        + "sale, whatever the dead one may have done.", (answer) => `${answer.body.message}, ${answer.ms.toFixed(1)} ms.`),
-      buy("Another customer.", (answer) => `${answer.body.message}, ${answer.ms.toFixed(1)} ms.`),
+        + "sale, whatever the dead one may have done.", (answer) => `${said(answer)}, ${answer.ms.toFixed(1)} ms.`),
+      buy("Another customer.", (answer) => `${said(answer)}, ${answer.ms.toFixed(1)} ms.`),
       start("order1", "order1 is back, and gets its turn again. It had nothing to remember.",
         () => "All servers are up."),
     ],
@@ -202,7 +205,7 @@ const STORIES = [
       request("order1", ["PUT", "/buy/2"], "Asked directly, order1 cannot sell. It says so at once, and that "
         + "nothing happened.", (answer) => `Status ${answer.status}, Bazar-Outcome: ${answer.headers["bazar-outcome"]}.`),
       buy("A customer of the front-end gets a copy: it goes on to order2, whose catalog runs.",
-        (answer) => `${answer.body.message}, ${answer.ms.toFixed(1)} ms.`),
+        (answer) => `${said(answer)}, ${answer.ms.toFixed(1)} ms.`),
       start("catalog1", "catalog1 starts, catches up, and order1 is ready again.", numbers),
     ],
     notice: "“None” and “unknown” are different answers. After “none” another server may be asked.",
@@ -213,12 +216,12 @@ const STORIES = [
     intro: "An order server asks its catalog at the very moment when that one has missed a sale.",
     steps: [
       kill("catalog2", "catalog2 is killed."),
-      buy("It misses this sale.", (answer) => `${answer.body.message}.`),
+      buy("It misses this sale.", (answer) => `${said(answer)}.`),
       { say: "catalog2 starts, and an order reaches it through order2 at once.", acts: [["catalog2", "start"]],
         until: () => server("catalog2").process !== null },
       request("order2", ["PUT", "/buy/2"], "order2 asks catalog2. As long as that has not caught up, it gives no "
         + "copy that may be old: the order is refused, or sold from the newest copy.",
-        (answer) => `Status ${answer.status}: ${answer.body?.message ?? answer.error}`),
+        (answer) => `Status ${answer.status}: ${said(answer)}`),
       { say: "Some moments later both are the same.", until: ready("catalog2"), saw: numbers },
     ],
     notice: "Whatever the answer was, stock + sold = start holds.",
@@ -234,7 +237,7 @@ const STORIES = [
         + "it may not use its cache, because catalog2 might have sold without telling.",
         (answer) => `Cache-Status: ${seen(answer)}, ${answer.ms.toFixed(1)} ms.`, { wait: 900 }),
       buy("A buy: catalog1 leaves catalog2 out, and goes on.",
-        (answer) => `${answer.body.message}, after ${answer.ms.toFixed(0)} ms.`),
+        (answer) => `${said(answer)}, after ${answer.ms.toFixed(0)} ms.`),
       { say: "catalog2 goes on (SIGCONT). It sees by the clock that it was asleep, trusts nothing, and catches up "
         + "before it answers.", acts: [["catalog2", "continue"]], until: ready("catalog2"), saw: numbers },
     ],
@@ -242,6 +245,54 @@ const STORIES = [
     next: "A normal order",
   },
 ];
+
+const sees = (one, other, live) =>
+  server(one).look.metrics?.[`bazar_peer_live{peer="${server(other).known_as}"}`] === live;
+const bothSee = (live) => sees("catalog1", "catalog2", live) && sees("catalog2", "catalog1", live);
+const between = (command) => [`/links/catalog1/catalog2/${command}`];
+const left = (name) => `${name}: number ${number(name, 2)}, ${copyAt(name, 2)?.quantity ?? "?"} left`;
+
+/** Needs the switches of `bazar shop --demo`. */
+const CUT_STORY = {
+  title: "A cut, and its healing",
+  intro: "The network between the two catalogs breaks. Both run, and each takes the other for dead.",
+  steps: [
+    { say: "The link between catalog1 and catalog2 is cut: what they send each other vanishes. After half a "
+      + "second without an answer each leaves the other out.", posts: between("cut"),
+      until: () => bothSee(0) && ready("catalog1", "catalog2")(),
+      saw: () => `Both are up, and neither sees the other. ${left("catalog1")}; ${left("catalog2")}.` },
+    request("order1", ["PUT", "/buy/2"], "On this side order1 sells a copy, from catalog1.",
+      (answer) => `${said(answer)}. ${left("catalog1")}; ${left("catalog2")}.`, { settle: 700 }),
+    request("order2", ["PUT", "/buy/2"], "On the other side order2 sells one, from catalog2 …",
+      (answer) => `${said(answer)}.`),
+    request("order2", ["PUT", "/buy/2"], "… and another.",
+      (answer) => `${said(answer)}. ${left("catalog1")}; ${left("catalog2")}. Three are sold, and no `
+        + "catalog knows of all: the line at the top turns red.", { settle: 700 }),
+    { say: "The link is healed. The catalogs meet, compare what they have, and the copy with more changes wins.",
+      posts: between("heal"), until: () => bothSee(1) && ready("catalog1", "catalog2")()
+        && number("catalog1", 2) === number("catalog2", 2),
+      saw: () => `${left("catalog1")}; ${left("catalog2")}.` },
+    { say: "Who has lost? Nothing vanishes silently: both catalogs have it in their logs.",
+      until: async () => (await losses()).length > 0,
+      saw: async () => (await losses()).join("\n") },
+    request("catalog1", ["PUT", "/update/2"], "The owner reads that. The customer of the side that lost "
+      + "has a copy, too: the owner takes it off the stock.", () => `${left("catalog1")}; ${left("catalog2")}.`,
+      { body: () => JSON.stringify({ quantity: copyAt("catalog1", 2).quantity - 1 }), settle: 1200 }),
+  ],
+  notice: "This is what Bazar does not promise: no copy sold twice while the network is cut. It goes on selling, and "
+    + "afterwards says what was dropped. Had it been the last copy, a customer would have to be refunded.",
+  next: "One catalog misses a write",
+};
+
+/** What the catalogs' logs say of copies that a cut has cost. */
+async function losses() {
+  const logs = await Promise.all(["catalog1", "catalog2"].map(async (name) => {
+    const { lines } = await ask("GET", `/servers/${name}/log`);
+    return lines.filter((line) => line.includes("other side of a cut")).slice(-1)
+      .map((line) => `${name}: ${line}`);
+  }));
+  return logs.flat();
+}
 
 let outdated = "";
 let clickKey = "";
@@ -261,22 +312,35 @@ async function waitFor(condition) {
   const end = Date.now() + STEP_MAX_MS;
   for (;;) {
     await poll();
-    if (condition()) return true;
+    // A busy machine may show a server before its books.
+    const seen = state.servers.every((one) => one.kind !== "catalog" || one.state !== "up" || one.look.books.length);
+    if (seen && await condition()) return true;
     if (end < Date.now()) return false;
     await sleep(150);
   }
+}
+
+/** Where the story has a column of its own only that is scrolled: the servers stay in sight. */
+function showNewest(element) {
+  const column = document.querySelector(".stories");
+  if (matchMedia("(min-width: 1100px)").matches) column.scrollTop = column.scrollHeight;
+  else element.scrollIntoView({ block: "nearest" });
 }
 
 /** Does one step, and shows it below the last one. */
 async function tell(step) {
   const item = make("li", "", make("p", "", step.say));
   byId("story-steps").append(item);
-  item.scrollIntoView({ block: "nearest" });
+  showNewest(item);
   for (const [name, action] of step.acts ?? []) {
     const path = `/servers/${name}/${action}`;
     item.append(make("code", "", curl("POST", path)));
     // It may be so already, in another order of stories.
     try { await ask("POST", path); } catch (failure) { item.append(make("p", "error", failure.message)); }
+  }
+  for (const path of step.posts ?? []) {
+    item.append(make("code", "", curl("POST", path)));
+    await ask("POST", path);
   }
   if (step.wait) await sleep(step.wait);
   let answer = null;
@@ -284,7 +348,7 @@ async function tell(step) {
   const shows = !step.until || await waitFor(step.until);
   if (step.request?.settle) await sleep(step.request.settle);
   await poll();
-  const saw = shows ? step.saw?.(answer) : "That takes longer than it should: look at the servers.";
+  const saw = shows ? await step.saw?.(answer) : "That takes longer than it should: look at the servers.";
   if (saw) item.append(make("p", "saw", saw));
 }
 
@@ -315,6 +379,7 @@ async function begin(story) {
   byId("story-intro").textContent = story.intro;
   byId("story-steps").replaceChildren();
   byId("story-end").hidden = true;
+  scrollTo(0, 0);
   byId("story-title").focus();
   const next = byId("story-next");
   next.disabled = true;
@@ -329,6 +394,9 @@ async function begin(story) {
 
 async function startAll() {
   await poll();
+  for (const { ends, condition } of state.links ?? []) {
+    if (condition !== "open") await ask("POST", linkPath(ends, "heal"));
+  }
   for (const one of state.servers) {
     if (one.state === "stopped") await ask("POST", `/servers/${one.name}/continue`);
     if (!one.process) await ask("POST", `/servers/${one.name}/start`).catch(() => {});
@@ -356,10 +424,11 @@ async function nextStep() {
     const end = byId("story-end");
     end.textContent = `Notice: ${story.notice}\nTry next: ${story.next}.`;
     end.hidden = false;
-    byId("story-close").focus();
+    byId("story-close").focus({ preventScroll: true });
   } else {
-    button.focus();
+    button.focus({ preventScroll: true });
   }
+  showNewest(button);
 }
 
 /** Puts everything back as it was. */
@@ -374,8 +443,17 @@ async function leave() {
 
 byId("story-next").addEventListener("click", nextStep);
 byId("story-close").addEventListener("click", leave);
-for (const story of STORIES) {
+function offer(story) {
   const button = make("button", "", story.title);
   button.addEventListener("click", () => begin(story));
   byId("story-list").append(button);
+}
+STORIES.forEach(offer);
+
+/** Called when the state is known. */
+function offerCut() {
+  if (state.links && !STORIES.includes(CUT_STORY)) {
+    STORIES.push(CUT_STORY);
+    offer(CUT_STORY);
+  }
 }

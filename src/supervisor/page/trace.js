@@ -6,6 +6,9 @@ const COLUMN = 150;
 const ROW = 26;
 const TOP = 34;
 const RACE_MS = 400;
+
+/** Boxes that are further apart have others between them. */
+const GAP_MAX = 60;
 let trace = null;
 
 /** What a message is for, by method and path, and by the kind of a server at one of its ends. */
@@ -64,12 +67,17 @@ async function messagesOf(id) {
       from,
       to: nameOf(span.attributes.peer ?? ""),
       name: span.name,
+      span: span.span,
+      parent: span.parent ?? "none",
       start: span.start / 1e6,
       end: span.end / 1e6,
-      status: span.attributes.status ?? span.attributes.error ?? "no answer",
+      sent: span.attributes,
+      status: span.attributes.status ?? span.attributes.failure ?? "no answer",
       saw: received.get(span.span) ?? {},
     })));
-  return messages.sort((a, b) => a.start - b.start);
+  messages.sort((a, b) => a.start - b.start);
+  for (const one of messages) one.at = one.start - messages[0].start;
+  return messages;
 }
 
 function svgElement(tag, attributes, text) {
@@ -79,7 +87,34 @@ function svgElement(tag, attributes, text) {
   return element;
 }
 
-function drawTrace() {
+/** What is known of a message: what the servers have recorded. Bodies are not. */
+function detail(one) {
+  const known = Object.entries({ ...one.sent, ...one.saw }).map(([name, value]) =>
+    [name === "peer" ? "sent to" : name.replace("_", " "), Array.isArray(value) ? value.join(", ") : String(value)]);
+  const rows = [["method and path", one.name],
+    ["sent", `${one.at.toFixed(2)} ms after the first`],
+    ["answered", `${(one.end - one.start).toFixed(2)} ms later`],
+    ...known, ["trace", trace.id], ["span, parent", `${one.span}, ${one.parent}`]];
+  const list = make("dl", "", ...rows.map(([name, value]) =>
+    make("div", "", make("dt", "", name), make("dd", "", value))));
+  return [list, make("p", "soft", "Servers record no bodies. The request itself, with its answer: see its story, or send it with curl -v.")];
+}
+
+function sentence(one) {
+  const what = meaning(one.from, one.to, one.name);
+  return `${one.from} → ${one.to}, ${one.name}${what ? `: ${what}` : ""}`;
+}
+
+function listItem(one) {
+  const { state: copy, version, cache, outcome } = one.saw;
+  const about = [`status ${one.status}`, copy, version && `number ${version.split("-")[0]}`,
+    cache && `cache: ${cache}`, outcome].filter(Boolean).join(", ");
+  const summary = make("summary", "", `${one.at.toFixed(1)} ms: ${sentence(one)}`,
+    make("span", "soft", ` (${about}; ${(one.end - one.start).toFixed(1)} ms)`));
+  return make("li", "", make("details", "", summary, ...detail(one)));
+}
+
+function drawDiagram() {
   const { messages, names, shown } = trace;
   const height = TOP + ROW * messages.length + 10;
   const x = (name) => COLUMN * (names.indexOf(name) + .5);
@@ -90,27 +125,95 @@ function drawTrace() {
   messages.slice(0, shown).forEach((one, n) => {
     const [a, b, y] = [x(one.from), x(one.to), TOP + ROW * (n + 1) - 6];
     const tip = a < b ? -7 : 7;
-    const cls = n === shown - 1 ? "arrow last" : "arrow";
-    parts.push(svgElement("path", { class: cls,
-      d: `M${a} ${y}H${b}M${b + tip} ${y - 4}L${b} ${y}L${b + tip} ${y + 4}` }));
-    parts.push(svgElement("text", { x: (a + b) / 2, y: y - 4, class: "label" }, one.name));
+    const group = svgElement("g", { class: n === shown - 1 ? "message last" : "message" });
+    group.append(
+      svgElement("path", { class: "hit", d: `M${a} ${y - 6}H${b}` }),
+      svgElement("path", { class: "arrow", d: `M${a} ${y}H${b}M${b + tip} ${y - 4}L${b} ${y}L${b + tip} ${y + 4}` }),
+      svgElement("text", { x: (a + b) / 2, y: y - 4, class: "label" }, one.name));
+    // For the mouse; by the keyboard the list is opened.
+    group.addEventListener("click", () => openDetail(n));
+    parts.push(group);
   });
   const svg = byId("trace-svg");
   svg.setAttribute("viewBox", `0 0 ${COLUMN * names.length} ${height}`);
   svg.setAttribute("width", COLUMN * names.length);
   svg.setAttribute("height", height);
   svg.replaceChildren(...parts);
-  const first = messages[0]?.start ?? 0;
-  byId("trace-list").replaceChildren(...messages.slice(0, shown).map((one) => {
-    const { state: copy, version, cache, outcome } = one.saw;
-    const about = [`status ${one.status}`, copy, version && `number ${version.split("-")[0]}`,
-      cache && `cache: ${cache}`, outcome].filter(Boolean).join(", ");
-    const what = meaning(one.from, one.to, one.name);
-    return make("li", "", `${(one.start - first).toFixed(1)} ms: ${one.from} → ${one.to}, ${one.name}`,
-      what ? `: ${what}` : "", make("span", "soft", ` (${about}; ${(one.end - one.start).toFixed(1)} ms)`));
-  }));
-  byId("trace-back").disabled = shown <= 1;
-  byId("trace-step").disabled = shown >= messages.length;
+}
+
+function openDetail(n) {
+  const item = byId("trace-list").children[n];
+  item.querySelector("details").open = true;
+  item.querySelector("summary").focus();
+}
+
+/** Shows the first messages, so many as `trace.shown` says. */
+function drawTrace() {
+  const { messages, shown } = trace;
+  drawDiagram();
+  [...byId("trace-list").children].forEach((item, n) => { item.hidden = shown <= n; });
+  const last = messages[shown - 1];
+  setText(byId("trace-now"), last ? `${shown} of ${messages.length}: ${sentence(last)}.` : "");
+  for (const [id, off] of [["trace-back", shown <= 1], ["trace-step", shown >= messages.length]]) {
+    // As with the servers' buttons: what has the focus keeps it.
+    byId(id).disabled = off && document.activeElement !== byId(id);
+    byId(id).setAttribute("aria-disabled", String(off));
+  }
+  drawArrows();
+}
+
+/** The box of a server, or of the customers. */
+const boxOf = (name) => byId(`card-${name}`) ?? document.querySelector(".customers");
+
+/** Where an arrow between two boxes begins and ends, and its path. */
+function wayBetween(from, to) {
+  const frame = byId("arrows").getBoundingClientRect();
+  const [a, b] = [from, to].map((name) => boxOf(name).getBoundingClientRect());
+  const [ya, yb] = [a.top - frame.top + 26, b.top - frame.top + 26];
+  const side = a.right <= b.left ? ["right", "left"] : b.right <= a.left ? ["left", "right"] : ["left", "left"];
+  const [xa, xb] = [a[side[0]] - frame.left, b[side[1]] - frame.left];
+  if (side[0] === side[1] && GAP_MAX < xb - xa) {
+    // From a wide box, up beside the other one.
+    return { d: `M${xb - 10} ${a.top - frame.top}V${yb}H${xb}`, xb, yb, tip: -6 };
+  }
+  if (side[0] === side[1]) {
+    const out = Math.max(2, Math.min(xa, xb) - 12);
+    return { d: `M${xa} ${ya}H${out}V${yb}H${xb}`, xb, yb, tip: -6 };
+  }
+  const tip = xa < xb ? -6 : 6;
+  if (Math.abs(xb - xa) < GAP_MAX) {
+    return { d: `M${xa} ${ya}H${(xa + xb) / 2}V${yb}H${xb}`, xb, yb, tip };
+  }
+  // Over the boxes between them, not through them.
+  const over = Math.min(...[...document.querySelectorAll(".tier > h2")]
+    .map((heading) => heading.getBoundingClientRect().bottom)) - frame.top;
+  return { d: `M${xa} ${ya}H${xa - 1.5 * tip}V${over}H${xb + 2 * tip}V${yb}H${xb}`, xb, yb, tip };
+}
+
+function arrow(cls, from, to) {
+  const { d, xb, yb, tip } = wayBetween(from, to);
+  const group = svgElement("g", { class: cls });
+  group.append(svgElement("path", { class: "way", d }),
+    svgElement("path", { class: "tip", d: `M${xb + tip} ${yb - 5}L${xb} ${yb}L${xb + tip} ${yb + 5}` }));
+  return group;
+}
+
+/** The messages up to now between the boxes: the last one strong, the earlier ones faint. */
+function drawArrows() {
+  const svg = byId("arrows");
+  const messages = trace?.messages.slice(0, trace.shown) ?? [];
+  const last = messages.at(-1);
+  const ends = last ? [boxOf(last.from), boxOf(last.to)] : [];
+  for (const box of document.querySelectorAll(".tiers .card")) box.classList.toggle("talks", ends.includes(box));
+  const earlier = new Map(messages.slice(0, -1).map((one) => [`${one.from} ${one.to}`, one]));
+  if (last) earlier.delete(`${last.from} ${last.to}`);
+  const key = JSON.stringify([[...earlier.keys()], last?.from, last?.to, trace?.shown,
+    ...[...document.querySelectorAll(".tiers .card")].map((box) => [box.offsetLeft, box.offsetTop])]);
+  // Drawn again only when something has moved: the last arrow's motion would begin anew.
+  if (svg.dataset.key === key) return;
+  svg.dataset.key = key;
+  svg.replaceChildren(...[...earlier.values()].map((one) => arrow("earlier", one.from, one.to)),
+    ...(last ? [arrow("now", last.from, last.to)] : []));
 }
 
 /** Waits until the servers have recorded the whole request, and shows all its messages. */
@@ -120,10 +223,12 @@ async function showTrace(id, title) {
   const used = new Set(messages.flatMap((one) => [one.from, one.to]));
   const order = ["customer", ...["front-end", "order", "catalog"].flatMap((kind) =>
     state.servers.filter((one) => one.kind === kind).map((one) => one.name))];
-  trace = { messages, names: order.filter((name) => used.has(name)), shown: messages.length, playing: 0 };
+  trace = { id, messages, names: order.filter((name) => used.has(name)), shown: messages.length, playing: 0 };
   byId("trace-empty").hidden = true;
-  byId("trace-view").hidden = false;
+  byId("trace-title").hidden = false;
+  for (const part of ["trace-view", "trace-player", "trace-now"]) byId(part).hidden = !messages.length;
   byId("trace-title").textContent = messages.length ? title : `${title}: no message was recorded`;
+  byId("trace-list").replaceChildren(...messages.map(listItem));
   drawTrace();
 }
 
@@ -156,6 +261,7 @@ async function sendTraced(method, path) {
   await showTrace(id, `${method} ${path}: ${answer.status || "no answer"}, ${answer.ms.toFixed(1)} ms ${said}`);
 }
 
+new ResizeObserver(() => drawArrows()).observe(document.querySelector(".tiers"));
 byId("trace-back").addEventListener("click", () => step(-1));
 byId("trace-step").addEventListener("click", () => step(1));
 byId("trace-play").addEventListener("click", play);
