@@ -3,7 +3,7 @@
 //! Pure: no file is opened, no name is resolved, no process is needed to test it.
 //!
 //! To read in this order: `setting.rs` is one setting; `program.rs` lists the commands; the tables
-//! of settings are in `servers.rs`, `shop.rs`, `import.rs`, `export.rs`, `bench.rs` and `scale.rs`,
+//! of settings are in `servers.rs`, `otlp.rs`, `shop.rs`, `import.rs`, `export.rs`, `bench.rs` and `scale.rs`,
 //! each beside the code that reads them; `values.rs` reads single values; `help.rs` prints the
 //! tables.
 
@@ -11,6 +11,7 @@ pub(crate) mod bench;
 pub(crate) mod export;
 mod help;
 pub(crate) mod import;
+pub(crate) mod otlp;
 mod program;
 pub(crate) mod scale;
 mod servers;
@@ -29,6 +30,7 @@ use std::time::Duration;
 use crate::config::bench::BenchSettings;
 use crate::config::export::ExportSettings;
 use crate::config::import::ImportSettings;
+use crate::config::otlp::OtlpSettings;
 use crate::config::program::Program;
 use crate::config::scale::ScaleSettings;
 use crate::config::shop::ShopSettings;
@@ -79,6 +81,8 @@ pub struct Common {
     pub log: Level,
     /// `TRACE`: whether all requests are traced, not only sampled ones.
     pub(crate) traces_all: bool,
+    /// The collector that gets the spans.
+    pub(crate) otlp: Option<OtlpSettings>,
     /// Whether the server exits when its standard input ends.
     pub(crate) exit_with_stdin: bool,
 }

@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::config::otlp;
 use crate::config::setting::{self, Fallback, Setting, TOKEN};
 use crate::config::timing::Timing;
 use crate::config::values::Values;
@@ -74,17 +75,33 @@ rare LEASE_MS MS | =500 | how long after an answered heartbeat copies are truste
 rare STALL_MS MS | =250 | a server that sends no heartbeat for this long was itself stopped";
 
 pub(super) fn catalog_settings() -> Vec<Setting> {
-    let tables = [CATALOG, COMMON, TOKEN, RARE, CATALOG_RARE, TIMING];
+    let tables = [
+        CATALOG,
+        COMMON,
+        TOKEN,
+        RARE,
+        CATALOG_RARE,
+        TIMING,
+        otlp::SETTINGS,
+    ];
     settings(&tables, ["5000", "100", "1000"])
 }
 
 pub(super) fn order_settings() -> Vec<Setting> {
-    let tables = [ORDER, COMMON, TOKEN, RARE, HEDGING];
+    let tables = [ORDER, COMMON, TOKEN, RARE, HEDGING, otlp::SETTINGS];
     settings(&tables, ["5001", "150", "1500"])
 }
 
 pub(super) fn front_end_settings() -> Vec<Setting> {
-    let tables = [FRONT_END, COMMON, TOKEN, RARE, HEDGING, TIMING];
+    let tables = [
+        FRONT_END,
+        COMMON,
+        TOKEN,
+        RARE,
+        HEDGING,
+        TIMING,
+        otlp::SETTINGS,
+    ];
     settings(&tables, ["5002", "200", "2000"])
 }
 
@@ -184,6 +201,7 @@ fn read_common(values: &Values) -> Result<Common, String> {
             "all" => Some(true),
             _ => None,
         })?,
+        otlp: otlp::read(values)?,
     })
 }
 

@@ -3,11 +3,13 @@
 //!
 //! This file has the values, and what paths and percent-escapes mean. `client/` calls other
 //! servers. `server/` receives requests and hands them to a `Service`; its page says what tiny_http
-//! and ureq do unexpectedly. `openapi` describes what they answer; `startup` binds the port. Only `server/` names tiny_http (the baseline
+//! and ureq do unexpectedly. `openapi` describes what they answer; `otlp` sends spans to a
+//! collector; `startup` binds the port. Only `server/` names tiny_http (the baseline
 //! server of `bazar bench` apart), only `client/` names ureq.
 
 pub(crate) mod client;
 pub(crate) mod openapi;
+pub(crate) mod otlp;
 pub(crate) mod server;
 pub(crate) mod startup;
 #[cfg(test)]

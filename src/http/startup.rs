@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use crate::config::Common;
 use crate::http::client::proxy;
+use crate::http::otlp::Exporter;
 use crate::http::server::{self, ServerConfig, Service};
 use crate::model::address::Address;
 use crate::runtime::exit::Exit;
@@ -69,6 +70,9 @@ pub(crate) fn serve(
     service: impl Service,
 ) -> Result<(), Exit> {
     signals::catch_terminate();
+    let otlp = common.otlp.as_ref();
+    let exporter = otlp.map(|otlp| Exporter::start(otlp, server, &common.address));
+    let exporter = exporter.transpose()?;
     announce(&common);
     let config = ServerConfig {
         address: Some(common.address),
@@ -77,7 +81,11 @@ pub(crate) fn serve(
         traces_all: common.traces_all,
         ..ServerConfig::new(server, common.token, common.idle)
     };
-    server::serve(listener, config, Arc::new(service))
+    let outcome = server::serve(listener, config, Arc::new(service));
+    if let Some(exporter) = exporter {
+        exporter.finish();
+    }
+    outcome
 }
 
 /// Prints where this server listens, as the first line on stdout: the process that started it knows

@@ -24,6 +24,10 @@ const BUCKETS: [f64; 17] = [
 pub(crate) struct Counter(AtomicU64);
 
 impl Counter {
+    pub(crate) const fn new() -> Counter {
+        Counter(AtomicU64::new(0))
+    }
+
     pub(crate) fn inc(&self) {
         self.add(1);
     }

@@ -277,6 +277,20 @@ pub(crate) fn of_trace(trace: TraceId) -> Vec<Span> {
     sync::lock(&RING).of_trace(trace)
 }
 
+/// Spans that were not taken yet.
+pub(crate) struct NewSpans {
+    pub(crate) spans: Vec<Span>,
+    /// How many of those that were not taken are kept no more.
+    pub(crate) lost: u64,
+    /// How many of all spans were taken or lost until now.
+    pub(crate) next: u64,
+}
+
+/// The first spans after the first `count` of all, `max` at most.
+pub(crate) fn after(count: u64, max: usize) -> NewSpans {
+    sync::lock(&RING).after(count, max)
+}
+
 /// The spans that are kept but for the first `count` of all, and how many there were until now.
 pub(crate) fn since(count: u64) -> (Vec<Span>, u64) {
     sync::lock(&RING).since(count)
@@ -307,10 +321,20 @@ impl Ring {
     }
 
     fn since(&self, count: u64) -> (Vec<Span>, u64) {
+        (self.after(count, SPANS_MAX).spans, self.count)
+    }
+
+    fn after(&self, count: u64, max: usize) -> NewSpans {
         let dropped = self.count - self.spans.len() as u64;
-        let skipped = count.saturating_sub(dropped).min(self.spans.len() as u64);
-        let spans = self.spans.iter().skip(skipped as usize);
-        (spans.cloned().collect(), self.count)
+        let count = count.min(self.count);
+        let first = count.max(dropped);
+        let new = self.spans.iter().skip((first - dropped) as usize);
+        let spans: Vec<Span> = new.take(max).cloned().collect();
+        NewSpans {
+            lost: first - count,
+            next: first + spans.len() as u64,
+            spans,
+        }
     }
 }
 
@@ -434,5 +458,10 @@ mod tests {
         for (count, expected) in [(next - 3, 3), (next, 0), (next + 9, 0)] {
             assert_eq!(ring.since(count).0.len(), expected, "{count}");
         }
+        let new = ring.after(1, 3);
+        assert_eq!((new.lost, new.spans.len(), new.next), (1, 3, 5));
+        assert!(new.spans[0].context.trace == traces[2]);
+        let new = ring.after(next - 1, 3);
+        assert_eq!((new.lost, new.spans.len(), new.next), (0, 1, next));
     }
 }

@@ -32,6 +32,7 @@ mod observability;
 mod old_data_folder;
 mod operating;
 mod operations;
+mod otlp;
 mod outages;
 mod partition;
 mod refusals;

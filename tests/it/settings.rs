@@ -56,6 +56,9 @@ fn a_server_with_a_wrong_setting_does_not_start() {
         &[folder, own],
         &["CATALOG_ADDRESSES", "own address"],
     );
+    let tls = ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://collector:4318");
+    let words = ["OTEL_EXPORTER_OTLP_ENDPOINT", "https://collector", "TLS"];
+    refused(&["catalog"], &[folder, tls], &words);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::Dispatcher;
-use crate::http::{Method, Request, Response, openapi, query_number};
+use crate::http::{Method, Request, Response, openapi, otlp, query_number};
 use crate::model::address::Address;
 use crate::model::error::Error;
 use crate::runtime::metrics::{CONTENT_TYPE, Exposition};
@@ -133,6 +133,7 @@ impl Dispatcher {
     fn metrics_page(&self) -> Response {
         let mut page = Exposition::default();
         self.metrics.write(&mut page);
+        otlp::write_metrics(&mut page);
         for (name, waiting) in self.pools.waiting() {
             let help = "Requests that wait for a thread.";
             let waiting = waiting as f64;
