@@ -49,8 +49,8 @@ struct Row<'a> {
     note: String,
 }
 
-/// The diagram of the spans below `root`, the client's own.
-pub(super) fn draw(root: &Span, collected: &Collected) -> String {
+/// The diagram of the spans below `root`, the client's own, and a list of the servers in it.
+pub(super) fn draw(root: &Span, collected: &Collected) -> (String, String) {
     let spans = &collected.spans;
     let mut rows = Vec::new();
     let mut late = vec![root];
@@ -64,7 +64,15 @@ pub(super) fn draw(root: &Span, collected: &Collected) -> String {
     for row in &rows {
         text += &line(row, &columns, root.start);
     }
-    text
+    (text, legend(&columns[1..]))
+}
+
+/// Names count within the diagram: `order1` may be any order server.
+fn legend(columns: &[Column]) -> String {
+    let width = columns.iter().map(|column| column.name.len()).max();
+    let width = width.unwrap_or(0);
+    let line = |column: &Column| format!("{:width$} {}\n", column.name, column.address);
+    columns.iter().map(line).collect()
 }
 
 /// Appends a message, all that it causes, and its answer. What nobody waits for goes to `late`.
@@ -322,7 +330,19 @@ mod tests {
         let mut collected = Collected::default();
         collected.spans = spans.into();
         collected.kinds.insert("f".into(), "front-end".into());
-        let drawn = draw(&root, &collected);
+        let (drawn, legend) = draw(&root, &collected);
+        let legend: Vec<&str> = legend.split_whitespace().collect();
+        let expected = [
+            "front-end1",
+            "f",
+            "order1",
+            "o1",
+            "order2",
+            "o2",
+            "catalog1",
+            "c",
+        ];
+        assert_eq!(legend, expected);
         let lines: Vec<&str> = drawn.lines().collect();
         let names: Vec<&str> = lines[0].split_whitespace().collect();
         assert_eq!(

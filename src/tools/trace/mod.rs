@@ -53,8 +53,11 @@ pub fn run(settings: &TraceSettings) -> Result<String, String> {
         attributes: BTreeMap::from([status, ("peer".into(), peer)]),
     };
     let body = String::from_utf8_lossy(&answer.body);
-    let (picture, status) = (diagram::draw(&root, &collected), answer.status);
-    Ok(format!("{picture}\n{status} {body:.200}\ntrace {trace}\n"))
+    let (picture, servers) = diagram::draw(&root, &collected);
+    let status = answer.status;
+    Ok(format!(
+        "{picture}\n{status} {body:.200}\ntrace {trace}\n{servers}"
+    ))
 }
 
 fn method(word: &str) -> Method {
