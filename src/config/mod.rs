@@ -82,7 +82,7 @@ pub struct Common {
     /// `TRACE`: whether all requests are traced, not only sampled ones.
     pub(crate) traces_all: bool,
     /// The collector that gets the spans.
-    pub(crate) otlp: Option<OtlpSettings>,
+    pub(crate) otlp: OtlpSettings,
     /// Whether the server exits when its standard input ends.
     pub(crate) exit_with_stdin: bool,
 }

@@ -9,27 +9,28 @@ rare OTEL_EXPORTER_OTLP_ENDPOINT URL | none | a collector of OpenTelemetry, such
     http://127.0.0.1:4318, which gets the spans of traced requests, as JSON
 rare OTEL_SERVICE_NAME NAME | =bazar | the name of this service there";
 
-/// A collector of OpenTelemetry.
+/// A collector of OpenTelemetry, if there is one.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct OtlpSettings {
-    /// Where spans are posted.
-    pub(crate) url: String,
+    /// Where spans are posted. `None`: nowhere.
+    pub(crate) url: Option<String>,
     pub(crate) service_name: String,
 }
 
-/// `None`: there is no collector.
-pub(super) fn read(values: &Values) -> Result<Option<OtlpSettings>, String> {
-    let Some(endpoint) = values.optional("OTEL_EXPORTER_OTLP_ENDPOINT") else {
-        return Ok(None);
-    };
-    let url = url(&endpoint).ok_or_else(|| {
-        format!(
-            "OTEL_EXPORTER_OTLP_ENDPOINT holds {endpoint:?} but must hold an address such as \
-             http://127.0.0.1:4318, without TLS"
-        )
-    })?;
-    let service_name = values.needed("OTEL_SERVICE_NAME")?;
-    Ok(Some(OtlpSettings { url, service_name }))
+pub(super) fn read(values: &Values) -> Result<OtlpSettings, String> {
+    let endpoint = values.optional("OTEL_EXPORTER_OTLP_ENDPOINT");
+    let url = endpoint.map(|endpoint| {
+        url(&endpoint).ok_or_else(|| {
+            format!(
+                "OTEL_EXPORTER_OTLP_ENDPOINT holds {endpoint:?} but must hold an address such as \
+                 http://127.0.0.1:4318, without TLS"
+            )
+        })
+    });
+    Ok(OtlpSettings {
+        url: url.transpose()?,
+        service_name: values.needed("OTEL_SERVICE_NAME")?,
+    })
 }
 
 /// The path for traces below an endpoint, as the specification wants it.

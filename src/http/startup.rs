@@ -70,9 +70,7 @@ pub(crate) fn serve(
     service: impl Service,
 ) -> Result<(), Exit> {
     signals::catch_terminate();
-    let otlp = common.otlp.as_ref();
-    let exporter = otlp.map(|otlp| Exporter::start(otlp, server, &common.address));
-    let exporter = exporter.transpose()?;
+    let exporter = Exporter::start(&common.otlp, server, &common.address)?;
     announce(&common);
     let config = ServerConfig {
         address: Some(common.address),

@@ -91,6 +91,15 @@ pub(crate) enum Failure {
 impl Client {
     /// A client with connections of its own. It shows `token` to every server it calls.
     pub(crate) fn new(limits: Limits, token: Option<&str>) -> Client {
+        Client::connecting(TcpConnector::Shop, limits, token)
+    }
+
+    /// A client for a server that is none of the shop's: not through its proxy, and without a token.
+    pub(crate) fn outside(limits: Limits) -> Client {
+        Client::connecting(TcpConnector::Outside, limits, None)
+    }
+
+    fn connecting(connector: TcpConnector, limits: Limits, token: Option<&str>) -> Client {
         let config = Agent::config_builder()
             .proxy(None)
             .http_status_as_error(false)
@@ -105,7 +114,7 @@ impl Client {
             .accept("")
             .accept_encoding("")
             .build();
-        let agent = || Agent::with_parts(config.clone(), TcpConnector, CachingResolver::default());
+        let agent = || Agent::with_parts(config.clone(), connector, CachingResolver::default());
         Client {
             agents: (0..AGENTS).map(|_| agent()).collect(),
             slots: Arc::default(),

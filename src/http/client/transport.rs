@@ -87,8 +87,22 @@ impl Resolver for CachingResolver {
 }
 
 /// Opens connections.
-#[derive(Debug)]
-pub(super) struct TcpConnector;
+#[derive(Clone, Copy, Debug)]
+pub(super) enum TcpConnector {
+    /// To a server of the shop: through the proxy, if this process has one.
+    Shop,
+    /// To any other.
+    Outside,
+}
+
+impl TcpConnector {
+    fn proxy(&self) -> Option<SocketAddr> {
+        match self {
+            TcpConnector::Shop => proxy::of_process(),
+            TcpConnector::Outside => None,
+        }
+    }
+}
 
 impl Connector for TcpConnector {
     type Out = TcpTransport;
@@ -99,7 +113,7 @@ impl Connector for TcpConnector {
         _: Option<()>,
     ) -> Result<Option<TcpTransport>, ureq::Error> {
         let deadline = deadline(details.timeout);
-        let stream = match proxy::of_process() {
+        let stream = match self.proxy() {
             None => connect_any(&details.addrs, deadline),
             Some(proxy) => {
                 let target = details.uri.authority();

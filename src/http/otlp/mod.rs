@@ -110,17 +110,21 @@ impl Number {
 }
 
 impl Exporter {
-    /// Starts the thread of a server of this kind and address. Fails when no thread can be started.
+    /// Starts the thread of a server of this kind and address. `None`: there is no collector. Fails
+    /// when no thread can be started.
     pub(crate) fn start(
         settings: &OtlpSettings,
         server: &str,
         address: &Address,
-    ) -> Result<Exporter, String> {
+    ) -> Result<Option<Exporter>, String> {
+        let Some(url) = settings.url.clone() else {
+            return Ok(None);
+        };
         let (runs, while_it_runs) = channel();
         let (end, ended) = channel::<()>();
         let mut sending = Sending {
-            url: settings.url.clone(),
-            client: Client::new(LIMITS, None),
+            url,
+            client: Client::outside(LIMITS),
             resource: vec![
                 Attribute::text("service.name", &settings.service_name),
                 Attribute::text("service.version", env!("CARGO_PKG_VERSION")),
@@ -136,7 +140,7 @@ impl Exporter {
             sending.run();
             drop(end);
         })?;
-        Ok(Exporter { runs, ended })
+        Ok(Some(Exporter { runs, ended }))
     }
 
     /// Sends what is left, if that is possible within a second.
