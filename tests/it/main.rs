@@ -42,5 +42,6 @@ mod scale;
 mod selling;
 mod settings;
 mod soak;
+mod teaching;
 mod total_failures;
 mod traces;

@@ -17,7 +17,7 @@ const RUN_SH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/run.sh");
 pub struct Running {
     child: Child,
     pub host: String,
-    folder: PathBuf,
+    pub folder: PathBuf,
 }
 
 /// `run.sh` with the binary that is built already, and data elsewhere than in the source folder.
@@ -42,8 +42,20 @@ impl Running {
 
     #[track_caller]
     pub fn start_on(host: String, folder: PathBuf, args: &[&str]) -> Running {
+        Running::start_with(host, folder, args, &[])
+    }
+
+    /// As [`Running::start_on`], with more in its environment.
+    #[track_caller]
+    pub fn start_with(
+        host: String,
+        folder: PathBuf,
+        args: &[&str],
+        environment: &[(&str, &str)],
+    ) -> Running {
         let log = File::create(folder.join("log")).unwrap();
         let mut command = run_sh(&host, &folder, args);
+        command.envs(environment.iter().copied());
         command.stdout(log.try_clone().unwrap()).stderr(log);
         let running = Running {
             child: command.spawn().unwrap(),
