@@ -383,3 +383,15 @@ fn the_version_can_be_asked_for() {
     assert_eq!(run("--version"), Ok(Command::Version));
     assert_eq!(run("catalog -V"), Ok(Command::Version));
 }
+
+#[test]
+fn a_request_to_trace_is_a_method_and_a_path() {
+    for method in ["GET", "PUT", "POST", "PATCH", "DELETE"] {
+        let command = run(&format!("trace {method} /update/2"));
+        assert!(matches!(command, Ok(Command::Trace(_))), "{command:?}");
+    }
+    for line in ["GET", "/lookup/2", "HEAD /lookup/2", "GET lookup/2"] {
+        let command = run(&format!("trace {line}"));
+        assert!(command.is_err(), "{command:?}");
+    }
+}

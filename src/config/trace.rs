@@ -10,7 +10,7 @@ use crate::model::address::Address;
 pub struct TraceSettings {
     /// The server that gets the request.
     pub(crate) shop: Address,
-    /// `GET`, `PUT`, `POST` or `DELETE`.
+    /// `GET`, `PUT`, `POST`, `PATCH` or `DELETE`.
     pub(crate) method: String,
     /// Percent-encoded, with the query string if there is one.
     pub(crate) path: String,
@@ -33,7 +33,7 @@ pub(super) fn settings() -> Vec<Setting> {
 pub(super) fn read(values: &Values) -> Result<TraceSettings, String> {
     let request = values.argument(ARGUMENT)?;
     let parts = request.split_once(' ').and_then(|(method, path)| {
-        let is_known = ["GET", "PUT", "POST", "DELETE"].contains(&method);
+        let is_known = ["GET", "PUT", "POST", "PATCH", "DELETE"].contains(&method);
         let is_path = path.starts_with('/') && path.bytes().all(|byte| byte.is_ascii_graphic());
         (is_known && is_path).then_some((method, path))
     });

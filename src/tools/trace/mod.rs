@@ -65,6 +65,7 @@ fn method(word: &str) -> Method {
         "GET" => Method::Get,
         "PUT" => Method::Put,
         "POST" => Method::Post,
+        "PATCH" => Method::Patch,
         _ => Method::Delete,
     }
 }
