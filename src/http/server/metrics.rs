@@ -1,7 +1,7 @@
 //! How many requests there were, of what kind, with what outcome, and how long they took. Counted
 //! without a lock.
 
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
 
 use crate::http::server::encoded_response::STATUSES;
@@ -25,6 +25,9 @@ pub(super) struct ServerMetrics {
     /// Responses given up because the client did not read.
     pub(super) unread: Counter,
     pub(super) acceptors: Counter,
+    /// Connections that clients have closed and this server cannot, when `supervisor::half_closed`
+    /// last looked.
+    pub(super) connections_lost: Mutex<Option<usize>>,
 }
 
 #[derive(Default)]

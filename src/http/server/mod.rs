@@ -22,7 +22,8 @@
 //! - `http-client-body`, `http-peer-body`: waits for bodies.
 //! - `http-pipelined`: begins with requests that waited for their predecessors.
 //! - `http-long-response`, `http-slow-reader`: sends what a client does not take in one write.
-//! - `http-wakeups`, `http-self-probe`: keep tiny_http going, see below.
+//! - `http-wakeups`, `http-self-probe`, `http-half-closed`: keep tiny_http going and watch it, see
+//!   below.
 //! - the one that called `serve`: replaces acceptors.
 //!
 //! The rest of this page is why there are so many.

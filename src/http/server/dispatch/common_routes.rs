@@ -10,8 +10,8 @@ use crate::http::{Method, Request, Response, openapi, otlp, query_number};
 use crate::model::address::Address;
 use crate::model::error::Error;
 use crate::runtime::metrics::{CONTENT_TYPE, Exposition};
-use crate::runtime::process;
 use crate::runtime::span::{self, TraceId};
+use crate::runtime::{process, sync};
 
 const ROUTES: [&str; 6] = [
     "/livez",
@@ -152,7 +152,7 @@ impl Dispatcher {
         gauge(
             "bazar_http_connections_lost",
             "Connections that clients have closed and this server cannot.",
-            process::half_closed(self.port),
+            *sync::lock(&self.metrics.connections_lost),
         );
         gauge(
             "process_open_fds",

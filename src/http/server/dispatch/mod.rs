@@ -49,8 +49,6 @@ pub(super) struct Dispatcher {
     pub(super) metrics: ServerMetrics,
     service: Arc<dyn Service>,
     pools: WorkerPools,
-    /// Where this server listens.
-    port: u16,
     /// The headers of a response whose connection stays open.
     keep_alive: String,
     /// The answer to `/openapi.json`, once it was asked for.
@@ -69,7 +67,6 @@ impl Dispatcher {
     ) -> Dispatcher {
         Dispatcher {
             pools: WorkerPools::new(&config),
-            port: address.port(),
             keep_alive: keep_alive(config.idle),
             connections: Connections::new(config.idle),
             wakeups: Wakeups::new(address),

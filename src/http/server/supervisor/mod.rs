@@ -2,9 +2,10 @@
 //! had better be restarted.
 //!
 //! An [`acceptor`] reports its own end, unless its thread panics; the panic hook counts those. A
-//! `self_probe` sees what neither reports.
+//! `self_probe` sees what neither reports, and `half_closed` counts connections that are lost.
 
 mod acceptor;
+mod half_closed;
 mod self_probe;
 
 use std::net::{SocketAddr, TcpListener};
@@ -84,6 +85,9 @@ pub(super) fn run(
     }
     let waking = dispatcher.clone();
     sync::spawn("http-wakeups", move || waking.wakeups.run())?;
+    let counting = dispatcher.clone();
+    let count = move || half_closed::run(&counting, address.port());
+    sync::spawn("http-half-closed", count)?;
     let probe = move || self_probe::run(dispatcher, address, sender);
     sync::spawn("http-self-probe", probe)?;
     let supervisor = Supervisor {

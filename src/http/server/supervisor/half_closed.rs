@@ -1,0 +1,25 @@
+//! Counts the connections that clients have closed and tiny_http has not (HTTP.md, 6).
+
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::http::server::dispatch::Dispatcher;
+use crate::runtime::{process, sync};
+
+/// The pause between two looks at the machine's table of connections.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// The table is everybody's, and may be long: a look in each `/metrics` once kept the shop's servers
+/// busy with nothing else. So looks take at most one in so many parts of the time.
+const COST_PART: u32 = 100;
+
+/// Returns when the server has ended.
+pub(super) fn run(dispatcher: &Arc<Dispatcher>, port: u16) {
+    while !dispatcher.has_ended() {
+        let began = Instant::now();
+        let lost = process::half_closed(port);
+        *sync::lock(&dispatcher.metrics.connections_lost) = lost;
+        thread::sleep(LOOK_EVERY.max(began.elapsed() * COST_PART));
+    }
+}
