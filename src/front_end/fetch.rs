@@ -26,6 +26,13 @@ const COLLAPSED: &str = "bazar; fwd=miss; collapsed";
 /// How long a catalog has that was slow the first time, while another one was, too.
 const SECOND_PATIENCE: Duration = Duration::from_millis(200);
 
+/// How long the last catalog that is up has before those are asked that count as down: it may hang,
+/// and one of them be well.
+const LAST_PATIENCE: Duration = Duration::from_millis(200);
+
+/// How long a catalog that counts as down has at first.
+const DOWN_PATIENCE: Duration = Duration::from_millis(50);
+
 impl FrontEnd {
     /// The answer, if it is in the cache. Never waits.
     pub(super) fn try_find<Q: CacheKey>(&self, query: &Q) -> Option<Response> {
@@ -71,13 +78,15 @@ impl FrontEnd {
     fn fetch<Q: Query>(&self, query: &Q, request: &Request) -> Result<(usize, CachedAnswer)> {
         let mut failure = Error::Unreachable(Q::UNREACHABLE.into());
         let mut slow: VecDeque<(usize, &Arc<HealthCheck>, usize)> = VecDeque::new();
-        let worth_asking = self.catalogs.count_worth_asking();
+        let (all, worth_asking) = (self.catalogs.count(), self.catalogs.count_worth_asking());
         let mut attempts = self.catalogs.attempts().map(|(i, it)| (i, it, 0));
         let mut asked = 0;
         while let Some((i, catalog, before)) = attempts.next().or_else(|| slow.pop_front()) {
             asked += 1;
             let patience = match before {
                 0 if asked < worth_asking => self.read_hedging.patience(),
+                0 if asked == worth_asking && asked < all => Some(LAST_PATIENCE),
+                0 if worth_asking < asked && !slow.is_empty() => Some(DOWN_PATIENCE),
                 1 if !slow.is_empty() => Some(SECOND_PATIENCE),
                 _ => None,
             };

@@ -296,6 +296,18 @@ fn a_catalog_that_hangs_costs_a_read_a_moment() {
 }
 
 #[test]
+fn a_read_finds_the_catalog_that_is_back_while_the_only_one_that_counts_as_up_hangs() {
+    let front_end = front_end(&[Hangs, BOOK], &[]);
+    let servers: Vec<_> = front_end.catalogs.attempts().collect();
+    servers[1].1.report(false);
+    let started = Instant::now();
+    let answer = ask(&front_end, Method::Get, "/lookup/2");
+    check(&answer, 200, r#""quantity":4"#);
+    // The front-end would wait 20 s for the one that hangs.
+    assert!(started.elapsed() < Duration::from_secs(5));
+}
+
+#[test]
 fn out_of_stock_is_no_promise_while_an_order_server_that_hangs_may_sell_yet() {
     let mut front_end = front_end(&[], &[Hangs, OUT_OF_STOCK]);
     let short = Limits {
