@@ -7,7 +7,7 @@
 //! them, the benchmark adds copies to the stock, sells some, and removes the rest. Outages are for
 //! local shops only.
 //!
-//! Read on in the order of the sections: `one_customer`, `outages` and `rolling_restart`,
+//! Read on in the order of the sections: `one_customer`, `hedged`, `outages`, `rolling_restart`,
 //! `throughput`, `yardsticks`. Each puts load (`super::harness::load`) on a shop, and makes of each
 //! measurement a row (`summary`) of the `report` and of the `picture`. `targets` are values of rows
 //! or ratios of two. An `audit` of each shop's stock comes before the shop is closed. `RESULTS.md`
@@ -18,6 +18,7 @@
 
 mod audit;
 pub mod baseline_server;
+mod hedged;
 mod one_customer;
 mod outages;
 mod picture;
@@ -99,7 +100,10 @@ fn measure(settings: &BenchSettings) -> Result<Report, String> {
         match section {
             Section::Lookups => one_customer::lookups(&mut bench)?,
             Section::Invalidations => one_customer::invalidations(&mut bench)?,
-            Section::Buys => one_customer::buys(&mut bench)?,
+            Section::Buys => {
+                one_customer::buys(&mut bench)?;
+                hedged::run(&mut bench)?;
+            }
             Section::Outages => {
                 outages::run(&mut bench)?;
                 rolling_restart::run(&mut bench)?;
@@ -171,20 +175,39 @@ impl Bench<'_> {
         cached: bool,
         work: impl FnOnce(&mut Self, &LocalShop) -> Result<(), String>,
     ) -> Result<(), String> {
-        self.shops += 1;
-        let number = self.shops;
-        let local = LocalShop::start(&Setup {
-            number,
-            catalogs,
+        let setup = Setup {
             front_ends,
             cached,
+            ..self.setup(catalogs)
+        };
+        self.with_setup(&setup, work)
+    }
+
+    /// The usual shop.
+    fn setup(&mut self, catalogs: usize) -> Setup {
+        self.shops += 1;
+        Setup {
+            number: self.shops,
+            catalogs,
+            front_ends: 1,
+            cached: true,
+            hedged: true,
             timeout: self.sizes.timeout,
             scratch: self.scratch.clone(),
-        })?;
+        }
+    }
+
+    fn with_setup(
+        &mut self,
+        setup: &Setup,
+        work: impl FnOnce(&mut Self, &LocalShop) -> Result<(), String>,
+    ) -> Result<(), String> {
+        let local = LocalShop::start(setup)?;
         work(self, &local)?;
-        let cache = if cached { "" } else { ", no cache" };
-        let catalogs = counted(catalogs, "catalog");
-        self.audit(&local.shop, &format!("shop{number}, {catalogs}{cache}"))
+        let cache = if setup.cached { "" } else { ", no cache" };
+        let catalogs = counted(setup.catalogs, "catalog");
+        let name = format!("shop{}, {catalogs}{cache}", setup.number);
+        self.audit(&local.shop, &name)
     }
 
     /// The same, or `work` runs on the running shop if one was given, whatever its setup.

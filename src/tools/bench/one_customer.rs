@@ -4,10 +4,11 @@
 //! 2. Look-ups with buys in between. Each buy invalidates its book in the front-end's cache. The
 //!    original has this section and left it empty.
 //! 3. Buys, with one, two and three catalogs. Each buy is on the disk of every catalog before it is
-//!    answered.
+//!    answered. After each, the same disk replaces one file.
 
 use crate::config::bench::Section;
-use crate::tools::bench::summary::{Summary, hits};
+use crate::tools::bench::summary::{Summary, hits, mean_ms};
+use crate::tools::bench::yardsticks::replace_one_file;
 use crate::tools::bench::{Bench, WARM_UP, counted};
 use crate::tools::harness::connection::{Connection, Request};
 use crate::tools::harness::load::run_sequence;
@@ -155,12 +156,24 @@ fn measure_buys(bench: &mut Bench, shop: &Shop) -> Result<(), String> {
     shop.add_stock(&books, (count + WARM_UP) as u64)?;
     let mut customer = Customer::connect(shop)?;
     customer.send(&bench.requests(WARM_UP, &books, Request::Buy));
-    let measured = customer.send(&bench.requests(count, &books, Request::Buy));
+    let (mut measured, mut disk) = (Measurement::default(), Measurement::default());
+    for request in bench.requests(count, &books, Request::Buy) {
+        measured.append(customer.send(&[request]));
+        if bench.is_local() {
+            let replaced = disk.time(|| replace_one_file(bench.scratch.path()));
+            replaced.map_err(|error| format!("cannot replace a file: {error}"))?;
+        }
+    }
     let catalogs = shop.catalogs.len();
     let name = format!("buys by one customer, {}", counted(catalogs, "catalog"));
+    let control_ms = bench.is_local().then(|| mean_ms(&disk));
+    let note = control_ms.map_or_else(String::new, |ms| {
+        format!("in turn a file replaced: {ms:.3}")
+    });
     bench.add(Summary {
         published_ms: PUBLISHED_BUYS_MS.get(catalogs - 1).copied(),
-        ..Summary::new(Section::Buys, name, &measured, "")
+        control_ms,
+        ..Summary::new(Section::Buys, name, &measured, note)
     });
     Ok(())
 }

@@ -24,8 +24,11 @@ pub(super) struct Summary {
     pub(super) errors: u64,
     /// The mean that the original published.
     pub(super) published_ms: Option<f64>,
-    /// The mean of the same requests to a shop without an outage, in turn with these.
+    /// The mean of what was measured in turn with these: the same requests to a shop without an
+    /// outage, or replacements of a file.
     pub(super) control_ms: Option<f64>,
+    /// How many requests the servers sent each other for these.
+    pub(super) between_servers: Option<u64>,
     pub(super) note: String,
 }
 
@@ -56,6 +59,7 @@ impl Summary {
             errors: measurement.errors,
             published_ms: None,
             control_ms: None,
+            between_servers: None,
             note: note.into(),
         }
     }

@@ -40,6 +40,8 @@ const FAILED: Statistic = |row| Some(row.errors as f64);
 const RATE: Statistic = |row| Some(row.rate);
 /// How many times the mean of the control, which was measured in turn with the row.
 const OF_CONTROL: Statistic = |row| Some(row.mean_ms / row.control_ms?);
+/// How many requests the servers sent each other.
+const BETWEEN_SERVERS: Statistic = |row| Some(row.between_servers? as f64);
 /// How many times faster than the mean that the original published.
 const SPEED_UP: Statistic = |row| Some(row.published_ms? / row.mean_ms);
 
@@ -60,6 +62,11 @@ const TARGETS: &[Target] = &[
         "look-ups of valid ids, with the cache", SPEED_UP, None, AtLeast(20.0)),
     Target("200 buys, 2 catalogs, mean, times faster than the original", Buys,
         "buys by one customer, 2 catalogs", SPEED_UP, None, AtLeast(15.0)),
+    Target("200 buys, 2 catalogs, mean, of one file replaced in turn", Buys,
+        "buys by one customer, 2 catalogs", OF_CONTROL, None, AtMost(2.0)),
+    Target("a healthy shop: requests between servers, of those not hedged", Buys,
+        "buys and look-ups, hedged", BETWEEN_SERVERS, Some("buys and look-ups, not hedged"),
+        AtMost(1.02)),
     Target("reads, catalog killed, slowest, ms", Outages,
         "reads, catalog killed: being found out", SLOWEST, None, AtMost(50.0)),
     Target("reads, catalog stopped, slowest, ms", Outages,
@@ -88,10 +95,15 @@ const TARGETS: &[Target] = &[
         "buys, catalog stopped", OF_CONTROL, None, AtMost(1.5)),
     Target("flash sale, 64 customers, sales a second", Throughput,
         "flash sale, 64 customers", RATE, None, AtLeast(3000.0)),
+    Target("flash sale, 64 customers, sales for a file replaced", Throughput,
+        "flash sale, 64 customers", RATE, Some("disk beside flash sale"), AtLeast(2.0)),
     Target("flash sale, 256 customers, of the rate of 64", Throughput,
         "flash sale, 256 customers", RATE, Some("flash sale, 64 customers"), AtLeast(1.0)),
     Target("64 customers all over 1,000 books, sales a second", Throughput,
         "buys all over 1000 books, 64 customers", RATE, None, AtLeast(2000.0)),
+    Target("64 customers all over 1,000 books, sales for a file replaced", Throughput,
+        "buys all over 1000 books, 64 customers", RATE, Some("disk beside buys all over 1000 books"),
+        AtLeast(1.5)),
     Target("a cached look-up beside 16 buyers, p99, of the bare server's", Throughput,
         "cached look-ups, beside 16 buyers", P99, Some("bare server, beside 16 buyers"),
         AtMost(3.0)),
@@ -197,10 +209,10 @@ mod tests {
     fn a_renamed_row_is_not_a_reached_target() {
         let renamed = row("purchases by one customer, 2 catalogs", 2);
         let outcomes = evaluate(&[renamed], &[Section::Buys]);
-        let [outcome] = &outcomes[..] else {
-            panic!("{outcomes:?}");
-        };
-        assert_eq!((outcome.reached, outcome.is_reached), (None, false));
+        assert!(!outcomes.is_empty());
+        for outcome in &outcomes {
+            assert_eq!((outcome.reached, outcome.is_reached), (None, false));
+        }
         let all = evaluate(&[], &Section::ALL);
         assert_eq!(all.len(), TARGETS.len());
         assert!(all.iter().all(|outcome| !outcome.is_reached));

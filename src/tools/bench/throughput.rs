@@ -10,6 +10,7 @@ use crate::config::bench::Section;
 use crate::tools::bench::baseline_server::BaselineServer;
 use crate::tools::bench::one_customer::Customer;
 use crate::tools::bench::summary::{Summary, generator};
+use crate::tools::bench::yardsticks::replace_files;
 use crate::tools::bench::{Bench, FIRST_BOOKS, counted};
 use crate::tools::harness::connection::{Connection, Request};
 use crate::tools::harness::dataset::{self, COPIES};
@@ -26,6 +27,9 @@ const OPEN_LOOP_PART: f64 = 0.5;
 
 /// Customers who buy while others look up.
 const BUYERS_BESIDE: usize = 16;
+
+/// Files that the disk replaces at once, in turn with sales.
+const DISK_THREADS: usize = 8;
 
 pub(super) fn run(bench: &mut Bench) -> Result<(), String> {
     bench.with_shop(2, true, |bench, shop| {
@@ -180,7 +184,8 @@ fn buys(bench: &mut Bench, shop: &Shop) -> Result<(), String> {
     )
 }
 
-/// Every number of customers buys, in turn, so that all of them meet the same machine.
+/// Every number of customers buys, in turn, so that all of them meet the same machine; and so does
+/// the disk alone.
 fn sell(
     bench: &mut Bench,
     shop: &Shop,
@@ -194,11 +199,24 @@ fn sell(
         let connections = Connection::open_many(&shop.front_end, *buyers)?;
         sales.push((connections, Measurement::default()));
     }
-    let duration = bench.sizes.buying / rounds as u32;
+    let (duration, replacing) = (bench.sizes.buying, bench.sizes.replacing);
+    let (duration, replacing) = (duration / rounds as u32, replacing / rounds as u32);
+    let mut disk = Measurement::default();
     for seed in bench.seeds(rounds) {
         for (connections, measured) in &mut sales {
             measured.append(buy(connections, duration, seed, books));
         }
+        if bench.is_local() {
+            disk.append(replace_files(
+                bench.scratch.path(),
+                DISK_THREADS,
+                replacing,
+            )?);
+        }
+    }
+    if bench.is_local() {
+        let (row, note) = (format!("disk beside {name}"), "files replaced, 8 at once");
+        bench.add(Summary::new(Section::Yardsticks, row, &disk, note));
     }
     for (connections, measured) in &sales {
         shop.record_sales(measured);

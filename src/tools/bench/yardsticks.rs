@@ -1,5 +1,5 @@
-//! Section 6: what this machine can do at best. Section 5 measures the baseline server, in turn
-//! with the shop. Here is the disk.
+//! Section 6: what this machine can do at best. Section 5 measures the baseline server, and the disk
+//! beside sales, in turn with the shop. Here is the disk alone.
 
 use std::fs;
 use std::io;
@@ -21,18 +21,35 @@ const DISK_THREADS: [usize; 2] = [1, 8];
 
 pub(super) fn run(bench: &mut Bench) -> Result<(), String> {
     for threads in DISK_THREADS {
-        let measured = replace_files(bench.scratch.path(), threads, bench.sizes.replacing);
-        let measured = measured.map_err(|error| format!("cannot replace a file: {error}"))?;
+        let measured = replace_files(bench.scratch.path(), threads, bench.sizes.replacing)?;
         let name = format!("files replaced, {threads} at once");
         bench.add(Summary::new(Section::Yardsticks, name, &measured, ""));
     }
     Ok(())
 }
 
+/// One file, replaced the way the catalog's storage does it.
+pub(super) fn replace_one_file(folder: &Path) -> io::Result<()> {
+    let folder = folder.join("disk");
+    fs::create_dir_all(&folder)?;
+    replace_file(&folder, "0", &[b' '; FILE_BYTES])
+}
+
 /// Different files in one folder, each replaced the way the catalog's storage does it.
-fn replace_files(folder: &Path, threads: usize, duration: Duration) -> io::Result<Measurement> {
+///
+/// Fails with what was tried.
+pub(super) fn replace_files(
+    folder: &Path,
+    threads: usize,
+    duration: Duration,
+) -> Result<Measurement, String> {
+    let replaced = try_replace_files(folder, threads, duration);
+    replaced.map_err(|error| format!("cannot replace a file: {error}"))
+}
+
+fn try_replace_files(folder: &Path, threads: usize, duration: Duration) -> io::Result<Measurement> {
     let folder = folder.join(format!("disk{threads}"));
-    fs::create_dir(&folder)?;
+    fs::create_dir_all(&folder)?;
     let replace = |_, n: usize| {
         let mut measured = Measurement::default();
         let began = Instant::now();

@@ -22,6 +22,21 @@ const PORTS: Ports = Ports {
     front_end: 5002,
 };
 
+/// Longer than any request takes.
+const NEVER_MS: &str = "60000";
+
+/// The routes of the requests that servers send each other because of a customer's.
+const ROUTES_BETWEEN: [&str; 8] = [
+    "/query/",
+    "/update/",
+    "/buy/",
+    "/batch/",
+    "/rep/update",
+    "/rep/confirm",
+    "/rep/get",
+    "/invalidate/",
+];
+
 /// How a local shop is set up.
 #[derive(Clone, Debug)]
 pub(crate) struct Setup {
@@ -32,6 +47,8 @@ pub(crate) struct Setup {
     pub(crate) front_ends: usize,
     /// Whether a front-end has its caches.
     pub(crate) cached: bool,
+    /// Whether a second server is asked when the first is slow.
+    pub(crate) hedged: bool,
     /// `TIMEOUT_MS` of every server; `None`: the default.
     pub(crate) timeout: Option<Duration>,
     pub(crate) scratch: Arc<ScratchDir>,
@@ -94,6 +111,29 @@ impl LocalShop {
         Ok(local)
     }
 
+    /// How many requests the servers have had from each other because of customers', heartbeats
+    /// and health checks aside.
+    ///
+    /// Fails when a server does not say.
+    pub(crate) fn requests_between(&self) -> Result<u64, String> {
+        let behind = self.addresses.len() - self.front_ends.len();
+        let mut sum = 0;
+        for (n, address) in self.addresses.iter().enumerate() {
+            let page = self.shop.get(address, "/metrics")?.body;
+            let page = String::from_utf8_lossy(&page);
+            let is_between = |route: &str| {
+                let mut routes = ROUTES_BETWEEN.iter();
+                // A customer buys at a front-end.
+                let at_front_end = n < behind || route.starts_with("/invalidate/");
+                at_front_end && routes.any(|between| route.starts_with(between))
+            };
+            let requests = page.lines().filter_map(requests_of_route);
+            let between = requests.filter(|(route, _)| is_between(route));
+            sum += between.map(|(_, count)| count).sum::<u64>();
+        }
+        Ok(sum)
+    }
+
     /// Waits until every server is ready.
     ///
     /// Fails when that takes too long.
@@ -101,6 +141,14 @@ impl LocalShop {
         let mut addresses = self.addresses.iter();
         addresses.try_for_each(|address| self.shop.await_ready(address))
     }
+}
+
+/// A line of `/metrics`, if it counts requests: their route, and how many.
+fn requests_of_route(line: &str) -> Option<(&str, u64)> {
+    let rest = line.strip_prefix("bazar_http_requests_total{route=\"")?;
+    let (route, rest) = rest.split_once('"')?;
+    let (_, count) = rest.rsplit_once(' ')?;
+    Some((route, count.parse().ok()?))
 }
 
 impl Setup {
@@ -138,6 +186,9 @@ impl Setup {
         if !self.cached {
             environment.push(("LOOKUP_CACHE_SIZE", "0".into()));
             environment.push(("SEARCH_CACHE_SIZE", "0".into()));
+        }
+        if !self.hedged {
+            environment.push(("HEDGE_AFTER_MS", NEVER_MS.into()));
         }
         let spec = Spec {
             name: member.name.clone(),

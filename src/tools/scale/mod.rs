@@ -45,6 +45,7 @@ pub fn run(settings: &ScaleSettings) -> Result<(), Exit> {
     let parent = settings.folder.clone().unwrap_or_else(env::temp_dir);
     let scratch = Arc::new(ScratchDir::create(&parent, "bazar-scale")?);
     let setup = |number| Setup {
+        hedged: true,
         number,
         catalogs: 2,
         front_ends: 1,
