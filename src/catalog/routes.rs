@@ -232,7 +232,7 @@ impl Service for Catalog {
         let mut missing = Vec::new();
         if let Some(why) = health.not_serving {
             missing.push(why);
-        } else if !health.caught_up {
+        } else if !health.caught_up && 0 < health.state_counts.unknown {
             missing.push("catching up with the other catalogs".into());
         }
         if health.disk_refuses {

@@ -219,7 +219,11 @@ impl<E: Environment> Replica<E> {
     pub(crate) fn health(&self) -> Health {
         let inner = self.lock();
         let peer = |peer: &Peer| (peer.address.clone(), peer.live);
-        let why = self.serving(&inner).err();
+        // While its list is being saved it waits for nobody.
+        let waits = !inner
+            .left_out
+            .serves_once_saved(&inner.membership, self.now());
+        let why = self.serving(&inner).err().filter(|_| waits);
         let waits_for = match why {
             Some(NotServing::WaitsFor(i)) => Some(self.config.peers[i].clone()),
             _ => None,

@@ -32,6 +32,12 @@ impl LeftOut {
         self.serving_without(&[], membership, now)
     }
 
+    /// Whether it serves, or will in the moment in which its list is on disk.
+    pub(crate) fn serves_once_saved(&self, membership: &Membership, now: Time) -> bool {
+        let listed: Vec<usize> = self.listed.iter().copied().collect();
+        self.serving_without(&listed, membership, now).is_ok()
+    }
+
     /// As [`Self::serving`], if these peers were on the list.
     pub(super) fn serving_without(
         &self,
