@@ -26,7 +26,8 @@ use crate::model::validation::{self, BatchUpdate};
 enum Entry<'a> {
     Item {
         status: u16,
-        etag: String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        etag: Option<String>,
         /// Of the orders that the entry named, those that are applied already.
         #[serde(skip_serializing_if = "Vec::is_empty")]
         applied: Vec<String>,
@@ -38,7 +39,7 @@ enum Entry<'a> {
         closed: Vec<String>,
         #[serde(skip_serializing_if = "number::is_zero")]
         forgotten: u64,
-        body: Offer,
+        body: ItemBody,
     },
     Updated {
         status: u16,
@@ -47,6 +48,14 @@ enum Entry<'a> {
         body: CurrentValues<'a>,
     },
     Failed(Value),
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum ItemBody {
+    Offer(Offer),
+    /// Of a book that was removed.
+    Gone(Value),
 }
 
 /// Reads several books.
@@ -98,14 +107,21 @@ pub(super) fn run_valid<T, U>(
 }
 
 fn item_entry(read: &Read) -> Entry<'static> {
+    let (status, etag, body) = if read.book.removed {
+        let error: Value = responses::error_body(&Error::NotFound);
+        (404, None, ItemBody::Gone(error))
+    } else {
+        let etag = Some(responses::etag(&read.book));
+        (200, etag, ItemBody::Offer(read.book.offer()))
+    };
     Entry::Item {
-        status: 200,
-        etag: responses::etag(&read.book),
+        status,
+        etag,
         applied: responses::ids(&read.applied),
         differing: responses::ids(&read.differing),
         closed: responses::ids(&read.closed),
         forgotten: read.book.applied_orders.forgotten(),
-        body: read.book.offer(),
+        body,
     }
 }
 

@@ -1,4 +1,4 @@
-//! Lists of books, which may be long: `/dump/` and `/query/topic/<text>`.
+//! Lists of books, which may be long: `/dump/`, `/query/topic/<text>` and `/titles/<text>`.
 //!
 //! A long list is made page by page while it is sent. So the replica's lock is held for one page
 //! only, and memory holds one page only. Books that change meanwhile are in it as they are when
@@ -7,7 +7,9 @@
 use std::sync::Arc;
 
 use crate::catalog::Catalog;
+use crate::catalog::replication::Replica;
 use crate::catalog::responses;
+use crate::catalog::transport::http_env::HttpEnvironment;
 use crate::http::{Body, Request, Response, next_page, query_number};
 use crate::model::book::{Book, BookId};
 use crate::model::error::Result;
@@ -40,8 +42,21 @@ fn part(request: &Request) -> Result<(usize, Option<BookId>)> {
     Ok((limit, query_number(query, "after")?.map(BookId)))
 }
 
+/// Finds books: the first so many after the given one whose topics, or titles, contain a text, and
+/// whether that may be cached.
+type Find = fn(&Replica<HttpEnvironment>, &str, Option<BookId>, usize) -> (Vec<Arc<Book>>, bool);
+
 /// The books of matching topics, by id; with `?limit=n&after=<id>` a part of them.
-pub(super) fn search(catalog: &Catalog, text: &str, request: &Request) -> Result<Response> {
+pub(super) fn topics(catalog: &Catalog, text: &str, request: &Request) -> Result<Response> {
+    search(catalog, Replica::search, text, request)
+}
+
+/// The books with matching titles, likewise.
+pub(super) fn titles(catalog: &Catalog, text: &str, request: &Request) -> Result<Response> {
+    search(catalog, Replica::search_titles, text, request)
+}
+
+fn search(catalog: &Catalog, find: Find, text: &str, request: &Request) -> Result<Response> {
     let (limit, after) = part(request)?;
     let entry = |book: &Book, json: &mut Vec<u8>| write(json, &book.search_result());
     let mut books = Vec::new();
@@ -49,7 +64,7 @@ pub(super) fn search(catalog: &Catalog, text: &str, request: &Request) -> Result
     let mut last = after;
     for _ in 0..BUFFERED_PAGES_MAX {
         let page_limit = PAGE_BOOKS.min(limit - books.len());
-        let (page, page_cacheable) = catalog.replica.search(text, last, page_limit);
+        let (page, page_cacheable) = find(&catalog.replica, text, last, page_limit);
         cacheable &= page_cacheable;
         last = page.last().map(|book| book.id);
         let is_last = page.len() < PAGE_BOOKS;
@@ -72,7 +87,7 @@ pub(super) fn search(catalog: &Catalog, text: &str, request: &Request) -> Result
     let (replica, text) = (catalog.replica.clone(), text.to_string());
     let mut left = limit;
     let next_page = move |last: Option<BookId>| {
-        let (books, _) = replica.search(&text, last.or(after), PAGE_BOOKS.min(left));
+        let (books, _) = find(&replica, &text, last.or(after), PAGE_BOOKS.min(left));
         left -= books.len();
         books
     };

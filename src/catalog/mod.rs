@@ -7,6 +7,7 @@
 //! |---|---|
 //! | `routes`, `batch_routes` | a request enters here; `src/API.md` is the interface |
 //! | `if_match`, `responses`, `listing` | the precondition of a change; the bodies of answers |
+//! | `rename_topic` | a change of many books in one request |
 //! | `replication` | the agreement itself, without HTTP, files or clocks; with `PROTOCOL.md` |
 //! | `shelf` | the books in memory, and what this catalog knows of each copy |
 //! | `transport` | what a replica needs around it: other servers over HTTP, the clocks |
@@ -43,6 +44,7 @@ mod copies_in_trace;
 mod if_match;
 mod listing;
 mod metrics;
+mod rename_topic;
 mod replication;
 mod responses;
 mod routes;

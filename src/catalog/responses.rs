@@ -54,10 +54,13 @@ pub(super) fn etag(book: &Book) -> String {
     format!("\"{}\"", book.version)
 }
 
-/// The answer to a look-up: what a buyer needs to know, the version, and which of the orders that
+/// The answer to a look-up, 404 if the book was removed: what a buyer needs to know, the version, and which of the orders that
 /// the request named are applied already, for another number of copies, or closed.
 pub(super) fn item(read: &Read) -> Response {
-    let mut response = Response::json(200, &read.book.offer()).with("ETag", etag(&read.book));
+    let mut response = match read.book.removed {
+        true => Response::from(Error::NotFound),
+        false => Response::json(200, &read.book.offer()).with("ETag", etag(&read.book)),
+    };
     if !read.applied.is_empty() {
         response = response
             .with("Idempotent-Replayed", "true")
@@ -94,8 +97,11 @@ pub(super) fn added(book: &Book) -> Response {
 
 /// An error as one entry of a batch.
 pub(super) fn error_entry(error: &Error) -> Value {
-    let body: Value = serde_json::from_slice(&error.body()).expect("our own errors are JSON");
-    json!({"status": error.status(), "body": body})
+    json!({"status": error.status(), "body": error_body(error)})
+}
+
+pub(super) fn error_body(error: &Error) -> Value {
+    serde_json::from_slice(&error.body()).expect("our own errors are JSON")
 }
 
 /// The answer to a request that failed. A 5xx to a write says whether the write may have happened.

@@ -12,31 +12,37 @@ use crate::catalog::copies_in_trace;
 use crate::catalog::if_match::IfMatch;
 use crate::catalog::replication::write::{Update, Updated};
 use crate::catalog::transport::codec::{reply, request};
-use crate::catalog::{listing, metrics, responses};
-use crate::http::Method::{Get, Patch, Post, Put};
+use crate::catalog::{listing, metrics, rename_topic, responses};
+use crate::http::Method::{Delete, Get, Patch, Post, Put};
 use crate::http::server::{Lane, Service};
 use crate::http::{Request, RequestHead, Response, idempotency_key};
-use crate::model::book::BookId;
+use crate::model::book::{BookId, Change};
 use crate::model::error::{Error, Result};
 use crate::model::order::Order;
 use crate::model::validation::{self, NewBook, NewBooks};
 use crate::runtime::metrics::Exposition;
 
-/// How often a change by a difference finds that the copy here was out of date.
+/// How often a removal, or a change by a difference, finds that the copy here was out of date.
 const PATCH_ATTEMPTS_MAX: u32 = 3;
 
 impl Catalog {
     /// Answers every request but those that all servers have in common.
     fn handle(&self, request: &Request) -> Result<Response> {
         match (request.method, request.path().as_slice()) {
-            (_, ["query", _, ""] | ["query", "", _] | ["update" | "rep", ""]) => {
-                Err(Error::NoSuchPath)
-            }
+            (
+                _,
+                ["query", _, ""]
+                | ["query", "", _]
+                | ["update" | "rep" | "book" | "titles" | "topic", ""],
+            ) => Err(Error::NoSuchPath),
             (Get, ["query", "item", id]) => self.query_item(id, request),
-            (Get, ["query", "topic", text]) => listing::search(self, text, request),
+            (Get, ["query", "topic", text]) => listing::topics(self, text, request),
             (Get, ["query", _, _]) => Err(Error::NoSuchQuery),
+            (Get, ["titles", text]) => listing::titles(self, text, request),
+            (Put, ["topic", topic]) => rename_topic::rename(self, topic, request),
             (Put, ["update", id]) => self.update(id, request),
             (Patch, ["update", id]) => self.patch(id, request),
+            (Delete, ["book", id]) => self.remove(id, request),
             (Post, ["add"]) => self.add(request),
             (Get, ["dump", ""]) => listing::dump(self, request),
             (Put, ["batch", "query"]) => batch_routes::query(self, request),
@@ -82,7 +88,7 @@ impl Catalog {
         Ok(responses::updated(&self.change(id, &update)?))
     }
 
-    fn change(&self, id: BookId, update: &Update) -> Result<Updated> {
+    pub(super) fn change(&self, id: BookId, update: &Update) -> Result<Updated> {
         let _copies = self.copies_in_trace([id]);
         let outcome = self.replica.update(id, update);
         self.metrics.observe(update, &outcome);
@@ -99,13 +105,29 @@ impl Catalog {
             key: idempotency_key(request.headers_of("Idempotency-Key"))?,
             ..Update::default()
         };
-        let mut outcome = self.change(id, &update);
+        Ok(responses::updated(&self.change_any_version(id, &update)?))
+    }
+
+    fn change_any_version(&self, id: BookId, update: &Update) -> Result<Updated> {
+        let mut outcome = self.change(id, update);
         for _ in 1..PATCH_ATTEMPTS_MAX {
             if let Err(Error::OutOfDate) = outcome {
-                outcome = self.change(id, &update);
+                outcome = self.change(id, update);
             }
         }
-        Ok(responses::updated(&outcome?))
+        outcome
+    }
+
+    /// Removes a book, whatever version there is.
+    fn remove(&self, id: &str, request: &Request) -> Result<Response> {
+        let id = BookId::parse(id).ok_or(Error::NotFound)?;
+        let update = Update {
+            change: Change::removal(),
+            if_match: condition(request)?,
+            ..Update::default()
+        };
+        self.change_any_version(id, &update)?;
+        Ok(Response::empty(204))
     }
 
     /// Adds one book, or each book of a list by itself.
@@ -153,8 +175,10 @@ fn condition(request: &Request) -> Result<Option<IfMatch>> {
 /// The error for a path that has no route with the method of the request.
 fn other_method(path: &[&str]) -> Error {
     match path {
-        ["query", _, _] | ["dump", ""] => Error::MethodNotAllowed("GET, HEAD"),
+        ["query", _, _] | ["titles", _] | ["dump", ""] => Error::MethodNotAllowed("GET, HEAD"),
         ["update", _] => Error::MethodNotAllowed("PUT, PATCH"),
+        ["book", _] => Error::MethodNotAllowed("DELETE"),
+        ["topic", _] => Error::MethodNotAllowed("PUT"),
         ["batch", "query" | "update"] => Error::MethodNotAllowed("PUT"),
         ["add"] => Error::MethodNotAllowed("POST"),
         ["rep", kind] | ["rep", kind, _] if request::path_of_kind(kind).is_some() => {
@@ -212,7 +236,10 @@ impl Service for Catalog {
         match request.path().as_slice() {
             ["query", "item", _] => "/query/item/<id>",
             ["query", "topic", _] => "/query/topic/<text>",
+            ["titles", _] => "/titles/<text>",
+            ["topic", _] => "/topic/<topic>",
             ["update", _] => "/update/<id>",
+            ["book", _] => "/book/<id>",
             ["batch", "query"] => "/batch/query",
             ["batch", "update"] => "/batch/update",
             ["add"] => "/add",

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::front_end::cache::leased_cache::LeasedCache;
-use crate::front_end::query::{Lookup, Search};
+use crate::front_end::query::{By, Lookup, Search};
 use crate::model::book::{BookId, Offer, SearchResult};
 
 /// The answer, in the documented form.
@@ -27,6 +27,9 @@ struct LookupEntry {
 struct SearchEntry {
     /// The text.
     id: String,
+    /// "title", if it is no search by topic.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    by: Option<&'static str>,
     topics: Arc<BTreeSet<Arc<str>>>,
     search_result: Vec<SearchResult>,
 }
@@ -43,6 +46,7 @@ impl Dump {
         let searches = cache.entries::<Search>().into_iter();
         let searches = searches.map(|(search, answer)| SearchEntry {
             id: search.text,
+            by: (search.by == By::Title).then_some("title"),
             search_result: serde_json::from_slice(&answer.body).expect(READABLE),
             topics: answer.topics,
         });

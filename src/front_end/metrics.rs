@@ -38,8 +38,10 @@ impl Metrics {
 
     /// A buy that was answered so.
     pub(super) fn buy(&self, attempt: &BuyAttempt) {
-        let BuyAttempt::Answered(response) = attempt else {
-            return self.out_of_stock.inc();
+        let response = match attempt {
+            BuyAttempt::Answered(response) => response,
+            BuyAttempt::OutOfStock(response) if response.status == 404 => response,
+            _ => return self.out_of_stock.inc(),
         };
         let has = |name, wanted| {
             let header = response.headers.iter().find(|(header, _)| *header == name);

@@ -23,7 +23,8 @@ struct BuyBody {
 pub(super) enum BuyAttempt {
     /// Its reply is the buyer's answer.
     Answered(Response),
-    /// Its reply is the buyer's answer, unless another one that was asked sells a copy.
+    /// Its reply is the buyer's answer, unless another one that was asked sells a copy: none is left,
+    /// or there is no such book, which was perhaps removed just now.
     OutOfStock(Response),
     /// It sold nothing, and another order server may do better.
     NotSold,
@@ -111,7 +112,7 @@ impl FrontEnd {
     /// 500 that it has a bug: another one may do better. A 409 says that the catalogs would have
     /// forgotten this order, and cannot tell. Any other status is the buyer's answer.
     pub(super) fn classify(&self, reply: OrderReply) -> BuyAttempt {
-        if reply.is_out_of_stock() {
+        if reply.is_out_of_stock() || reply.status == 404 {
             return BuyAttempt::OutOfStock(reply.into_response());
         }
         if reply.status == 409 {

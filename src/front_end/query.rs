@@ -27,9 +27,17 @@ pub(crate) trait Query: Clone + Eq + Hash {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Lookup(pub(crate) BookId);
 
-/// `GET /search/<text>`.
+/// What a search compares with its text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum By {
+    Topic,
+    Title,
+}
+
+/// `GET /search/<text>` and `GET /titles/<text>`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Search {
+    pub(crate) by: By,
     /// Folded.
     pub(crate) text: String,
     /// At most so many books.
@@ -41,8 +49,9 @@ pub(crate) struct Search {
 impl Search {
     /// A search for `text`, with the parameters of a request's query string. Fails with 400 when
     /// `limit` or `after` is not a number.
-    pub(super) fn new(text: &str, query: Option<&str>) -> Result<Search> {
+    pub(super) fn new(by: By, text: &str, query: Option<&str>) -> Result<Search> {
         Ok(Search {
+            by,
             text: fold(text),
             limit: query_number(query, "limit")?,
             after: query_number(query, "after")?,
@@ -70,7 +79,11 @@ impl Query for Search {
     const UNREACHABLE: &'static str = "Could not connect to a server to search";
 
     fn path(&self) -> String {
-        let mut path = format!("/query/topic/{}", encode(&self.text));
+        let text = encode(&self.text);
+        let mut path = match self.by {
+            By::Topic => format!("/query/topic/{text}"),
+            By::Title => format!("/titles/{text}"),
+        };
         let parameters = [("limit", self.limit), ("after", self.after)];
         let given = parameters
             .iter()
@@ -95,6 +108,7 @@ impl Query for Search {
         let topics = found.into_iter().map(|book| book.topic).collect();
         Some(Ok(CachedAnswer {
             next: next.map(Arc::from),
+            is_by_title: self.by == By::Title,
             ..cached_answer(reply, topics)
         }))
     }
@@ -112,6 +126,7 @@ fn cached_answer(reply: &Answer, topics: BTreeSet<Arc<str>>) -> CachedAnswer {
         etag: etag(&reply.body),
         topics: Arc::new(topics),
         next: None,
+        is_by_title: false,
         cacheable: !forbidden && reply.body.len() <= ANSWER_BYTES_MAX,
     }
 }
@@ -136,8 +151,12 @@ mod tests {
     }
 
     fn search(text: &str, limit: Option<u64>, after: Option<u64>) -> Search {
-        let text = text.into();
-        Search { text, limit, after }
+        Search {
+            by: By::Topic,
+            text: text.into(),
+            limit,
+            after,
+        }
     }
 
     const FOUND: &str = r#"[{"id":1,"title":"a","topic":"Sports"}]"#;
@@ -150,6 +169,11 @@ mod tests {
             search("t", Some(5), Some(7)).path(),
             "/query/topic/t?limit=5&after=7"
         );
+        let titles = Search {
+            by: By::Title,
+            ..search("a b", Some(5), None)
+        };
+        assert_eq!(titles.path(), "/titles/a%20b?limit=5");
     }
 
     #[test]

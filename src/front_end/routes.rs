@@ -4,7 +4,7 @@
 use crate::front_end::FrontEnd;
 use crate::front_end::dump::Dump;
 use crate::front_end::page;
-use crate::front_end::query::{Lookup, Search};
+use crate::front_end::query::{By, Lookup, Search};
 use crate::http::Method::{Delete, Get, Put};
 use crate::http::server::{Lane, Service};
 use crate::http::{Request, RequestHead, Response, decode};
@@ -31,11 +31,9 @@ enum Endpoint {
 fn parse(request: &Request) -> Result<Endpoint> {
     let path = request.path();
     match (request.method, path.as_slice()) {
-        (_, ["search" | "lookup" | "buy", ""]) => Err(Error::NoSuchPath),
-        (Get, ["search", text]) => Ok(Endpoint::Search(Search::new(
-            text,
-            request.query.as_deref(),
-        )?)),
+        (_, ["search" | "titles" | "lookup" | "buy", ""]) => Err(Error::NoSuchPath),
+        (Get, ["search", text]) => search(By::Topic, text, request),
+        (Get, ["titles", text]) => search(By::Title, text, request),
         (Get, ["lookup", id]) => Ok(Endpoint::Lookup(Lookup(book_id(id)?))),
         (Put, ["buy", id]) => Ok(Endpoint::Buy(book_id(id)?)),
         (Delete, ["invalidate", kind @ ("item" | "topic"), which]) => {
@@ -50,13 +48,17 @@ fn parse(request: &Request) -> Result<Endpoint> {
                 _ => Err(Error::MethodNotAllowed("GET, HEAD")),
             }
         }
-        (_, ["search" | "lookup", _] | ["dump", ""] | [""]) => {
+        (_, ["search" | "titles" | "lookup", _] | ["dump", ""] | [""]) => {
             Err(Error::MethodNotAllowed("GET, HEAD"))
         }
         (_, ["buy", _]) => Err(Error::MethodNotAllowed("PUT")),
         (_, ["invalidate", "item" | "topic", _]) => Err(Error::MethodNotAllowed("DELETE")),
         _ => Err(Error::NoSuchPath),
     }
+}
+
+fn search(by: By, text: &str, request: &Request) -> Result<Endpoint> {
+    Search::new(by, text, request.query.as_deref()).map(Endpoint::Search)
 }
 
 fn book_id(text: &str) -> Result<BookId> {
@@ -89,7 +91,7 @@ impl FrontEnd {
 impl Service for FrontEnd {
     fn lane(&self, request: &Request) -> Lane {
         match request.segments.first().map(String::as_str) {
-            Some("search" | "lookup" | "buy" | "dump") => Lane::Client,
+            Some("search" | "titles" | "lookup" | "buy" | "dump") => Lane::Client,
             _ => Lane::Inline,
         }
     }
@@ -100,12 +102,19 @@ impl Service for FrontEnd {
             let response = self.try_find(&Lookup(BookId::parse(id)?))?;
             return Some(("/lookup/<id>", response));
         }
-        let text = head.path.strip_prefix("/search/")?;
+        let (by, route, text) = match head.path.strip_prefix("/search/") {
+            Some(text) => (By::Topic, "/search/<text>", text),
+            None => (
+                By::Title,
+                "/titles/<text>",
+                head.path.strip_prefix("/titles/")?,
+            ),
+        };
         if text.contains('/') {
             return None;
         }
-        let search = Search::new(&decode(text).ok()?, head.query).ok()?;
-        Some(("/search/<text>", self.try_find(&search)?))
+        let search = Search::new(by, &decode(text).ok()?, head.query).ok()?;
+        Some((route, self.try_find(&search)?))
     }
 
     fn answer(&self, request: &Request) -> Response {
@@ -115,6 +124,7 @@ impl Service for FrontEnd {
     fn route(&self, request: &Request) -> &'static str {
         match request.path().as_slice() {
             ["search", _] => "/search/<text>",
+            ["titles", _] => "/titles/<text>",
             ["lookup", _] => "/lookup/<id>",
             ["buy", _] => "/buy/<id>",
             ["invalidate", "item", _] => "/invalidate/item/<id>",
@@ -127,7 +137,10 @@ impl Service for FrontEnd {
     }
 
     fn is_public(&self, first_segment: &str) -> bool {
-        matches!(first_segment, "search" | "lookup" | "buy" | "" | "page")
+        matches!(
+            first_segment,
+            "search" | "titles" | "lookup" | "buy" | "" | "page"
+        )
     }
 
     fn missing(&self) -> Vec<String> {
@@ -168,8 +181,9 @@ mod tests {
         assert_eq!(parse(&request), expected, "{path}");
     }
 
-    fn search(text: &str) -> Result<Endpoint> {
+    fn found(by: By, text: &str) -> Result<Endpoint> {
         Ok(Endpoint::Search(Search {
+            by,
             text: text.into(),
             limit: None,
             after: None,
@@ -178,7 +192,8 @@ mod tests {
 
     #[test]
     fn the_interface_is_the_documented_one() {
-        check(Get, "/search/Dis%2Ft", search("dis/t"));
+        check(Get, "/search/Dis%2Ft", found(By::Topic, "dis/t"));
+        check(Get, "/titles/RPCs", found(By::Title, "rpcs"));
         check(Get, "/lookup/007", Ok(Endpoint::Lookup(Lookup(BookId(7)))));
         check(Put, "/buy/7", Ok(Endpoint::Buy(BookId(7))));
         check(

@@ -114,6 +114,10 @@ pub(crate) struct Book {
     pub(crate) quantity: u32,
     pub(crate) price: f64,
     pub(crate) version: Version,
+    /// It was removed from the shop. To clients it does not exist; what is left of it keeps a catalog
+    /// that was away from bringing it back, and knows the orders that it served.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) removed: bool,
     /// The orders that took copies off this stock and may be sent again.
     #[serde(
         default,
@@ -123,7 +127,8 @@ pub(crate) struct Book {
     pub(crate) applied_orders: AppliedOrders,
 }
 
-/// What `PUT /update` and `PATCH /update` ask for. `None` stays as it is.
+/// What is asked for by `PUT /update`, `PATCH /update`, `DELETE /book`, and by adding a book again
+/// that was removed. `None` stays as it is.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Change {
     pub(crate) quantity: Option<u32>,
@@ -133,9 +138,19 @@ pub(crate) struct Change {
     pub(crate) price: Option<f64>,
     pub(crate) title: Option<Arc<str>>,
     pub(crate) topic: Option<Arc<str>>,
+    pub(crate) removed: Option<bool>,
 }
 
 impl Change {
+    /// The book leaves the shop, and no copy is left.
+    pub(crate) fn removal() -> Change {
+        Change {
+            quantity: Some(0),
+            removed: Some(true),
+            ..Change::default()
+        }
+    }
+
     /// The quantity after this change. Fails with `Invalid` when it would be below 0 or too large.
     pub(crate) fn quantity_after(&self, before: u32) -> error::Result<u32> {
         let Some(added) = self.added else {
@@ -172,7 +187,7 @@ impl Book {
     pub(crate) fn same_content(&self, other: &Book) -> bool {
         (self.id, self.version, self.quantity) == (other.id, other.version, other.quantity)
             && (&self.title, &self.topic, self.price) == (&other.title, &other.topic, other.price)
-            && self.applied_orders == other.applied_orders
+            && (self.removed, &self.applied_orders) == (other.removed, &other.applied_orders)
     }
 
     /// Whether this copy may have grown from that one, as their numbers and orders tell. A wrong

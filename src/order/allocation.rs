@@ -8,7 +8,9 @@ use std::sync::Arc;
 use crate::model::book::BookId;
 use crate::model::error::{Error, OTHER_COPIES};
 use crate::model::order::{Order, OrderId};
-use crate::order::catalog_client::{ReadRequest, Snapshot, WriteOutcome, WriteRequest};
+use crate::order::catalog_client::{
+    KnownOrders, ReadRequest, Snapshot, WriteOutcome, WriteRequest,
+};
 use crate::order::queue::{BuyOutcome, Waiter};
 
 const REPLAYED: BuyOutcome = BuyOutcome::Purchased { replayed: true };
@@ -39,11 +41,7 @@ impl Allocation {
     /// update: they have their copies already, are refused or closed, or want more than there is.
     /// `None`: no waiter needs one.
     pub(super) fn new(waiters: &[Arc<Waiter>], book: &Snapshot) -> Option<Allocation> {
-        let (served, waiting) = split(waiters, &book.orders.applied);
-        succeed(&served, REPLAYED);
-        let waiting = without_differing(waiting, &book.orders.differing);
-        let (closed, mut waiting) = split(&waiting, &book.orders.closed);
-        close(&closed, book.orders.forgotten);
+        let mut waiting = conclude_known(waiters, &book.orders);
         waiting.iter().for_each(|waiter| waiter.saw(&book.version));
         waiting.retain(|waiter| {
             let fits = waiter.order.copies <= book.quantity;
@@ -119,6 +117,26 @@ impl Allocation {
             WriteOutcome::Refused(error) => fail(buyers, &error),
         }
     }
+}
+
+/// Ends all of them: the book was removed, and has sold to some of them before. Progress.
+pub(super) fn conclude_removed(waiters: &[Arc<Waiter>], orders: &KnownOrders) -> bool {
+    for waiter in conclude_known(waiters, orders) {
+        // What is left of a book sells nothing, whatever is on its way to it.
+        waiter.saw("");
+        waiter.fail(Error::NoSuchBook);
+    }
+    true
+}
+
+/// Ends those that need no update whatever is left of the book. Returns the others.
+fn conclude_known(waiters: &[Arc<Waiter>], orders: &KnownOrders) -> Vec<Arc<Waiter>> {
+    let (served, waiting) = split(waiters, &orders.applied);
+    succeed(&served, REPLAYED);
+    let waiting = without_differing(waiting, &orders.differing);
+    let (closed, waiting) = split(&waiting, &orders.closed);
+    close(&closed, orders.forgotten);
+    waiting
 }
 
 fn without_differing(waiters: Vec<Arc<Waiter>>, differing: &[OrderId]) -> Vec<Arc<Waiter>> {

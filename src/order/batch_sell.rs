@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use crate::model::book::BookId;
 use crate::model::validation::BatchBuy;
-use crate::order::allocation::{Allocation, fail, read_request};
+use crate::order::allocation::{Allocation, conclude_removed, fail, read_request};
 use crate::order::catalog_client::{Catalog, ReadOutcome, ReadRequest, WriteOutcome, WriteRequest};
 use crate::order::queue::{BUY_RETRY_MAX, BuyResult, Waiter};
 use crate::order::sell::Seller;
@@ -66,6 +66,9 @@ impl<C: Catalog> Seller<C> {
                 Some(ReadOutcome::Book(snapshot)) => {
                     let allocation = Allocation::new(&book.1, &snapshot);
                     sales.extend(allocation.map(|allocation| (book, allocation)));
+                }
+                Some(ReadOutcome::Removed(orders)) => {
+                    conclude_removed(&book.1, &orders);
                 }
                 Some(ReadOutcome::Refused(error)) => drop(fail(&book.1, &error)),
                 Some(ReadOutcome::Retry(_)) | None => {}

@@ -109,6 +109,8 @@ pub(super) fn read_ids<'de, D: Deserializer<'de>>(
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum ReadOutcome {
     Book(Snapshot),
+    /// It was removed, and knows these of the orders.
+    Removed(KnownOrders),
     /// A retry would not help.
     Refused(Error),
     /// A retry may help. If none does, the buy fails with this.
@@ -178,6 +180,7 @@ impl ReadOutcome {
                 quantity,
                 orders,
             }),
+            (404, ..) if orders != KnownOrders::default() => ReadOutcome::Removed(orders),
             (404, ..) => ReadOutcome::Refused(Error::NoSuchBook),
             (503, ..) => ReadOutcome::Retry(Error::from_status(503, body.message.as_deref())),
             // A failed read has changed nothing, so this is not a failure of unknown outcome.
@@ -266,6 +269,12 @@ mod tests {
         });
         let read = ReadOutcome::of(200, version, orders, &body(BOOK));
         assert_eq!(read, ReadOutcome::Book(expected));
+        let sold = KnownOrders {
+            applied: ids(&[1]),
+            ..KnownOrders::default()
+        };
+        let removed = ReadOutcome::of(404, None, sold.clone(), &body("{}"));
+        assert_eq!(removed, ReadOutcome::Removed(sold));
         let missing = ReadOutcome::of(404, None, KnownOrders::default(), &body("{}"));
         assert_eq!(missing, ReadOutcome::Refused(Error::NoSuchBook));
     }

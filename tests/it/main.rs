@@ -36,6 +36,7 @@ mod otlp;
 mod outages;
 mod partition;
 mod refusals;
+mod removing;
 mod rolling_restart;
 mod run_sh;
 mod scale;

@@ -1,4 +1,5 @@
-//! New books: written like any change, many at once, on top of nothing.
+//! New books: written like any change, many at once, on top of nothing, or of what is left of a book
+//! that was removed.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -7,8 +8,9 @@ use std::time::Duration;
 use crate::catalog::replication::Replica;
 use crate::catalog::replication::env::Environment;
 use crate::catalog::replication::read_repair::not_repaired;
+use crate::catalog::replication::write::Update;
 use crate::catalog::shelf::copy_state::CopyState;
-use crate::model::book::{Book, BookId, STAMP_MAX, Version};
+use crate::model::book::{Book, BookId, Change, STAMP_MAX, Version};
 use crate::model::error::{Error, Result};
 use crate::model::invalidation::Invalidation;
 use crate::model::validation::NewBook;
@@ -33,6 +35,13 @@ impl<E: Environment> Replica<E> {
         }
         let mut outcomes: Vec<Result<Arc<Book>>> = vec![Err(Error::IdInUse); books.len()];
         let mut left: Vec<usize> = (0..books.len()).collect();
+        left.retain(|index| match self.was_removed(books[*index].id) {
+            Some(id) => {
+                outcomes[*index] = self.add_again(id, &books[*index]);
+                false
+            }
+            None => true,
+        });
         for _ in 0..ATTEMPTS_MAX {
             for (index, outcome) in self.create_once(books, &left) {
                 outcomes[index] = outcome;
@@ -43,6 +52,36 @@ impl<E: Environment> Replica<E> {
             }
         }
         outcomes
+    }
+
+    /// The id, if a book had it that was removed.
+    fn was_removed(&self, id: Option<BookId>) -> Option<BookId> {
+        let inner = self.lock();
+        id.filter(|id| inner.shelf.book(*id).is_some_and(|book| book.removed))
+    }
+
+    /// Writes a new book on top of what is left of one that was removed, like any change: it goes
+    /// on with its versions, and knows the orders of the former one.
+    fn add_again(self: &Arc<Self>, id: BookId, new: &NewBook) -> Result<Arc<Book>> {
+        let change = Change {
+            quantity: Some(new.quantity),
+            added: None,
+            price: Some(new.price),
+            title: Some(new.title.clone()),
+            topic: Some(new.topic.clone()),
+            removed: Some(false),
+        };
+        let update = Update {
+            change,
+            ..Update::default()
+        };
+        for _ in 0..ATTEMPTS_MAX {
+            match self.update(id, &update) {
+                Err(Error::OutOfDate) => {}
+                outcome => return outcome.map(|updated| updated.book),
+            }
+        }
+        Err(Error::Busy("Too many writes of this book at once".into()))
     }
 
     /// Creates those at these indexes. A book whose id is in use here has no outcome.
@@ -92,6 +131,7 @@ impl<E: Environment> Replica<E> {
             quantity: new.quantity,
             price: new.price,
             version,
+            removed: false,
             applied_orders: Default::default(),
         }
     }

@@ -103,9 +103,10 @@ impl<E: Environment> Replica<E> {
 /// What a change of a book makes stale.
 pub(super) fn invalidations(old: &Book, new: &Book) -> Vec<Invalidation> {
     let mut invalidations = vec![Invalidation::Item(new.id)];
-    if old.topic != new.topic {
+    let is_new = old.removed && !new.removed;
+    if old.topic != new.topic || is_new {
         invalidations.push(Invalidation::AllTopics);
-    } else if old.title != new.title {
+    } else if old.title != new.title || old.removed != new.removed {
         invalidations.push(Invalidation::Topic(new.topic.clone()));
     }
     invalidations

@@ -5,15 +5,21 @@ use std::sync::Arc;
 use crate::catalog::replication::env::Environment;
 use crate::catalog::replication::rules::Rule;
 use crate::catalog::replication::write::ids_where;
-use crate::catalog::replication::{Read, Replica};
+use crate::catalog::replication::{Inner, Read, Replica};
 use crate::catalog::shelf::copy_state::CopyState;
 use crate::model::book::{Book, BookId};
 use crate::model::error::{Error, Result};
+use crate::model::fold::{contains, fold};
 use crate::model::order::Order;
+
+/// Titles that a search compares at a time.
+const TITLES_PER_PAGE: usize = 1000;
 
 impl<E: Environment> Replica<E> {
     /// The newest copy of a book, after read repair if need be, and which of these orders are
     /// applied already, perhaps for another number of copies, or closed.
+    ///
+    /// A book that was removed is shown, too, for the sake of the orders.
     ///
     /// Fails with [`Error::NotFound`], or with [`Error::TimedOut`] when read repair did not succeed
     /// in time.
@@ -65,8 +71,49 @@ impl<E: Environment> Replica<E> {
     ) -> (Vec<Arc<Book>>, bool) {
         let inner = self.lock();
         let books = inner.shelf.search(text, after, limit);
-        let valid = |book: &Arc<Book>| inner.shelf.state(book.id) == CopyState::Valid;
-        let cacheable = inner.caught_up && self.serves(&inner) && books.iter().all(valid);
+        let cacheable = self.may_be_cached(&inner, &books);
         (books, cacheable)
+    }
+
+    /// As [`Replica::search`], of the books whose titles contain the text. There is no index: all
+    /// titles of a million books would need more memory than the books. They are looked through
+    /// page by page, some 100 ns each, and the lock is held for one page only.
+    pub(crate) fn search_titles(
+        &self,
+        text: &str,
+        mut after: Option<BookId>,
+        limit: usize,
+    ) -> (Vec<Arc<Book>>, bool) {
+        let folded = fold(text);
+        let has_text = |book: &Arc<Book>| contains(&fold(&book.title), &folded);
+        let (mut found, mut cacheable) = (Vec::new(), true);
+        while found.len() < limit {
+            let books = self.lock().shelf.books_after(after, TITLES_PER_PAGE);
+            let is_last = books.len() < TITLES_PER_PAGE;
+            after = books.last().map(|book| book.id);
+            let left = limit - found.len();
+            let page: Vec<_> = books.into_iter().filter(has_text).take(left).collect();
+            cacheable &= self.may_be_cached(&self.lock(), &page);
+            found.extend(page);
+            if is_last {
+                break;
+            }
+        }
+        (found, cacheable)
+    }
+
+    fn may_be_cached(&self, inner: &Inner, found: &[Arc<Book>]) -> bool {
+        let valid = |book: &Arc<Book>| inner.shelf.has(book.id, book.version, CopyState::Valid);
+        inner.caught_up && self.serves(inner) && found.iter().all(valid)
+    }
+
+    /// The books of exactly this topic as they are here, by id.
+    pub(crate) fn of_topic(
+        &self,
+        topic: &str,
+        after: Option<BookId>,
+        limit: usize,
+    ) -> Vec<Arc<Book>> {
+        self.lock().shelf.of_topic(topic, after, limit)
     }
 }

@@ -67,7 +67,8 @@ impl<E: Environment> Replica<E> {
     /// Changes a book. Once it returns `Ok`, the change is on disk at every live catalog, and no
     /// cache offers the old copy.
     ///
-    /// Fails with [`Error::NotFound`]; [`Error::OutOfDate`] when the copy here was not the newest
+    /// Fails with [`Error::NotFound`], or [`Error::IdInUse`] when a book that is there is to be added
+    /// again; [`Error::OutOfDate`] when the copy here was not the newest
     /// (a newer one was adopted); [`Error::Applied`], [`Error::OtherCopies`] or [`Error::Closed`]
     /// for orders;
     /// [`Error::Changed`] when `if_match` names another version; [`Error::Invalid`] when the quantity
@@ -220,6 +221,18 @@ impl<E: Environment> Replica<E> {
                 forgotten,
             });
         }
+        if old.removed != (update.change.removed == Some(false)) {
+            let refusal = if old.removed {
+                Error::NotFound
+            } else {
+                Error::IdInUse
+            };
+            return if valid {
+                Err(refusal)
+            } else {
+                Ok(Some(Prepared::NeedsRepair))
+            };
+        }
         let if_match = update.if_match.as_ref();
         let allowed = if_match.is_none_or(|if_match| if_match.allows(old.version));
         if !allowed && self.enforces(Rule::IfMatch) {
@@ -240,6 +253,7 @@ impl<E: Environment> Replica<E> {
         new.topic = change.topic.unwrap_or(new.topic);
         new.quantity = update.change.quantity_after(old.quantity)?;
         new.price = change.price.unwrap_or(new.price);
+        new.removed = change.removed.unwrap_or(new.removed);
         let is_added = old.version.number == 1 && old.version.stamp != 0;
         if is_added && self.enforces(Rule::Created) {
             new.applied_orders.set_created(old.version.stamp);

@@ -107,7 +107,7 @@ impl Shelf {
     pub(crate) fn put(&mut self, book: Arc<Book>, state: CopyState) {
         let id = book.id;
         if let Some(copy) = self.copies.get_mut(&id) {
-            self.topics.rename(id, &copy.book.topic, &book.topic);
+            self.topics.replace(&copy.book, &book);
             if std::mem::take(&mut copy.was_valid) {
                 self.may_be_cached.insert(id);
             }
@@ -120,7 +120,7 @@ impl Shelf {
     }
 
     fn insert(&mut self, book: Arc<Book>, on_disk: bool) {
-        self.topics.insert(book.id, &book.topic);
+        self.topics.insert(&book);
         self.counts.unknown += 1;
         let copy = Copy {
             epoch: self.epoch,
@@ -216,9 +216,10 @@ impl Shelf {
             .collect()
     }
 
-    /// The books after `after`, at most `limit`.
+    /// The books after `after` that were not removed, at most `limit`.
     pub(crate) fn books_after(&self, after: Option<BookId>, limit: usize) -> Vec<Arc<Book>> {
         self.after(after)
+            .filter(|copy| !copy.book.removed)
             .take(limit)
             .map(|copy| copy.book.clone())
             .collect()
@@ -244,6 +245,17 @@ impl Shelf {
         ids.into_iter()
             .map(|id| self.copies[&id].book.clone())
             .collect()
+    }
+
+    /// The books of exactly this topic, by id: those after `after`, at most `limit`.
+    pub(crate) fn of_topic(
+        &self,
+        topic: &str,
+        after: Option<BookId>,
+        limit: usize,
+    ) -> Vec<Arc<Book>> {
+        let ids = self.topics.of(topic, after, limit).into_iter();
+        ids.map(|id| self.copies[&id].book.clone()).collect()
     }
 
     /// The lowest id above those of all books that are here; if there is none, the highest free

@@ -13,6 +13,7 @@ fn book(id: u64, number: u64) -> Arc<Book> {
             number,
             stamp: number,
         },
+        removed: false,
         applied_orders: Default::default(),
     })
 }

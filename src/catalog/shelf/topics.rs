@@ -12,7 +12,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::ops::Bound;
 use std::sync::Arc;
 
-use crate::model::book::BookId;
+use crate::model::book::{Book, BookId};
 use crate::model::fold::{contains, fold};
 
 /// The ids of the books of each topic.
@@ -29,21 +29,29 @@ struct Topic {
 }
 
 impl TopicIndex {
-    /// Adds a book. A book that is in the index with another topic is moved by
-    /// [`TopicIndex::rename`] instead.
-    pub(super) fn insert(&mut self, id: BookId, topic: &Arc<str>) {
+    /// Adds a book, unless it was removed from the shop. A book that is in the index already is
+    /// moved by [`TopicIndex::replace`] instead.
+    pub(super) fn insert(&mut self, book: &Book) {
+        if !book.removed {
+            self.add(book.id, &book.topic);
+        }
+    }
+
+    /// A new copy takes the place of an old one.
+    pub(super) fn replace(&mut self, old: &Book, new: &Book) {
+        if (old.removed, &old.topic) != (new.removed, &new.topic) {
+            self.remove(old.id, &old.topic);
+            self.insert(new);
+        }
+    }
+
+    fn add(&mut self, id: BookId, topic: &Arc<str>) {
         let new = || Topic {
             folded: fold(topic).into(),
             ids: BTreeSet::new(),
         };
         let entry = self.by_name.entry(topic.clone());
         entry.or_insert_with(new).ids.insert(id);
-    }
-
-    /// Moves a book from the topic `from` to the topic `to`.
-    pub(super) fn rename(&mut self, id: BookId, from: &str, to: &Arc<str>) {
-        self.remove(id, from);
-        self.insert(id, to);
     }
 
     fn remove(&mut self, id: BookId, topic: &str) {
@@ -54,6 +62,16 @@ impl TopicIndex {
         if found.ids.is_empty() {
             self.by_name.remove(topic);
         }
+    }
+
+    /// The first `limit` books after `after` of exactly this topic, by id.
+    pub(super) fn of(&self, topic: &str, after: Option<BookId>, limit: usize) -> Vec<BookId> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let ids = self.by_name.get(topic).map(|topic| &topic.ids);
+        let ids = ids
+            .into_iter()
+            .flat_map(|ids| ids.range((from, Bound::Unbounded)));
+        ids.take(limit).copied().collect()
     }
 
     /// The first `limit` books after `after` (of all, when `None`) whose topic contains the text,
@@ -100,7 +118,7 @@ mod tests {
     fn topics(books: &[(u64, &str)]) -> TopicIndex {
         let mut topics = TopicIndex::default();
         for (id, topic) in books {
-            topics.insert(BookId(*id), &Arc::from(*topic));
+            topics.add(BookId(*id), &Arc::from(*topic));
         }
         topics
     }
@@ -174,9 +192,16 @@ mod tests {
     #[test]
     fn a_book_is_found_by_its_newest_topic_only() {
         let mut topics = shop();
-        topics.rename(BookId(7), "Developer Life", &"Gardening".into());
+        topics.remove(BookId(7), "Developer Life");
+        topics.add(BookId(7), &"Gardening".into());
         check(&topics, "life", &[]);
         check(&topics, "garden", &[7]);
+        assert_eq!(topics.of("Gardening", None, 9), [BookId(7)]);
+        assert_eq!(topics.of("Garden", None, 9), []);
+        assert_eq!(
+            topics.of("Distributed Systems", Some(BookId(1)), 9),
+            [BookId(2)]
+        );
         topics.remove(BookId(7), "Gardening");
         check(&topics, "garden", &[]);
         assert!(!topics.by_name.contains_key("Gardening"));

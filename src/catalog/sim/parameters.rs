@@ -93,6 +93,8 @@ pub(super) struct ClientParameters {
     pub(super) trusts_refusals: bool,
     /// The most copies of one order.
     pub(super) copies_max: u32,
+    /// Operations that remove the book, or add it again.
+    pub(super) remove: f64,
     /// Orders that are sent twice at once.
     pub(super) duplicated: f64,
     /// Writes that travel in a batch with a write of [`OTHER_BOOK`].
@@ -144,6 +146,7 @@ impl Parameters {
                 adds_difference: false,
                 trusts_refusals: false,
                 copies_max: 1,
+                remove: 0.0,
                 duplicated: 0.0,
                 batched: 0.0,
             },
@@ -205,6 +208,7 @@ pub(super) fn book(quantity: u32) -> Book {
         quantity,
         price: 50.0,
         version: Version::FIRST,
+        removed: false,
         applied_orders: AppliedOrders::default(),
     }
 }

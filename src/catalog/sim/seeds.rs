@@ -51,6 +51,22 @@ fn buys_of_several_copies_leave_one_book() {
 }
 
 #[test]
+fn a_book_that_is_removed_and_added_again_is_one_book() {
+    let seeds = 0..number("SEEDS").unwrap_or(300);
+    let world = |seed| World::of_seed(seed).with_removals();
+    let events = [
+        "added again",
+        "buy of no book",
+        "crash",
+        "refused removal",
+        "removed",
+        "stop",
+        "unknown removal",
+    ];
+    check_seeds(seeds, world, &events);
+}
+
+#[test]
 fn a_change_that_was_refused_did_not_happen() {
     let seeds = 0..number("SEEDS").unwrap_or(300);
     let world = |seed| World::of_seed(seed).with_more_changes();

@@ -10,7 +10,7 @@ use crate::catalog::sim::parameters::{BOOK, OTHER_BOOK, Parameters};
 use crate::catalog::sim::scheduler::event_queue::Micros;
 use crate::catalog::sim::trace::{self, Counts};
 use crate::model::book::{BookId, Version};
-use crate::testing::linearizability::{self, CheckError, Kind};
+use crate::testing::linearizability::{self, CheckError, Kind, REMOVED};
 
 /// Nothing goes on for this long before the end is checked. The latest message has arrived by then,
 /// and every copy is repaired.
@@ -62,6 +62,13 @@ impl World {
     pub(super) fn with_several_copies(mut self) -> World {
         self.parameters.clients.copies_max = 5;
         self.parameters.stock[0].quantity *= 5;
+        self
+    }
+
+    /// Operators who remove the book and add it again.
+    pub(super) fn with_removals(mut self) -> World {
+        self.parameters.clients.remove = 0.2;
+        self.parameters.clients.operations *= 2;
         self
     }
 
@@ -118,7 +125,10 @@ pub(super) fn check_end(cluster: &Arc<Cluster>) -> Result<Verdict, String> {
     let quantity = cluster
         .replica(0)
         .peek(BOOK)
-        .map_or(0, |copy| copy.0.quantity);
+        .map_or(0, |(book, ..)| match book.removed {
+            true => REMOVED,
+            false => book.quantity,
+        });
     if parameters.stock.iter().any(|book| book.id == OTHER_BOOK) {
         let last = check_copies(cluster, OTHER_BOOK)?;
         let acknowledged = cluster.state().other_book_writes;
@@ -179,7 +189,7 @@ fn check_copies(cluster: &Arc<Cluster>, id: BookId) -> Result<Version, String> {
     let copies = catalogs.map(copy).collect::<Result<Vec<_>, _>>()?;
     let first = &copies[0].0;
     for (node, (book, state, on_disk)) in copies.iter().enumerate() {
-        let same = book.version == first.version && book.quantity == first.quantity;
+        let same = book.same_content(first);
         if !same || *state != CopyState::Valid || !on_disk {
             let standing = |node| cluster.replica(node).describe_standing();
             let standings: Vec<String> = (0..cluster.parameters.catalogs).map(standing).collect();

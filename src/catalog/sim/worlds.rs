@@ -182,6 +182,21 @@ const SEVERAL_COPIES: Row = (3, |world| {
     world.parameters.stock = vec![book(20)];
 });
 
+/// The book is removed and added again while any catalog crashes, is stopped, or comes back with an
+/// older folder that has it still; buyers send their orders twice.
+const REMOVALS: Row = (3, |world| {
+    busy(world);
+    let Parameters {
+        faults,
+        network,
+        clients,
+        ..
+    } = &mut world.parameters;
+    (faults.lost_folder, faults.old_folder) = (0.2, 0.6);
+    (network.lost_reply, network.late) = (0.03, 0.1);
+    (clients.remove, clients.restock, clients.duplicated) = (0.2, 0.05, 0.3);
+});
+
 /// Books are added while catalogs crash one after another, and changed at once.
 const ADDS: Row = (3, |world| {
     let faults = &mut world.parameters.faults;
@@ -373,6 +388,20 @@ fn buyers_of_several_copies() {
         "stop",
     ];
     check(SEVERAL_COPIES, &events);
+}
+
+#[test]
+fn books_that_are_removed_and_added_again() {
+    let events = [
+        "added again",
+        "buy of no book",
+        "crash",
+        "old folder",
+        "removed",
+        "stop",
+        "unknown removal",
+    ];
+    check(REMOVALS, &events);
 }
 
 #[test]

@@ -52,6 +52,8 @@ pub(super) struct StoredBook {
     quantity: u32,
     price: f64,
     version: Version,
+    #[serde(default)]
+    removed: bool,
     #[serde(default, alias = "orders")]
     applied_orders: AppliedOrders,
     /// Of earlier versions.
@@ -71,6 +73,7 @@ impl From<StoredBook> for Book {
             quantity: stored.quantity,
             price: stored.price,
             version: stored.version,
+            removed: stored.removed,
             applied_orders: stored.applied_orders,
         }
     }

@@ -99,6 +99,7 @@ mod tests {
             quantity: 1,
             price: 1.5,
             version: Version::FIRST,
+            removed: false,
             applied_orders: AppliedOrders::default(),
         })
     }

@@ -41,6 +41,7 @@ impl From<StockedBook> for Book {
             quantity: book.quantity,
             price: book.price,
             version: Version::FIRST,
+            removed: false,
             applied_orders: AppliedOrders::default(),
         }
     }

@@ -245,6 +245,7 @@ mod tests {
             etag: "".into(),
             topics: Arc::default(),
             next: None,
+            is_by_title: false,
             cacheable: true,
         }
     }

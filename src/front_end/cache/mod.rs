@@ -27,6 +27,8 @@ pub(crate) struct CachedAnswer {
     pub(crate) topics: Arc<BTreeSet<Arc<str>>>,
     /// The `Link` of a search with a limit, if there may be more.
     pub(crate) next: Option<Arc<str>>,
+    /// It was found by title: the changed title of a book of any topic may concern it.
+    pub(crate) is_by_title: bool,
     /// False when it is longer than [`ANSWER_BYTES_MAX`], or the catalog said `no-store`.
     pub(crate) cacheable: bool,
 }

@@ -130,12 +130,13 @@ impl<K: Clone + Eq + Hash> Cache<K> {
         self.flights.clear();
     }
 
-    /// Forgets every answer with a book of exactly that topic. Goes through the whole cache: only a
-    /// changed title causes this, which is rare.
+    /// Forgets every answer with a book of exactly that topic, and those by title. Goes through the whole cache: only a
+    /// changed title or a removal causes this, which is rare.
     pub(super) fn invalidate_topic(&mut self, topic: &str) {
         self.flights.clear();
         let entries = self.entries();
-        let stale = entries.filter(|(_, answer)| answer.topics.contains(topic));
+        let is_stale = |answer: &CachedAnswer| answer.is_by_title || answer.topics.contains(topic);
+        let stale = entries.filter(|(_, answer)| is_stale(answer));
         let stale: Vec<K> = stale.map(|(key, _)| key.clone()).collect();
         for key in stale {
             self.answers.remove(&key);
@@ -164,6 +165,7 @@ mod tests {
             etag: "".into(),
             topics: Arc::new(topics.iter().map(|topic| Arc::from(*topic)).collect()),
             next: None,
+            is_by_title: false,
             cacheable: true,
         }
     }

@@ -129,6 +129,7 @@ fn other_changes(fields: &mut Fields) -> Result<Change> {
         price: fields.optional("price", fields::price)?,
         title: fields.optional("title", fields::text)?,
         topic: fields.optional("topic", fields::text)?,
+        removed: None,
     })
 }
 
@@ -168,6 +169,12 @@ pub(crate) fn parse_batch_buys(body: &[u8]) -> Result<Vec<BatchBuy>> {
             },
         })
     })
+}
+
+/// Reads the body of `PUT /topic`: the new name. Fails with `BadRequest` or `Invalid`.
+pub(crate) fn parse_topic(body: &[u8]) -> Result<Arc<str>> {
+    let mut fields = Fields::new(json::read(body)?, &["topic"])?;
+    fields.required("topic", fields::text)
 }
 
 /// Reads the body of `PUT /buy`: how many copies. Fails with `BadRequest` or `Invalid`.

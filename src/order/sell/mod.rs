@@ -2,8 +2,8 @@
 //! after a conflict.
 //!
 //! Buys of the same book that wait at the same moment are served by one read and one update that
-//! takes the copies for each: flat combining (Hendler, Incze, Shavit and Tzafrir, SPAA 2010). Books do
-//! not wait for each other.
+//! takes the copies for each: flat combining (Hendler, Incze, Shavit and Tzafrir, SPAA 2010). Books
+//! do not wait for each other.
 //!
 //! Every update carries the orders' ids, and every read shows which of them have their copies. So
 //! whatever failed on the way may be retried, and the answer is true: "purchased" only if the
@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 use crate::model::book::BookId;
 use crate::model::order::Order;
 use crate::model::trace::Trace;
-use crate::order::allocation::{Allocation, fail, read_request, retry};
+use crate::order::allocation::{Allocation, conclude_removed, fail, read_request, retry};
 use crate::order::catalog_client::{Catalog, READ_ORDERS_MAX, ReadOutcome};
 use crate::order::metrics::Metrics;
 use crate::order::queue::{BuyQueues, BuyResult, Signal, Waiter};
@@ -51,9 +51,8 @@ impl<C: Catalog> Seller<C> {
     /// Sells the order's copies, all or none, after all buys of the same book that came before.
     ///
     /// Fails with `NoSuchBook`; with `Busy` after 3 s of conflicts; with `Unreachable` when the
-    /// catalog is; with `Closed`; with `Invalid` for an order
-    /// that was applied for another number of copies; and with `TimedOut` or `DiskRefuses` when a copy may have been
-    /// sold.
+    /// catalog is; with `Closed`; with `Invalid` for an order that was applied for another
+    /// number of copies; and with `TimedOut` or `DiskRefuses` when a copy may have been sold.
     pub(super) fn buy(&self, id: BookId, order: Order, trace: Trace) -> BuyResult {
         let waiter = Arc::new(Waiter::new(order, trace, Instant::now()));
         let signal = if self.queues.join(id, &waiter) {
@@ -98,6 +97,7 @@ impl<C: Catalog> Seller<C> {
         let _entered = span::enter(batch.iter().map(|waiter| waiter.span));
         let book = match self.catalog.read(&read_request(id, batch)) {
             ReadOutcome::Book(book) => book,
+            ReadOutcome::Removed(orders) => return conclude_removed(batch, &orders),
             ReadOutcome::Refused(error) => return fail(batch, &error),
             ReadOutcome::Retry(error) => return retry(batch, Some(&error)),
         };

@@ -28,10 +28,13 @@ use std::time::Duration;
 /// After this many states, which take a second or two, the search gives up.
 const STATES_MAX: usize = 1_000_000;
 
+/// The quantity of a book that was removed.
+pub const REMOVED: u32 = u32::MAX;
+
 /// What a client did and was told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
-    /// A lookup that was answered with this quantity.
+    /// A lookup that was answered with this quantity, or, if it is [`REMOVED`], with 404.
     Saw(u32),
     /// A purchase of so many copies.
     Bought(u32),
@@ -42,8 +45,10 @@ pub enum Kind {
     /// An update of the quantity to this.
     Set(u32),
     /// An update of the quantity on the condition that the book is still the one with this
-    /// quantity.
+    /// quantity. From [`REMOVED`] it is a book that is added again.
     Replaced { from: u32, to: u32 },
+    /// The removal of a book that was there.
+    Removed,
 }
 
 /// One operation, between two moments of one clock.
@@ -84,11 +89,14 @@ impl fmt::Display for Operation {
             None => f.write_str("   unknown     ")?,
         }
         match self.kind {
+            Kind::Saw(REMOVED) => f.write_str("saw no book"),
             Kind::Saw(quantity) => write!(f, "saw {quantity}"),
             Kind::Bought(copies) => write!(f, "bought {copies}"),
             Kind::SoldOut(copies) => write!(f, "out of stock for {copies}"),
             Kind::Added(copies) => write!(f, "added {copies}"),
             Kind::Set(quantity) => write!(f, "set to {quantity}"),
+            Kind::Removed => f.write_str("removed"),
+            Kind::Replaced { from: REMOVED, to } => write!(f, "added again with {to}"),
             Kind::Replaced { from, to } => write!(f, "set from {from} to {to}"),
         }
     }
@@ -257,7 +265,7 @@ impl<'a> Search<'a> {
             let fits = match self.history[*i].kind {
                 Kind::Saw(quantity) => quantity == state.quantity,
                 Kind::SoldOut(copies) => state.quantity < copies,
-                Kind::Bought(_) | Kind::Added(_) | Kind::Set(_) | Kind::Replaced { .. } => false,
+                _ => false,
             };
             if fits {
                 mark(&mut state, *i);
@@ -279,11 +287,14 @@ fn mark(state: &mut State, operation: usize) {
 
 /// The quantity after a change. `None`: the operation only reads, or cannot take effect.
 fn changed(kind: Kind, quantity: u32) -> Option<u32> {
+    let is_there = quantity != REMOVED;
     match kind {
+        Kind::Replaced { from, to } => (quantity == from).then_some(to),
+        _ if !is_there => None,
         Kind::Bought(copies) => quantity.checked_sub(copies),
         Kind::Added(copies) => Some(quantity + copies),
         Kind::Set(quantity) => Some(quantity),
-        Kind::Replaced { from, to } => (quantity == from).then_some(to),
+        Kind::Removed => Some(REMOVED),
         Kind::Saw(_) | Kind::SoldOut(_) => None,
     }
 }

@@ -18,6 +18,12 @@ fn operation(text: &str) -> Operation {
     let (start, end) = times.split_once('-').unwrap();
     let words: Vec<&str> = kind.split_whitespace().collect();
     let kind = match words[..] {
+        ["saw", "none"] => Kind::Saw(REMOVED),
+        ["removed"] => Kind::Removed,
+        ["again", n] => Kind::Replaced {
+            from: REMOVED,
+            to: n.parse().unwrap(),
+        },
         ["saw", n] => Kind::Saw(n.parse().unwrap()),
         ["bought"] => Kind::Bought(1),
         ["bought", n] => Kind::Bought(n.parse().unwrap()),
@@ -204,6 +210,27 @@ fn several_copies_are_bought_together_or_not_at_all() {
     check_wrong(5, "bought 3@10-?, saw 4@40-50");
     check_wrong(5, "bought 3@10-20, bought 3@30-40");
     check_wrong(5, "bought 3@10-20, out 2@30-40");
+}
+
+#[test]
+fn a_book_that_was_removed_is_not_there_until_it_is_added_again() {
+    check_linearizable(
+        2,
+        "removed@10-20, saw none@30-40, again 5@50-60, bought 3@70-80",
+    );
+    check_linearizable(2, "removed@10-?, bought@12-30, saw none@40-50");
+    check_linearizable(
+        2,
+        "removed@10-30, bought 2@12-20, saw none@40-50, saw none@60-70",
+    );
+    check_wrong(2, "removed@10-20, saw 2@30-40");
+    check_wrong(2, "removed@10-20, saw 0@30-40");
+    check_wrong(2, "removed@10-20, bought@30-40");
+    check_wrong(2, "removed@10-20, out@30-40");
+    check_wrong(2, "removed@10-20, removed@30-40");
+    check_wrong(2, "saw none@10-20");
+    check_wrong(2, "again 3@10-20");
+    check_wrong(2, "removed@10-?, saw none@20-30, saw 2@40-50");
 }
 
 #[test]

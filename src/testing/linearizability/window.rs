@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::testing::linearizability::{Found, Kind, Operation, search};
+use crate::testing::linearizability::{Found, Kind, Operation, REMOVED, search};
 
 /// The smallest window before `end` that no quantity before it explains; otherwise the whole
 /// history.
@@ -11,6 +11,8 @@ pub(super) fn explain(quantity: u32, history: &[Operation], end: Duration) -> St
     ended.retain(|operation| operation.end.is_some_and(|e| e <= end));
     ended.sort_by_key(|operation| operation.end);
     let largest = history.iter().filter_map(|o| match o.kind {
+        Kind::Saw(REMOVED) | Kind::Removed => None,
+        Kind::Replaced { from: REMOVED, to } => Some(to),
         Kind::Saw(n) | Kind::Set(n) => Some(n),
         Kind::Replaced { from, to } => Some(from.max(to)),
         Kind::Added(_) | Kind::Bought(_) | Kind::SoldOut(_) => None,
@@ -22,7 +24,8 @@ pub(super) fn explain(quantity: u32, history: &[Operation], end: Duration) -> St
     let largest = largest.max().unwrap_or(0).max(quantity) + added.sum::<u32>();
     for cut in (0..ended.len()).rev() {
         let window = window(history, &ended[cut..], end);
-        if matches!(search((0..=largest).collect(), &window), Found::Stuck(_)) {
+        let any = (0..=largest).chain([REMOVED]).collect();
+        if matches!(search(any, &window), Found::Stuck(_)) {
             return format!("whatever the quantity was before{}", lines(&window));
         }
     }
@@ -38,7 +41,11 @@ fn window(history: &[Operation], kept: &[Operation], end: Duration) -> Vec<Opera
     for operation in history {
         let changes = matches!(
             operation.kind,
-            Kind::Bought(_) | Kind::Added(_) | Kind::Set(_)
+            Kind::Bought(_)
+                | Kind::Added(_)
+                | Kind::Set(_)
+                | Kind::Removed
+                | Kind::Replaced { from: REMOVED, .. }
         );
         let meanwhile = operation.start <= end && operation.end.is_none_or(|end| start <= end);
         if changes && meanwhile && !kept.contains(operation) {

@@ -86,7 +86,9 @@ impl Figures {
             match operation.kind {
                 _ if operation.end.is_none() => self.unknown += 1,
                 Kind::Bought(_) => self.bought += 1,
-                Kind::Added(_) | Kind::Set(_) | Kind::Replaced { .. } => self.changed += 1,
+                Kind::Added(_) | Kind::Set(_) | Kind::Replaced { .. } | Kind::Removed => {
+                    self.changed += 1;
+                }
                 Kind::Saw(_) | Kind::SoldOut(_) => {}
             }
         }

@@ -141,6 +141,56 @@ GET /query/item/20                                                       | 200 |
 GET /query/topic/new | 200 | [{"id":8,"title":"A","topic":"New"},{"id":20,"title":"A","topic":"New"},{"id":21,"title":"C","topic":"New"}]
 "#;
 
+/// Books that are removed, and a topic that is renamed.
+pub const REMOVE: &str = r#"
+= GET /titles/<text> → 200
+GET /titles/ROJECT | 200 | [{"id":5,"title":"How to finish Project 3 on time","topic":"University Problems"}]
+= GET /titles/<text>?limit=<n>&after=<id> → 200
+GET /titles/the?limit=1&after=3 | 200 | [{"id":4,"title":"Cooking for the Impatient Graduate Student","topic":"Graduate School"}] + Link: <?limit=1&after=4>; rel="next"
+= GET /titles/<text>?limit=<n>&after=<id> → 400
+GET /titles/the?limit=many | 400 | message limit
+= PUT /titles/<text> → 405
+PUT /titles/the | 405 | message + Allow: GET, HEAD
+= DELETE /book/<id> → 400
+DELETE /book/7 + If-Match: 0-0 | 400 | message If-Match
+= DELETE /book/<id> → 412
+DELETE /book/7 + If-Match: "7-7" | 412 | message If-Match
+= DELETE /book/<id> → 204
+DELETE /book/7 + If-Match: "0-0" | 204 |
+= DELETE /book/<id> → 404
+DELETE /book/7 | 404 | {"message":"Not found"}
+DELETE /book/99 | 404 | {"message":"Not found"}
+DELETE /book/seven | 404 | {"message":"Not found"}
+= GET /book/<id> → 405
+GET /book/3 | 405 | message + Allow: DELETE
+= GET /query/item/<id> → 404
+GET /query/item/7 | 404 | {"message":"Not found"}
+= PUT /update/<id> → 404
+PUT /update/7 {"quantity":8} | 404 | {"message":"Not found"}
+= GET /titles/<text> → 200
+GET /titles/pioneer | 200 | []
+= GET /query/topic/<text> → 200
+GET /query/topic/developer | 200 | []
+= PUT /topic/<topic> → 200
+PUT /topic/Distributed%20Systems {"topic":"Computers"} | 200 | {"books":2}
+= PUT /topic/<topic> → 404
+PUT /topic/Distributed%20Systems {"topic":"Computers"} | 404 | {"message":"Not found"}
+PUT /topic/computers {"topic":"Computers"} | 404 | {"message":"Not found"}
+= PUT /topic/<topic> → 400
+PUT /topic/Computers | 400 | message JSON
+= PUT /topic/<topic> → 422
+PUT /topic/Computers {"topic":" "} | 422 | message topic, blank
+PUT /topic/Computers {"name":"x"} | 422 | message name
+= GET /topic/<topic> → 405
+GET /topic/Computers | 405 | message + Allow: PUT
+= POST /add → 201
+POST /add {"title":"S","topic":"New","quantity":2,"price":1,"id":7} | 201 | {"id":7,"price":1.0,"quantity":2,"sequence_number":2,"title":"S","topic":"New"} + Location: /query/item/7
+= POST /add → 409
+POST /add {"title":"S","topic":"New","quantity":2,"price":1,"id":7} | 409 | message ID, exists
+= GET /query/item/<id> → 200
+GET /query/item/7 | 200 | {"price":1.0,"quantity":2,"title":"S"}
+"#;
+
 pub const BATCH: &str = r#"
 = PUT /batch/query → 200
 PUT /batch/query [{"id":1,"orders":["7.1; open=1"]},{"id":99,"orders":["7.1; open=1"]}] | 200 | [{"status":200,"etag":"\"0-0\"","body":{"price":25.0,"quantity":10,"title":"How to get a good grade in DOS in 20 minutes a day"}},{"status":404,"body":{"message":"Not found"}}]

@@ -20,6 +20,15 @@ GET /search/developer?after=1.5            | 400 | message after
 GET /search/developer + If-None-Match: "1", * | 304 |
 = PUT /search/<text> → 405
 PUT /search/distributed                    | 405 | message + Allow: GET, HEAD
+= GET /titles/<text> → 200
+GET /titles/rpcs                           | 200 | [{"id":2,"title":"RPCs for Dummies","topic":"Distributed Systems"}] + Cache-Status: bazar; fwd=miss + Content-Type: application/json
+GET /titles/RPCs                           | 200 | [{"id":2,"title":"RPCs for Dummies","topic":"Distributed Systems"}] + Cache-Status: bazar; hit + Cache-Control: no-cache
+= GET /titles/<text>?limit=<n>&after=<id> → 200
+GET /titles/the?limit=1&after=3            | 200 | [{"id":4,"title":"Cooking for the Impatient Graduate Student","topic":"Graduate School"}] + Link: <?limit=1&after=4>; rel="next"
+= GET /titles/<text>?limit=<n>&after=<id> → 400
+GET /titles/the?limit=many                 | 400 | message limit
+= PUT /titles/<text> → 405
+PUT /titles/the                            | 405 | message + Allow: GET, HEAD
 = GET /lookup/<id> → 200
 GET /lookup/2                              | 200 | {"price":50.0,"quantity":5,"title":"RPCs for Dummies"} + Cache-Status: bazar; fwd=miss + Content-Type: application/json
 GET /lookup/002                            | 200 | {"price":50.0,"quantity":5,"title":"RPCs for Dummies"} + Cache-Status: bazar; hit
@@ -85,6 +94,8 @@ GET / + If-None-Match: *                   | 304 | + Vary: Accept
 
 /// No other server runs.
 pub const ALONE: &str = r#"
+= GET /titles/<text> → 504
+GET /titles/rpcs | 504 | {"message":"Could not connect to a server to search"}
 = GET /search/<text> → 504
 GET /search/x   | 504 | {"message":"Could not connect to a server to search"}
 = GET /lookup/<id> → 504

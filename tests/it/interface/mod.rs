@@ -23,7 +23,9 @@ const PAGE: &str = include_str!("../../../src/API.md");
 
 #[test]
 fn the_cases_cover_exactly_the_rows_of_the_page() {
-    use catalog::{BATCH, BETWEEN_CATALOGS, CREATE, DISK, LEFT_OUT, OUTDATED, STOPPED, USUAL};
+    use catalog::{
+        BATCH, BETWEEN_CATALOGS, CREATE, DISK, LEFT_OUT, OUTDATED, REMOVE, STOPPED, USUAL,
+    };
     let every_server = [
         every_server::USUAL,
         every_server::ALONE,
@@ -48,7 +50,7 @@ fn the_cases_cover_exactly_the_rows_of_the_page() {
         order::DISK,
     ];
     check_coverage(PAGE, "Order server", &order);
-    let catalog = [USUAL, CREATE, BATCH, OUTDATED, STOPPED, DISK];
+    let catalog = [USUAL, CREATE, REMOVE, BATCH, OUTDATED, STOPPED, DISK];
     check_coverage(PAGE, "Catalog", &catalog);
     check_coverage(PAGE, "Between catalogs", &[BETWEEN_CATALOGS, LEFT_OUT]);
 }
@@ -76,7 +78,7 @@ fn front_end_order_server_and_catalog_answer_as_documented() {
 
 #[test]
 fn each_server_describes_what_it_answers() {
-    use catalog::{CREATE, DISK, OUTDATED, STOPPED, USUAL};
+    use catalog::{CREATE, DISK, OUTDATED, REMOVE, STOPPED, USUAL};
     let shop = Shop::started(ShopOptions::default());
     let check = |server: &Server, tables: &[&str]| {
         let document = server.get("/openapi.json").json();
@@ -84,7 +86,10 @@ fn each_server_describes_what_it_answers() {
         let described = check_described(&document, &[tables, &of_all].concat());
         assert!(10 < described, "{}: {described}", server.name);
     };
-    check(shop.catalog(1), &[USUAL, CREATE, OUTDATED, STOPPED, DISK]);
+    check(
+        shop.catalog(1),
+        &[USUAL, CREATE, REMOVE, OUTDATED, STOPPED, DISK],
+    );
     let buys = [
         order::REFUSED,
         order::SOLD_OUT,
@@ -100,13 +105,15 @@ fn each_server_describes_what_it_answers() {
 }
 
 #[test]
-fn new_books_and_batches_are_answered_as_documented() {
+fn new_books_batches_and_removals_are_answered_as_documented() {
     let shop = Shop::started(ShopOptions::default());
     check(shop.catalog(1), catalog::CREATE);
     let new = shop.catalog(2).get("/query/topic/new").list();
     assert_eq!(new, shop.catalog(1).get("/query/topic/new").list());
     assert_eq!(new.len(), 3);
     check(shop.catalog(1), catalog::BATCH);
+    let shop = Shop::started(ShopOptions::default());
+    check(shop.catalog(1), catalog::REMOVE);
 }
 
 #[test]

@@ -12,6 +12,7 @@ use crate::model::book::{Book, BookId, Change};
 use crate::model::error::Result;
 use crate::model::order::Order;
 use crate::model::validation::NewBook;
+use crate::testing::linearizability::REMOVED;
 
 /// How long a catalog may take for an order server.
 const CATALOG_TIMEOUT: Micros = 1_500_000;
@@ -39,10 +40,10 @@ pub(crate) fn set_price(price: f64) -> Update {
     }
 }
 
-/// The quantity that a client sees at a catalog or a front-end.
+/// The quantity that a client sees at a catalog or a front-end, or [`REMOVED`].
 pub(crate) fn lookup(cluster: &Arc<Cluster>, server: usize) -> Option<u32> {
     let Some(front_end) = server.checked_sub(cluster.parameters.catalogs) else {
-        return query(cluster, server, &[]).map(|read| read.book.quantity);
+        return query(cluster, server, &[]).map(|read| seen(&read));
     };
     let own = cluster.clone();
     let work = move || {
@@ -52,6 +53,14 @@ pub(crate) fn lookup(cluster: &Arc<Cluster>, server: usize) -> Option<u32> {
     let call = client_call(server, FRONT_END_TIMEOUT, "lookup".into());
     let show = |seen: &_| format!("{seen:?}");
     reply(cluster.network.call(call, work, show))?
+}
+
+/// The quantity that a client is shown.
+pub(crate) fn seen(read: &Read) -> u32 {
+    match read.book.removed {
+        true => REMOVED,
+        false => read.book.quantity,
+    }
 }
 
 pub(crate) fn query(cluster: &Arc<Cluster>, catalog: usize, orders: &[Order]) -> Option<Read> {
@@ -151,6 +160,27 @@ pub(crate) fn add(
         quantity: 1,
         price: 1.0,
     };
+    call_create(cluster, catalog, new)
+}
+
+/// Adds [`BOOK`] again, which was removed.
+pub(crate) fn add_again(
+    cluster: &Arc<Cluster>,
+    catalog: usize,
+    quantity: u32,
+) -> Option<Result<Arc<Book>>> {
+    let new = NewBook {
+        id: Some(BOOK),
+        title: "RPCs for Dummies".into(),
+        topic: "Distributed Systems".into(),
+        quantity,
+        price: 50.0,
+    };
+    call_create(cluster, catalog, new)
+}
+
+fn call_create(cluster: &Arc<Cluster>, catalog: usize, new: NewBook) -> Option<Result<Arc<Book>>> {
+    let text = format!("add {}", new.title);
     let own = cluster.clone();
     let work = move || {
         own.at_catalog(catalog, |replica| {
@@ -167,7 +197,7 @@ pub(crate) fn add(
         Ok(book) => format!("added {}: {}", book.id, book.version),
         Err(error) => error.to_string(),
     };
-    let call = client_call(catalog, CATALOG_TIMEOUT, format!("add {title}"));
+    let call = client_call(catalog, CATALOG_TIMEOUT, text);
     reply(cluster.network.call(call, work, show))
 }
 

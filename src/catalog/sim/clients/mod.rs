@@ -20,7 +20,7 @@ use crate::catalog::sim::parameters::Parameters;
 use crate::catalog::sim::scheduler::event_queue::Micros;
 use crate::model::order::{Order, OrderId};
 use crate::runtime::sync;
-use crate::testing::linearizability::Kind;
+use crate::testing::linearizability::{Kind, REMOVED};
 use order_server::Sale;
 
 pub(super) fn tasks(parameters: &Parameters) -> Vec<Task> {
@@ -59,6 +59,8 @@ fn client(cluster: &Arc<Cluster>, number: u64) {
             } else {
                 operators::restock(cluster);
             }
+        } else if kind < 0.5 + parameters.set + parameters.restock + parameters.remove {
+            operators::remove_or_add(cluster);
         } else {
             look(cluster);
         }
@@ -108,7 +110,7 @@ fn buy_beside(cluster: &Arc<Cluster>, order: Order, first: usize) -> SaleEnd {
 }
 
 /// Records one order, which may have been sent twice. It is a purchase at the first "bought". Every
-/// "out of stock" is a lookup of its own.
+/// "out of stock" or "no such book" is a lookup of its own.
 fn record_buy(cluster: &Cluster, order: &Order, start: Micros, ends: &[(Sale, Micros)]) {
     let ends_of = |wanted| {
         let ends = ends.iter().filter(move |(sale, _)| *sale == wanted);
@@ -118,6 +120,10 @@ fn record_buy(cluster: &Cluster, order: &Order, start: Micros, ends: &[(Sale, Mi
         cluster.trace.count("sold out");
         let kind = Kind::SoldOut(order.copies);
         cluster.history.record(kind, start, Some(end));
+    }
+    for end in ends_of(Sale::Gone) {
+        cluster.trace.count("buy of no book");
+        cluster.history.record(Kind::Saw(REMOVED), start, Some(end));
     }
     let bought = ends_of(Sale::Bought).min();
     if bought.is_some() || ends_of(Sale::Unknown).next().is_some() {

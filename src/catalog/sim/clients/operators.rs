@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use super::calls::{add_difference, query, set_quantity, write};
+use super::calls::{add_again, add_difference, query, set_quantity, write};
 use crate::catalog::if_match::IfMatch;
 use crate::catalog::replication::write::Update;
 use crate::catalog::sim::cluster::Cluster;
-use crate::model::error::Error;
-use crate::testing::linearizability::Kind;
+use crate::model::book::Change;
+use crate::model::error::{Error, Result};
+use crate::testing::linearizability::{Kind, REMOVED};
 
 /// How often an operator begins again when somebody was faster.
 const TRIES_MAX: usize = 4;
@@ -21,6 +22,9 @@ pub(super) fn restock(cluster: &Arc<Cluster>) {
         let Some(read) = query(cluster, any(), &[]) else {
             return;
         };
+        if read.book.removed {
+            return;
+        }
         let from = read.book.quantity;
         let to = from + scheduler.draw(|rng| rng.u32(1..=3));
         let start = scheduler.now();
@@ -31,7 +35,7 @@ pub(super) fn restock(cluster: &Arc<Cluster>) {
         let written = write(cluster, any(), update);
         let trusted = cluster.parameters.clients.trusts_refusals;
         let nothing_happened = match &written {
-            Some(Err(Error::Changed)) => true,
+            Some(Err(Error::Changed | Error::NotFound)) => true,
             Some(Err(Error::OutOfDate)) => trusted,
             _ => false,
         };
@@ -72,7 +76,7 @@ pub(super) fn add_copies(cluster: &Arc<Cluster>) {
                 });
                 return;
             }
-            Some(Err(Error::OutOfDate)) => "refused difference",
+            Some(Err(Error::OutOfDate | Error::NotFound)) => "refused difference",
             _ => {
                 unknown = true;
                 "unknown difference"
@@ -83,4 +87,44 @@ pub(super) fn add_copies(cluster: &Arc<Cluster>) {
     if unknown {
         cluster.history.record(Kind::Added(copies), start, None);
     }
+}
+
+/// Removes the book, or adds it again if it was removed.
+pub(super) fn remove_or_add(cluster: &Arc<Cluster>) {
+    let scheduler = &cluster.scheduler;
+    let catalogs = cluster.parameters.catalogs;
+    let any = || scheduler.draw(|rng| rng.usize(..catalogs));
+    let Some(read) = query(cluster, any(), &[]) else {
+        return;
+    };
+    let start = scheduler.now();
+    let (kind, done, refused) = if read.book.removed {
+        let to = scheduler.draw(|rng| rng.u32(1..=9));
+        let added = add_again(cluster, any(), to);
+        let kind = Kind::Replaced { from: REMOVED, to };
+        (kind, matches!(added, Some(Ok(_))), definite(&added))
+    } else {
+        let update = Update {
+            change: Change::removal(),
+            ..Update::default()
+        };
+        let removed = write(cluster, any(), update);
+        let done = matches!(removed, Some(Ok(_)));
+        (Kind::Removed, done, definite(&removed))
+    };
+    if refused {
+        return cluster.trace.count("refused removal");
+    }
+    cluster.trace.count(match (kind, done) {
+        (_, false) => "unknown removal",
+        (Kind::Removed, true) => "removed",
+        _ => "added again",
+    });
+    let end = done.then(|| scheduler.now());
+    cluster.history.record(kind, start, end);
+}
+
+/// Nothing happened.
+fn definite<T>(outcome: &Option<Result<T>>) -> bool {
+    matches!(outcome, Some(Err(error)) if !error.indefinite())
 }

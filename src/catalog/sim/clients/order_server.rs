@@ -16,6 +16,8 @@ const TRIES_MAX: usize = 30;
 pub(super) enum Sale {
     Bought,
     SoldOut,
+    /// The book was removed.
+    Gone,
     /// It may have been bought.
     Unknown,
 }
@@ -41,6 +43,9 @@ fn buy_at(cluster: &Arc<Cluster>, order: &Order, catalog: usize) -> Sale {
             cluster.trace.count("closed order");
             return Sale::Unknown;
         }
+        if read.book.removed {
+            return Sale::Gone;
+        }
         let Some(left) = read.book.quantity.checked_sub(order.copies) else {
             return Sale::SoldOut;
         };
@@ -51,7 +56,8 @@ fn buy_at(cluster: &Arc<Cluster>, order: &Order, catalog: usize) -> Sale {
         };
         match write(cluster, catalog, update) {
             Some(Ok(_)) => return Sale::Bought,
-            Some(Err(Error::OutOfDate | Error::Changed | Error::Busy(_))) => {
+            // The next read tells whether it was removed.
+            Some(Err(Error::OutOfDate | Error::Changed | Error::Busy(_) | Error::NotFound)) => {
                 cluster.trace.count("conflict");
                 cluster
                     .scheduler

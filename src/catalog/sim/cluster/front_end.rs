@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::{Cluster, HEARTBEAT_EVERY, HEARTBEAT_TIMEOUT};
 use crate::catalog::replication::messages::{Heartbeat, Message, Reply};
+use crate::catalog::sim::clients::calls::seen;
 use crate::catalog::sim::network::call::{Call, CallOutcome};
 use crate::catalog::sim::parameters::BOOK;
 use crate::catalog::sim::scheduler::event_queue::{Incarnation, Micros};
@@ -12,6 +13,7 @@ use crate::membership::time::Time;
 use crate::membership::{HeartbeatOutcome, HeartbeatReply, Membership};
 use crate::model::invalidation::Invalidation;
 use crate::runtime::sync;
+use crate::testing::linearizability::REMOVED;
 
 /// How long a catalog may take for a lookup.
 const LOOKUP_TIMEOUT: Micros = 2_000_000;
@@ -165,7 +167,7 @@ impl FrontEnd {
         let receiver = cluster.clone();
         let work = move || {
             let read = receiver.at_catalog(catalog, |replica| replica.read(BOOK, &[]));
-            read.ok().map(|read| read.book.quantity)
+            read.ok().map(|read| seen(&read))
         };
         let outcome = cluster.network.call(call, work, |seen| format!("{seen:?}"));
         let CallOutcome::Reply(Some(quantity)) = outcome else {
@@ -175,7 +177,9 @@ impl FrontEnd {
         let membership = state.membership();
         let trusted = membership.lease_holds(cluster.time(incarnation.node))
             && membership.peers[catalog].live;
-        if trusted && (state.epoch == epoch || !cluster.parameters.fill_guard) {
+        // As the real one, it does not cache that there is no such book.
+        let there = quantity != REMOVED;
+        if trusted && there && (state.epoch == epoch || !cluster.parameters.fill_guard) {
             state.cached = Some(quantity);
         }
         Some(quantity)

@@ -143,6 +143,7 @@ fn added(new: &NewBook) -> Book {
             number: 1,
             stamp: EXACT_MAX,
         },
+        removed: false,
         applied_orders: AppliedOrders::default(),
     }
 }

@@ -27,6 +27,7 @@ fn book(id: u64) -> Arc<Book> {
             number: 1,
             stamp: 2,
         },
+        removed: false,
         applied_orders: Default::default(),
     })
 }
