@@ -9,7 +9,7 @@ use bazar::runtime::exit::Exit;
 use bazar::runtime::log;
 use bazar::supervisor::Outcome;
 use bazar::tools::bench::baseline_server;
-use bazar::tools::{bench, export, import, scale, trace};
+use bazar::tools::{bench, export, import, scale, status, trace};
 use bazar::{catalog, front_end, order, supervisor};
 
 fn main() -> ExitCode {
@@ -29,15 +29,15 @@ fn run(command: Command) -> ExitCode {
         Command::Help(text) => print(&text),
         Command::Version => print(&format!("bazar {}\n", env!("CARGO_PKG_VERSION"))),
         Command::Catalog(settings) => {
-            log::init("catalog", settings.common.log);
+            log::init(&settings.common.name, settings.common.log);
             ended(catalog::start(settings))
         }
         Command::Order(settings) => {
-            log::init("order", settings.common.log);
+            log::init(&settings.common.name, settings.common.log);
             ended(order::start(settings))
         }
         Command::FrontEnd(settings) => {
-            log::init("front-end", settings.common.log);
+            log::init(&settings.common.name, settings.common.log);
             ended(front_end::start(settings))
         }
         Command::Shop(settings) => match supervisor::run(&settings) {
@@ -51,6 +51,11 @@ fn run(command: Command) -> ExitCode {
         },
         Command::Export(settings) => match export::run(&settings) {
             Ok(_) => ExitCode::SUCCESS,
+            Err(message) => fail(&message.into()),
+        },
+        Command::Status(settings) => match status::run(&settings, &mut io::stdout().lock()) {
+            Ok(true) => ExitCode::SUCCESS,
+            Ok(false) => ExitCode::FAILURE,
             Err(message) => fail(&message.into()),
         },
         Command::Trace(settings) => match trace::run(&settings) {

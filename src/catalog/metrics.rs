@@ -19,6 +19,11 @@ pub(super) struct UpdateMetrics {
 }
 
 impl UpdateMetrics {
+    /// Copies since the start.
+    pub(super) fn sold(&self) -> u64 {
+        self.sold.get()
+    }
+
     pub(super) fn observe(&self, update: &Update, outcome: &Result<Updated>) {
         match outcome {
             Ok(updated) if updated.replayed => self.replayed.inc(),

@@ -14,8 +14,10 @@ use crate::catalog::replication::write::{Update, Updated};
 use crate::catalog::transport::codec::{reply, request};
 use crate::catalog::{listing, metrics, rename_topic, responses};
 use crate::http::Method::{Delete, Get, Patch, Post, Put};
+use crate::http::server::status::{Contact, Status};
 use crate::http::server::{Lane, Service};
 use crate::http::{Request, RequestHead, Response, idempotency_key};
+use crate::model::address::Address;
 use crate::model::book::{BookId, Change};
 use crate::model::error::{Error, Result};
 use crate::model::order::Order;
@@ -266,6 +268,35 @@ impl Service for Catalog {
             missing.push("a disk that takes writes".into());
         }
         missing
+    }
+
+    fn status(&self) -> Status {
+        let health = self.replica.health();
+        let contacts = |server, peers: &[(Address, bool)]| {
+            let contact = move |(address, live): &(Address, bool)| Contact {
+                server,
+                address: address.clone(),
+                live: *live,
+            };
+            peers.iter().map(contact).collect::<Vec<_>>()
+        };
+        let catalogs = contacts("catalog", &health.peers);
+        let front_ends = contacts("front-end", &health.front_ends);
+        let books = health.state_counts;
+        let own = json!({
+            "books": {
+                "valid": books.valid,
+                "tentative": books.tentative,
+                "unknown": books.unknown,
+            },
+            "lease": health.not_serving.is_none(),
+            "caught_up": health.caught_up,
+            "disk_refuses": health.disk_refuses,
+            "left_out": health.left_out,
+            "copies_dropped": health.copies_dropped,
+            "sold": self.metrics.sold(),
+        });
+        Status::new([catalogs, front_ends].concat(), own)
     }
 
     fn metrics(&self, page: &mut Exposition) {

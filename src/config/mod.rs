@@ -17,6 +17,7 @@ pub(crate) mod scale;
 mod servers;
 mod setting;
 pub(crate) mod shop;
+pub(crate) mod status;
 #[cfg(test)]
 mod tests;
 pub(crate) mod timing;
@@ -34,6 +35,7 @@ use crate::config::otlp::OtlpSettings;
 use crate::config::program::Program;
 use crate::config::scale::ScaleSettings;
 use crate::config::shop::ShopSettings;
+use crate::config::status::StatusSettings;
 use crate::config::timing::Timing;
 use crate::config::trace::TraceSettings;
 use crate::config::values::Values;
@@ -53,6 +55,7 @@ pub enum Command {
     Bench(BenchSettings),
     Scale(ScaleSettings),
     Trace(TraceSettings),
+    Status(StatusSettings),
     /// The server with which `bench` compares the shop's, and the host where it listens.
     BaselineServer(String),
     /// The text to print.
@@ -63,6 +66,8 @@ pub enum Command {
 /// What every server has.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Common {
+    /// `NAME`: how it is called in logs and tables.
+    pub name: String,
     /// `HOST`: a name or an address, without brackets.
     pub(crate) host: String,
     /// `PORT`; 0: the system chooses.
@@ -178,5 +183,6 @@ pub fn parse(args: &[String], env: &dyn Fn(&str) -> Option<String>) -> Result<Co
         Program::Bench => bench::read(&values).map(Command::Bench),
         Program::Scale => scale::read(&values).map(Command::Scale),
         Program::Trace => trace::read(&values).map(Command::Trace),
+        Program::Status => status::read(&values).map(Command::Status),
     }
 }

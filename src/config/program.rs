@@ -1,7 +1,7 @@
 //! The commands of `bazar`, and the settings of each.
 
 use crate::config::setting::Setting;
-use crate::config::{bench, export, import, scale, servers, shop, trace};
+use crate::config::{bench, export, import, scale, servers, shop, status, trace};
 
 /// A command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,14 +15,15 @@ pub(crate) enum Program {
     Bench,
     Scale,
     Trace,
+    Status,
 }
 
 /// The commands as an error lists them.
 pub(crate) const COMMANDS: &str =
-    "catalog, order, front-end, shop, import, export, bench, scale or trace";
+    "catalog, order, front-end, shop, import, export, bench, scale, trace or status";
 
 impl Program {
-    pub(crate) const ALL: [Program; 9] = [
+    pub(crate) const ALL: [Program; 10] = [
         Program::Catalog,
         Program::Order,
         Program::FrontEnd,
@@ -32,6 +33,7 @@ impl Program {
         Program::Bench,
         Program::Scale,
         Program::Trace,
+        Program::Status,
     ];
 
     pub(crate) fn parse(word: &str) -> Option<Program> {
@@ -51,6 +53,7 @@ impl Program {
             Program::Bench => "bench",
             Program::Scale => "scale",
             Program::Trace => "trace",
+            Program::Status => "status",
         }
     }
 
@@ -78,6 +81,7 @@ impl Program {
             Program::Export => "writes the books of a running shop",
             Program::Bench => "measures a shop, and checks that no sale is missing",
             Program::Scale => "measures what a million books cost, beside a shop of seven",
+            Program::Status => "shows all servers of a shop, and what is wrong",
             Program::Trace => "sends a request, and draws what it causes at all servers",
         }
     }
@@ -94,6 +98,7 @@ impl Program {
             Program::Bench => bench::settings(),
             Program::Scale => scale::settings(),
             Program::Trace => trace::settings(),
+            Program::Status => status::settings(),
         }
     }
 }

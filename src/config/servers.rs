@@ -13,6 +13,9 @@ use crate::model::address::{Address, is_loopback};
 use crate::model::origin::Origin;
 use crate::runtime::log::Level;
 
+/// A longer name does not fit in a table.
+const NAME_CHARS_MAX: usize = 32;
+
 /// Times are at most an hour: more is a typing error.
 const MS_MAX: u64 = 3_600_000;
 
@@ -50,6 +53,7 @@ ADDRESS ADDRESS | http://HOST:PORT | how the others reach this server; needed wh
     wildcard
 ALLOWED_ORIGINS ORIGINS | none | the origins of pages that may write here and read the answers, such \
     as https://shop.example, separated by |
+NAME NAME | its kind and PORT | how it is called in logs and tables, such as catalog1
 LOG LEVEL | =info | what is logged to stderr: debug, info or warn, and above";
 
 const CATALOG_RARE: &str = "\
@@ -120,7 +124,7 @@ fn settings(tables: &[&'static str], [port, connect, whole]: [&'static str; 3]) 
 }
 
 pub(super) fn catalog(values: &Values) -> Result<CatalogSettings, String> {
-    let common = read_common(values)?;
+    let common = read_common(values, "catalog")?;
     let peers = values.addresses("CATALOG_ADDRESSES")?;
     if peers.contains(&common.address) {
         let own = &common.address;
@@ -148,7 +152,7 @@ pub(super) fn catalog(values: &Values) -> Result<CatalogSettings, String> {
 
 pub(super) fn order(values: &Values) -> Result<OrderSettings, String> {
     Ok(OrderSettings {
-        common: read_common(values)?,
+        common: read_common(values, "order")?,
         catalogs: values.addresses("CATALOG_ADDRESS")?,
         hedge_after: read_hedge_after(values)?,
         limits: read_limits(values)?,
@@ -157,7 +161,7 @@ pub(super) fn order(values: &Values) -> Result<OrderSettings, String> {
 
 pub(super) fn front_end(values: &Values) -> Result<FrontEndSettings, String> {
     Ok(FrontEndSettings {
-        common: read_common(values)?,
+        common: read_common(values, "front-end")?,
         catalogs: values.addresses("CATALOG_ADDRESSES")?,
         orders: values.addresses("ORDER_ADDRESSES")?,
         lookup_cache_size: values.number("LOOKUP_CACHE_SIZE", 0, LOOKUP_CACHE_SIZE_MAX)? as usize,
@@ -176,7 +180,7 @@ fn read_hedge_after(values: &Values) -> Result<Option<Duration>, String> {
     Ok(Some(Duration::from_millis(ms)))
 }
 
-fn read_common(values: &Values) -> Result<Common, String> {
+fn read_common(values: &Values, kind: &str) -> Result<Common, String> {
     let host = host(values, "HOST")?;
     let port = values.number("PORT", 0, u16::MAX.into())? as u16;
     let token = token(values)?;
@@ -187,6 +191,7 @@ fn read_common(values: &Values) -> Result<Common, String> {
         ));
     }
     Ok(Common {
+        name: name(values)?.unwrap_or_else(|| format!("{kind}-{port}")),
         address: own_address(values, &host, port)?,
         host,
         port,
@@ -211,6 +216,18 @@ fn proxy(values: &Values) -> Result<Option<SocketAddr>, String> {
     }
     let wanted = "an IP address and a port, such as 127.0.0.1:3128";
     values.read("CONNECT_PROXY", wanted, |text| text.parse().ok().map(Some))
+}
+
+/// What is safe in a log and narrow in a table.
+fn name(values: &Values) -> Result<Option<String>, String> {
+    let part = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
+    let fits = |name: &String| name.len() <= NAME_CHARS_MAX && name.chars().all(part);
+    match values.optional("NAME") {
+        Some(name) if !fits(&name) => Err(format!(
+            "NAME holds {name:?} but must be up to {NAME_CHARS_MAX} of letters, digits and -._"
+        )),
+        name => Ok(name),
+    }
 }
 
 /// A name or an address, without brackets.

@@ -220,6 +220,13 @@ fn origins_are_spelled_as_browsers_do() {
 }
 
 #[test]
+fn a_server_is_called_by_its_kind_and_port_or_as_the_setting_says() {
+    assert_eq!(catalog_of("").common.name, "catalog-5000");
+    assert_eq!(catalog_of("PORT=6000").common.name, "catalog-6000");
+    assert_eq!(catalog_of("--name=catalog1").common.name, "catalog1");
+}
+
+#[test]
 fn a_refusal_names_the_setting_what_it_held_and_what_it_should_hold() {
     let catalog = "catalog DATA_DIR=d";
     for (setting, parts) in [
@@ -230,6 +237,7 @@ fn a_refusal_names_the_setting_what_it_held_and_what_it_should_hold() {
         ("LEASE_MS=1.5", ["LEASE_MS", "\"1.5\"", "whole number"]),
         ("LEASE_MS=100", ["LEASE_MS", "100", "HEARTBEAT_EVERY_MS"]),
         ("TIMEOUT_MS=-1", ["TIMEOUT_MS", "\"-1\"", "from 1"]),
+        ("NAME=a,b", ["NAME", "\"a,b\"", "letters, digits"]),
         ("LOG=loud", ["LOG", "\"loud\"", "debug, info or warn"]),
         ("HOST=a/b", ["HOST", "\"a/b\"", "a name"]),
         ("ADDRESS=shop", ["ADDRESS", "\"shop\"", "http://"]),

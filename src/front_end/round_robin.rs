@@ -4,6 +4,7 @@ use std::iter;
 use std::sync::{Arc, Mutex};
 
 use crate::membership::health_check::HealthCheck;
+use crate::model::address::Address;
 use crate::runtime::sync;
 
 /// The servers of one tier, and the one whose turn is next.
@@ -43,6 +44,12 @@ impl RoundRobin {
         down.map(|server| server.why_down())
     }
 
+    /// Every server, and whether it is up, or just slow.
+    pub(super) fn servers(&self) -> impl Iterator<Item = (Address, bool)> {
+        let seen = |server: &Arc<HealthCheck>| (server.address.clone(), !server.is_down());
+        self.servers.iter().map(seen)
+    }
+
     pub(super) fn count(&self) -> usize {
         self.servers.len()
     }
@@ -72,7 +79,6 @@ impl RoundRobin {
 mod tests {
     use super::*;
     use crate::front_end::CATALOG;
-    use crate::model::address::Address;
 
     fn servers(up: &[bool]) -> RoundRobin {
         let health_check = |up: &bool| {

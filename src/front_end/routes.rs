@@ -1,11 +1,14 @@
 //! The front-end's paths: see `src/API.md`. `DELETE /invalidate/…` and `GET /dump/` need the
 //! service token, if there is one.
 
+use serde_json::json;
+
 use crate::front_end::FrontEnd;
 use crate::front_end::dump::Dump;
 use crate::front_end::page;
 use crate::front_end::query::{By, Lookup, Search};
 use crate::http::Method::{Delete, Get, Put};
+use crate::http::server::status::{Contact, Status};
 use crate::http::server::{Lane, Service};
 use crate::http::{Request, RequestHead, Response, decode};
 use crate::model::book::BookId;
@@ -156,6 +159,29 @@ impl Service for FrontEnd {
             [what].into_iter().chain(servers.why_down())
         });
         missing.collect()
+    }
+
+    fn status(&self) -> Status {
+        let tiers = [("catalog", &self.catalogs), ("order", &self.order_servers)];
+        let contacts = tiers.into_iter().flat_map(|(server, servers)| {
+            let contact = move |(address, live)| Contact {
+                server,
+                address,
+                live,
+            };
+            servers.servers().map(contact)
+        });
+        let stats = self.cache.stats();
+        let own = json!({
+            "lease": stats.lease,
+            "caches": {
+                "lookups": stats.lookups,
+                "searches": stats.searches,
+                "hits": self.metrics.hits.get(),
+                "misses": self.metrics.misses.get() + self.metrics.collapsed.get(),
+            },
+        });
+        Status::new(contacts.collect(), own)
     }
 
     fn metrics(&self, page: &mut Exposition) {

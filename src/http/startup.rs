@@ -28,17 +28,20 @@ pub(crate) fn bind(common: &mut Common) -> Result<TcpListener, String> {
     if common.exit_with_stdin {
         sync::spawn("stdin", exit_with_stdin)?;
     }
-    let Common {
-        host, port, idle, ..
-    } = common;
+    let (is_chosen, idle) = (common.port == 0, common.idle);
+    let (host, port) = (common.host.as_str(), common.port);
     let why = |error| format!("cannot listen on {host}:{port}: {error}; change HOST or PORT");
-    let listener = TcpListener::bind((host.as_str(), *port)).map_err(why)?;
-    server::prepare(&listener, *idle).map_err(why)?;
+    let listener = TcpListener::bind((host, port)).map_err(why)?;
+    server::prepare(&listener, idle).map_err(why)?;
     let bound = listener.local_addr().map_err(why)?.port();
-    if common.address == Address::of(host, *port) {
+    if common.address == Address::of(host, port) {
         common.address = Address::of(host, bound);
     }
-    *port = bound;
+    common.port = bound;
+    if let Some(kind) = common.name.strip_suffix("-0").filter(|_| is_chosen) {
+        common.name = format!("{kind}-{bound}");
+        log::set_server(&common.name);
+    }
     Ok(listener)
 }
 
@@ -73,6 +76,7 @@ pub(crate) fn serve(
     let exporter = Exporter::start(&common.otlp, server, &common.address)?;
     announce(&common);
     let config = ServerConfig {
+        name: common.name,
         address: Some(common.address),
         allowed_origins: common.allowed_origins,
         should_end: &signals::END_REQUESTED,

@@ -1,5 +1,7 @@
 //! The order server's part of `/metrics`.
 
+use std::collections::BTreeMap;
+
 use crate::model::error::Error;
 use crate::order::queue::{BuyOutcome, BuyResult};
 use crate::runtime::metrics::{Counter, Exposition};
@@ -34,8 +36,14 @@ impl Metrics {
         counter.inc();
     }
 
-    pub(super) fn write(&self, page: &mut Exposition) {
-        let outcomes = [
+    /// How many buys had each outcome.
+    pub(super) fn outcomes(&self) -> BTreeMap<&'static str, u64> {
+        let counts = self.counters().into_iter();
+        counts.map(|(name, count)| (name, count.get())).collect()
+    }
+
+    fn counters(&self) -> [(&'static str, &Counter); 7] {
+        [
             ("purchased", &self.purchased),
             ("replayed", &self.replayed),
             ("out_of_stock", &self.out_of_stock),
@@ -43,7 +51,11 @@ impl Metrics {
             ("refused", &self.refused),
             ("unreachable", &self.unreachable),
             ("unknown", &self.unknown),
-        ];
+        ]
+    }
+
+    pub(super) fn write(&self, page: &mut Exposition) {
+        let outcomes = self.counters();
         page.counters("bazar_buys_total", "Buys by outcome.", "outcome", outcomes);
         let help = "Updates that were sent; each may sell several copies.";
         page.counter("bazar_sale_updates_total", help, &[], self.updates.get());

@@ -6,9 +6,10 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::http::Method::Put;
+use crate::http::server::status::{Contact, Status};
 use crate::http::server::{Lane, Service};
 use crate::http::{Request, Response};
 use crate::model::book::BookId;
@@ -166,6 +167,17 @@ impl Service for OrderServer {
             return Vec::new();
         }
         catalogs.iter().map(|catalog| catalog.why_down()).collect()
+    }
+
+    fn status(&self) -> Status {
+        let catalogs = self.seller.catalog.catalogs.iter();
+        let contacts = catalogs.map(|catalog| Contact {
+            server: "catalog",
+            address: catalog.address.clone(),
+            live: !catalog.is_down(),
+        });
+        let own = json!({"buys": self.seller.metrics.outcomes()});
+        Status::new(contacts.collect(), own)
     }
 
     fn metrics(&self, page: &mut Exposition) {

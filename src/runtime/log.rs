@@ -7,8 +7,8 @@
 
 use std::fmt::Display;
 use std::io::Write;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
 /// How important an event is.
@@ -46,13 +46,18 @@ pub type Field<'a> = (&'a str, &'a dyn Display);
 /// function.
 static LEVEL: AtomicU8 = AtomicU8::new(Level::Info as u8);
 
-static SERVER: OnceLock<String> = OnceLock::new();
+static SERVER: RwLock<Option<Arc<str>>> = RwLock::new(None);
 
 /// Sets the server's name and the lowest level that is written. Before the first call they are
-/// `bazar` and [`Level::Info`]. A second call does not change the name.
+/// `bazar` and [`Level::Info`].
 pub fn init(server: &str, level: Level) {
-    SERVER.get_or_init(|| server.to_string());
+    set_server(server);
     LEVEL.store(level as u8, Relaxed);
+}
+
+/// Sets the server's name: it has the port in it, which the system may have chosen.
+pub(crate) fn set_server(name: &str) {
+    *SERVER.write().unwrap_or_else(PoisonError::into_inner) = Some(name.into());
 }
 
 /// Whether events of this level are written.
@@ -90,7 +95,11 @@ fn event(level: Level, message: &str, fields: &[Field]) {
 }
 
 fn write(level: Level, message: &str, fields: &[Field]) {
-    let server = SERVER.get().map_or("bazar", String::as_str);
+    let server = SERVER
+        .read()
+        .unwrap_or_else(PoisonError::into_inner)
+        .clone();
+    let server = server.as_deref().unwrap_or("bazar");
     let line = line(SystemTime::now(), level, server, message, fields);
     let _ = std::io::stderr().lock().write_all(line.as_bytes());
 }

@@ -70,7 +70,7 @@ impl Supervised {
         let spec = Spec {
             name: member.name.clone(),
             args,
-            environment: settings,
+            environment: [settings, vec![("NAME", member.name.clone())]].concat(),
             inherits: true,
         };
         Supervised {

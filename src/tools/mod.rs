@@ -1,6 +1,7 @@
 //! The tools beside the servers. They use the servers' interface, and nothing inside a server.
 //!
-//! Read `trace` (one request at all servers) and `import` (a file of books into a running shop) and `export` (the way back) on their own. `bench` (how fast) and
+//! Read `trace` (one request at all servers), `status` (all servers), `import` (a file of books into
+//! a running shop) and `export` (the way back) on their own. `bench` (how fast) and
 //! `scale` (how large) stand on `harness`: local shops, load, and measurements.
 
 pub mod bench;
@@ -9,6 +10,7 @@ pub mod export;
 pub(crate) mod harness;
 pub mod import;
 pub mod scale;
+pub mod status;
 pub mod trace;
 
 use std::time::Duration;

@@ -43,6 +43,7 @@ mod scale;
 mod selling;
 mod settings;
 mod soak;
+mod status;
 mod teaching;
 mod total_failures;
 mod traces;

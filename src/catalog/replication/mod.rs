@@ -48,7 +48,7 @@ mod rpc_round;
 pub(crate) mod rules;
 pub(crate) mod write;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -157,6 +157,10 @@ pub(crate) struct Health {
     pub(crate) waits_for: Option<Address>,
     pub(crate) caught_up: bool,
     pub(crate) disk_refuses: bool,
+    /// Whom this catalog goes on without.
+    pub(crate) left_out: BTreeSet<Address>,
+    /// Every front-end, and whether it is live.
+    pub(crate) front_ends: Vec<(Address, bool)>,
     /// How often the valid list was emptied since the start.
     pub(crate) epoch: u32,
     /// Every other catalog, and whether it is live.
@@ -234,6 +238,8 @@ impl<E: Environment> Replica<E> {
             waits_for,
             caught_up: inner.caught_up,
             disk_refuses: inner.disk_refuses,
+            left_out: inner.left_out.list_on_disk(),
+            front_ends: inner.membership.holders.iter().map(peer).collect(),
             epoch: inner.shelf.epoch(),
             peers: inner.membership.peers.iter().map(peer).collect(),
             peers_lost: inner.membership.lost_count(),

@@ -37,7 +37,7 @@ fn catalogs_that_fail_one_after_another_leave_one_book() {
 
 #[test]
 fn buys_of_several_copies_leave_one_book() {
-    let seeds = 0..number("SEEDS").unwrap_or(300);
+    let seeds = 0..number("SEEDS").unwrap_or(200);
     let world = |seed| World::of_seed(seed).with_several_copies();
     let events = [
         "batch",
@@ -52,7 +52,7 @@ fn buys_of_several_copies_leave_one_book() {
 
 #[test]
 fn a_book_that_is_removed_and_added_again_is_one_book() {
-    let seeds = 0..number("SEEDS").unwrap_or(300);
+    let seeds = 0..number("SEEDS").unwrap_or(200);
     let world = |seed| World::of_seed(seed).with_removals();
     let events = [
         "added again",

@@ -1,7 +1,7 @@
 //! The HTTP server, the same for every kind of server, on top of tiny_http.
 //!
 //! A `Service` is what one kind of server adds: its routes, and which threads answer each. Common
-//! to all are `/livez`, `/readyz`, `/version`, `/openapi.json`, `/metrics` and `/traces`, the token,
+//! to all are `/livez`, `/readyz`, `/version`, `/openapi.json`, `/status`, `/metrics` and `/traces`, the token,
 //! the limits on paths, heads and bodies, `HEAD`, request ids, the log of requests and their
 //! metrics.
 //!
@@ -40,6 +40,7 @@ mod exchange;
 mod head;
 mod metrics;
 mod origin;
+pub(crate) mod status;
 mod supervisor;
 mod target;
 #[cfg(test)]
@@ -54,6 +55,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use crate::http::server::status::Status;
 use crate::http::{Request, RequestHead, Response};
 use crate::model::address::Address;
 use crate::model::origin::Origin;
@@ -106,6 +108,11 @@ pub(crate) trait Service: Send + Sync + 'static {
     /// thread, so it must not wait.
     fn missing(&self) -> Vec<String>;
 
+    /// For `/status`: what this service knows of itself and of others. It must not wait.
+    fn status(&self) -> Status {
+        Status::default()
+    }
+
     /// Appends this service's own metrics to those of the server.
     fn metrics(&self, page: &mut Exposition);
 }
@@ -115,6 +122,8 @@ pub(crate) trait Service: Send + Sync + 'static {
 pub(crate) struct ServerConfig {
     /// The kind of server: `catalog`, `order`, `front-end`.
     pub(crate) server: &'static str,
+    /// How it is called in logs and tables.
+    pub(crate) name: String,
     /// What the other servers must show. `None`: no request needs a token.
     pub(crate) token: Option<String>,
     /// How the others reach this server, if it is known.
@@ -143,6 +152,7 @@ impl ServerConfig {
         static NEVER: AtomicBool = AtomicBool::new(false);
         ServerConfig {
             server,
+            name: server.into(),
             token,
             address: None,
             allowed_origins: Vec::new(),

@@ -15,6 +15,8 @@ GET /readyz  | 200 | fields ready, server
 GET /version | 200 | fields server, version
 = GET /openapi.json → 200
 GET /openapi.json | 200 | fields openapi, info, paths, components
+= GET /status → 200
+GET /status | 200 | text "name", "uptime_s", "contacts"
 = GET /metrics → 200
 GET /metrics | 200 | text # TYPE, bazar_http_requests_total, process_open_fds + Content-Type: text/plain; version=0.0.4; charset=utf-8
 = GET /traces/<trace> → 200

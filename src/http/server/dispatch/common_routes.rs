@@ -1,11 +1,14 @@
-//! What every server answers: `/livez`, `/readyz`, `/version`, `/openapi.json`, `/metrics`,
-//! `/traces`.
+//! What every server answers: `/livez`, `/readyz`, `/version`, `/openapi.json`, `/status`,
+//! `/metrics`, `/traces`.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
+use serde::Serialize;
 use serde_json::json;
 
 use super::Dispatcher;
+use crate::http::server::status::Status;
 use crate::http::{Method, Request, Response, openapi, otlp, query_number};
 use crate::model::address::Address;
 use crate::model::error::Error;
@@ -13,11 +16,12 @@ use crate::runtime::metrics::{CONTENT_TYPE, Exposition};
 use crate::runtime::span::{self, TraceId};
 use crate::runtime::{process, sync};
 
-const ROUTES: [&str; 6] = [
+const ROUTES: [&str; 7] = [
     "/livez",
     "/readyz",
     "/version",
     "/openapi.json",
+    "/status",
     "/metrics",
     "/traces",
 ];
@@ -33,9 +37,9 @@ pub(super) fn route(request: &Request) -> Option<&'static str> {
     }
 }
 
-/// Whether a common route needs no token: health does not, metrics and traces do.
+/// Whether a common route needs no token: health does not; status, metrics and traces do.
 pub(super) fn is_public(route: &str) -> bool {
-    !matches!(route, "/metrics" | "/traces" | TRACE)
+    !matches!(route, "/status" | "/metrics" | "/traces" | TRACE)
 }
 
 impl Dispatcher {
@@ -54,6 +58,7 @@ impl Dispatcher {
             "/openapi.json" => {
                 Response::shared(200, self.openapi.get_or_init(|| self.document()).clone())
             }
+            "/status" => self.status(),
             "/traces" => self.traces_since(request),
             TRACE => self.trace(&request.segments[1]),
             _ => self.metrics_page(),
@@ -77,12 +82,44 @@ impl Dispatcher {
         }
     }
 
-    fn readyz(&self) -> Response {
-        let server = self.config.server;
+    fn missing(&self) -> Vec<String> {
         let mut missing = self.service.missing();
         if self.is_ending() {
             missing.push("this server ends".into());
         }
+        missing
+    }
+
+    fn status(&self) -> Response {
+        #[derive(Serialize)]
+        struct Whole<'a> {
+            server: &'a str,
+            name: &'a str,
+            address: Option<&'a Address>,
+            version: &'a str,
+            uptime_s: u64,
+            missing: Vec<String>,
+            #[serde(flatten)]
+            status: Status,
+        }
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        let uptime = now.ok().zip(process::started());
+        let uptime = uptime.map(|(now, started)| now.saturating_sub(started));
+        let whole = Whole {
+            server: self.config.server,
+            name: &self.config.name,
+            address: self.config.address.as_ref(),
+            version: env!("CARGO_PKG_VERSION"),
+            uptime_s: uptime.unwrap_or_default().as_secs(),
+            missing: self.missing(),
+            status: self.service.status(),
+        };
+        Response::json(200, &whole)
+    }
+
+    fn readyz(&self) -> Response {
+        let server = self.config.server;
+        let missing = self.missing();
         if missing.is_empty() {
             return Response::json(200, &json!({"ready": true, "server": server}));
         }
