@@ -242,6 +242,10 @@ fn a_refusal_names_the_setting_what_it_held_and_what_it_should_hold() {
         ("HOST=a/b", ["HOST", "\"a/b\"", "a name"]),
         ("ADDRESS=shop", ["ADDRESS", "\"shop\"", "http://"]),
         (
+            "CONNECT_PROXY=relay",
+            ["CONNECT_PROXY", "\"relay\"", "127.0.0.1:3128"],
+        ),
+        (
             "FRONT_END_ADDRESS=shop",
             ["FRONT_END_ADDRESS", "\"shop\"", "http://"],
         ),
@@ -290,6 +294,15 @@ fn what_nobody_knows_is_refused() {
     refused("catalog --data-dir", &["--data-dir", "FOLDER"]);
     refused("store", &["\"store\"", "front-end"]);
     assert!(parse(&[], &|_| None).unwrap_err().contains("bazar --help"));
+}
+
+#[test]
+fn a_demonstration_is_small_enough_to_be_overlooked() {
+    assert!(run("shop --demo CATALOGS=8 ORDERS=8 FRONT_ENDS=4").is_ok());
+    refused(
+        "shop --demo CATALOGS=9 ORDERS=8 FRONT_ENDS=4",
+        &["CATALOGS", "9, 8 and 4", "--demo", "20"],
+    );
 }
 
 #[test]

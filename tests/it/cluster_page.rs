@@ -25,7 +25,7 @@ impl Page {
 
     #[track_caller]
     pub fn open_with(args: &[&str]) -> Page {
-        let shop = Running::start(args);
+        let shop = Running::start_patient(args);
         let log = shop.log();
         let line = log
             .lines()

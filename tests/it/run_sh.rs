@@ -9,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 
 use crate::harness::http;
 use crate::harness::process::{BAZAR, await_end, eventually, run, signal};
-use crate::harness::shop::{own_folder, own_host};
+use crate::harness::shop::{PATIENT_TIMES, own_folder, own_host};
 
 const RUN_SH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/run.sh");
 
@@ -38,6 +38,13 @@ impl Running {
     #[track_caller]
     pub fn start(args: &[&str]) -> Running {
         Running::start_on(own_host(), own_folder(), args)
+    }
+
+    /// As [`Running::start`]; its servers are as patient as those of all other tests.
+    #[track_caller]
+    pub fn start_patient(args: &[&str]) -> Running {
+        let times = PATIENT_TIMES.into_iter().filter(|(name, _)| *name != "LOG");
+        Running::start_with(own_host(), own_folder(), args, &times.collect::<Vec<_>>())
     }
 
     #[track_caller]

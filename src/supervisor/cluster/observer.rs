@@ -26,8 +26,8 @@ const WATCHED: Duration = Duration::from_secs(3);
 
 /// A server that does not answer within this is shown as silent.
 const LIMITS: Limits = Limits {
-    connect: Duration::from_millis(200),
-    whole: Duration::from_millis(400),
+    connect: Duration::from_millis(500),
+    whole: Duration::from_secs(1),
 };
 
 /// A stock that others' sales must explain is not called wrong for so long.

@@ -306,7 +306,7 @@ function newKey() {
 /** The story that is told: its steps so far, and whether it was restarting before. */
 let told = null;
 
-const STEP_MAX_MS = 20000;
+const STEP_MAX_MS = 60000;
 
 async function waitFor(condition) {
   const end = Date.now() + STEP_MAX_MS;
@@ -347,7 +347,7 @@ async function tell(step) {
   if (step.request) answer = await send(step.request, item);
   const shows = !step.until || await waitFor(step.until);
   if (step.request?.settle) await sleep(step.request.settle);
-  await poll();
+  if (step.request?.settle || !step.until) await waitFor(() => true);
   const saw = shows ? await step.saw?.(answer) : "That takes longer than it should: look at the servers.";
   if (saw) item.append(make("p", "saw", saw));
 }

@@ -258,7 +258,7 @@ async function sendTraced(method, path) {
   const name = state.servers.find((one) => one.kind === "front-end").name;
   const answer = await ask("POST", `/request/${name}/${method}${path}`, undefined, { traceparent });
   const said = answer.error ?? answer.body?.message ?? "";
-  await showTrace(id, `${method} ${path}: ${answer.status || "no answer"}, ${answer.ms.toFixed(1)} ms ${said}`);
+  await showTrace(id, `${method} ${path}: ${answer.status || "no answer"}, ${answer.ms.toFixed(1)} ms. ${said}`);
 }
 
 new ResizeObserver(() => drawArrows()).observe(document.querySelector(".tiers"));

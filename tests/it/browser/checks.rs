@@ -7,16 +7,15 @@ use serde_json::{Value, json};
 
 use super::webdriver::{Browser, TAB};
 
-/// What can be operated.
-const CONTROLS: &str = "button, input, select, summary, a[href]";
+/// What can be operated now.
+const CONTROLS: &str = ":is(button, input, select, summary, a[href]):not(:disabled)";
 
 /// More stops than any page has.
 const STOPS_MAX: usize = 200;
 
-/// Names of shown controls that are `n` of their kind on the page.
-const NAME_OF: &str =
-    "const nameOf = (it) => it.tagName + ' ' + [...document.querySelectorAll('*')]
-    .indexOf(it) + ' ' + it.textContent.trim().slice(0, 40);";
+/// What a control is called. Not by its place: the page may change meanwhile.
+const NAME_OF: &str = "const nameOf = (it) => [it.tagName, it.id, it.getAttribute('aria-label')
+    ?? it.textContent.trim().slice(0, 60)].join(' ');";
 
 /// Texts whose contrast with what is behind them is too low: 4.5, or 3 for large ones. What is
 /// switched off may be quiet (WCAG 1.4.3).
@@ -150,9 +149,16 @@ fn check_keyboard(browser: &Browser) {
     panic!("the keyboard does not reach {missed:?}");
 }
 
-/// Nothing is wider than the window, buttons are large enough for a finger, and texts can be read.
+/// What a finger needs.
+pub const FINGER: u32 = 44;
+
+/// What a mouse needs (WCAG 2.5.8).
+pub const MOUSE: u32 = 24;
+
+/// Nothing is wider than the window, buttons are so large in pixels, and texts can be read. A box to
+/// tick is as large as its label.
 #[track_caller]
-pub fn check_looks(browser: &Browser, what: &str) {
+pub fn check_looks(browser: &Browser, what: &str, target: u32) {
     let contrasts = browser.script(LOW_CONTRASTS);
     assert_eq!(contrasts["low"], json!([]), "{what}");
     assert!(
@@ -163,13 +169,13 @@ pub fn check_looks(browser: &Browser, what: &str) {
         "return [document.scrollingElement.scrollWidth, document.documentElement.clientWidth]",
     );
     assert_eq!(widths[0], widths[1], "{what} is wider than the window");
-    let small = browser.script(
-        "return [...document.querySelectorAll('button, input')].filter((it) => {
-            const box = it.getBoundingClientRect();
-            return it.checkVisibility() && (box.width < 44 || box.height < 44);
-        }).map((it) => it.outerHTML)",
-    );
-    assert_eq!(small, json!([]), "{what}: too small for a finger");
+    let small = browser.script(&format!(
+        "return [...document.querySelectorAll('button, input')].filter((it) => {{
+            const box = (it.type === 'checkbox' ? it.closest('label') : it).getBoundingClientRect();
+            return it.checkVisibility() && (box.width < {target} || box.height < {target});
+        }}).map((it) => it.outerHTML)"
+    ));
+    assert_eq!(small, json!([]), "{what}: smaller than {target} pixels");
 }
 
 /// No error on the console, and no request but to this server.

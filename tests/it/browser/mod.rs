@@ -4,5 +4,6 @@
 //! Without Chromium and chromedriver these tests are skipped and say so, but in `.ci/run`.
 
 mod checks;
+mod cluster_page;
 mod shop_page;
 mod webdriver;

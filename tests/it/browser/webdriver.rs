@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, ChildStdout, Command, Stdio};
-use std::sync::{Mutex, MutexGuard, Once, PoisonError};
+use std::sync::{Condvar, Mutex, Once};
 use std::time::{Duration, Instant};
 use std::{env, fs, io, thread};
 
@@ -25,8 +25,14 @@ const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 pub const TAB: &str = "\u{e004}";
 pub const ENTER: &str = "\u{e007}";
 
-/// One at a time: a browser needs a core of its own.
-static ALONE: Mutex<()> = Mutex::new(());
+/// Browsers at a time: each needs a core of its own while it draws.
+const BROWSERS_MAX: usize = 2;
+
+/// How many run, and a bell for those that wait.
+static RUNNING: (Mutex<usize>, Condvar) = (Mutex::new(0), Condvar::new());
+
+/// The right to run a browser.
+struct Turn;
 
 pub struct Browser {
     driver: Child,
@@ -34,7 +40,26 @@ pub struct Browser {
     _stdout: BufReader<ChildStdout>,
     agent: ureq::Agent,
     session: String,
-    _alone: MutexGuard<'static, ()>,
+    _turn: Turn,
+}
+
+impl Turn {
+    fn wait() -> Turn {
+        let (running, bell) = &RUNNING;
+        let running = running.lock().unwrap();
+        let mut running = bell
+            .wait_while(running, |running| *running == BROWSERS_MAX)
+            .unwrap();
+        *running += 1;
+        Turn
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        *RUNNING.0.lock().unwrap() -= 1;
+        RUNNING.1.notify_one();
+    }
 }
 
 impl Browser {
@@ -42,7 +67,7 @@ impl Browser {
     /// line on stderr says so once.
     #[track_caller]
     pub fn started() -> Option<Browser> {
-        let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+        let turn = Turn::wait();
         if !is_installed("chromedriver") || !is_installed("chromium") {
             assert!(
                 env::var_os(REQUIRED).is_none(),
@@ -83,7 +108,7 @@ impl Browser {
                 "http://127.0.0.1:{}",
                 port.expect("chromedriver says its port")
             ),
-            _alone: alone,
+            _turn: turn,
         };
         let answer = browser.post("/session", &json!({"capabilities": capabilities()}));
         let id = answer["sessionId"].as_str().expect("a session has an id");
@@ -155,10 +180,14 @@ impl Browser {
         text.as_str().unwrap_or_default().to_string()
     }
 
-    /// Clicks with the mouse, as [`Browser::find`] finds.
+    /// Clicks with the mouse, as [`Browser::find`] finds: in the middle of the window, where nothing
+    /// that stays at its edge is above.
     #[track_caller]
     pub fn click(&self, selector: &str, text: &str) {
         let element = self.find(selector, text);
+        let center = "arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})";
+        let body = json!({"script": center, "args": [{ELEMENT: element}]});
+        self.post("/execute/sync", &body);
         self.post(&format!("/element/{element}/click"), &json!({}));
     }
 

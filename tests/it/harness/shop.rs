@@ -14,7 +14,7 @@ use crate::harness::proxy::{Proxy, Trace};
 use crate::harness::server::Server;
 
 /// Time limits ten times the default ones: a test machine may be slow for seconds.
-const PATIENT_TIMES: [(&str, &str); 7] = [
+pub const PATIENT_TIMES: [(&str, &str); 7] = [
     ("HEARTBEAT_TIMEOUT_MS", "3000"),
     ("LEASE_MS", "5000"),
     ("STALL_MS", "2500"),
