@@ -128,13 +128,14 @@ fn replica_config(settings: &CatalogSettings) -> Config {
 /// moment.
 fn pause(replica: &Replica<HttpEnvironment>, interval: Duration) {
     let end = Instant::now() + interval;
+    let mut is_awaited = replica.awaits_a_lease();
     loop {
         let left = end.saturating_duration_since(Instant::now());
-        if left.is_zero() || !replica.awaits_a_lease() {
+        if left.is_zero() || !is_awaited {
             return thread::sleep(left);
         }
         thread::sleep(left.min(LEASE_INTERVAL));
-        replica.look_at_leases();
+        is_awaited = replica.look_at_leases();
     }
 }
 

@@ -39,18 +39,21 @@ impl<E: Environment> Replica<E> {
         self.env.wake(WaitKey::Membership);
     }
 
-    /// Whether a peer is silent that is not left out yet, so that its lease will run out. Then the
-    /// owner calls [`Replica::look_at_leases`] more often than [`Replica::tick`].
+    /// Whether a peer is silent that is not left out yet, and a lease between the two still runs.
+    /// Then the owner calls [`Replica::look_at_leases`] more often than [`Replica::tick`].
     pub(crate) fn awaits_a_lease(&self) -> bool {
         let inner = self.lock();
-        let awaited = |i: usize| !inner.membership.peers[i].live && !inner.left_out.is_told(i);
-        inner.left_out.peers().any(awaited)
+        inner.left_out.awaits_a_lease(&inner.membership, self.now())
     }
 
-    /// Leaves out a peer as soon as its lease has run out.
-    pub(crate) fn look_at_leases(&self) {
-        self.note_standing(&mut self.lock());
+    /// Leaves out a peer as soon as its lease has run out. Returns whether one still runs.
+    pub(crate) fn look_at_leases(&self) -> bool {
+        let mut inner = self.lock();
+        let awaits = inner.left_out.awaits_a_lease(&inner.membership, self.now());
+        self.note_standing(&mut inner);
+        drop(inner);
         self.env.wake(WaitKey::Membership);
+        awaits
     }
 
     /// Notes that this catalog has become ready, or has begun or ceased to serve.
@@ -68,7 +71,6 @@ impl<E: Environment> Replica<E> {
         }
         let serves = self.serves(inner);
         if serves && !inner.was_serving {
-            inner.shelf.mark_all_own();
             inner.caught_up = false;
         }
         inner.was_serving = serves;
@@ -102,13 +104,12 @@ impl<E: Environment> Replica<E> {
 
     /// Peer `i` says this of itself. Returns whether it is not outdated.
     pub(super) fn hear(&self, inner: &mut Inner, i: usize, said: &Standing, answer: bool) -> bool {
-        let (serves, has_own) = (self.serves(inner), inner.shelf.any_own());
-        let Some(heard) = inner.left_out.hear(i, said, answer, serves, has_own) else {
+        let serves = self.serves(inner);
+        let Some(heard) = inner.left_out.hear(i, said, answer, serves) else {
             return false;
         };
         if heard.learned {
-            inner.shelf.clear();
-            inner.caught_up = false;
+            self.begin_period(inner);
             let event = "left out by a peer: nothing here is trusted until it is taken over";
             log::warn(event, &[("peer", &self.config.peers[i])]);
         }
@@ -116,6 +117,34 @@ impl<E: Environment> Replica<E> {
             self.note_left_out(inner);
         }
         true
+    }
+
+    /// Trusts no copy: those that are here now lose outright to a peer's.
+    fn begin_period(&self, inner: &mut Inner) {
+        inner.shelf.clear();
+        inner.shelf.mark_all_own();
+        inner.caught_up = false;
+        inner.left_out.begin_period(self.now());
+    }
+
+    /// What is here by now loses outright to the copies of peer `i`. Returns once each peer knows,
+    /// so that no write counts on what it loses.
+    pub(super) fn yield_to(self: &Arc<Self>, i: usize) {
+        if self.enforces(Rule::OutrightAgain) {
+            let mut inner = self.lock();
+            inner.left_out.yield_to(i);
+            self.begin_period(&mut inner);
+        }
+        let is_unknown = |inner: &Inner| {
+            let known = inner.left_out.period_is_known(self.now());
+            !known
+        };
+        if !is_unknown(&self.lock()) {
+            return;
+        }
+        self.send_heartbeats(true);
+        let until = self.deadline(self.config.timing.lease);
+        drop(self.wait_while(self.lock(), WaitKey::Membership, until, is_unknown));
     }
 
     /// The number of the peer with this address.
@@ -142,7 +171,8 @@ impl<E: Environment> Replica<E> {
             (self.standing(&mut inner), inner.left_out.known_listers())
         };
         let replica = self.clone();
-        let on_outcome = move |outcome| replica.on_heartbeat_outcome(peer, sent, outcome);
+        let period = standing.period;
+        let on_outcome = move |outcome| replica.on_heartbeat_outcome(peer, sent, period, outcome);
         let message = Message::Heartbeat(Heartbeat {
             from: self.config.address.clone(),
             standing: Some(standing),
@@ -167,7 +197,14 @@ impl<E: Environment> Replica<E> {
         }
     }
 
-    fn on_heartbeat_outcome(self: &Arc<Self>, peer: usize, sent: Time, outcome: Outcome) {
+    /// The heartbeat was sent at `sent`, in this period.
+    fn on_heartbeat_outcome(
+        self: &Arc<Self>,
+        peer: usize,
+        sent: Time,
+        period: u64,
+        outcome: Outcome,
+    ) {
         let mut inner = self.lock();
         let now = self.now();
         // Something of another start may have been heard since: then this answer is of the past.
@@ -194,14 +231,24 @@ impl<E: Environment> Replica<E> {
             }
             _ => HeartbeatOutcome::Silent,
         };
+        let was_silent = outcome == HeartbeatOutcome::Silent;
+        if !was_silent {
+            inner.left_out.told_period(peer, period);
+        }
         let changes = inner.membership.on_outcome(peer, sent, now, outcome);
         self.note_standing(&mut inner);
-        let whole = inner.membership.round_complete();
+        // Silence is not answered with haste.
+        let goes_on = !was_silent && !inner.membership.round_complete();
+        let is_untold = !was_silent && !inner.left_out.knows_period(peer);
+        let is_due = is_untold && inner.membership.start_heartbeat(peer, now);
         drop(inner);
         self.report(&self.config.peers[peer], changes);
         self.env.wake(WaitKey::Membership);
-        // A round that somebody waits for goes on at once, but silence is not answered with haste.
-        if !whole && outcome != HeartbeatOutcome::Silent {
+        // What somebody waits for goes on at once.
+        if is_due {
+            self.send_heartbeat(peer, now);
+        }
+        if goes_on {
             self.send_heartbeats(false);
         }
     }

@@ -75,7 +75,7 @@ impl<E: Environment> Replica<E> {
             inner.saving_list = false;
             match outcome {
                 Ok(()) => inner.left_out.saved(&record, list),
-                Err(_) => inner.left_out.not_saved(),
+                Err(_) => inner.left_out.not_saved(&list),
             }
             drop(inner);
             self.env.wake(WaitKey::Membership);

@@ -11,6 +11,7 @@ use crate::catalog::shelf::copy_state::{CopyState, PageEntry};
 use crate::membership::HeartbeatReply;
 use crate::model::address::Address;
 use crate::model::book::{Book, BookId, Version};
+use crate::model::number::is_zero;
 
 /// A request from one catalog to another. The kind is in the path, the fields are the body.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -191,6 +192,8 @@ pub(crate) struct UpdatedReply {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) conflicts: Copies,
     pub(crate) start: u64,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(crate) period: u64,
 }
 
 /// To page. A page that is shorter than the limit is the last one.
@@ -211,6 +214,8 @@ pub(crate) struct Books {
 pub(crate) struct Claimed {
     pub(crate) differing: Vec<BookId>,
     pub(crate) start: u64,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(crate) period: u64,
 }
 
 /// To return.
@@ -250,6 +255,7 @@ pub(crate) mod examples {
             from: Address::parse("http://a:1").unwrap(),
             start: 5,
             starts: 1,
+            period: 0,
             sequence: 2,
             left_out: BTreeSet::new(),
             serving: true,

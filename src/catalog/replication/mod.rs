@@ -114,10 +114,11 @@ struct Inner {
     was_serving: bool,
     /// Since this catalog last began to serve, all unknown copies were claimed.
     caught_up: bool,
-    /// The books of rounds that are not acknowledged yet.
-    replicating: HashMap<BookId, usize>,
-    /// By returning peer: the start and the count of its gaps when it began to come back.
-    returning: HashMap<usize, (u64, u64)>,
+    /// The copies of rounds that are not acknowledged yet.
+    replicating: HashMap<(BookId, Version), usize>,
+    /// By returning peer: its start, its period, and the count of its gaps when it began to come
+    /// back.
+    returning: HashMap<usize, (u64, u64, u64)>,
     /// While the folder is new: the books to open with.
     first_stock: Option<Vec<Book>>,
     /// The disk refused the last write, and every trial write since.

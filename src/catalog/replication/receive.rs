@@ -109,6 +109,7 @@ impl<E: Environment> Replica<E> {
         if lists_us && !is_told && serves
             || !inner.left_out.whole && !lists_us
             || lists_us && yields && !said.serving && self.enforces(Rule::FromServing)
+            || yields && !inner.left_out.period_is_known(now)
             || inner.left_out.must_yield_to_other(i)
         {
             return Err(Box::new(Reply::NotNow));
@@ -117,6 +118,7 @@ impl<E: Environment> Replica<E> {
             peer: i,
             lists_us,
             is_told,
+            period: inner.left_out.accept(),
         })
     }
 
@@ -145,7 +147,7 @@ impl<E: Environment> Replica<E> {
         if !unsaved.is_empty() {
             self.save(&unsaved)?;
         }
-        self.acknowledge(&accepted, sender, |inner, start| {
+        self.acknowledge(&accepted, sender, |inner, start, period| {
             let mut conflicts = Vec::new();
             for book in books {
                 let ours = inner.shelf.book(book.id).expect("ours or this one is here");
@@ -154,7 +156,11 @@ impl<E: Environment> Replica<E> {
                     conflicts.push((ours.clone(), self.state_for_others(inner, book.id)));
                 }
             }
-            Reply::Updated(UpdatedReply { conflicts, start })
+            Reply::Updated(UpdatedReply {
+                conflicts,
+                start,
+                period,
+            })
         })
     }
 
@@ -163,7 +169,7 @@ impl<E: Environment> Replica<E> {
         self: &Arc<Self>,
         accepted: &Accepted,
         sender: &Sender,
-        reply: impl FnOnce(&Inner, u64) -> Reply,
+        reply: impl FnOnce(&Inner, u64, u64) -> Reply,
     ) -> Result<Reply> {
         let knows = sender.without.is_empty() || !self.enforces(Rule::SendList);
         if !accepted.lists_us && !knows {
@@ -179,7 +185,12 @@ impl<E: Environment> Replica<E> {
         if inner.left_out.is_told(accepted.peer) && !accepted.is_told {
             return Ok(Reply::LeftOut);
         }
-        Ok(reply(&inner, inner.left_out.start))
+        // What was taken before this period began may be lost.
+        let period = inner.left_out.period();
+        if period != accepted.period && self.enforces(Rule::PresentPeriod) {
+            return Ok(Reply::NotNow);
+        }
+        Ok(reply(&inner, inner.left_out.start, period))
     }
 
     /// Makes a book from peer `from` the copy here, if it is better, or if the copy here loses
@@ -264,10 +275,14 @@ impl<E: Environment> Replica<E> {
             Err(reply) => return Ok(*reply),
         };
         self.save_missing(versions)?;
-        self.acknowledge(&accepted, sender, |inner, start| {
+        self.acknowledge(&accepted, sender, |inner, start, period| {
             let differs = |(id, version): &&(BookId, Version)| !inner.shelf.on_disk(*id, *version);
             let differing = versions.iter().filter(differs).map(|(id, _)| *id).collect();
-            Reply::Claimed(Claimed { differing, start })
+            Reply::Claimed(Claimed {
+                differing,
+                start,
+                period,
+            })
         })
     }
 }
@@ -279,6 +294,8 @@ struct Accepted {
     lists_us: bool,
     /// It was on this catalog's list.
     is_told: bool,
+    /// The period of this catalog.
+    period: u64,
 }
 
 /// Refuses a book that is malformed, or that has another content than the copy here at the same

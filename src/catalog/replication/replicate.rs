@@ -42,8 +42,8 @@ struct Progress {
     is_asked: bool,
     /// Nothing is sent before this time.
     not_before: Duration,
-    /// Acknowledged by this start of the peer; the write went without these then.
-    acknowledged: Option<(u64, BTreeSet<usize>)>,
+    /// Acknowledged in this start and period of the peer; the write went without these then.
+    acknowledged: Option<((u64, u64), BTreeSet<usize>)>,
     /// What the request under way goes without.
     sent_without: BTreeSet<usize>,
     /// It is left out, and has another copy: it takes this one when it comes back.
@@ -94,8 +94,8 @@ impl<E: Environment> Replica<E> {
         let versions = payload.versions();
         {
             let mut inner = self.lock();
-            for (id, _) in &versions {
-                *inner.replicating.entry(*id).or_default() += 1;
+            for copy in &versions {
+                *inner.replicating.entry(*copy).or_default() += 1;
             }
         }
         let mut replication = Replication {
@@ -109,6 +109,15 @@ impl<E: Environment> Replica<E> {
             until: self.deadline(self.config.timeout),
         };
         replication.run()
+    }
+
+    /// Whether what peer `i` acknowledged in this start and period of it is still there.
+    fn is_present(&self, inner: &Inner, i: usize, by: (u64, u64)) -> bool {
+        let present = inner.left_out.period_of(i);
+        let same_start = present.map(|present| present.0) == Some(by.0);
+        let same_period = present.map(|present| present.1) == Some(by.1);
+        (same_start || !self.enforces(Rule::PresentStart))
+            && (same_period || !same_start || !self.enforces(Rule::PresentPeriod))
     }
 }
 
@@ -175,11 +184,11 @@ impl<E: Environment> Replication<'_, E> {
     }
 
     fn end(&mut self, inner: &mut Inner) {
-        for (id, _) in std::mem::take(&mut self.versions) {
-            let count = inner.replicating.get_mut(&id).expect("it was counted");
+        for copy in std::mem::take(&mut self.versions) {
+            let count = inner.replicating.get_mut(&copy).expect("it was counted");
             *count -= 1;
             if *count == 0 {
-                inner.replicating.remove(&id);
+                inner.replicating.remove(&copy);
             }
         }
     }
@@ -192,9 +201,13 @@ impl<E: Environment> Replication<'_, E> {
             let progress = &mut self.progress[peer];
             progress.is_asked = false;
             progress.not_before = now + RETRY_PAUSE;
-            let (start, conflicts, differing) = match outcome {
-                Outcome::Reply(Reply::Updated(reply)) => (reply.start, reply.conflicts, vec![]),
-                Outcome::Reply(Reply::Claimed(reply)) => (reply.start, vec![], reply.differing),
+            let (by, conflicts, differing) = match outcome {
+                Outcome::Reply(Reply::Updated(reply)) => {
+                    ((reply.start, reply.period), reply.conflicts, vec![])
+                }
+                Outcome::Reply(Reply::Claimed(reply)) => {
+                    ((reply.start, reply.period), vec![], reply.differing)
+                }
                 Outcome::Reply(Reply::LeftOut) => {
                     self.is_left_out = true;
                     continue;
@@ -216,11 +229,10 @@ impl<E: Environment> Replication<'_, E> {
                 progress.is_skipped = true;
                 continue;
             }
-            let is_present = inner.left_out.start_of(peer) == Some(start);
-            if !is_present && self.replica.enforces(Rule::PresentStart) {
+            if !self.replica.is_present(inner, peer, by) {
                 continue;
             }
-            progress.acknowledged = Some((start, progress.sent_without.clone()));
+            progress.acknowledged = Some((by, progress.sent_without.clone()));
             let disputed = |id: &BookId| {
                 conflicts.iter().any(|(book, _)| book.id == *id) || differing.contains(id)
             };
@@ -236,12 +248,10 @@ impl<E: Environment> Replication<'_, E> {
     }
 
     /// The peers that this one has on its list for this round, if it has acknowledged in its
-    /// present start.
+    /// present start and period.
     fn acknowledged(&self, inner: &Inner, peer: usize) -> Option<&BTreeSet<usize>> {
-        let (start, without) = self.progress[peer].acknowledged.as_ref()?;
-        let any_start = !self.replica.enforces(Rule::PresentStart);
-        let is_present = any_start || inner.left_out.start_of(peer) == Some(*start);
-        is_present.then_some(without)
+        let (by, without) = self.progress[peer].acknowledged.as_ref()?;
+        self.replica.is_present(inner, peer, *by).then_some(without)
     }
 
     /// The peers that this round goes without: left out, and not live, or with another copy.

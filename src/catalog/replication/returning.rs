@@ -74,12 +74,12 @@ impl<E: Environment> Replica<E> {
     /// This catalog is on the list of peer `i`, which serves.
     fn come_back(self: &Arc<Self>, i: usize) -> Result<()> {
         let start = self.start_of(i)?;
+        self.yield_to(i);
         self.ask_to_return(i, true, Vec::new())?;
         let said = self.take_all(i, start, Takes::Outright)?;
         self.adopt_list(&said)?;
         let replaced = {
             let mut inner = self.lock();
-            inner.shelf.mark_all_taken();
             inner.left_out.taken_over();
             inner.shelf.all_that_may_be_cached()
         };
@@ -297,16 +297,11 @@ impl<E: Environment> Replica<E> {
         if !inner.left_out.is_told(i) {
             return Ok(self.returned(&mut inner, None));
         }
-        let rule = if asked.begins {
-            Rule::FromServing
-        } else {
-            Rule::StrikeServing
-        };
-        let serves = self.serves(&inner) || !self.enforces(rule);
+        let serves = self.serves(&inner) || asked.begins && !self.enforces(Rule::FromServing);
         if !serves || !inner.left_out.is_listed(i) {
             return Ok(Reply::NotNow);
         }
-        let session = (said.start, inner.left_out.gap(i));
+        let session = (said.start, said.period, inner.left_out.gap(i));
         if asked.begins {
             inner.shelf.begin_owing(i);
             // It may serve again before it is struck off: then it is the other side of a cut.
@@ -321,7 +316,11 @@ impl<E: Environment> Replica<E> {
         // A round that is under way waits for this peer's acknowledgement, once it is struck off.
         let owed = inner.shelf.owed(i).into_iter().flatten();
         let is_owed = self.enforces(Rule::StrikeOwed);
-        let waits = owed.filter(|id| is_owed && !inner.replicating.contains_key(id));
+        let is_replicating = |id: &BookId| {
+            let version = inner.shelf.version(*id);
+            version.is_some_and(|version| inner.replicating.contains_key(&(*id, version)))
+        };
+        let waits = owed.filter(|id| is_owed && !is_replicating(id));
         let ids: Vec<BookId> = waits.copied().take(FETCH_MAX).collect();
         let lacks = asked.begins || !ids.is_empty();
         if lacks || !inner.left_out.strike(i, &asked.left_out) {

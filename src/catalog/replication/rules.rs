@@ -56,6 +56,8 @@ pub(crate) enum Rule {
     Fence,
     /// An acknowledgement is of the peer's present start.
     PresentStart,
+    /// It is of the peer's present period.
+    PresentPeriod,
     /// Whoever acknowledges has on its list those that the write goes without.
     SendList,
     /// A round goes on when its writer leaves out more.
@@ -68,8 +70,10 @@ pub(crate) enum Rule {
     YieldFirst,
     /// Copies of a catalog that was left out lose outright.
     LoseOutright,
-    /// They lose only once.
-    Once,
+    /// They lose outright each time that it begins to come back.
+    OutrightAgain,
+    /// Nothing is lost before all peers know of the new period.
+    PeriodKnown,
     /// They lose only to those of a catalog that serves.
     FromServing,
     /// A copy that was taken over, or came in an update since, loses no more.
@@ -78,8 +82,6 @@ pub(crate) enum Rule {
     AdoptList,
     /// Whoever has taken over has all front-ends forget everything.
     InvalidateBack,
-    /// Only a catalog that serves strikes a peer off.
-    StrikeServing,
     /// A peer is struck off when it has all that it was owed.
     StrikeOwed,
     /// A peer is struck off when its list is equal.
@@ -104,7 +106,7 @@ pub(crate) enum Rule {
 
 #[cfg(test)]
 impl Rule {
-    pub(crate) const ALL: [Rule; 47] = [
+    pub(crate) const ALL: [Rule; 48] = [
         Rule::Confirm,
         Rule::Lease,
         Rule::Tie,
@@ -130,18 +132,19 @@ impl Rule {
         Rule::ListOnDisk,
         Rule::Fence,
         Rule::PresentStart,
+        Rule::PresentPeriod,
         Rule::SendList,
         Rule::Regrow,
         Rule::WithoutOnly,
         Rule::ListedRefused,
         Rule::YieldFirst,
         Rule::LoseOutright,
-        Rule::Once,
+        Rule::OutrightAgain,
+        Rule::PeriodKnown,
         Rule::FromServing,
         Rule::TakenStays,
         Rule::AdoptList,
         Rule::InvalidateBack,
-        Rule::StrikeServing,
         Rule::StrikeOwed,
         Rule::StrikeEqualList,
         Rule::StrikeOneByOne,

@@ -15,8 +15,6 @@ pub(super) struct Returning {
     /// Copies taken in this period are not this catalog's own. The first period is 1, since 0
     /// stands for copies that were never taken.
     period: u32,
-    /// No copy is this catalog's own: all were compared with those of a catalog that serves.
-    none_own: bool,
     /// By returning peer.
     owed: BTreeMap<usize, BTreeSet<BookId>>,
 }
@@ -34,12 +32,7 @@ impl Shelf {
     pub(crate) fn is_own(&self, id: BookId) -> bool {
         let returning = &self.returning;
         let taken = |copy: &super::Copy| copy.taken == returning.period + 1;
-        !returning.none_own && self.copies.get(&id).is_some_and(|copy| !taken(copy))
-    }
-
-    /// Whether some copy may be this catalog's own.
-    pub(crate) fn any_own(&self) -> bool {
-        !self.returning.none_own
+        self.copies.get(&id).is_some_and(|copy| !taken(copy))
     }
 
     /// This copy was taken from a catalog that serves.
@@ -50,15 +43,9 @@ impl Shelf {
         }
     }
 
-    /// All copies equal those of a catalog that serves.
-    pub(crate) fn mark_all_taken(&mut self) {
-        self.returning.none_own = true;
-    }
-
-    /// This catalog serves: all copies are its own from now on.
+    /// All copies that are here by now are this catalog's own.
     pub(crate) fn mark_all_own(&mut self) {
         self.returning.period += 1;
-        self.returning.none_own = false;
     }
 
     /// From now on the books that change here are owed to this peer, and those that are changing.

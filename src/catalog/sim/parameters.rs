@@ -63,12 +63,16 @@ pub(super) struct FaultParameters {
     pub(super) spares_one: bool,
     /// A writer crashes or stops after a step of its write.
     pub(super) at_step: f64,
+    /// A catalog that comes back, or the one that it asks, crashes or stops after a step of that.
+    pub(super) at_return: f64,
     /// What a server missed while it was stopped happens in any order.
     pub(super) shuffle: f64,
     /// How often all catalogs crash one after another.
     pub(super) staggered: usize,
     /// How many cuts a run has, each between some pairs of servers.
     pub(super) cuts: usize,
+    /// How often a run has a disk, or all, that refuses writes for a while.
+    pub(super) full_disks: usize,
     /// A catalog that starts again finds its folder gone, or an older one, if another one serves.
     pub(super) lost_folder: f64,
     pub(super) old_folder: f64,
@@ -130,9 +134,11 @@ impl Parameters {
                 slow_disk: 0.0,
                 spares_one: true,
                 at_step: 0.0,
+                at_return: 0.0,
                 shuffle: 0.0,
                 staggered: 0,
                 cuts: 0,
+                full_disks: 0,
                 lost_folder: 0.0,
                 old_folder: 0.0,
                 new_folders: false,

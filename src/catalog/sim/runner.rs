@@ -62,12 +62,12 @@ fn run_all(
     let (seeds, failed) = (Mutex::new(seeds), AtomicBool::new(false));
     let next = || sync::lock(&seeds).next();
     let next = || next().filter(|_| !failed.load(Ordering::Relaxed));
-    let rule = rule_left_out();
+    let rules = rules_left_out();
     let run_some = || {
         let mut summary = Summary::default();
         while let Some(seed) = next() {
             let mut world = world(seed);
-            if let Some(rule) = rule {
+            for &rule in &rules {
                 world.parameters.rules = world.parameters.rules.without(rule);
             }
             let run = world.run(seed, traced);
@@ -124,12 +124,16 @@ fn replay(seed: u64) -> String {
     format!("replay: SEED={seed} cargo test {test} -- --nocapture")
 }
 
-/// `RULE=Token` in the environment leaves out that rule of the protocol.
-fn rule_left_out() -> Option<Rule> {
-    let name = std::env::var("RULE").ok()?;
-    let named = |rule: &Rule| format!("{rule:?}") == name;
-    let rule = Rule::ALL.into_iter().find(named);
-    Some(rule.unwrap_or_else(|| panic!("no rule is called {name}")))
+/// `RULE=Token` in the environment leaves out that rule of the protocol, `RULE=Token,Fence` both.
+fn rules_left_out() -> Vec<Rule> {
+    let names = std::env::var("RULE").unwrap_or_default();
+    let names = names.split(',').filter(|name| !name.is_empty());
+    let rule = |name: &str| {
+        let mut all = Rule::ALL.into_iter();
+        let rule = all.find(|rule| format!("{rule:?}") == name);
+        rule.unwrap_or_else(|| panic!("no rule is called {name}"))
+    };
+    names.map(rule).collect()
 }
 
 /// The number in an environment variable, if it is set.

@@ -258,6 +258,59 @@ const CLEAN_CUTS: Row = (3, |world| {
     world.tasks.push(faults::partition::tasks);
 });
 
+/// A disk refuses writes while other catalogs come back.
+pub(super) const FULL_DISKS: Row = (3, |world| {
+    let faults = &mut world.parameters.faults;
+    (faults.random, faults.staggered, faults.full_disks) = (5, 1, 4);
+    world.tasks.push(faults::full_disk::tasks);
+});
+
+/// With two, nobody is left who could leave the one with the full disk out.
+pub(super) const TWO_FULL_DISKS: Row = (2, |world| {
+    let Parameters {
+        faults, network, ..
+    } = &mut world.parameters;
+    (faults.random, faults.at_step, faults.full_disks) = (6, 0.03, 5);
+    network.late = 0.05;
+    world.tasks.push(faults::full_disk::tasks);
+});
+
+/// Catalogs fail at every step of a return, on both sides.
+pub(super) const RETURNS: Row = (3, |world| {
+    let faults = &mut world.parameters.faults;
+    (faults.random, faults.staggered) = (6, 1);
+    (faults.crash, faults.at_step, faults.at_return) = (0.4, 0.02, 0.1);
+    world.parameters.network.late = 0.05;
+});
+
+/// Books are added meanwhile.
+pub(super) const ADDS_IN_RETURNS: Row = (3, |world| {
+    let faults = &mut world.parameters.faults;
+    (faults.random, faults.crash) = (8, 0.3);
+    (faults.at_step, faults.at_return) = (0.04, 0.08);
+    adds(world);
+});
+
+/// Nobody is left out while he is heard, so no two sides sell the same copy.
+pub(super) const ONE_WAY_CUTS: Row = (3, |world| {
+    let faults = &mut world.parameters.faults;
+    (faults.random, faults.cuts) = (3, 3);
+    world.tasks.push(faults::one_way_cut::tasks);
+});
+
+/// Most orders are asked of two order servers, and so of two catalogs, at once.
+pub(super) const HEDGED_BUYS: Row = (3, |world| {
+    let Parameters {
+        faults,
+        network,
+        clients,
+        ..
+    } = &mut world.parameters;
+    (faults.random, faults.staggered, faults.at_step) = (6, 1, 0.02);
+    (faults.slow_disk, network.late, network.lost_reply) = (0.03, 0.05, 0.03);
+    (clients.duplicated, clients.batched) = (0.8, 0.3);
+});
+
 #[test]
 fn two_catalogs_that_crash_one_after_another() {
     check(TWO_STAGGERED, &["crash", "restocked", "staggered failure"]);
@@ -435,6 +488,38 @@ fn operators_who_add_copies_and_ask_again() {
         "stop",
     ];
     check(DIFFERENCES, &events);
+}
+
+#[test]
+fn a_disk_that_refuses_while_others_come_back() {
+    check(FULL_DISKS, &["full disk", "refused by a disk", "crash"]);
+}
+
+#[test]
+fn disks_that_refuse_at_two_catalogs() {
+    let events = ["full disk", "refused by a disk", "outage at a step"];
+    check(TWO_FULL_DISKS, &events);
+}
+
+#[test]
+fn catalogs_that_fail_at_each_step_of_a_return() {
+    check(RETURNS, &["outage in a return", "staggered failure"]);
+}
+
+#[test]
+fn books_that_are_added_while_catalogs_fail_in_their_return() {
+    let events = ["added", "changed added book", "outage in a return"];
+    check(ADDS_IN_RETURNS, &events);
+}
+
+#[test]
+fn cuts_of_one_direction() {
+    check(ONE_WAY_CUTS, &["cut of one direction", "stop"]);
+}
+
+#[test]
+fn orders_that_are_asked_of_two_catalogs_at_once() {
+    check(HEDGED_BUYS, &["duplicated order", "lost reply", "sold out"]);
 }
 
 /// Catalog 2 comes back and acknowledges the copy of an added book whose writer crashes. Another

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::{LeftOut, former_peers};
+use super::{LeftOut, Standing, former_peers};
 use crate::catalog::replication::rules::Rule;
+use crate::membership::time::Time;
 use crate::model::address::Address;
 
 impl LeftOut {
@@ -52,6 +53,54 @@ impl LeftOut {
 
     pub(crate) fn yields_to(&self, i: usize) -> bool {
         self.peers[i].yields
+    }
+
+    /// From now on this catalog's own copies lose outright to those of peer `i`.
+    pub(crate) fn yield_to(&mut self, i: usize) {
+        self.peers[i].yields = self.rules.enforce(Rule::LoseOutright);
+    }
+
+    /// What was accepted until now may be lost. A period in which nothing was is as good as a new
+    /// one.
+    pub(crate) fn begin_period(&mut self, now: Time) {
+        if std::mem::take(&mut self.has_accepted) {
+            self.period += 1;
+            self.period_since = now;
+        }
+    }
+
+    pub(crate) fn period(&self) -> u64 {
+        self.period
+    }
+
+    /// An update or claim is accepted in this period.
+    pub(crate) fn accept(&mut self) -> u64 {
+        self.has_accepted = true;
+        self.period
+    }
+
+    /// Peer `i` has answered or refused a heartbeat that named this period.
+    pub(crate) fn told_period(&mut self, i: usize, period: u64) {
+        let told = &mut self.peers[i].told_period;
+        *told = period.max(*told);
+    }
+
+    pub(crate) fn knows_period(&self, i: usize) -> bool {
+        self.peers[i].told_period == self.period
+    }
+
+    /// Whether no peer counts any more what was acknowledged in earlier periods: each knows of this
+    /// one, or is left out by one whose copies count more, or was silent for a lease.
+    pub(crate) fn period_is_known(&self, now: Time) -> bool {
+        let is_out = |i: usize| {
+            let lists_it = |said: &Standing| said.left_out.contains(&self.addresses[i]);
+            self.peers()
+                .any(|by| self.yields_to(by) && self.says(by, lists_it))
+        };
+        let is_over = self.timing.lease <= now.since_min(self.period_since);
+        is_over
+            || self.peers().all(|i| self.knows_period(i) || is_out(i))
+            || !self.rules.enforce(Rule::PeriodKnown)
     }
 
     /// Everything was taken over from a catalog that serves: no copy is this catalog's own.

@@ -32,6 +32,20 @@ impl LeftOut {
         true
     }
 
+    /// Whether a peer is silent and not left out, while its lease here, or the one that it gave,
+    /// still runs. Once both are over, time alone changes nothing.
+    pub(crate) fn awaits_a_lease(&self, membership: &Membership, now: Time) -> bool {
+        let runs = |i: usize| {
+            let answered = self.peers[i].answered;
+            let is_given = answered.is_some_and(|sent| now.since_min(sent) < self.timing.lease);
+            is_given || !membership.lease_left(&membership.peers[i], now).is_zero()
+        };
+        let mut silent = self
+            .peers()
+            .filter(|i| !membership.peers[*i].live && !self.is_told(*i));
+        silent.any(runs)
+    }
+
     fn may_leave_out(&self, i: usize, membership: &Membership, now: Time) -> bool {
         let (peer, standing) = (&membership.peers[i], &self.peers[i]);
         let enforces = |rule| self.rules.enforce(rule);
@@ -112,9 +126,11 @@ impl LeftOut {
         }
     }
 
-    /// The list could not be written: nothing was decided.
-    pub(crate) fn not_saved(&mut self) {
+    /// This list could not be written: nothing was decided. But it may be there, if only the last
+    /// step failed, so only those that it shares with the one before are on disk for sure.
+    pub(crate) fn not_saved(&mut self, list: &BTreeSet<usize>) {
         self.listed = self.on_disk.clone();
+        self.on_disk.retain(|i| list.contains(i));
         self.is_dirty = true;
     }
 }

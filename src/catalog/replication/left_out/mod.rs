@@ -44,6 +44,8 @@ struct PeerStanding {
     token: Option<Token>,
     /// It has said that it knows that it is on this catalog's list.
     knows: bool,
+    /// The last of this catalog's periods that it knows of, or does not run to know.
+    told_period: u64,
     /// This catalog has learned that it is on this peer's list.
     learned: bool,
     /// This catalog's own copies lose outright to those of this peer.
@@ -76,6 +78,12 @@ pub(crate) struct LeftOut {
     rules: Rules,
     pub(crate) start: u64,
     starts: u64,
+    /// As [`Standing::period`].
+    period: u64,
+    /// When it began.
+    period_since: Time,
+    /// An update or claim was accepted in it.
+    has_accepted: bool,
     /// The first heartbeats after the start have ended.
     pub(crate) ready: bool,
     pub(crate) whole: bool,
@@ -128,6 +136,9 @@ impl LeftOut {
             rules: config.rules,
             start,
             starts: record.starts,
+            period: 0,
+            period_since: now,
+            has_accepted: false,
             ready: false,
             whole: record.whole,
             becomes_whole: false,
@@ -194,6 +205,12 @@ impl LeftOut {
 
     pub(crate) fn start_of(&self, i: usize) -> Option<u64> {
         self.peers[i].start()
+    }
+
+    /// The start number of peer `i`, and the period in which it acknowledges.
+    pub(crate) fn period_of(&self, i: usize) -> Option<(u64, u64)> {
+        let said = self.peers[i].said.as_ref()?;
+        Some((said.start, said.period))
     }
 
     /// Whether this is true of what peer `i` said last.

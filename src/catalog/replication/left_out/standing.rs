@@ -9,6 +9,7 @@ use super::LeftOut;
 use crate::catalog::replication::rules::Rule;
 use crate::membership::time::Time;
 use crate::model::address::Address;
+use crate::model::number::is_zero;
 
 /// struck off.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -18,6 +19,10 @@ pub(crate) struct Standing {
     pub(crate) start: u64,
     /// How often this data folder was started, this start included.
     pub(crate) starts: u64,
+    /// How often in this start its own copies began to lose outright. What it acknowledged before
+    /// may be gone.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(crate) period: u64,
     /// Grows with every change of what is said in one start.
     pub(crate) sequence: u64,
     pub(crate) left_out: BTreeSet<Address>,
@@ -70,6 +75,7 @@ impl LeftOut {
             from: self.address.clone(),
             start: self.start,
             starts: self.starts,
+            period: self.period,
             sequence: self.said.as_ref().map_or(0, |said| said.sequence),
             left_out: self.list(self.peers().filter(|i| self.is_told(*i))),
             serving,
@@ -127,7 +133,6 @@ impl LeftOut {
         standing: &Standing,
         is_answer: bool,
         serving: bool,
-        has_own_copies: bool,
     ) -> Option<Heard> {
         let mut heard = Heard::default();
         let counted = (standing.starts, standing.start);
@@ -178,8 +183,7 @@ impl LeftOut {
         if lists_us {
             if theirs_counts && !peer.learned {
                 peer.learned = true;
-                let may_lack = has_own_copies || !self.rules.enforce(Rule::Once);
-                peer.yields = may_lack && self.rules.enforce(Rule::LoseOutright);
+                peer.yields = self.rules.enforce(Rule::LoseOutright);
                 heard.learned = true;
             }
             peer.in_step = false;

@@ -12,6 +12,8 @@ pub(crate) struct Disk {
     /// How long a replacement takes, if a schedule says so: of the books, of the list.
     pub(crate) books_time: Option<Micros>,
     pub(crate) list_time: Option<Micros>,
+    /// It refuses every write, crash or not.
+    pub(crate) refuses: bool,
     /// Since the last crash this is another folder than before.
     pub(crate) is_other: bool,
     /// What the folder held at each earlier crash.
@@ -80,6 +82,17 @@ impl Disk {
         std::mem::take(&mut self.waits)
     }
 
+    /// The disk refused the replacement, although it may be there (`renamed`). Returns the waits to
+    /// wake: they try themselves.
+    pub(super) fn fail(&mut self, renamed: bool) -> Vec<WaitId> {
+        let replacement = self.replacement.take();
+        if let Some(books) = replacement.filter(|_| renamed) {
+            self.books = books;
+        }
+        self.begun = self.done;
+        std::mem::take(&mut self.waits)
+    }
+
     /// The catalog crashes. `renamed`: the replacement in progress reached the disk, although
     /// nobody was told.
     pub(super) fn crash(&mut self, renamed: bool) {
@@ -91,6 +104,7 @@ impl Disk {
         *self = Disk {
             books,
             record,
+            refuses: self.refuses,
             ..Disk::default()
         };
         older.push((self.books.clone(), self.record.clone()));

@@ -18,6 +18,9 @@ use crate::model::book::{Book, BookId, Version};
 use crate::model::invalidation::Invalidation;
 use crate::runtime::sync;
 
+/// Why a disk refuses.
+const FULL: &str = "the disk is full";
+
 pub(crate) struct SimEnvironment {
     pub(super) cluster: Arc<Cluster>,
     pub(crate) incarnation: Incarnation,
@@ -66,6 +69,12 @@ impl Environment for SimEnvironment {
         };
         if unordered {
             self.cluster.step(self.incarnation);
+        }
+        if matches!(
+            message,
+            Message::Page(_) | Message::Fetch(_) | Message::Return(_)
+        ) {
+            self.cluster.return_step(node, to);
         }
         let (sender, receiver) = (self.cluster.clone(), self.cluster.clone());
         let work = move || receiver.at_catalog(to, |replica| receive(replica, &message));
@@ -119,8 +128,8 @@ impl Environment for SimEnvironment {
                 Turn::Done => return Ok(()),
                 Turn::Replace => {
                     let books = read(BookId(0), BookId(u64::MAX));
-                    self.replace_file(books.iter().map(|book| Book::clone(book)).collect());
-                    return Ok(());
+                    let books = books.iter().map(|book| Book::clone(book)).collect();
+                    return self.replace_file(books);
                 }
                 Turn::Wait => {
                     let wait = self.begin_wait();
@@ -140,11 +149,14 @@ impl Environment for SimEnvironment {
         let wait = self.begin_wait();
         self.cluster.scheduler.wake_in(time, wait);
         self.wait_for(wait);
-        self.cluster
-            .trace
-            .note(|| format!("  {node} saves {}", trace::record(record)));
-        self.cluster.state().catalogs[node].disk.record = record.clone();
-        Ok(())
+        let refused = self.refused();
+        if refused != Some(false) {
+            self.cluster
+                .trace
+                .note(|| format!("  {node} saves {}", trace::record(record)));
+            self.cluster.state().catalogs[node].disk.record = record.clone();
+        }
+        refused.map_or(Ok(()), |_| Err(FULL.into()))
     }
 
     fn wait<'a, T>(
@@ -216,7 +228,19 @@ impl SimEnvironment {
         }
     }
 
-    fn replace_file(&self, books: Vec<Book>) {
+    /// `None`: the disk takes what is written. Otherwise it says that it refuses, and this is
+    /// whether the write is there all the same: only the last step failed.
+    fn refused(&self) -> Option<bool> {
+        let refuses = self.cluster.state().catalogs[self.incarnation.node]
+            .disk
+            .refuses;
+        refuses.then(|| {
+            self.cluster.trace.count("refused by a disk");
+            self.cluster.scheduler.draw(|rng| rng.u8(..4)) == 0
+        })
+    }
+
+    fn replace_file(&self, books: Vec<Book>) -> Result<(), String> {
         let (cluster, node) = (&self.cluster, self.incarnation.node);
         cluster.state().catalogs[node].disk.begin(books);
         let slow = cluster.state().catalogs[node].disk.books_time;
@@ -224,10 +248,18 @@ impl SimEnvironment {
         let wait = self.begin_wait();
         cluster.scheduler.wake_in(time, wait);
         self.wait_for(wait);
-        let waits = cluster.state().catalogs[node].disk.finish();
+        let refused = self.refused();
+        let waits = {
+            let disk = &mut cluster.state().catalogs[node].disk;
+            match refused {
+                None => disk.finish(),
+                Some(renamed) => disk.fail(renamed),
+            }
+        };
         waits
             .into_iter()
             .for_each(|wait| cluster.scheduler.wake_in(0, wait));
+        refused.map_or(Ok(()), |_| Err(FULL.into()))
     }
 }
 

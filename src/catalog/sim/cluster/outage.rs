@@ -69,9 +69,23 @@ impl Cluster {
 
     /// A catalog takes a step of a write, which may be its last for a while.
     pub(super) fn step(self: &Arc<Self>, incarnation: Incarnation) {
-        if !self.scheduler.chance(self.parameters.faults.at_step) {
-            return;
+        if self.scheduler.chance(self.parameters.faults.at_step) {
+            self.outage_soon(incarnation);
         }
+    }
+
+    /// A catalog asks another one for something, to come back or to catch up. One of the two fails.
+    pub(super) fn return_step(self: &Arc<Self>, node: usize, asked: usize) {
+        if self.scheduler.chance(self.parameters.faults.at_return) {
+            let fails = self.scheduler.draw(|rng| [node, asked][rng.usize(..2)]);
+            if self.scheduler.is_up(fails) {
+                self.trace.count("outage in a return");
+                self.outage_soon(self.scheduler.incarnation(fails));
+            }
+        }
+    }
+
+    fn outage_soon(self: &Arc<Self>, incarnation: Incarnation) {
         let delay = match self.scheduler.draw(|rng| rng.u8(..3)) {
             0 => 0,
             1 => self.scheduler.between(0.0, 3.0),

@@ -5,6 +5,8 @@
 
 pub(super) mod clock_step;
 pub(super) mod first_start;
+pub(super) mod full_disk;
+pub(super) mod one_way_cut;
 pub(super) mod partition;
 pub(super) mod random;
 pub(super) mod staggered;

@@ -150,7 +150,7 @@ fn with_the_whole_list_in_updates_nobody_comes_back() {
                 }
             });
         }
-        scheduler.sleep(3000 * MS);
+        scheduler.sleep(600 * MS);
         check_lists(cluster, 0, &[]);
         check_lists(cluster, 1, &[]);
     });

@@ -16,6 +16,25 @@ fn check_serves(cluster: &Arc<Cluster>, node: usize) {
     }
 }
 
+/// Catalog 1 is stopped for long, and catalog 0, which has started since, must wait for it. Nothing
+/// comes of looking at the clock every 10 ms.
+#[test]
+fn leases_that_are_over_are_looked_at_no_more() {
+    let scenario = Scenario::of(2, |cluster| {
+        let scheduler = &cluster.scheduler;
+        cluster.stop(1);
+        cluster.crash(0);
+        cluster.start(0);
+        scheduler.sleep(400 * MS);
+        let awaits = |cluster: &Cluster| cluster.replica(0).awaits_a_lease();
+        assert!(awaits(cluster));
+        scheduler.sleep(400 * MS);
+        assert!(!awaits(cluster));
+        cluster.resume(1);
+    });
+    scenario.check_right();
+}
+
 /// Catalog 2 is stopped. The others wait until its lease is over, and then serve all the time.
 #[test]
 fn without_a_timer_of_its_own_a_silent_peer_stops_the_others() {

@@ -132,6 +132,7 @@ fn a_reply_arrives_as_it_was_sent() {
     let conflicts = Reply::Updated(UpdatedReply {
         conflicts: vec![(book(7), CopyState::Tentative)],
         start: 5,
+        period: 0,
     });
     let entries = vec![PageEntry(BookId(7), book(7).version, CopyState::Unknown)];
     for (message, reply) in [
@@ -152,6 +153,7 @@ fn a_reply_arrives_as_it_was_sent() {
             Reply::Updated(UpdatedReply {
                 conflicts: vec![],
                 start: 5,
+                period: 0,
             }),
         ),
     ] {

@@ -97,8 +97,10 @@ impl Payload for Message {
             (Outcome::Reply(Reply::Updated(updated)), Some(id)) => {
                 let own = updated.conflicts.iter().filter(|(book, _)| book.id == id);
                 let conflicts = own.cloned().collect();
-                let start = updated.start;
-                Outcome::Reply(Reply::Updated(UpdatedReply { conflicts, start }))
+                Outcome::Reply(Reply::Updated(UpdatedReply {
+                    conflicts,
+                    ..*updated
+                }))
             }
             _ => outcome.clone(),
         }

@@ -126,6 +126,7 @@ fn conflicts(conflicts: Vec<(Arc<Book>, CopyState)>) -> Outcome {
     Outcome::Reply(Reply::Updated(UpdatedReply {
         conflicts,
         start: 5,
+        period: 0,
     }))
 }
 
