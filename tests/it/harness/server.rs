@@ -235,6 +235,12 @@ impl Server {
         response.json()["quantity"].as_u64().unwrap()
     }
 
+    /// The same, if the catalog serves.
+    pub fn find(&self, book: u64) -> Option<u64> {
+        let response = self.get(&format!("/query/item/{book}"));
+        (response.status != 503).then(|| response.json()["quantity"].as_u64().unwrap())
+    }
+
     #[track_caller]
     pub fn get(&self, path: &str) -> Response {
         self.call("GET", path, &[], "")
