@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 use crate::harness::http;
-use crate::harness::process::{BAZAR, await_end, eventually, run, signal};
+use crate::harness::process::{BAZAR, await_end, eventually, run, signal, stop};
 use crate::harness::shop::{PATIENT_TIMES, own_folder, own_host};
 
 const RUN_SH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/run.sh");
@@ -149,7 +149,7 @@ fn a_server_that_dies_is_restarted_and_one_that_hangs_is_ended() {
         shop.get(5000, "/readyz")
             .is_ok_and(|response| response.status == 200)
     });
-    signal("STOP", shop.processes("order")[0]);
+    stop(shop.processes("order")[0]);
     shop.stop();
 }
 
@@ -240,7 +240,7 @@ fn a_second_shop_says_that_one_runs_here_and_how_to_stop_it() {
 #[test]
 fn no_server_outlives_a_killed_shop_not_even_a_stopped_one() {
     let mut shop = Running::start(&[]);
-    signal("STOP", shop.processes("order")[0]);
+    stop(shop.processes("order")[0]);
     shop.child.kill().unwrap();
     await_end(&mut shop.child);
     eventually("its servers are gone", || shop.servers() == 0);

@@ -222,7 +222,7 @@ fn the_last_copy_is_sold_though_the_answer_of_the_catalog_is_lost() {
 fn stop_during_sale(shop: &Shop) -> Receiver<()> {
     let (id, (stopped, when)) = (shop.order(1).id(), channel());
     shop.proxy("catalog1").first("PUT /update/2", move || {
-        process::signal("STOP", id);
+        process::stop(id);
         stopped.send(()).unwrap();
         Action::Forward
     });

@@ -1,5 +1,6 @@
 //! Processes: run to the end, signalled, waited for.
 
+use std::fs;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -17,6 +18,24 @@ pub fn signal(name: &str, process: u32) {
         .args(["-s", name, &process.to_string()])
         .status();
     assert!(status.unwrap().success(), "kill -s {name} {process}");
+}
+
+/// SIGSTOP. Returns once no thread of it runs: until then it does not count as stopped when its
+/// parent ends, say, and would never be told to end.
+#[track_caller]
+pub fn stop(process: u32) {
+    signal("STOP", process);
+    eventually("the process has stopped", || state(process) == 'T');
+}
+
+/// The letter of `/proc/<pid>/stat`: R runs, S sleeps, T is stopped.
+fn state(process: u32) -> char {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap();
+    let state = stat
+        .rsplit(") ")
+        .next()
+        .and_then(|rest| rest.chars().next());
+    state.unwrap()
 }
 
 /// Runs to the end, and its response: exit code, stdout, stderr.

@@ -10,7 +10,7 @@ use std::thread;
 use serde_json::Value;
 
 use crate::harness::http::{self, Response};
-use crate::harness::process::{BAZAR, DEADLINE, eventually, signal};
+use crate::harness::process::{self, BAZAR, DEADLINE, eventually, signal};
 
 /// Among a server's settings: how many descriptors its process may have.
 pub const DESCRIPTORS: &str = "DESCRIPTORS";
@@ -135,8 +135,7 @@ impl Server {
     /// SIGSTOP: it accepts connections, but answers nothing. Returns when it has stopped.
     #[track_caller]
     pub fn stop(&self) {
-        self.signal("STOP");
-        eventually("the process has stopped", || self.state() == 'T');
+        process::stop(self.id());
     }
 
     /// SIGCONT.
@@ -163,15 +162,6 @@ impl Server {
         let ended = child.as_mut()?.try_wait().unwrap()?;
         *child = None;
         Some(ended.code().unwrap_or(-1))
-    }
-
-    /// The letter of `/proc/<pid>/stat`: R runs, S sleeps, T is stopped.
-    fn state(&self) -> char {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.id())).unwrap();
-        stat.rsplit(") ")
-            .next()
-            .and_then(|rest| rest.chars().next())
-            .unwrap()
     }
 
     pub fn is_running(&self) -> bool {
