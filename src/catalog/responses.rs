@@ -54,12 +54,14 @@ pub(super) fn etag(book: &Book) -> String {
     format!("\"{}\"", book.version)
 }
 
-/// The answer to a look-up, 404 if the book was removed: what a buyer needs to know, the version, and which of the orders that
-/// the request named are applied already, for another number of copies, or closed.
+/// The answer to a look-up, 404 if the book was removed: what a buyer needs to know, the version,
+/// and which of the orders that the request named are applied already, for another number of
+/// copies, or closed.
 pub(super) fn item(read: &Read) -> Response {
-    let mut response = match read.book.removed {
-        true => Response::from(Error::NotFound),
-        false => Response::json(200, &read.book.offer()).with("ETag", etag(&read.book)),
+    let mut response = if read.book.removed {
+        Response::from(Error::NotFound)
+    } else {
+        Response::json(200, &read.book.offer()).with("ETag", etag(&read.book))
     };
     if !read.applied.is_empty() {
         response = response

@@ -3,9 +3,9 @@
 //! Pure: no file is opened, no name is resolved, no process is needed to test it.
 //!
 //! To read in this order: `setting.rs` is one setting; `program.rs` lists the commands; the tables
-//! of settings are in `servers.rs`, `otlp.rs`, `shop.rs`, `import.rs`, `export.rs`, `bench.rs` and `scale.rs`,
-//! each beside the code that reads them; `values.rs` reads single values; `help.rs` prints the
-//! tables.
+//! of settings are in `servers.rs`, `otlp.rs`, `shop.rs`, `import.rs`, `export.rs`, `bench.rs` and
+//! `scale.rs`, each beside the code that reads them; `values.rs` reads single values; `help.rs`
+//! prints the tables.
 
 pub(crate) mod bench;
 pub(crate) mod export;

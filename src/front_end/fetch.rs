@@ -10,6 +10,7 @@ use crate::front_end::cache::CachedAnswer;
 use crate::front_end::cache::leased_cache::CacheKey;
 use crate::front_end::cache::single_flight::{CacheResult, Flight, Inserted};
 use crate::front_end::query::Query;
+use crate::front_end::round_robin::LAST_PATIENCE;
 use crate::http::client::Failure;
 use crate::http::{Request, Response, trace_headers};
 use crate::membership::health_check::HealthCheck;
@@ -25,10 +26,6 @@ const COLLAPSED: &str = "bazar; fwd=miss; collapsed";
 
 /// How long a catalog has that was slow the first time, while another one was, too.
 const SECOND_PATIENCE: Duration = Duration::from_millis(200);
-
-/// How long the last catalog that is up has before those are asked that count as down: it may hang,
-/// and one of them be well.
-const LAST_PATIENCE: Duration = Duration::from_millis(200);
 
 /// How long a catalog that counts as down has at first.
 const DOWN_PATIENCE: Duration = Duration::from_millis(50);

@@ -23,8 +23,8 @@ struct BuyBody {
 pub(super) enum BuyAttempt {
     /// Its reply is the buyer's answer.
     Answered(Response),
-    /// Its reply is the buyer's answer, unless another one that was asked sells a copy: none is left,
-    /// or there is no such book, which was perhaps removed just now.
+    /// Its reply is the buyer's answer, unless another one that was asked sells a copy: none is
+    /// left, or there is no such book, which was perhaps removed just now.
     OutOfStock(Response),
     /// It sold nothing, and another order server may do better.
     NotSold,

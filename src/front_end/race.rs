@@ -13,6 +13,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
 use crate::front_end::FrontEnd;
+use crate::front_end::round_robin::LAST_PATIENCE;
 use crate::http::client::{Answer, Client, Failure};
 use crate::http::trace_headers;
 use crate::membership::health_check::HealthCheck;
@@ -30,10 +31,6 @@ const WAITING_MAX: usize = 16;
 /// How often a race that sends no second request for now looks whether the servers that were asked
 /// are still up.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
-
-/// How long the last server that is up has before one is asked that counts as slow or down: if that
-/// one hangs, "out of stock" is no promise any more.
-const LAST_PATIENCE: Duration = Duration::from_millis(200);
 
 /// A request without an answer ends by its client's limits. A race that waits for so much longer
 /// takes it for lost.
@@ -78,8 +75,8 @@ pub(super) struct Race<'a, I> {
     asked: usize,
     /// Those that have been asked and have not answered.
     pending: Vec<(usize, Arc<HealthCheck>)>,
-    /// How long they have before another one is asked. `None`: as long as they are up, because there
-    /// is no other, or all are slow.
+    /// How long they have before another one is asked. `None`: as long as they are up, because
+    /// there is no other, or all are slow.
     patience: Option<Duration>,
     sender: Sender<Reply>,
     replies: Receiver<Reply>,

@@ -2,10 +2,15 @@
 
 use std::iter;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use crate::membership::health_check::HealthCheck;
 use crate::model::address::Address;
 use crate::runtime::sync;
+
+/// How long the last server that is up has before one is asked that counts as slow or down: it may
+/// hang, and the other be well. If that one hangs, too, "out of stock" is no promise any more.
+pub(super) const LAST_PATIENCE: Duration = Duration::from_millis(200);
 
 /// The servers of one tier, and the one whose turn is next.
 #[derive(Debug)]

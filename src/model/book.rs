@@ -114,8 +114,8 @@ pub(crate) struct Book {
     pub(crate) quantity: u32,
     pub(crate) price: f64,
     pub(crate) version: Version,
-    /// It was removed from the shop. To clients it does not exist; what is left of it keeps a catalog
-    /// that was away from bringing it back, and knows the orders that it served.
+    /// It was removed from the shop. To clients it does not exist; what is left of it keeps a
+    /// catalog that was away from bringing it back, and knows the orders that it served.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) removed: bool,
     /// The orders that took copies off this stock and may be sent again.

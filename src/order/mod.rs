@@ -6,8 +6,8 @@
 //! what is asked of the catalog and what its answers mean, `http_catalog_client` how that travels.
 //! Read the files in this order.
 //!
-//! An order server has one catalog of its own, and may be given others, to which it turns while that
-//! one hangs or is down.
+//! An order server has one catalog of its own, and may be given others, to which it turns while
+//! that one hangs or is down.
 //!
 //! An order server stores nothing. Which orders have their copies is in the book's own record.
 //!
@@ -32,8 +32,8 @@
 //!   other answer is the client's. What a batch does not sell goes on alone. `front_end/buy.rs`,
 //!   `front_end/batch_buy.rs`
 //! - An order server with a list of catalogs reads from the next one after a failure, and some
-//!   10 ms after the first was asked; after an update that failed, or was not answered in 200 ms, it
-//!   reads from the next one. `http_catalog_client.rs`
+//!   10 ms after the first was asked; after an update that failed, or was not answered in 200 ms,
+//!   it reads from the next one. `http_catalog_client.rs`
 //! - The HTTP client repeats a `PUT` only if it carries `Bazar-Order`, as a buy alone does.
 //!   `http/client/mod.rs`
 //! - The order server retries after a conflict and when the catalog does not answer, with

@@ -59,7 +59,8 @@ impl Signal {
         }
     }
 
-    /// Sends this signal to a process that has not been waited for, so that its id is not another's.
+    /// Sends this signal to a process that has not been waited for, so that its id is not
+    /// another's.
     ///
     /// Fails when there is no such process.
     pub(crate) fn send(self, process: u32) -> io::Result<()> {

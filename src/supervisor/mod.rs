@@ -4,8 +4,9 @@
 //! To read: `topology` lists the servers and what each is told of the others; `ports` finds free
 //! ports, or says who has them; `process` is one server's process, which `bazar bench` and `bazar
 //! scale` start, too; `supervised` decides when it is started again; `server_log` shows its log as
-//! people read it; `events` keeps what happened; `announcement` says that the shop is open; `cluster`
-//! is the page that shows the servers at work; `relay` is between the servers with `--demo`.
+//! people read it; `events` keeps what happened; `announcement` says that the shop is open;
+//! `cluster` is the page that shows the servers at work; `relay` is between the servers with
+//! `--demo`.
 //!
 //! # How it ends
 //!

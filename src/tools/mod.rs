@@ -1,8 +1,8 @@
 //! The tools beside the servers. They use the servers' interface, and nothing inside a server.
 //!
-//! Read `trace` (one request at all servers), `status` (all servers), `import` (a file of books into
-//! a running shop) and `export` (the way back) on their own. `bench` (how fast) and
-//! `scale` (how large) stand on `harness`: local shops, load, and measurements.
+//! Read `trace` (one request at all servers), `status` (all servers), `import` (a file of books
+//! into a running shop) and `export` (the way back) on their own. `bench` (how fast) and `scale`
+//! (how large) stand on `harness`: local shops, load, and measurements.
 
 pub mod bench;
 pub(crate) mod csv;

@@ -34,8 +34,8 @@ fn catalogs(shop: &Shop) -> String {
     [shop.catalog(1).url(), shop.catalog(2).url()].join("|")
 }
 
-/// Thirteen shops are opened one after the other, and servers stopped until others time out: it takes
-/// some seconds.
+/// Thirteen shops are opened one after the other, and servers stopped until others time out: it
+/// takes some seconds.
 #[test]
 fn a_bench_measures_all_sections_and_finds_every_sale() {
     let (folder, results) = (own_folder(), own_folder());

@@ -63,6 +63,12 @@ impl Collector {
         })
     }
 
+    /// Fails unless all that it has taken is as the specification wants it.
+    #[track_caller]
+    fn check_requests(&self) {
+        self.taken.lock().unwrap().iter().for_each(check_request);
+    }
+
     /// The spans that it has taken, each with its `service.instance.id`.
     fn spans(&self) -> Vec<(String, Value)> {
         let taken = self.taken.lock().unwrap().clone();
@@ -254,12 +260,7 @@ fn the_spans_of_a_buy_reach_the_collector_from_every_server_as_the_specification
         count("PUT /buy/*") == 3 && count("PUT /rep/confirm/*") == 2
     };
     eventually("the last spans, of the confirm, are there", has_all);
-    collector
-        .taken
-        .lock()
-        .unwrap()
-        .iter()
-        .for_each(check_request);
+    collector.check_requests();
     let spans = collector.spans();
     assert!(spans.iter().all(|(_, span)| span["traceId"] == TRACE));
     let entry = span(&spans, front_end, 2, "PUT /buy/*");
@@ -297,12 +298,7 @@ fn a_failed_request_is_an_error_at_the_collector() {
     let answer = shop.order(1).call("PUT", "/buy/2", &[SAMPLED], "");
     assert_eq!(answer.status, 504);
     eventually("its spans are there", || collector.spans().len() == 2);
-    collector
-        .taken
-        .lock()
-        .unwrap()
-        .iter()
-        .for_each(check_request);
+    collector.check_requests();
     let spans = collector.spans();
     for (kind, name) in [(2, "PUT /buy/*"), (3, "GET /query/item/*")] {
         assert_eq!(span(&spans, shop.order(1), kind, name)["status"]["code"], 2);

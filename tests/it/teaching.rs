@@ -12,8 +12,8 @@ use crate::run_sh::Running;
 const PAGE: &str = include_str!("../../src/TEACHING.md");
 const STORIES: &str = include_str!("../../src/supervisor/page/stories.js");
 
-/// Ten times the usual ones. A machine on which both catalogs are silent for longer is two sides of a
-/// cut to them, and each goes on alone: that would be another lesson.
+/// Ten times the usual ones. A machine on which both catalogs are silent for longer is two sides of
+/// a cut to them, and each goes on alone: that would be another lesson.
 const PATIENT_TIMES: [(&str, &str); 5] = [
     ("HEARTBEAT_TIMEOUT_MS", "3000"),
     ("LEASE_MS", "5000"),
@@ -94,9 +94,10 @@ impl Lesson {
         };
         self.await_act(&path);
         let nothing_happened = response.header("Bazar-Outcome") == "none";
-        let printed = match with_head {
-            true => with_its_head(&response),
-            false => response.body,
+        let printed = if with_head {
+            with_its_head(&response)
+        } else {
+            response.body
         };
         (printed, nothing_happened)
     }
@@ -151,8 +152,8 @@ fn each_command_of_the_lesson_prints_what_the_page_shows() {
     let steps = steps();
     assert!(30 < steps.len(), "{steps:?}");
     for (command, expected) in steps {
-        // A class waits until a server is ready, or a lease is over, and sends again what has failed
-        // and not happened.
+        // A class waits until a server is ready, or a lease is over, and sends again what has
+        // failed and not happened.
         let is_read = !command.contains("-X") && !command.contains(" PUT ");
         eventually(&format!("{command} prints {expected:#?}"), || {
             let (output, may_repeat) = lesson.output(command);

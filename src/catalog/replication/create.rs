@@ -1,5 +1,5 @@
-//! New books: written like any change, many at once, on top of nothing, or of what is left of a book
-//! that was removed.
+//! New books: written like any change, many at once, on top of nothing, or of what is left of a
+//! book that was removed.
 
 use std::collections::HashSet;
 use std::sync::Arc;

@@ -67,13 +67,12 @@ impl<E: Environment> Replica<E> {
     /// Changes a book. Once it returns `Ok`, the change is on disk at every live catalog, and no
     /// cache offers the old copy.
     ///
-    /// Fails with [`Error::NotFound`], or [`Error::IdInUse`] when a book that is there is to be added
-    /// again; [`Error::OutOfDate`] when the copy here was not the newest
-    /// (a newer one was adopted); [`Error::Applied`], [`Error::OtherCopies`] or [`Error::Closed`]
-    /// for orders;
-    /// [`Error::Changed`] when `if_match` names another version; [`Error::Invalid`] when the quantity
-    /// would leave its range; [`Error::Busy`] when too many writes wait. After [`Error::TimedOut`] or [`Error::DiskRefuses`] the change may still be
-    /// committed.
+    /// Fails with [`Error::NotFound`], or [`Error::IdInUse`] when a book that is there is to be
+    /// added again; [`Error::OutOfDate`] when the copy here was not the newest (a newer one was
+    /// adopted); [`Error::Applied`], [`Error::OtherCopies`] or [`Error::Closed`] for orders;
+    /// [`Error::Changed`] when `if_match` names another version; [`Error::Invalid`] when the
+    /// quantity would leave its range; [`Error::Busy`] when too many writes wait. After
+    /// [`Error::TimedOut`] or [`Error::DiskRefuses`] the change may still be committed.
     pub(crate) fn update(self: &Arc<Self>, id: BookId, update: &Update) -> Result<Updated> {
         if update.orders.is_empty() && self.enforces(Rule::WriteId) {
             let key = update.key.clone();

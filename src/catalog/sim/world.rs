@@ -10,7 +10,7 @@ use crate::catalog::sim::parameters::{BOOK, OTHER_BOOK, Parameters};
 use crate::catalog::sim::scheduler::event_queue::Micros;
 use crate::catalog::sim::trace::{self, Counts};
 use crate::model::book::{BookId, Version};
-use crate::testing::linearizability::{self, CheckError, Kind, REMOVED};
+use crate::testing::linearizability::{self, CheckError, Kind};
 
 /// Nothing goes on for this long before the end is checked. The latest message has arrived by then,
 /// and every copy is repaired.
@@ -125,10 +125,7 @@ pub(super) fn check_end(cluster: &Arc<Cluster>) -> Result<Verdict, String> {
     let quantity = cluster
         .replica(0)
         .peek(BOOK)
-        .map_or(0, |(book, ..)| match book.removed {
-            true => REMOVED,
-            false => book.quantity,
-        });
+        .map_or(0, |(book, ..)| calls::shown(&book));
     if parameters.stock.iter().any(|book| book.id == OTHER_BOOK) {
         let last = check_copies(cluster, OTHER_BOOK)?;
         let acknowledged = cluster.state().other_book_writes;

@@ -130,8 +130,8 @@ impl<K: Clone + Eq + Hash> Cache<K> {
         self.flights.clear();
     }
 
-    /// Forgets every answer with a book of exactly that topic, and those by title. Goes through the whole cache: only a
-    /// changed title or a removal causes this, which is rare.
+    /// Forgets every answer with a book of exactly that topic, and those by title. Goes through the
+    /// whole cache: only a changed title or a removal causes this, which is rare.
     pub(super) fn invalidate_topic(&mut self, topic: &str) {
         self.flights.clear();
         let entries = self.entries();

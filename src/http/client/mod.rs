@@ -94,7 +94,8 @@ impl Client {
         Client::connecting(TcpConnector::Shop, limits, token)
     }
 
-    /// A client for a server that is none of the shop's: not through its proxy, and without a token.
+    /// A client for a server that is none of the shop's: not through its proxy, and without a
+    /// token.
     pub(crate) fn outside(limits: Limits) -> Client {
         Client::connecting(TcpConnector::Outside, limits, None)
     }

@@ -2,9 +2,9 @@
 //! on this machine.
 //!
 //! Without a token a server listens on loopback only. But a page of any site can have its browser
-//! ask there, under a name of the site's own that it has made to mean 127.0.0.1 (DNS rebinding), and
-//! then even read the answer. Such a name is in `Host`. So these paths answer only to names that no
-//! site can have: those of loopback, and the server's own `ADDRESS`.
+//! ask there, under a name of the site's own that it has made to mean 127.0.0.1 (DNS rebinding),
+//! and then even read the answer. Such a name is in `Host`. So these paths answer only to names
+//! that no site can have: those of loopback, and the server's own `ADDRESS`.
 
 use crate::http::server::ServerConfig;
 use crate::http::server::head::{self, Raw};

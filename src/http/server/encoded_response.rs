@@ -10,6 +10,7 @@ use tiny_http::StatusCode;
 
 use crate::http::server::date;
 use crate::http::server::head::ReplyContext;
+use crate::http::server::target::any_byte;
 use crate::http::{Body, Response};
 
 /// Longer bodies are sent by a pool of their own.
@@ -228,18 +229,12 @@ fn write_number(head: &mut Vec<u8>, number: usize) {
 fn write_header(head: &mut Vec<u8>, name: &str, value: &str) {
     head.extend_from_slice(name.as_bytes());
     head.extend_from_slice(b": ");
-    if has_control(value) {
+    if any_byte(value, |byte| byte.is_ascii_control()) {
         head.extend(value.bytes().filter(|byte| !byte.is_ascii_control()));
     } else {
         head.extend_from_slice(value.as_bytes());
     }
     head.extend_from_slice(b"\r\n");
-}
-
-/// As `any`, but without an end at the first: so the compiler looks at many bytes at once.
-fn has_control(text: &str) -> bool {
-    text.bytes()
-        .fold(false, |found, byte| found | byte.is_ascii_control())
 }
 
 fn is_bodiless(status: u16) -> bool {

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::http::server::target::{Target, is_host, target};
+use crate::http::server::target::{Target, any_byte, is_host, target};
 use crate::http::{Method, split_path};
 use crate::model::error::{Error, Result};
 use crate::runtime::span::{Span, SpanContext, TraceId};
@@ -137,9 +137,7 @@ pub(super) fn check_headers(raw: &Raw) -> Result<()> {
             return bad("The name of a header is malformed");
         }
         let value = header.value.as_str();
-        // Without an end at the first: so the compiler looks at many bytes at once.
-        let is_wrong = |b: u8| b.is_ascii_control() && b != b'\t';
-        if value.bytes().fold(false, |found, b| found | is_wrong(b)) {
+        if any_byte(value, |b| b.is_ascii_control() && b != b'\t') {
             return bad("The value of a header has control characters");
         }
         if header.field.equiv("Host") {

@@ -1,9 +1,9 @@
 //! The HTTP server, the same for every kind of server, on top of tiny_http.
 //!
 //! A `Service` is what one kind of server adds: its routes, and which threads answer each. Common
-//! to all are `/livez`, `/readyz`, `/version`, `/openapi.json`, `/status`, `/metrics` and `/traces`, the token,
-//! the limits on paths, heads and bodies, `HEAD`, request ids, the log of requests and their
-//! metrics.
+//! to all are `/livez`, `/readyz`, `/version`, `/openapi.json`, `/status`, `/metrics` and
+//! `/traces`, the token, the limits on paths, heads and bodies, `HEAD`, request ids, the log of
+//! requests and their metrics.
 //!
 //! To read: `dispatch/` is the way of a request through the threads. `head` and `exchange` take it
 //! apart, with `target` and `chunks`; `encoded_response` puts its response together, `connections`

@@ -18,9 +18,7 @@ pub(super) struct Target<'a> {
 /// character, another scheme than `http`, or no host.
 pub(super) fn target(url: &str) -> Result<Target<'_>> {
     let malformed = Err(Error::BadRequest("The path is malformed".into()));
-    // Without an end at the first: so the compiler looks at many bytes at once.
-    let is_wrong = |b: u8| b.is_ascii_control() || b == b'#';
-    if url.bytes().fold(false, |found, b| found | is_wrong(b)) {
+    if any_byte(url, |b| b.is_ascii_control() || b == b'#') {
         return malformed;
     }
     let (authority, rest) = match url.as_bytes() {
@@ -74,6 +72,11 @@ pub(super) fn is_host(text: &str) -> bool {
         None => name.bytes().all(is_ours),
     };
     named && port.bytes().all(|b| b.is_ascii_digit())
+}
+
+/// As `any`, but without an end at the first: so the compiler looks at many bytes at once.
+pub(super) fn any_byte(text: &str, is_one: impl Fn(u8) -> bool) -> bool {
+    text.bytes().fold(false, |found, byte| found | is_one(byte))
 }
 
 /// A host without its port.

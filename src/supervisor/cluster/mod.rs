@@ -3,8 +3,8 @@
 //!
 //! It is a server of its own in the process of `bazar shop`, on loopback only. `routes` has its
 //! paths and says who may use them; `state` is what the page is told; `observer` looks at the
-//! servers while somebody looks at the page; `load` has the customers; `account` checks that stock +
-//! sold = start. The page itself is HTML, CSS and JS under `src/supervisor/page/`.
+//! servers while somebody looks at the page; `load` has the customers; `account` checks the
+//! sum of stock and sales. The page itself is HTML, CSS and JS under `src/supervisor/page/`.
 //!
 //! The page polls JSON; no connection is held. All that a button does is a path that `curl` can
 //! use as well.

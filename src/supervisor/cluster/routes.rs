@@ -14,9 +14,9 @@
 //! | `POST /count` | counts anew from the stock as it is now |
 //! | `POST /request/<server>/<method>/<path>` | sends one request, and shows its answer |
 //!
-//! Everybody on this machine may use them, but no page of another site: nothing is public, and there
-//! is no token, so `http::server` answers 403 to a `Host` that is not of loopback, and to a write
-//! that another site's page sends.
+//! Everybody on this machine may use them, but no page of another site: nothing is public, and
+//! there is no token, so `http::server` answers 403 to a `Host` that is not of loopback, and to a
+//! write that another site's page sends.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;

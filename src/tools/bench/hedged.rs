@@ -1,6 +1,6 @@
 //! The end of section 3: what it costs a healthy shop that a second server is asked when the first
-//! is slow. Two shops without caches get the same requests, in turn. In one of them no second server
-//! is ever asked. The servers' own metrics tell how many requests they sent each other.
+//! is slow. Two shops without caches get the same requests, in turn. In one of them no second
+//! server is ever asked. The servers' own metrics tell how many requests they sent each other.
 
 use crate::config::bench::Section;
 use crate::tools::bench::one_customer::Customer;

@@ -1,5 +1,5 @@
-//! Section 6: what this machine can do at best. Section 5 measures the baseline server, and the disk
-//! beside sales, in turn with the shop. Here is the disk alone.
+//! Section 6: what this machine can do at best. Section 5 measures the baseline server, and the
+//! disk beside sales, in turn with the shop. Here is the disk alone.
 
 use std::fs;
 use std::io;

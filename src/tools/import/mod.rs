@@ -130,7 +130,8 @@ fn validated(book: &Book) -> Checked<NewBook> {
     }
 }
 
-/// Passes each book of the file on, and reports the bad ones. Fails when the file cannot be read on.
+/// Passes each book of the file on, and reports the bad ones. Fails when the file cannot be read
+/// on.
 fn read_books(
     file: impl Read,
     settings: &ImportSettings,

@@ -43,14 +43,14 @@ pub fn run(settings: &StatusSettings, out: &mut dyn Write) -> Result<bool, Strin
         };
         let nobody = shop.iter().all(|server| server.status.is_none());
         if !settings.watch {
-            let why = || wrong.join("\n");
-            return match nobody {
-                true => Err(why()),
-                false => write(out, &text).map(|_| wrong.is_empty()),
-            };
+            if nobody {
+                return Err(wrong.join("\n"));
+            }
+            write(out, &text);
+            return Ok(wrong.is_empty());
         }
         let clear = if settings.json { "" } else { CLEAR };
-        if !write(out, &format!("{clear}{text}"))? {
+        if !write(out, &format!("{clear}{text}")) {
             return Ok(wrong.is_empty());
         }
         thread::sleep(WATCH_EVERY);
@@ -58,7 +58,7 @@ pub fn run(settings: &StatusSettings, out: &mut dyn Write) -> Result<bool, Strin
 }
 
 /// Returns false when nobody reads any more.
-fn write(out: &mut dyn Write, text: &str) -> Result<bool, String> {
+fn write(out: &mut dyn Write, text: &str) -> bool {
     let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
-    Ok(written.is_ok())
+    written.is_ok()
 }

@@ -155,8 +155,8 @@ pub const FINGER: u32 = 44;
 /// What a mouse needs (WCAG 2.5.8).
 pub const MOUSE: u32 = 24;
 
-/// Nothing is wider than the window, buttons are so large in pixels, and texts can be read. A box to
-/// tick is as large as its label.
+/// Nothing is wider than the window, buttons are so large in pixels, and texts can be read. A box
+/// to tick is as large as its label.
 #[track_caller]
 pub fn check_looks(browser: &Browser, what: &str, target: u32) {
     let contrasts = browser.script(LOW_CONTRASTS);

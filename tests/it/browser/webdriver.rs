@@ -180,8 +180,8 @@ impl Browser {
         text.as_str().unwrap_or_default().to_string()
     }
 
-    /// Clicks with the mouse, as [`Browser::find`] finds: in the middle of the window, where nothing
-    /// that stays at its edge is above.
+    /// Clicks with the mouse, as [`Browser::find`] finds: in the middle of the window, where
+    /// nothing that stays at its edge is above.
     #[track_caller]
     pub fn click(&self, selector: &str, text: &str) {
         let element = self.find(selector, text);

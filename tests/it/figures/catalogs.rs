@@ -126,11 +126,13 @@ fn lose_a_write(shop: &Shop, book: u64) -> JoinHandle<()> {
     let update = format!("PUT /rep/update/{book}");
     for name in ["catalog1", "catalog2"] {
         let lost = update.clone();
-        shop.proxy(name)
-            .set_rule(move |request| match request == lost {
-                true => Action::BlackHole,
-                false => Action::Forward,
-            });
+        shop.proxy(name).set_rule(move |request| {
+            if request == lost {
+                Action::BlackHole
+            } else {
+                Action::Forward
+            }
+        });
     }
     let (address, path) = (shop.catalog(3).address.clone(), format!("/update/{book}"));
     let writer = thread::spawn(move || {

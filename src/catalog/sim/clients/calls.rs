@@ -57,10 +57,12 @@ pub(crate) fn lookup(cluster: &Arc<Cluster>, server: usize) -> Option<u32> {
 
 /// The quantity that a client is shown.
 pub(crate) fn seen(read: &Read) -> u32 {
-    match read.book.removed {
-        true => REMOVED,
-        false => read.book.quantity,
-    }
+    shown(&read.book)
+}
+
+/// The quantity that stands for this copy in a history.
+pub(crate) fn shown(book: &Book) -> u32 {
+    if book.removed { REMOVED } else { book.quantity }
 }
 
 pub(crate) fn query(cluster: &Arc<Cluster>, catalog: usize, orders: &[Order]) -> Option<Read> {

@@ -1,9 +1,13 @@
 //! Catalogs that were left out: `PROTOCOL.md`, "Coming back".
 
+use std::sync::Arc;
+
 use super::{MS, Scenario, check, check_lists, look, request, sell, sleep_until};
 use crate::catalog::replication::rules::Rule;
 use crate::catalog::sim::clients::calls::lookup;
 use crate::catalog::sim::clients::set;
+use crate::catalog::sim::cluster::Cluster;
+use crate::catalog::sim::network::hold::Held;
 
 /// Catalog 0 comes back. A book changes at catalog 1 while the page that has the older copy is on
 /// its way.
@@ -56,19 +60,24 @@ fn without_a_look_who_serves_a_catalog_takes_over_what_nobody_acknowledged() {
     scenario.check_either([Rule::FromServing, Rule::OutrightAgain]);
 }
 
+/// Catalog 0 misses a write and comes back; its request to be struck off is held.
+fn come_back_but_for(cluster: &Arc<Cluster>, strike: Held) {
+    cluster.crash(0);
+    sleep_until(cluster, 610.0);
+    set(cluster, 1, 8);
+    sleep_until(cluster, 785.0);
+    cluster.start(0);
+    sleep_until(cluster, 888.0);
+    cluster.network.hold(strike);
+}
+
 /// A sale is made while catalog 0, which is silent, has asked to be struck off.
 #[test]
 fn without_a_look_at_what_is_owed_a_sale_is_missing_at_a_catalog_that_serves() {
     check(Rule::StrikeOwed, 2, |cluster| {
         let strike = request(0, 1, "return");
         let heartbeats = [request(0, 1, "heartbeat"), request(1, 0, "heartbeat")];
-        cluster.crash(0);
-        sleep_until(cluster, 610.0);
-        set(cluster, 1, 8);
-        sleep_until(cluster, 785.0);
-        cluster.start(0);
-        sleep_until(cluster, 888.0);
-        cluster.network.hold(strike);
+        come_back_but_for(cluster, strike);
         sleep_until(cluster, 897.0);
         heartbeats
             .into_iter()
@@ -95,13 +104,7 @@ fn without_a_look_at_what_is_owed_a_sale_is_missing_at_a_catalog_that_serves() {
 fn without_losing_again_a_copy_that_nobody_acknowledged_wins() {
     check(Rule::OutrightAgain, 3, |cluster| {
         let (strike, lost) = (request(0, 1, "return"), request(1, 2, "update"));
-        cluster.crash(0);
-        sleep_until(cluster, 610.0);
-        set(cluster, 1, 8);
-        sleep_until(cluster, 785.0);
-        cluster.start(0);
-        sleep_until(cluster, 888.0);
-        cluster.network.hold(strike);
+        come_back_but_for(cluster, strike);
         cluster.network.hold(lost);
         sleep_until(cluster, 897.0);
         sell(cluster, 1, 7);

@@ -14,7 +14,7 @@ use crate::model::address::Address;
 use crate::model::error::Error;
 use crate::runtime::metrics::{CONTENT_TYPE, Exposition};
 use crate::runtime::span::{self, TraceId};
-use crate::runtime::{process, sync};
+use crate::runtime::{log, process, sync};
 
 const ROUTES: [&str; 7] = [
     "/livez",
@@ -102,9 +102,8 @@ impl Dispatcher {
             #[serde(flatten)]
             status: Status,
         }
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-        let uptime = now.ok().zip(process::started());
-        let uptime = uptime.map(|(now, started)| now.saturating_sub(started));
+        let now = log::since_1970(SystemTime::now());
+        let uptime = process::started().map(|started| now.saturating_sub(started));
         let whole = Whole {
             server: self.config.server,
             name: &self.config.name,

@@ -10,8 +10,8 @@ use crate::runtime::{process, sync};
 /// The pause between two looks at the machine's table of connections.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// The table is everybody's, and may be long: a look in each `/metrics` once kept the shop's servers
-/// busy with nothing else. So looks take at most one in so many parts of the time.
+/// The table is everybody's, and may be long: a look in each `/metrics` once kept the shop's
+/// servers busy with nothing else. So looks take at most one in so many parts of the time.
 const COST_PART: u32 = 100;
 
 /// Returns when the server has ended.
