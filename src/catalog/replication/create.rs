@@ -9,7 +9,6 @@ use crate::catalog::replication::Replica;
 use crate::catalog::replication::env::Environment;
 use crate::catalog::replication::read_repair::not_repaired;
 use crate::catalog::replication::write::Update;
-use crate::catalog::shelf::copy_state::CopyState;
 use crate::model::book::{Book, BookId, Change, STAMP_MAX, Version};
 use crate::model::error::{Error, Result};
 use crate::model::invalidation::Invalidation;
@@ -112,7 +111,7 @@ impl<E: Environment> Replica<E> {
             let id = books[*index].id.unwrap_or_else(|| inner.shelf.next_id());
             if inner.shelf.book(id).is_none() {
                 let copy = Arc::new(self.first_copy(id, &books[*index]));
-                inner.shelf.put(copy.clone(), CopyState::Tentative);
+                inner.propose(copy.clone());
                 begun.push((*index, copy));
             }
         }

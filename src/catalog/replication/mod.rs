@@ -48,7 +48,7 @@ mod rpc_round;
 pub(crate) mod rules;
 pub(crate) mod write;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -114,8 +114,9 @@ struct Inner {
     was_serving: bool,
     /// Since this catalog last began to serve, all unknown copies were claimed.
     caught_up: bool,
-    /// The copies of rounds that are not acknowledged yet.
-    replicating: HashMap<(BookId, Version), usize>,
+    /// New copies that this catalog made, which are on their way to the peers and which it has
+    /// acknowledged to nobody. No client was told of them.
+    own_writes: HashSet<(BookId, Version)>,
     /// By returning peer: its start, its period, and the count of its gaps when it began to come
     /// back.
     returning: HashMap<usize, (u64, u64, u64)>,
@@ -174,6 +175,14 @@ pub(crate) struct Health {
 
 type Guard<'a> = MutexGuard<'a, Inner>;
 
+impl Inner {
+    /// Puts a new copy that this catalog made here, tentatively.
+    fn propose(&mut self, new: Arc<Book>) {
+        self.own_writes.insert((new.id, new.version));
+        self.shelf.put(new, CopyState::Tentative);
+    }
+}
+
 impl<E: Environment> Replica<E> {
     /// A replica that has just started with what its folder holds, all copies unknown. `start`
     /// tells this start from every other.
@@ -202,7 +211,7 @@ impl<E: Environment> Replica<E> {
             saving_list: false,
             was_serving: false,
             caught_up: false,
-            replicating: HashMap::new(),
+            own_writes: HashSet::new(),
             returning: HashMap::new(),
             first_stock: opened.first_stock,
             disk_refuses: false,

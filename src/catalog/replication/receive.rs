@@ -6,7 +6,7 @@ use crate::catalog::replication::catch_up::{FETCH_MAX, PAGE_MAX};
 use crate::catalog::replication::env::{Environment, WaitKey};
 use crate::catalog::replication::messages::{
     AskPage, Books, Check, Claim, Claimed, Get, Known, Message, Page, Reply, Sender, Update,
-    UpdatedReply,
+    UpdatedReply, Versions,
 };
 use crate::catalog::replication::read_repair::{CONFIRM_WAIT, Repaired};
 use crate::catalog::replication::rules::Rule;
@@ -147,7 +147,8 @@ impl<E: Environment> Replica<E> {
         if !unsaved.is_empty() {
             self.save(&unsaved)?;
         }
-        self.acknowledge(&accepted, sender, |inner, start, period| {
+        let versions = books.iter().map(|book| (book.id, book.version)).collect();
+        self.acknowledge(&accepted, sender, versions, |inner, start, period| {
             let mut conflicts = Vec::new();
             for book in books {
                 let ours = inner.shelf.book(book.id).expect("ours or this one is here");
@@ -164,11 +165,13 @@ impl<E: Environment> Replica<E> {
         })
     }
 
-    /// `reply`, once those that the sender's write goes without are on the list on disk.
+    /// `reply`, which is about these versions, once those that the sender's write goes without are
+    /// on the list on disk.
     fn acknowledge(
         self: &Arc<Self>,
         accepted: &Accepted,
         sender: &Sender,
+        versions: Versions,
         reply: impl FnOnce(&Inner, u64, u64) -> Reply,
     ) -> Result<Reply> {
         let knows = sender.without.is_empty() || !self.enforces(Rule::SendList);
@@ -181,7 +184,7 @@ impl<E: Environment> Replica<E> {
                 return Ok(Reply::NotNow);
             }
         }
-        let inner = self.lock();
+        let mut inner = self.lock();
         if inner.left_out.is_told(accepted.peer) && !accepted.is_told {
             return Ok(Reply::LeftOut);
         }
@@ -189,6 +192,12 @@ impl<E: Environment> Replica<E> {
         let period = inner.left_out.period();
         if period != accepted.period && self.enforces(Rule::PresentPeriod) {
             return Ok(Reply::NotNow);
+        }
+        // From now on a client of the sender may be told of these.
+        if self.enforces(Rule::StrikeOwn) {
+            for copy in &versions {
+                inner.own_writes.remove(copy);
+            }
         }
         Ok(reply(&inner, inner.left_out.start, period))
     }
@@ -275,15 +284,21 @@ impl<E: Environment> Replica<E> {
             Err(reply) => return Ok(*reply),
         };
         self.save_missing(versions)?;
-        self.acknowledge(&accepted, sender, |inner, start, period| {
-            let differs = |(id, version): &&(BookId, Version)| !inner.shelf.on_disk(*id, *version);
-            let differing = versions.iter().filter(differs).map(|(id, _)| *id).collect();
-            Reply::Claimed(Claimed {
-                differing,
-                start,
-                period,
-            })
-        })
+        self.acknowledge(
+            &accepted,
+            sender,
+            versions.clone(),
+            |inner, start, period| {
+                let differs =
+                    |(id, version): &&(BookId, Version)| !inner.shelf.on_disk(*id, *version);
+                let differing = versions.iter().filter(differs).map(|(id, _)| *id).collect();
+                Reply::Claimed(Claimed {
+                    differing,
+                    start,
+                    period,
+                })
+            },
+        )
     }
 }
 

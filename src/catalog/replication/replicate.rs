@@ -92,11 +92,8 @@ impl<E: Environment> Replica<E> {
     /// Fails with [`Error::TimedOut`], or with [`Error::DiskRefuses`]. Nothing is undone then.
     pub(super) fn replicate(self: &Arc<Self>, payload: &Payload) -> Result<Replicated> {
         let versions = payload.versions();
-        {
-            let mut inner = self.lock();
-            for copy in &versions {
-                *inner.replicating.entry(*copy).or_default() += 1;
-            }
+        if !self.enforces(Rule::StrikeOwn) {
+            self.lock().own_writes.extend(&versions);
         }
         let mut replication = Replication {
             replica: self,
@@ -171,7 +168,7 @@ impl<E: Environment> Replication<'_, E> {
                 continue;
             }
             if self.is_acknowledged(&inner, &without) {
-                // In this very moment the books cease to be owed for this round's sake only.
+                // From this very moment on they are owed like any other.
                 self.end(&mut inner);
                 return Ok(std::mem::take(&mut self.result));
             }
@@ -185,11 +182,7 @@ impl<E: Environment> Replication<'_, E> {
 
     fn end(&mut self, inner: &mut Inner) {
         for copy in std::mem::take(&mut self.versions) {
-            let count = inner.replicating.get_mut(&copy).expect("it was counted");
-            *count -= 1;
-            if *count == 0 {
-                inner.replicating.remove(&copy);
-            }
+            inner.own_writes.remove(&copy);
         }
     }
 

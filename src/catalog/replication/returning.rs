@@ -313,14 +313,16 @@ impl<E: Environment> Replica<E> {
         for (id, version) in &asked.has {
             inner.shelf.note_acknowledged(i, *id, *version);
         }
-        // A round that is under way waits for this peer's acknowledgement, once it is struck off.
+        // A write of this catalog's own that is under way waits for this peer's acknowledgement,
+        // once it is struck off. Another's, or one that another has claimed, may be acknowledged
+        // there without this peer.
         let owed = inner.shelf.owed(i).into_iter().flatten();
         let is_owed = self.enforces(Rule::StrikeOwed);
-        let is_replicating = |id: &BookId| {
+        let is_own_write = |id: &BookId| {
             let version = inner.shelf.version(*id);
-            version.is_some_and(|version| inner.replicating.contains_key(&(*id, version)))
+            version.is_some_and(|version| inner.own_writes.contains(&(*id, version)))
         };
-        let waits = owed.filter(|id| is_owed && !is_replicating(id));
+        let waits = owed.filter(|id| is_owed && !is_own_write(id));
         let ids: Vec<BookId> = waits.copied().take(FETCH_MAX).collect();
         let lacks = asked.begins || !ids.is_empty();
         if lacks || !inner.left_out.strike(i, &asked.left_out) {

@@ -84,6 +84,8 @@ pub(crate) enum Rule {
     InvalidateBack,
     /// A peer is struck off when it has all that it was owed.
     StrikeOwed,
+    /// So it is when all that it lacks are writes of this catalog that nobody acknowledged yet.
+    StrikeOwn,
     /// A peer is struck off when its list is equal.
     StrikeEqualList,
     /// No peer is struck off while another one's strike-off is on its way to the disk.
@@ -106,7 +108,7 @@ pub(crate) enum Rule {
 
 #[cfg(test)]
 impl Rule {
-    pub(crate) const ALL: [Rule; 48] = [
+    pub(crate) const ALL: [Rule; 49] = [
         Rule::Confirm,
         Rule::Lease,
         Rule::Tie,
@@ -146,6 +148,7 @@ impl Rule {
         Rule::AdoptList,
         Rule::InvalidateBack,
         Rule::StrikeOwed,
+        Rule::StrikeOwn,
         Rule::StrikeEqualList,
         Rule::StrikeOneByOne,
         Rule::StrikeOnDisk,

@@ -180,7 +180,7 @@ impl<E: Environment> Replica<E> {
             return Ok(prepared);
         }
         let new = Arc::new(self.changed(&old, update)?);
-        inner.shelf.put(new.clone(), CopyState::Tentative);
+        inner.propose(new.clone());
         let epoch = inner.shelf.epoch();
         Ok(Prepared::Pending(PendingWrite { old, new, epoch }))
     }

@@ -144,7 +144,7 @@ fn without_a_rarely_missed_rule_some_seed_goes_wrong() {
     for (row, rule, known, max) in [
         (worlds::STARVED, Rule::StartWait, 289, 2000),
         (worlds::THREE_BUSY, Rule::StrikeEqualList, 62, 4000),
-        (worlds::THREE_BUSY, Rule::InStepLeaves, 8, 5000),
+        (worlds::THREE_BUSY, Rule::InStepLeaves, 4702, 5000),
         (worlds::RETURNS, Rule::YieldFirst, 266, 4000),
         (worlds::FULL_DISKS, Rule::PresentPeriod, 182, 2000),
         (worlds::THREE_BUSY, Rule::PeriodKnown, 710, 4000),

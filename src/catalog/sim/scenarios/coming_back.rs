@@ -8,6 +8,11 @@ use crate::catalog::sim::clients::calls::lookup;
 use crate::catalog::sim::clients::set;
 use crate::catalog::sim::cluster::Cluster;
 use crate::catalog::sim::network::hold::Held;
+use crate::catalog::sim::parameters::BOOK;
+
+/// When catalog 1 has begun to come back in [`struck_off_during_a_sale`], and not asked to be struck
+/// off, in ms.
+const STRIKE_ASKED: f64 = 1292.5;
 
 /// Catalog 0 comes back. A book changes at catalog 1 while the page that has the older copy is on
 /// its way.
@@ -94,6 +99,52 @@ fn without_a_look_at_what_is_owed_a_sale_is_missing_at_a_catalog_that_serves() {
         cluster.scheduler.sleep(150 * MS);
         look(cluster, 0);
         cluster.start(1);
+    });
+}
+
+/// Catalog 1 was left out, comes back to catalog 2, and does not reach catalog 0. A sale at `writer`
+/// is on its way to catalog 1, but catalog 0 goes without it: it tells its client of the sale, or the
+/// one that reads the book there. Meanwhile catalog 1 asks to be struck off.
+fn struck_off_during_a_sale(cluster: &Arc<Cluster>, writer: usize, reader: usize) {
+    let strike = request(1, 2, "return");
+    let late = [request(2, 1, "update"), request(0, 2, "confirm")];
+    cluster.crash(1);
+    sleep_until(cluster, 610.0);
+    set(cluster, 0, 8);
+    cluster.network.cut([(0, 1)]);
+    sleep_until(cluster, 785.0);
+    cluster.start(1);
+    sleep_until(cluster, STRIKE_ASKED);
+    cluster.network.hold(strike);
+    cluster.scheduler.sleep(200 * MS);
+    late.into_iter().for_each(|held| cluster.network.hold(held));
+    sell(cluster, writer, 7);
+    let own = cluster.clone();
+    cluster
+        .scheduler
+        .spawn_in(5 * MS, None, move || look(&own, reader));
+    cluster.scheduler.sleep(180 * MS);
+    cluster.network.release(strike);
+    cluster.scheduler.sleep(10 * MS);
+    let (sold, ..) = cluster.replica(0).peek(BOOK).expect("the book is there");
+    assert_eq!(sold.quantity, 7);
+    cluster.check_left_out(cluster.scheduler.incarnation(0), BOOK, sold.version);
+    late.into_iter()
+        .for_each(|held| cluster.network.release(held));
+    cluster.network.heal();
+}
+
+#[test]
+fn what_another_catalog_sold_is_owed_while_read_repair_replicates_it() {
+    check(Rule::StrikeOwn, 3, |cluster| {
+        struck_off_during_a_sale(cluster, 0, 2)
+    });
+}
+
+#[test]
+fn what_a_catalog_sold_is_owed_once_another_one_has_claimed_it() {
+    check(Rule::StrikeOwn, 3, |cluster| {
+        struck_off_during_a_sale(cluster, 2, 0)
     });
 }
 
