@@ -4,7 +4,7 @@
 //! up again. The result is a hint: a request may be sent to a server that counts as down, and its
 //! answer counts.
 
-use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering::Relaxed};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -56,6 +56,8 @@ pub(crate) struct HealthCheck {
     role: Role,
     /// [`UP`], [`SLOW`] or [`DOWN`].
     health: AtomicU8,
+    /// The last check was answered, be it that the server is not ready.
+    answers: AtomicBool,
     /// What the server is instead, if it has another role.
     wrong: Mutex<Option<String>>,
 }
@@ -83,6 +85,7 @@ impl HealthCheck {
             address,
             role,
             health: AtomicU8::new(DOWN),
+            answers: AtomicBool::new(false),
             wrong: Mutex::default(),
         }
     }
@@ -131,6 +134,11 @@ impl HealthCheck {
         self.health.load(Relaxed) == UP
     }
 
+    /// Whether it runs and does not hang, as the last check has found. It need not be ready.
+    pub(crate) fn answers(&self) -> bool {
+        self.answers.load(Relaxed)
+    }
+
     pub(crate) fn is_down(&self) -> bool {
         self.health.load(Relaxed) == DOWN
     }
@@ -174,6 +182,7 @@ impl HealthCheck {
         let answer = client.within(Some(deadline)).get(&url, &[]);
         let usual = seen.usual - seen.usual / SMOOTHING + asked.elapsed() / SMOOTHING;
         seen.usual = usual.min(LIMITS.whole - SILENT_AFTER);
+        self.answers.store(answer.is_ok(), Relaxed);
         match answer {
             Ok(answer) => {
                 let ready = answer.status == 200;

@@ -37,8 +37,9 @@ pub(super) struct HttpCatalog {
     pub(super) hedging: Hedging,
 }
 
-/// How long a read may take before it matters whether the catalog is up: longer than a health check
-/// needs to find that it hangs.
+/// How long a read may take before it matters whether the catalog answers at all: longer than a
+/// health check needs to find that it hangs. One that is not ready, as with a full disk, may take
+/// longer, and says why.
 const READ_PATIENCE: Duration = Duration::from_millis(250);
 
 /// What came of one request.
@@ -89,12 +90,13 @@ impl HttpCatalog {
     /// nothing happened. Fails with what the last one did; it is definite if all failures were.
     fn ask(&self, kind: Kind, send: impl Fn(&Client, &Address) -> Sent) -> AskedAll<'_> {
         let (up, others): (Vec<_>, Vec<_>) = self.catalogs.iter().partition(|it| it.up());
-        let up_count = up.len();
+        let (up_count, count) = (up.len(), self.catalogs.len());
         let mut failed = None;
         for (n, catalog) in up.into_iter().chain(others).enumerate() {
             let has_another = n + 1 < up_count;
+            let is_last = n + 1 == count;
             let asked = Instant::now();
-            match self.ask_one(kind, catalog, has_another, &send) {
+            match self.ask_one(kind, catalog, (has_another, is_last), &send) {
                 Ok(answer) => {
                     self.answered(kind, asked, 0 < n);
                     return Ok((&catalog.address, answer));
@@ -113,12 +115,13 @@ impl HttpCatalog {
         Err(failed.expect("the settings name a catalog"))
     }
 
-    /// A read has little time first, and all the time only at a catalog that is up still.
+    /// A read has little time first, and all the time only at a catalog that is up still; or at the
+    /// last one, if that answers health checks.
     fn ask_one(
         &self,
         kind: Kind,
         catalog: &HealthCheck,
-        has_another: bool,
+        (has_another, is_last): (bool, bool),
         send: impl Fn(&Client, &Address) -> Sent,
     ) -> Sent {
         let patience = match kind {
@@ -127,17 +130,21 @@ impl HttpCatalog {
             Kind::Update => has_another.then_some(UPDATE_PATIENCE),
         };
         match send(&self.client.within(patience), &catalog.address) {
-            Err(Failure::TimedOut(_)) if kind == Kind::Read && !has_another && catalog.up() => {
+            Err(Failure::TimedOut(_))
+                if kind == Kind::Read
+                    && !has_another
+                    && (catalog.up() || is_last && catalog.answers()) =>
+            {
                 send(&self.client, &catalog.address)
             }
             sent => sent,
         }
     }
 
-    /// What a read without an answer means. It is not repeated when no catalog is up.
+    /// What a read without an answer means. It is not repeated when no catalog answers.
     fn read_unanswered(&self, failure: &Failure) -> ReadOutcome {
-        let none_is_up = !self.catalogs.iter().any(|catalog| catalog.up());
-        ReadOutcome::unanswered(failure.definite() || none_is_up)
+        let none_answers = !self.catalogs.iter().any(|it| it.up() || it.answers());
+        ReadOutcome::unanswered(failure.definite() || none_answers)
     }
 
     fn answered(&self, kind: Kind, asked: Instant, is_second: bool) {

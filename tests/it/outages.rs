@@ -2,8 +2,14 @@
 //! lost.
 
 use std::fs;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use serde_json::json;
 
 use crate::harness::clients::buy_until_definite;
+use crate::harness::fake_server::{FakeServer, Reply};
 use crate::harness::process::eventually;
 use crate::harness::server::Server;
 use crate::harness::shop::{Shop, ShopOptions};
@@ -234,6 +240,41 @@ fn with_every_server_down_a_customer_gets_504() {
         shop.front_end().get("/readyz").status == 200
     });
     eventually("the shop sells again", || statuses() == [200, 200, 200]);
+}
+
+/// As a catalog does whose disk is full while the machine is busy.
+fn slow_and_not_ready(request: &str) -> Reply {
+    match request {
+        "GET /readyz" => Reply::Json(503, json!({"ready": false, "server": "catalog"})),
+        _ => {
+            thread::sleep(Duration::from_millis(400));
+            Reply::Json(503, json!({"message": "The disk refuses: full"}))
+        }
+    }
+}
+
+#[test]
+fn a_buyer_is_told_why_a_slow_catalog_does_not_sell_and_not_that_it_cannot_be_reached() {
+    let shop = Shop::new(ShopOptions {
+        catalogs: 1,
+        orders: 1,
+        front_ends: 0,
+        default_timeouts: true,
+        ..ShopOptions::default()
+    });
+    let _catalog = FakeServer::start(&shop.catalog(1).address, Arc::new(slow_and_not_ready));
+    shop.order(1).launch();
+    eventually("the catalog is checked", || {
+        shop.order(1).get("/readyz").status == 503
+    });
+    let response = shop.order(1).put("/buy/2", "");
+    assert_eq!(response.status, 503, "{response:?}");
+    assert!(
+        response.json()["message"]
+            .as_str()
+            .unwrap()
+            .contains("disk")
+    );
 }
 
 #[test]
