@@ -62,14 +62,14 @@ enum ItemBody {
 pub(super) fn query(catalog: &Catalog, request: &Request) -> Result<Response> {
     let queries = validation::parse_batch_queries(&request.body)?;
     let _copies = catalog.copies_in_trace(queries.iter().map(|query| query.id));
-    let entries = queries.iter().map(|query| {
-        let read = catalog.replica.try_read(query.id, &query.orders);
-        match read.unwrap_or_else(|| Err(send_alone())) {
+    let mut entries = Vec::with_capacity(queries.len());
+    catalog.store.read_batch(&queries, &mut |read| {
+        entries.push(match read.unwrap_or_else(|| Err(send_alone())) {
             Ok(read) => item_entry(&read),
             Err(error) => Entry::Failed(responses::error_entry(&error)),
-        }
+        });
     });
-    Ok(Response::json(200, &entries.collect::<Vec<Entry>>()))
+    Ok(Response::json(200, &entries))
 }
 
 /// Sells copies of several books.
@@ -77,7 +77,7 @@ pub(super) fn update(catalog: &Catalog, request: &Request) -> Result<Response> {
     let parsed = validation::parse_batch_updates(&request.body)?;
     let outcomes = run_valid(parsed.into_iter().map(to_update), |updates| {
         let _copies = catalog.copies_in_trace(updates.iter().map(|(id, _)| *id));
-        let outcomes = catalog.replica.batch_write(updates);
+        let outcomes = catalog.store.batch_write(updates);
         for ((_, update), outcome) in updates.iter().zip(&outcomes) {
             catalog.metrics.observe(update, outcome);
         }

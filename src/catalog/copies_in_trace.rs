@@ -27,7 +27,7 @@ impl Catalog {
         let ids: Vec<BookId> = ids.into_iter().take(BOOKS_MAX).collect();
         Some(CopiesInTrace {
             catalog: self,
-            before: self.replica.copies(&ids),
+            before: self.store.copies(&ids),
             ids,
         })
     }
@@ -35,7 +35,7 @@ impl Catalog {
 
 impl Drop for CopiesInTrace<'_> {
     fn drop(&mut self) {
-        let after = self.catalog.replica.copies(&self.ids);
+        let after = self.catalog.store.copies(&self.ids);
         span::set("book", || joined(self.ids.iter().map(BookId::to_string)));
         let versions = |copies: &[(Option<Version>, CopyState)]| {
             joined(copies.iter().map(|(version, _)| {

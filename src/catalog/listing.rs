@@ -1,15 +1,14 @@
 //! Lists of books, which may be long: `/dump/`, `/query/topic/<text>` and `/titles/<text>`.
 //!
-//! A long list is made page by page while it is sent. So the replica's lock is held for one page
+//! A long list is made page by page while it is sent. So the store's lock is held for one page
 //! only, and memory holds one page only. Books that change meanwhile are in it as they are when
 //! their page is made.
 
 use std::sync::Arc;
 
 use crate::catalog::Catalog;
-use crate::catalog::replication::Replica;
 use crate::catalog::responses;
-use crate::catalog::transport::http_env::HttpEnvironment;
+use crate::catalog::store::Store;
 use crate::http::{Body, Request, Response, next_page, query_number};
 use crate::model::book::{Book, BookId};
 use crate::model::error::Result;
@@ -24,9 +23,10 @@ const BUFFERED_PAGES_MAX: usize = 8;
 /// Every book, by id; with `?limit=n&after=<id>` a part of them.
 pub(super) fn dump(catalog: &Catalog, request: &Request) -> Result<Response> {
     let (mut left, after) = part(request)?;
-    let replica = catalog.replica.clone();
+    catalog.store.refresh()?;
+    let store = catalog.store.clone();
     let next_page = move |last: Option<BookId>| {
-        let books = replica.books_after(last.or(after), PAGE_BOOKS.min(left));
+        let books = store.books_after(last.or(after), PAGE_BOOKS.min(left));
         left -= books.len();
         books
     };
@@ -44,27 +44,30 @@ fn part(request: &Request) -> Result<(usize, Option<BookId>)> {
 
 /// Finds books: the first so many after the given one whose topics, or titles, contain a text, and
 /// whether that may be cached.
-type Find = fn(&Replica<HttpEnvironment>, &str, Option<BookId>, usize) -> (Vec<Arc<Book>>, bool);
+type Find = fn(&dyn Store, &str, Option<BookId>, usize) -> (Vec<Arc<Book>>, bool);
 
 /// The books of matching topics, by id; with `?limit=n&after=<id>` a part of them.
 pub(super) fn topics(catalog: &Catalog, text: &str, request: &Request) -> Result<Response> {
-    search(catalog, Replica::search, text, request)
+    let find: Find = |store, text, after, limit| store.search(text, after, limit);
+    search(catalog, find, text, request)
 }
 
 /// The books with matching titles, likewise.
 pub(super) fn titles(catalog: &Catalog, text: &str, request: &Request) -> Result<Response> {
-    search(catalog, Replica::search_titles, text, request)
+    let find: Find = |store, text, after, limit| store.search_titles(text, after, limit);
+    search(catalog, find, text, request)
 }
 
 fn search(catalog: &Catalog, find: Find, text: &str, request: &Request) -> Result<Response> {
     let (limit, after) = part(request)?;
+    catalog.store.refresh_index()?;
     let entry = |book: &Book, json: &mut Vec<u8>| write(json, &book.search_result());
     let mut books = Vec::new();
     let mut cacheable = true;
     let mut last = after;
     for _ in 0..BUFFERED_PAGES_MAX {
         let page_limit = PAGE_BOOKS.min(limit - books.len());
-        let (page, page_cacheable) = find(&catalog.replica, text, last, page_limit);
+        let (page, page_cacheable) = find(&*catalog.store, text, last, page_limit);
         cacheable &= page_cacheable;
         last = page.last().map(|book| book.id);
         let is_last = page.len() < PAGE_BOOKS;
@@ -84,10 +87,10 @@ fn search(catalog: &Catalog, find: Find, text: &str, request: &Request) -> Resul
             });
         }
     }
-    let (replica, text) = (catalog.replica.clone(), text.to_string());
+    let (store, text) = (catalog.store.clone(), text.to_string());
     let mut left = limit;
     let next_page = move |last: Option<BookId>| {
-        let (books, _) = find(&replica, &text, last.or(after), PAGE_BOOKS.min(left));
+        let (books, _) = find(&*store, &text, last.or(after), PAGE_BOOKS.min(left));
         left -= books.len();
         books
     };

@@ -46,8 +46,8 @@ fn copies(update: &Update) -> u64 {
 /// Appends all metrics of a catalog.
 pub(super) fn append(catalog: &Catalog, page: &mut Exposition) {
     append_updates(&catalog.metrics, page);
-    append_health(&catalog.replica.health(), page);
-    append_environment(&catalog.replica.env, page);
+    append_health(&catalog.store.health(), page);
+    catalog.store.append_metrics(page);
 }
 
 fn append_updates(metrics: &UpdateMetrics, page: &mut Exposition) {
@@ -102,7 +102,8 @@ fn append_health(health: &Health, page: &mut Exposition) {
     count("bazar_copies_dropped_total", help, health.copies_dropped);
 }
 
-fn append_environment(env: &HttpEnvironment, page: &mut Exposition) {
+/// Appends those of the own store: its disk, and its messages to other catalogs.
+pub(super) fn append_environment(env: &HttpEnvironment, page: &mut Exposition) {
     let storage = env.storage.metrics();
     let mut count = |name, help, value: &Counter| page.counter(name, help, &[], value.get());
     let help = "Commits: files of books that were put on disk together.";

@@ -8,6 +8,7 @@
 //! | `routes`, `batch_routes` | a request enters here; `src/API.md` is the interface |
 //! | `if_match`, `responses`, `listing` | the precondition of a change; the bodies of answers |
 //! | `rename_topic` | a change of many books in one request |
+//! | `store` | where routes meet the books: what any store of them does |
 //! | `replication` | the agreement itself, without HTTP, files or clocks; with `PROTOCOL.md` |
 //! | `shelf` | the books in memory, and what this catalog knows of each copy |
 //! | `transport` | what a replica needs around it: other servers over HTTP, the clocks |
@@ -52,6 +53,7 @@ mod shelf;
 #[cfg(test)]
 mod sim;
 mod storage;
+mod store;
 mod transport;
 
 use std::sync::Arc;
@@ -63,6 +65,7 @@ use crate::catalog::replication::rules::Rules;
 use crate::catalog::replication::{Config, Replica};
 use crate::catalog::storage::Storage;
 use crate::catalog::storage::first_stock::FirstStock;
+use crate::catalog::store::Store;
 use crate::catalog::transport::http_env::HttpEnvironment;
 use crate::config::CatalogSettings;
 use crate::http::startup;
@@ -85,7 +88,7 @@ const LEASE_INTERVAL: Duration = Duration::from_millis(10);
 
 /// A running catalog.
 struct Catalog {
-    replica: Arc<Replica<HttpEnvironment>>,
+    store: Arc<dyn Store>,
     metrics: UpdateMetrics,
 }
 
@@ -107,7 +110,7 @@ pub fn start(mut settings: CatalogSettings) -> Result<(), Exit> {
     let replica = Replica::new(replica_config(&settings), start, opened, env);
     start_loops(&replica, settings.timing.every)?;
     let catalog = Catalog {
-        replica,
+        store: Arc::new(replica),
         metrics: UpdateMetrics::default(),
     };
     startup::serve("catalog", settings.common, listener, catalog)

@@ -29,9 +29,10 @@ pub(super) fn rename(catalog: &Catalog, topic: &str, request: &Request) -> Resul
     let until = Instant::now() + RENAMING_MAX;
     let mut renamed = 0;
     for _ in 0..PASSES_MAX {
+        catalog.store.refresh_index()?;
         let (mut after, mut any) = (None, false);
         loop {
-            let books = catalog.replica.of_topic(topic, after, BATCH_BOOKS);
+            let books = catalog.store.of_topic(topic, after, BATCH_BOOKS);
             let Some(last) = books.last() else { break };
             if until <= Instant::now() {
                 return Err(unfinished());
@@ -57,7 +58,7 @@ pub(super) fn rename(catalog: &Catalog, topic: &str, request: &Request) -> Resul
 /// Returns how many were changed. Others were changed by somebody else just now.
 fn rename_all(catalog: &Catalog, books: &[Arc<Book>], name: &Arc<str>) -> Result<usize> {
     let updates: Vec<_> = books.iter().map(|book| update(book, name)).collect();
-    let outcomes = catalog.replica.batch_write(&updates);
+    let outcomes = catalog.store.batch_write(&updates);
     let mut renamed = 0;
     for ((id, update), mut outcome) in updates.iter().zip(outcomes) {
         catalog.metrics.observe(update, &outcome);

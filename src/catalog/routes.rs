@@ -64,7 +64,7 @@ impl Catalog {
             request.headers_of("Idempotency-Key"),
         )?;
         let _copies = self.copies_in_trace([id]);
-        Ok(responses::item(&self.replica.read(id, &orders)?))
+        Ok(responses::item(&self.store.read(id, &orders)?))
     }
 
     fn update(&self, id: &str, request: &Request) -> Result<Response> {
@@ -92,7 +92,7 @@ impl Catalog {
 
     pub(super) fn change(&self, id: BookId, update: &Update) -> Result<Updated> {
         let _copies = self.copies_in_trace([id]);
-        let outcome = self.replica.update(id, update);
+        let outcome = self.store.update(id, update);
         self.metrics.observe(update, &outcome);
         outcome
     }
@@ -136,7 +136,7 @@ impl Catalog {
     fn add(&self, request: &Request) -> Result<Response> {
         match validation::parse_new_books(&request.body)? {
             NewBooks::One(book) => {
-                let added = self.replica.create(&[book]).pop();
+                let added = self.store.create(&[book]).pop();
                 Ok(responses::added(
                     &*added.expect("one outcome for one book")?,
                 ))
@@ -146,7 +146,7 @@ impl Catalog {
     }
 
     fn add_all(&self, books: Vec<Result<NewBook>>) -> Response {
-        let create = |valid: &[NewBook]| self.replica.create(valid);
+        let create = |valid: &[NewBook]| self.store.create(valid);
         let outcomes = batch_routes::run_valid(books.into_iter(), create);
         let entries = outcomes.iter().map(|outcome| match outcome {
             Ok(book) => json!({"status": 201, "body": responses::whole_book(book)}),
@@ -158,7 +158,7 @@ impl Catalog {
     fn receive(&self, kind: &str, id: Option<&str>, request: &Request) -> Result<Response> {
         let message = request::decode(kind, id, &request.body)?;
         let _copies = self.copies_in_trace(copies_in_trace::subjects(&message));
-        Ok(reply::encode(&self.replica.receive(message)?))
+        Ok(reply::encode(&self.store.receive(message)?))
     }
 }
 
@@ -210,7 +210,8 @@ impl Service for Catalog {
         match request.path().as_slice() {
             ["rep", "get", ..] => Lane::PeerRead,
             ["rep", "update" | "claim", ..] => Lane::PeerWrite,
-            ["rep", "heartbeat" | "check" | "confirm", ..] | ["batch", "query"] => Lane::Inline,
+            ["rep", "heartbeat" | "check" | "confirm", ..] => Lane::Inline,
+            ["batch", "query"] if !self.store.reads_wait() => Lane::Inline,
             // The receiving thread must not be occupied by long answers.
             ["rep", "page" | "fetch", ..] => Lane::PeerWrite,
             _ => Lane::Client,
@@ -222,7 +223,7 @@ impl Service for Catalog {
         let id = BookId::parse(head.path.strip_prefix("/query/item/")?)?;
         let headers_of = |name| (head.headers_of)(name).into_iter();
         let orders = named_orders(headers_of("Bazar-Order"), headers_of("Idempotency-Key"));
-        let response = match self.replica.try_read(id, &orders.ok()?)? {
+        let response = match self.store.try_read(id, &orders.ok()?)? {
             Ok(read) => responses::item(&read),
             Err(error) => error.into(),
         };
@@ -257,7 +258,7 @@ impl Service for Catalog {
     }
 
     fn missing(&self) -> Vec<String> {
-        let health = self.replica.health();
+        let health = self.store.health();
         let mut missing = Vec::new();
         if let Some(why) = health.not_serving {
             missing.push(why);
@@ -271,7 +272,7 @@ impl Service for Catalog {
     }
 
     fn status(&self) -> Status {
-        let health = self.replica.health();
+        let health = self.store.health();
         let contacts = |server, peers: &[(Address, bool)]| {
             let contact = move |(address, live): &(Address, bool)| Contact {
                 server,
