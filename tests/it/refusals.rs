@@ -4,6 +4,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::thread;
 
+use crate::harness::clients::buy_until_definite;
 use crate::harness::process::eventually;
 use crate::harness::server::Server;
 use crate::harness::shop::{Shop, ShopOptions};
@@ -58,10 +59,15 @@ fn a_restock_that_was_refused_and_sent_again_adds_its_copies_once() {
     let shop = shop_with_two_front_ends();
     let (restocked, sold) = (AtomicBool::new(false), AtomicU64::new(0));
     let statuses: Vec<u16> = thread::scope(|scope| {
-        for _ in 0..BUYERS {
-            scope.spawn(|| {
-                while !restocked.load(Relaxed) {
-                    let response = shop.order(2).put("/buy/2", "");
+        for buyer in 0..BUYERS {
+            let (shop, restocked, sold) = (&shop, &restocked, &sold);
+            scope.spawn(move || {
+                for count in 0.. {
+                    if restocked.load(Relaxed) {
+                        break;
+                    }
+                    let key = format!("{buyer}-{count}");
+                    let response = buy_until_definite(&shop.order(2).address, 2, &key);
                     sold.fetch_add(u64::from(response.is_purchase()), Relaxed);
                 }
             });

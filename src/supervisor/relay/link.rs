@@ -12,10 +12,13 @@ use crate::supervisor::relay::Place;
 /// which a server counts as down.
 pub(super) const DELAY: Duration = Duration::from_millis(80);
 
-/// Of 100 pieces of a lossy link.
+/// Of 100 pieces of a lossy link, each time that they are sent.
 pub(super) const LOST_PERCENT: u32 = 20;
 
-/// A connection that a cut holds up for longer is given up, as TCP does in the end.
+/// TCP sends again what is lost after this; what is lost again after twice as long, and so on.
+pub(super) const RESEND_AFTER: Duration = Duration::from_millis(200);
+
+/// A connection that is held up for longer is given up, as TCP does in the end.
 pub(super) const HELD_MAX: Duration = Duration::from_secs(60);
 
 /// Connections of one link.
@@ -37,15 +40,6 @@ pub(crate) struct Link {
     condition: Mutex<Condition>,
     changed: Condvar,
     open: Arc<AtomicUsize>,
-}
-
-/// What became of a piece that was to pass.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Passage {
-    Passed,
-    Lost,
-    /// The cut lasts too long.
-    GivenUp,
 }
 
 impl Condition {
@@ -106,26 +100,37 @@ impl Link {
 
     /// Waits until the link is not cut, or for so long. Returns whether it is not cut.
     pub(super) fn wait(&self, timeout: Duration) -> bool {
-        let condition = lock(&self.condition);
-        let is_cut = |condition: &mut Condition| *condition == Condition::Cut;
-        *sync::wait_timeout_while(&self.changed, condition, timeout, is_cut) != Condition::Cut
+        self.wait_while(Condition::Cut, timeout) != Condition::Cut
     }
 
-    /// One piece passes as the link lets it.
-    pub(super) fn pass(&self) -> Passage {
-        let began = Instant::now();
-        while self.condition() == Condition::Cut {
+    /// Waits while the link is so, but not longer than that. Returns how it is then.
+    fn wait_while(&self, condition: Condition, timeout: Duration) -> Condition {
+        let current = lock(&self.condition);
+        let is_so = |current: &mut Condition| *current == condition;
+        *sync::wait_timeout_while(&self.changed, current, timeout, is_so)
+    }
+
+    /// One piece passes as the link lets it. Returns whether it does: it is given up when it was
+    /// held up for too long.
+    pub(super) fn pass(&self) -> bool {
+        let (began, mut resend_after) = (Instant::now(), RESEND_AFTER);
+        loop {
             let left = HELD_MAX.saturating_sub(began.elapsed());
-            if left.is_zero() {
-                return Passage::GivenUp;
+            match self.condition() {
+                _ if left.is_zero() => return false,
+                Condition::Cut => {
+                    self.wait(left);
+                }
+                Condition::Lossy if fastrand::u32(..100) < LOST_PERCENT => {
+                    self.wait_while(Condition::Lossy, resend_after.min(left));
+                    resend_after *= 2;
+                }
+                Condition::Slow => {
+                    thread::sleep(DELAY);
+                    return true;
+                }
+                Condition::Open | Condition::Lossy => return true,
             }
-            self.wait(left);
         }
-        match self.condition() {
-            Condition::Slow => thread::sleep(DELAY),
-            Condition::Lossy if fastrand::u32(..100) < LOST_PERCENT => return Passage::Lost,
-            _ => (),
-        }
-        Passage::Passed
     }
 }

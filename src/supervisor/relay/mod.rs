@@ -13,8 +13,9 @@
 //!   deadlines. Once the cut is healed, what was under way arrives late, as packets do that TCP
 //!   sends again.
 //! - **Slow**: whatever passes comes [`link::DELAY`] later, in both directions.
-//! - **Lossy**: of 100 pieces [`link::LOST_PERCENT`] vanish, and whatever follows on the same
-//!   connection, as nothing gets past a gap in TCP.
+//! - **Lossy**: of 100 pieces [`link::LOST_PERCENT`] are lost. TCP sends them again, after
+//!   [`link::RESEND_AFTER`], then after twice as long, and so on; whatever follows on the same
+//!   connection waits, as nothing gets past a gap in TCP. So all arrives, some of it too late.
 //!
 //! # Bounds
 //!

@@ -3,12 +3,11 @@
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream, ToSocketAddrs};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::supervisor::relay::Relay;
-use crate::supervisor::relay::link::{HELD_MAX, Link, Passage};
+use crate::supervisor::relay::link::{HELD_MAX, Link};
 
 /// What one thread holds of what passes.
 pub(super) const CHUNK_BYTES: usize = 16 * 1024;
@@ -43,10 +42,8 @@ pub(super) fn carry(relay: &Relay, source: usize, client: &TcpStream) {
     let Some((link, target)) = relay.way(source, &authority) else {
         return refuse(client, "403 Forbidden");
     };
-    match await_passage(link, client) {
-        Passage::Passed => (),
-        Passage::Lost => return await_end(client),
-        Passage::GivenUp => return,
+    if !await_passage(link, client) {
+        return;
     }
     let Some(_place) = link.take_place() else {
         return refuse(client, TOO_MANY);
@@ -89,23 +86,16 @@ fn read_head(mut client: &TcpStream) -> io::Result<String> {
     Ok(authority.to_string())
 }
 
-/// The first packets pass as the link lets them. While it is cut, there is no answer.
-fn await_passage(link: &Link, client: &TcpStream) -> Passage {
+/// The first packets pass as the link lets them. While it is cut, there is no answer. Returns
+/// whether they pass before the client, or the relay, gives up.
+fn await_passage(link: &Link, client: &TcpStream) -> bool {
     let deadline = Instant::now() + HELD_MAX;
     while !link.wait(LOOK) {
         if deadline < Instant::now() || has_ended(client) {
-            return Passage::GivenUp;
+            return false;
         }
     }
     link.pass()
-}
-
-/// Nothing reaches this client any more. Waits until it gives up.
-fn await_end(client: &TcpStream) {
-    let deadline = Instant::now() + HELD_MAX;
-    while Instant::now() < deadline && !has_ended(client) {
-        thread::sleep(LOOK);
-    }
 }
 
 /// Whether the client has closed its connection. It sends nothing before it has its answer.
@@ -136,34 +126,26 @@ fn connect(target: &str) -> io::Result<TcpStream> {
 }
 
 fn pump_both(link: &Arc<Link>, client: &TcpStream, server: &TcpStream) {
-    let lost = AtomicBool::new(false);
     thread::scope(|scope| {
-        let (sent, lost) = (link, &lost);
         let back = thread::Builder::new().name("relay".into());
-        let back = back.spawn_scoped(scope, move || pump(sent, server, client, lost));
+        let back = back.spawn_scoped(scope, || pump(link, server, client));
         if back.is_ok() {
-            pump(link, client, server, lost);
+            pump(link, client, server);
         }
     });
 }
 
 /// Carries bytes one way, until an end is closed. Then both are.
-fn pump(link: &Link, mut from: &TcpStream, mut to: &TcpStream, lost: &AtomicBool) {
+fn pump(link: &Link, mut from: &TcpStream, mut to: &TcpStream) {
     let mut chunk = [0; CHUNK_BYTES];
     let _ = from.set_read_timeout(Some(SILENT_MAX));
     while let Some(read) = from.read(&mut chunk).ok().filter(|read| 0 < *read) {
-        match link.pass() {
-            Passage::Passed => (),
-            Passage::Lost => lost.store(true, Relaxed),
-            Passage::GivenUp => break,
-        }
-        // Nothing passes a gap, in either direction: the other side's acknowledgements count.
-        if !lost.load(Relaxed) && to.write_all(&chunk[..read]).is_err() {
+        if !link.pass() || to.write_all(&chunk[..read]).is_err() {
             break;
         }
     }
     // That it is closed is told as bytes are.
-    let _ = link.pass();
+    link.pass();
     for stream in [from, to] {
         let _ = stream.shutdown(Shutdown::Both);
     }
