@@ -5,7 +5,8 @@
 //! them with the servers; `shapes.json` adds the schemas of bodies and parameters, which the page
 //! has in words only. What only servers ask each other (`/batch/`, `/rep/`, `Bazar-Order`) is left
 //! out, and so is what no path has of its own: `HEAD`, `OPTIONS`, 405, 501, and the headers of
-//! conditional requests.
+//! conditional requests. One rule JSON Schema cannot say: `5.0` is refused where `5` is not. So a
+//! tool that sends what a schema allows (schemathesis) finds one fault, that its 5.0 is a 422.
 
 mod table;
 #[cfg(test)]
@@ -54,7 +55,9 @@ pub(crate) fn document(server: &str, needs_token: &dyn Fn(&str) -> bool) -> Valu
             "title": format!("Bazar, {server}"),
             "version": env!("CARGO_PKG_VERSION"),
             "description": "What each status means is also in src/API.md. HEAD is allowed \
-                wherever GET is. Paths that only servers ask each other are left out.",
+                wherever GET is. Paths that only servers ask each other are left out. In a body a \
+                whole number is written without a point and without an exponent, which JSON Schema \
+                has no word for: 5.0 is a 422.",
         },
         "paths": paths,
         "components": {

@@ -43,8 +43,8 @@ GET /metrics + Host: localhost.evil.example:80 | 403 | message Host, SERVICE_TOK
 = PUT /<unknown> → 403
 PUT /nowhere + Origin: https://evil.example | 403 | message origin, ALLOWED_ORIGINS
 PUT /livez + Sec-Fetch-Site: cross-site | 403 | message origin, ALLOWED_ORIGINS
-= TRACE /<unknown> → 501
-TRACE /nowhere | 501 | message method
+= BREW /<unknown> → 501
+BREW /nowhere | 501 | message method
 = GET /<unknown> → 414
 GET /{x*9000} | 414 | message
 = GET /<unknown> → 431

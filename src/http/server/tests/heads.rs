@@ -104,13 +104,24 @@ fn a_method_that_nothing_has_is_a_501_and_options_tells_the_methods() {
     let ask = |method: &str, target: &str| {
         raw(&format!("{method} {target} HTTP/1.1\r\nHost: shop\r\n\r\n"))
     };
-    for method in ["TRACE", "CONNECT", "BREW", "get", "PROPFIND"] {
+    for method in ["CONNECT", "BREW", "get", "PROPFIND"] {
         let answer = ask(method, "/quick");
         assert_eq!(answer.status, 501, "{method}");
         assert!(answer.text().starts_with("{\"message\":"), "{answer:?}");
     }
     for method in ["G@T", "\"GET\"", "GET:"] {
         assert_eq!(ask(method, "/quick").status, 400, "{method}");
+    }
+    for (target, status, methods) in [
+        ("/livez", 405, Some("GET, HEAD")),
+        ("/only-put", 405, Some("PUT")),
+        ("/unknown", 404, None),
+        ("*", 400, None),
+    ] {
+        let head = format!("TRACE {target} HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        let answer = raw(&head);
+        let seen = (answer.status, answer.header("Allow"));
+        assert_eq!(seen, (status, methods), "{target}");
     }
     let answer = ask("OPTIONS", "/livez");
     let seen = (answer.status, answer.header("Allow"));
