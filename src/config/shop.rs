@@ -37,6 +37,8 @@ pub struct ShopSettings {
     pub(crate) token: Token,
     /// What the servers log.
     pub(crate) log: String,
+    /// Whether all stop when its standard input ends.
+    pub(crate) exit_with_stdin: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,7 +76,9 @@ PORTS WHICH | =fixed | free: the system chooses all ports
 DATA FOLDER | =data | where the catalogs' data folders are
 BOOKS FILE | the seven books that are built in | the first stock
 LOG LEVEL | =info | what the servers log: debug, info or warn, and above; more settings of \
-    theirs, such as LOOKUP_CACHE_SIZE, are handed on";
+    theirs, such as LOOKUP_CACHE_SIZE, are handed on
+rare EXIT_WITH_STDIN | no | stop when standard input ends, so that nothing is left behind by the \
+    program that holds its other end";
 
 pub(super) fn settings() -> Vec<Setting> {
     setting::read(&[SETTINGS, setting::TOKEN])
@@ -136,5 +140,6 @@ pub(super) fn read(values: &Values) -> Result<ShopSettings, String> {
         demo,
         token,
         log: values.read("LOG", "debug, info or warn", level)?,
+        exit_with_stdin: values.flag("EXIT_WITH_STDIN"),
     })
 }

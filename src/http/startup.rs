@@ -1,7 +1,7 @@
 //! How every server starts: it binds its port, announces its address once it can be asked, and
 //! serves.
 
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::net::TcpListener;
 use std::process;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::http::otlp::Exporter;
 use crate::http::server::{self, ServerConfig, Service};
 use crate::model::address::Address;
 use crate::runtime::exit::Exit;
-use crate::runtime::{log, signals, sync};
+use crate::runtime::{log, signals, stdin};
 
 /// Binds the port of the settings. If that is 0, the system chooses one, and the server's own
 /// address gets it, if it was derived from the port.
@@ -26,7 +26,7 @@ use crate::runtime::{log, signals, sync};
 pub(crate) fn bind(common: &mut Common) -> Result<TcpListener, String> {
     common.proxy.inspect(|proxy| proxy::use_proxy(*proxy));
     if common.exit_with_stdin {
-        sync::spawn("stdin", exit_with_stdin)?;
+        stdin::on_end(exit)?;
     }
     let (is_chosen, idle) = (common.port == 0, common.idle);
     let (host, port) = (common.host.as_str(), common.port);
@@ -49,16 +49,7 @@ pub(crate) fn bind(common: &mut Common) -> Result<TcpListener, String> {
 const ENDING_MAX: Duration = Duration::from_secs(2);
 
 /// As on SIGTERM.
-fn exit_with_stdin() {
-    let mut buffer = [0; 64];
-    let mut stdin = io::stdin().lock();
-    loop {
-        match stdin.read(&mut buffer) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => (),
-            Ok(0) | Err(_) => break,
-            Ok(_) => (),
-        }
-    }
+fn exit() {
     log::always("ends: standard input has ended", &[]);
     signals::request_end();
     thread::sleep(ENDING_MAX);

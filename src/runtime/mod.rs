@@ -13,5 +13,6 @@ pub(crate) mod process;
 pub(crate) mod semaphore;
 pub(crate) mod signals;
 pub(crate) mod span;
+pub(crate) mod stdin;
 pub(crate) mod sync;
 pub(crate) mod worker_pool;

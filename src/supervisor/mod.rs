@@ -10,15 +10,15 @@
 //!
 //! # How it ends
 //!
-//! On Ctrl-C, SIGTERM or SIGHUP, or when nobody reads its log any more, every server gets SIGTERM
-//! and, if it still runs after 2 s, SIGKILL. Servers need no farewell: what they acknowledged is on
+//! On Ctrl-C, SIGTERM or SIGHUP, when nobody reads its log any more, or, with `--exit-with-stdin`,
+//! when its standard input ends, every server gets SIGTERM and, if it still runs after 2 s, SIGKILL. Servers need no farewell: what they acknowledged is on
 //! disk. If this process is killed itself, its servers notice and end: see `process`.
 
 mod announcement;
 mod cluster;
 pub(crate) mod events;
 pub(crate) mod ports;
-pub(crate) mod process;
+pub mod process;
 mod relay;
 pub(crate) mod server_log;
 mod supervised;
@@ -38,7 +38,7 @@ use crate::config::shop::{ShopSettings, Token};
 use crate::http::client::Client;
 use crate::model::address::Address;
 use crate::runtime::exit::Exit;
-use crate::runtime::signals;
+use crate::runtime::{signals, stdin};
 use events::Events;
 use relay::Relay;
 use supervised::{End, Next, Supervised};
@@ -91,6 +91,9 @@ pub fn run(settings: &ShopSettings) -> Result<Outcome, Exit> {
     ports::check(&topology.members, &local).map_err(Exit::Misconfigured)?;
     let token = token(&settings.token)?;
     signals::catch_end();
+    if settings.exit_with_stdin {
+        stdin::on_end(signals::request_end)?;
+    }
     if settings.fresh {
         remove_data(&settings.data)?;
     }

@@ -1,4 +1,4 @@
-//! A server as a process of its own, started from this program's own file.
+//! A server as a process of its own: of a shop, of `bazar bench` and `bazar scale`, and of the tests.
 //!
 //! It ends with the program that started it, however that one ends: its standard input is a pipe
 //! whose other end is held here, and a server with `--exit-with-stdin` exits when that is closed.
@@ -25,13 +25,15 @@ const START_MAX: Duration = Duration::from_secs(30);
 
 /// What is started.
 #[derive(Clone, Debug)]
-pub(crate) struct Spec {
+pub struct Spec {
     /// In logs and errors.
-    pub(crate) name: String,
-    pub(crate) args: Vec<String>,
-    pub(crate) environment: Vec<(&'static str, String)>,
+    pub name: String,
+    /// Its file; `None`: that of this program.
+    pub program: Option<PathBuf>,
+    pub args: Vec<String>,
+    pub environment: Vec<(&'static str, String)>,
     /// Whether it has the environment of this process, too.
-    pub(crate) inherits: bool,
+    pub inherits: bool,
 }
 
 /// Where its output goes.
@@ -45,7 +47,7 @@ pub(crate) enum Output {
 
 /// A server that can be started, stopped, killed, and started again. Dropping it kills it.
 #[derive(Debug)]
-pub(crate) struct Process {
+pub struct Process {
     pub(crate) spec: Spec,
     output: Output,
     /// `None` while it does not run.
@@ -55,6 +57,11 @@ pub(crate) struct Process {
 }
 
 impl Process {
+    /// A server whose stderr is appended to a file. Does not start it yet.
+    pub fn logging_to(stderr: PathBuf, spec: Spec) -> Process {
+        Process::new(spec, Output::File(stderr))
+    }
+
     /// Does not start it yet.
     pub(crate) fn new(spec: Spec, output: Output) -> Process {
         Process {
@@ -68,7 +75,7 @@ impl Process {
     /// Starts it and returns the address at which it says it listens.
     ///
     /// Fails with the end of its log when it does not.
-    pub(crate) fn start(&self) -> Result<String, String> {
+    pub fn start(&self) -> Result<String, String> {
         let address = self.launch()?.recv_timeout(START_MAX);
         address.map_err(|_| format!("{} does not listen: {}", self.spec.name, self.last_words()))
     }
@@ -100,7 +107,11 @@ impl Process {
 
     /// The process, and what reads its output.
     fn spawn(&self) -> io::Result<(Child, Box<dyn Read + Send>)> {
-        let mut command = Command::new(own_file()?);
+        let program = match &self.spec.program {
+            Some(program) => program.clone(),
+            None => own_file()?,
+        };
+        let mut command = Command::new(program);
         if !self.spec.inherits {
             command.env_clear();
         }
@@ -145,7 +156,7 @@ impl Process {
     }
 
     /// How it has ended, if it has since it was last asked.
-    pub(crate) fn ended(&self) -> Option<ExitStatus> {
+    pub fn ended(&self) -> Option<ExitStatus> {
         let mut child = lock(&self.child);
         let status = child.as_mut()?.try_wait().ok()??;
         *child = None;
@@ -168,7 +179,7 @@ impl Process {
     }
 
     /// Sends SIGKILL. Returns when the process is gone.
-    pub(crate) fn kill(&self) {
+    pub fn kill(&self) {
         if let Some(mut child) = lock(&self.child).take() {
             // It may be gone already.
             let _ = child.kill();
@@ -207,15 +218,11 @@ impl Process {
     }
 
     pub(crate) fn is_paused(&self) -> bool {
-        let stat = self
-            .id()
-            .map(|id| fs::read_to_string(format!("/proc/{id}/stat")));
-        let stat = stat.and_then(Result::ok).unwrap_or_default();
-        stat.rsplit(')').next().unwrap_or("").starts_with(" T")
+        self.id().is_some_and(is_stopped)
     }
 
     /// Of the process, while it runs.
-    pub(crate) fn id(&self) -> Option<u32> {
+    pub fn id(&self) -> Option<u32> {
         lock(&self.child).as_ref().map(Child::id)
     }
 }
@@ -224,6 +231,20 @@ impl Drop for Process {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+/// Whether a process is stopped (SIGSTOP). Not before its last thread is: until then the system
+/// would not end it when its parent ends.
+pub fn is_stopped(process: u32) -> bool {
+    let is_stopped = |stat: PathBuf| {
+        let stat = fs::read_to_string(stat).unwrap_or_default();
+        stat.rsplit(')').next().unwrap_or("").starts_with(" T")
+    };
+    let process = PathBuf::from(format!("/proc/{process}"));
+    // Of one that runs, the first file says so.
+    let threads = || fs::read_dir(process.join("task")).into_iter().flatten();
+    let stat = |thread: fs::DirEntry| thread.path().join("stat");
+    is_stopped(process.join("stat")) && threads().flatten().map(stat).all(is_stopped)
 }
 
 /// Where this program was when the first server was started: a new build may take its place.

@@ -69,6 +69,7 @@ impl Supervised {
         let log = Arc::new(ServerLog::new(&member.name));
         let spec = Spec {
             name: member.name.clone(),
+            program: None,
             args,
             environment: [settings, vec![("NAME", member.name.clone())]].concat(),
             inherits: true,

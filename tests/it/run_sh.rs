@@ -64,6 +64,8 @@ impl Running {
         let mut command = run_sh(&host, &folder, args);
         command.envs(environment.iter().copied());
         command.stdout(log.try_clone().unwrap()).stderr(log);
+        // It ends with this process, also when that is killed.
+        command.arg("--exit-with-stdin").stdin(Stdio::piped());
         let running = Running {
             child: command.spawn().unwrap(),
             host,
@@ -244,6 +246,16 @@ fn no_server_outlives_a_killed_shop_not_even_a_stopped_one() {
     shop.child.kill().unwrap();
     await_end(&mut shop.child);
     eventually("its servers are gone", || shop.servers() == 0);
+    fs::remove_dir_all(&shop.folder).unwrap();
+}
+
+#[test]
+fn a_shop_stops_when_the_program_that_started_it_is_gone() {
+    let mut shop = Running::start(&["--catalogs", "1", "--orders", "1"]);
+    // The system closes it, too, when this process is killed.
+    drop(shop.child.stdin.take());
+    assert_eq!(await_end(&mut shop.child).code(), Some(0), "{}", shop.log());
+    assert_eq!(shop.servers(), 0);
     fs::remove_dir_all(&shop.folder).unwrap();
 }
 

@@ -39,6 +39,7 @@ impl BaselineServer {
     pub(super) fn start(bench: &Bench) -> Result<BaselineServer, String> {
         let spec = Spec {
             name: "baseline".into(),
+            program: None,
             args: vec!["baseline-server".into(), unique_host(bench.shops)],
             environment: Vec::new(),
             inherits: false,

@@ -192,6 +192,7 @@ impl Setup {
         }
         let spec = Spec {
             name: member.name.clone(),
+            program: None,
             args: topology.args(member),
             environment,
             inherits: false,

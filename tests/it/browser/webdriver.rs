@@ -1,6 +1,7 @@
 //! Chromium, driven through chromedriver: WebDriver (W3C), which is HTTP and JSON.
 
 use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::{Condvar, Mutex, Once};
 use std::time::{Duration, Instant};
@@ -15,6 +16,10 @@ const COMMAND_MAX: Duration = Duration::from_secs(120);
 
 /// Set by `.ci/run`: without a browser the tests fail there instead of being skipped.
 const REQUIRED: &str = "BROWSER_TESTS_REQUIRED";
+
+/// Runs chromedriver. When standard input ends, which it does when this process is killed, too, it
+/// kills its process group: the driver and the browser.
+const DRIVER: &str = "chromedriver --port=0 < /dev/null & cat > /dev/null; kill -KILL 0";
 
 /// Where screenshots are kept.
 pub const SCREENSHOTS: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/browser");
@@ -81,9 +86,10 @@ impl Browser {
             });
             return None;
         }
-        let mut driver = Command::new("chromedriver")
-            .arg("--port=0")
-            .stdin(Stdio::null())
+        let mut driver = Command::new("sh")
+            .args(["-c", DRIVER])
+            .process_group(0)
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
@@ -272,9 +278,9 @@ impl Browser {
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        // The driver ends the browser.
+        // The driver ends the browser, and removes its profile.
         let _ = self.agent.delete(&self.session).call();
-        let _ = self.driver.kill();
+        drop(self.driver.stdin.take());
         let _ = self.driver.wait();
     }
 }

@@ -1,9 +1,10 @@
 //! Processes: run to the end, signalled, waited for.
 
-use std::fs;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
+
+use bazar::supervisor::process::is_stopped;
 
 /// The program under test.
 pub const BAZAR: &str = env!("CARGO_BIN_EXE_bazar");
@@ -25,17 +26,7 @@ pub fn signal(name: &str, process: u32) {
 #[track_caller]
 pub fn stop(process: u32) {
     signal("STOP", process);
-    eventually("the process has stopped", || state(process) == 'T');
-}
-
-/// The letter of `/proc/<pid>/stat`: R runs, S sleeps, T is stopped.
-fn state(process: u32) -> char {
-    let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap();
-    let state = stat
-        .rsplit(") ")
-        .next()
-        .and_then(|rest| rest.chars().next());
-    state.unwrap()
+    eventually("the process has stopped", || is_stopped(process));
 }
 
 /// Runs to the end, and its response: exit code, stdout, stderr.

@@ -1,31 +1,31 @@
 //! One server as a real process: started, killed, stopped, continued, started again.
 
-use std::fs::{self, File};
-use std::io::{BufRead, BufReader};
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::{Mutex, mpsc};
-use std::thread;
+use std::sync::Mutex;
 
+use bazar::supervisor::process::{Process, Spec};
 use serde_json::Value;
 
 use crate::harness::http::{self, Response};
-use crate::harness::process::{self, BAZAR, DEADLINE, eventually, signal};
+use crate::harness::process::{self, BAZAR, eventually, signal};
 
 /// Among a server's settings: how many descriptors its process may have.
 pub const DESCRIPTORS: &str = "DESCRIPTORS";
 
 /// A server of a shop. It keeps its address, settings and data folder however often it is started.
+/// It ends with this process, also when that is killed.
 #[derive(Debug)]
 pub struct Server {
     pub name: String,
     /// `127.a.b.c:port`.
     pub address: String,
     command: &'static str,
-    settings: Vec<(String, String)>,
+    settings: Vec<(&'static str, String)>,
     /// Where its stderr goes, over all its starts.
     stderr: PathBuf,
-    child: Mutex<Option<Child>>,
+    /// `None` while it does not run.
+    process: Mutex<Option<Process>>,
 }
 
 impl Server {
@@ -34,7 +34,7 @@ impl Server {
         command: &'static str,
         name: &str,
         address: &str,
-        settings: Vec<(String, String)>,
+        settings: Vec<(&'static str, String)>,
         folder: &Path,
     ) -> Server {
         Server {
@@ -43,7 +43,7 @@ impl Server {
             command,
             settings,
             stderr: folder.join(format!("{name}.stderr")),
-            child: Mutex::new(None),
+            process: Mutex::new(None),
         }
     }
 
@@ -68,43 +68,28 @@ impl Server {
     /// As [`Server::launch`], with more options for this start only.
     #[track_caller]
     pub fn launch_with(&self, options: &[&str]) {
-        let stderr = File::options().create(true).append(true).open(&self.stderr);
-        let (host, port) = self.address.split_once(':').expect("an address has a port");
-        let mut child = self
-            .program()
-            .arg(self.command)
-            .args(options)
-            .env_clear()
-            .envs([("HOST", host), ("PORT", port)])
-            .envs(self.settings.iter().map(|(name, value)| (name, value)))
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(stderr.unwrap())
-            .spawn()
-            .unwrap();
-        let stdout = child.stdout.take().expect("stdout is piped");
-        assert!(
-            self.child.lock().unwrap().replace(child).is_none(),
-            "{} runs",
-            self.name
-        );
-        let first = first_line(stdout);
-        let expected = format!("listening on {}", self.url());
-        assert_eq!(first, expected, "{}: {}", self.name, self.stderr());
+        let process = Process::logging_to(self.stderr.clone(), self.spec(options));
+        assert_eq!(process.start(), Ok(self.url()), "{}", self.name);
+        let earlier = self.process.lock().unwrap().replace(process);
+        assert!(earlier.is_none(), "{} runs", self.name);
     }
 
-    fn program(&self) -> Command {
-        let limit = self.settings.iter().find(|(name, _)| name == DESCRIPTORS);
-        let Some((_, limit)) = limit else {
-            return Command::new(BAZAR);
-        };
-        let mut shell = Command::new("sh");
-        shell.args([
-            "-c",
-            &format!("ulimit -n {limit}; exec \"$0\" \"$@\""),
-            BAZAR,
-        ]);
-        shell
+    fn spec(&self, options: &[&str]) -> Spec {
+        let (host, port) = self.address.split_once(':').expect("an address has a port");
+        let own = [("HOST", host.to_string()), ("PORT", port.to_string())];
+        let mut args = [&[self.command, "--exit-with-stdin"], options].concat();
+        let limit = self.settings.iter().find(|(name, _)| *name == DESCRIPTORS);
+        let limit = limit.map(|(_, limit)| format!("ulimit -n {limit}; exec \"$0\" \"$@\""));
+        if let Some(script) = &limit {
+            args.splice(..0, ["-c", script, BAZAR]);
+        }
+        Spec {
+            name: self.name.clone(),
+            program: Some(limit.as_ref().map_or(BAZAR, |_| "/bin/sh").into()),
+            args: args.iter().map(ToString::to_string).collect(),
+            environment: own.into_iter().chain(self.settings.clone()).collect(),
+            inherits: false,
+        }
     }
 
     /// Waits until `/readyz` answers 200.
@@ -120,9 +105,8 @@ impl Server {
     /// SIGKILL, as in a power failure. Returns when the process is gone.
     #[track_caller]
     pub fn kill(&self) {
-        let mut child = self.child.lock().unwrap().take().expect("it runs");
-        child.kill().unwrap();
-        child.wait().unwrap();
+        let process = self.process.lock().unwrap().take();
+        process.expect("it runs").kill();
     }
 
     /// SIGTERM, as an operator stops it. Returns when the process has ended.
@@ -152,20 +136,20 @@ impl Server {
     /// The process's id.
     #[track_caller]
     pub fn id(&self) -> u32 {
-        let child = self.child.lock().unwrap();
-        child.as_ref().expect("it runs").id()
+        let process = self.process.lock().unwrap();
+        process.as_ref().and_then(Process::id).expect("it runs")
     }
 
     /// The exit code, if the process has ended by itself. Then it can be started again.
     pub fn exit_code(&self) -> Option<i32> {
-        let mut child = self.child.lock().unwrap();
-        let ended = child.as_mut()?.try_wait().unwrap()?;
-        *child = None;
+        let mut process = self.process.lock().unwrap();
+        let ended = process.as_ref()?.ended()?;
+        *process = None;
         Some(ended.code().unwrap_or(-1))
     }
 
     pub fn is_running(&self) -> bool {
-        self.child.lock().unwrap().is_some()
+        self.process.lock().unwrap().is_some()
     }
 
     /// What it has written to stderr, over all its starts.
@@ -252,26 +236,4 @@ impl Server {
     pub fn try_get(&self, path: &str) -> std::io::Result<Response> {
         http::call(&self.address, "GET", path, &[], "")
     }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        if self.is_running() {
-            self.kill();
-        }
-    }
-}
-
-/// The first line, or what there was before the end. A thread reads and drops the rest, so that the
-/// process never waits.
-fn first_line(stdout: impl std::io::Read + Send + 'static) -> String {
-    let (sender, receiver) = mpsc::channel();
-    thread::spawn(move || {
-        let mut lines = BufReader::new(stdout).lines().map_while(Result::ok);
-        let _ = sender.send(lines.next().unwrap_or_default());
-        lines.for_each(drop);
-    });
-    receiver
-        .recv_timeout(DEADLINE)
-        .expect("a first line on stdout in time")
 }

@@ -135,9 +135,7 @@ impl Shop {
             let name = format!("{command}{}", n + 1);
             let reached_at = ("ADDRESS", format!("http://{}", by_catalogs(address)));
             let settings = own.into_iter().chain([reached_at]).chain(shared());
-            let settings = settings
-                .map(|(name, value)| (name.to_string(), value))
-                .collect();
+            let settings = settings.collect();
             Server::new(command, &name, address, settings, &folder)
         };
         let catalog = |(n, address): (usize, &String)| {
