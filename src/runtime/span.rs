@@ -59,7 +59,8 @@ pub(crate) struct Span {
     /// In ns since 1970.
     pub(crate) start: u64,
     pub(crate) end: u64,
-    /// Such as `status`, `peer`, `book`, `version`, `cache`.
+    /// Such as `status`, `peer`, `book`, `version`, `cache`; of a client also `request` and
+    /// `response`.
     #[serde(serialize_with = "as_map")]
     pub(crate) attributes: Vec<(&'static str, String)>,
     /// The other requests that it served, too.

@@ -146,3 +146,43 @@ fn with_trace_all_every_request_is_traced_by_the_name_that_it_brings() {
         .json();
     assert_eq!(later["spans"].as_array().unwrap().len(), 0, "{later}");
 }
+
+#[test]
+fn a_message_is_recorded_as_it_was_sent_and_answered_but_for_the_token() {
+    let shop = Shop::started(ShopOptions {
+        environment: vec![("SERVICE_TOKEN", "the-secret".into())],
+        ..ShopOptions::default()
+    });
+    let order = shop.order(1);
+    assert!(order.call("PUT", "/buy/2", &[SAMPLED], "").is_purchase());
+    let own = [("Authorization", "Bearer the-secret")];
+    let recorded = |server: &Server| {
+        let answer = server.call("GET", &format!("/traces/{TRACE}"), &own, "");
+        assert_eq!(answer.status, 200, "{answer:?}");
+        answer.body
+    };
+    for server in shop.servers() {
+        assert!(!recorded(server).contains("the-secret"), "{}", server.name);
+    }
+    let answer: Value = serde_json::from_str(&recorded(order)).unwrap();
+    let mut spans = answer["spans"].as_array().unwrap().iter();
+    let update = spans.find(|span| span["kind"] == "client" && span["name"] == "PUT /update/2");
+    let attributes = &update.unwrap()["attributes"];
+    for (name, words) in [
+        (
+            "request",
+            [
+                "PUT /update/2 HTTP/1.1",
+                "If-Match: \"0-0\"",
+                "\"quantity\":4",
+            ],
+        ),
+        ("response", ["HTTP/1.1 200", "etag: \"1-", "\"quantity\":4"]),
+    ] {
+        let text = attributes[name].as_str().unwrap();
+        assert!(
+            words.iter().all(|word| text.contains(word)),
+            "{name}: {text}"
+        );
+    }
+}

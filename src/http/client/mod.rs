@@ -14,12 +14,14 @@
 //! servers call each other directly, but in `bazar shop --demo` (`proxy`).
 //!
 //! To read: `call` is one call, and what its failure means; `transport` the sockets below ureq;
-//! `agent_slots` which connections a call uses. What ureq does unexpectedly is in
+//! `agent_slots` which connections a call uses; `recorded`
+//! what a trace keeps of a call. What ureq does unexpectedly is in
 //! `../server/HTTP.md`, 15 to 19.
 
 mod agent_slots;
 mod call;
 pub(crate) mod proxy;
+mod recorded;
 #[cfg(test)]
 mod tests;
 mod transport;
@@ -182,8 +184,12 @@ impl Client {
         let headers: Vec<(&str, &str)> = passed_on.copied().chain([own]).collect();
         let outcome = self.send(method, url, &headers, body);
         span.set("peer", peer);
+        span.set("request", recorded::request(method, path, &headers, body));
         match &outcome {
-            Ok(answer) => span.set("status", answer.status),
+            Ok(answer) => {
+                span.set("status", answer.status);
+                span.set("response", recorded::response(answer));
+            }
             Err(failure) => span.set("failure", failure.word()),
         }
         span.end();

@@ -118,6 +118,8 @@ fn attributes(span: &Span, method: &str, path: &str) -> Vec<Attribute> {
             "status" => attributes.push(Attribute::number("http.response.status_code", value)),
             "failure" => attributes.push(Attribute::text("error.type", value)),
             "peer" => attributes.extend(peer(value)),
+            // Messages are for people, and may have what no collector is to know.
+            "request" | "response" => (),
             name => attributes.push(Attribute::text(&format!("bazar.{name}"), value)),
         }
     }

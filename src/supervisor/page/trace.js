@@ -87,17 +87,19 @@ function svgElement(tag, attributes, text) {
   return element;
 }
 
-/** What is known of a message: what the servers have recorded. Bodies are not. */
+/** What is known of a message: as it was sent and answered, and what the servers have recorded. */
 function detail(one) {
-  const known = Object.entries({ ...one.sent, ...one.saw }).map(([name, value]) =>
+  const { request, response, ...sent } = one.sent;
+  const known = Object.entries({ ...sent, ...one.saw }).map(([name, value]) =>
     [name === "peer" ? "sent to" : name.replace("_", " "), Array.isArray(value) ? value.join(", ") : String(value)]);
-  const rows = [["method and path", one.name],
-    ["sent", `${one.at.toFixed(2)} ms after the first`],
+  const rows = [["sent", `${one.at.toFixed(2)} ms after the first`],
     ["answered", `${(one.end - one.start).toFixed(2)} ms later`],
     ...known, ["trace", trace.id], ["span, parent", `${one.span}, ${one.parent}`]];
   const list = make("dl", "", ...rows.map(([name, value]) =>
     make("div", "", make("dt", "", name), make("dd", "", value))));
-  return [list, make("p", "soft", "Servers record no bodies. The request itself, with its answer: see its story, or send it with curl -v.")];
+  const texts = [["Request", request], ["Response", response ?? `none: ${one.status}`]];
+  const shown = texts.map(([title, text]) => make("div", "", make("p", "soft", title), make("pre", "words", text ?? "")));
+  return [make("div", "exchange", ...shown), list];
 }
 
 function sentence(one) {
@@ -267,5 +269,5 @@ byId("trace-step").addEventListener("click", () => step(1));
 byId("trace-play").addEventListener("click", play);
 for (const button of document.querySelectorAll("#trace-send button")) {
   const [method, path] = button.dataset.request.split(" ");
-  button.addEventListener("click", () => sendTraced(method, path));
+  button.addEventListener("click", () => attempt(() => sendTraced(method, path)));
 }

@@ -153,8 +153,10 @@ fn a_buys_messages_are_stepped_through_between_the_boxes() {
     browser.click("#trace-play", "Play");
     eventually("all is played", || now() == last);
     browser.click("#trace-list summary", "customer → front-end");
-    browser.find("#trace-list dd", "PUT /buy/2");
+    browser.find("#trace-list pre", "PUT /buy/2 HTTP/1.1");
     browser.find("#trace-list dt", "status");
+    browser.click("#trace-list summary", "writes the book");
+    browser.find("#trace-list pre", "\"quantity\":4");
     check_calm(&browser, &url(&page));
     page.shop.stop();
 }
