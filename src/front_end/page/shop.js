@@ -6,7 +6,7 @@
 const TYPING_PAUSE_MS = 150;
 /** So many books at a time; there is a button for more. */
 const BOOKS_MAX = 60;
-/** Before anything is typed, so many books are shown. They are those whose topics have an e. */
+/** Before anything is typed, so many books are shown: of those that have an e somewhere. */
 const SHELF_BOOKS_MAX = 12;
 const SHELF_TEXT = "e";
 /** After this long the customer is told that it takes longer. */
@@ -28,19 +28,22 @@ let question = { text: "", abort: new AbortController() };
  * Sends a request and reads the answer, JSON. Does not throw: without an answer the status is 0.
  */
 async function ask(method, path, { headers = {}, signal, onSlow } = {}) {
-  const limits = [AbortSignal.timeout(ANSWER_MS), ...(signal ? [signal] : [])];
+  const own = new AbortController();
+  const late = setTimeout(() => own.abort(), ANSWER_MS);
+  signal?.addEventListener("abort", () => own.abort());
   const slow = onSlow && setTimeout(onSlow, SLOW_MS);
   try {
     const response = await fetch(path, {
       method,
       headers: { Accept: "application/json", ...headers },
-      signal: AbortSignal.any(limits),
+      signal: own.signal,
     });
     const body = await response.json();
     return { status: response.status, body, outcome: response.headers.get("Bazar-Outcome") };
   } catch {
     return { status: 0, body: null, outcome: null };
   } finally {
+    clearTimeout(late);
     clearTimeout(slow);
   }
 }
@@ -50,6 +53,7 @@ function whyNotFound(status) {
   if (status === 0) {
     return "The shop does not answer. Are you online? Please try again in a moment.";
   }
+  if (status < 500) return "The shop does not understand this. Please type something else.";
   return "The shop cannot reach its shelves right now. Please try again in a moment.";
 }
 
@@ -83,38 +87,50 @@ function button(text, onClick) {
 
 // ---- Searching
 
-/** Asks for the books of a topic. `after` continues behind the book with that id. */
+/**
+ * Asks for the first books with a text in their topic or in their title, by id. `after` continues
+ * behind the book with that id. `isMore`: there may be others. `failed`: an answer that is none.
+ */
+async function askBooks(text, limit, after, options) {
+  const behind = after === null ? "" : `&after=${after}`;
+  const what = `${encodeURIComponent(text)}?limit=${limit}${behind}`;
+  const places = ["search", "titles"];
+  const answers = await Promise.all(places.map((place) => ask("GET", `/${place}/${what}`, options)));
+  const failed = answers.find(({ status }) => status !== 200);
+  if (failed) return { failed };
+  const lists = answers.map(({ body }) => body);
+  // A full list says nothing of the books behind its last one.
+  const last = Math.min(...lists.map((list) => (list.length < limit ? Infinity : list.at(-1).id)));
+  const all = new Map(lists.flat().map((book) => [book.id, book]));
+  const books = [...all.values()].filter(({ id }) => id <= last).sort((one, other) => one.id - other.id);
+  return { books: books.slice(0, limit), isMore: limit < books.length || last !== Infinity };
+}
+
 async function search(text, after = null) {
   question.abort.abort();
   const mine = (question = { text, abort: new AbortController() });
   // A path cannot have these as a segment.
   if (text === "." || text === "..") return found([], "Please type a letter more.", false);
-  const limit = text ? BOOKS_MAX : SHELF_BOOKS_MAX;
-  const behind = after === null ? "" : `&after=${after}`;
-  const answer = await ask(
-    "GET",
-    `/search/${encodeURIComponent(text || SHELF_TEXT)}?limit=${limit}${behind}`,
-    {
-      signal: mine.abort.signal,
-      onSlow: () => mine === question && say("This takes longer than usual. Please wait…"),
-    },
-  );
+  const answer = await askBooks(text || SHELF_TEXT, text ? BOOKS_MAX : SHELF_BOOKS_MAX, after, {
+    signal: mine.abort.signal,
+    onSlow: () => mine === question && say("This takes longer than usual. Please wait…"),
+  });
   if (mine !== question) return;
-  if (answer.status !== 200) {
+  if (answer.failed) {
     say("");
-    showTrouble(element("trouble"), whyNotFound(answer.status), answer);
+    showTrouble(element("trouble"), whyNotFound(answer.failed.status), answer.failed);
     element("trouble").append(button("Try again", () => search(text, after)));
     return;
   }
-  const all = after === null ? answer.body : books.concat(answer.body);
+  if (text === "") return found(answer.books, welcome(answer.books.length), false);
+  const all = after === null ? answer.books : books.concat(answer.books);
   const topics = new Set(all.map((book) => book.topic)).size;
-  const isMore = text !== "" && answer.body.length === limit;
-  found(all, text ? count(all.length, topics, isMore, text) : welcome(all.length), isMore);
-  if (after !== null) focusBook(answer.body[0]);
+  found(all, count(all.length, topics, answer.isMore, text), answer.isMore);
+  if (after !== null) focusBook(answer.books[0]);
 }
 
 function count(number, topics, isMore, text) {
-  if (number === 0) return `No book has a topic with “${text}”. Try a shorter word.`;
+  if (number === 0) return `No book has “${text}” in its topic or title. Try a shorter word.`;
   const books = number === 1 ? "1 book" : `${number} books`;
   const among = topics < 2 ? "" : ` in ${topics} topics`;
   return (isMore ? `The first ${books}` : books) + among;
@@ -122,8 +138,8 @@ function count(number, topics, isMore, text) {
 
 function welcome(number) {
   return number === 0
-    ? "Type a topic, or a part of it."
-    : "A look at our shelves. Type a topic, or a part of it, to find more.";
+    ? "Type a topic or a title, or a part of it."
+    : "A look at our shelves. Type a topic or a title, or a part of it, to find more.";
 }
 
 function say(text) {

@@ -59,7 +59,7 @@ fn a_customer_searches_as_they_type_and_buys_until_the_last_copy_is_sold() {
     assert_ne!(numbers[0], numbers[1]);
     assert_eq!(shop.quantities(2), [0, 0]);
     search(&browser, "zzz");
-    browser.find("#found", "No book has a topic with “zzz”");
+    browser.find("#found", "No book has “zzz” in its topic or title");
     check_calm(&browser, &shop.front_end().url());
 }
 
@@ -164,13 +164,33 @@ fn a_title_with_markup_in_it_is_text() {
 }
 
 #[test]
+fn a_customer_who_knows_the_title_finds_the_book() {
+    let Some((browser, shop)) = opened(ShopOptions::default()) else {
+        return;
+    };
+    browser.press("xen and");
+    browser.find("#found", "1 book");
+    browser.find(".title", "Xen and the Art");
+    // Both by its topic and by its title, and there once.
+    search(&browser, "graduate");
+    browser.find("#found", "2 books");
+    let titles = browser.script("return document.querySelectorAll('.title').length");
+    assert_eq!(titles, 2);
+    check_calm(&browser, &shop.front_end().url());
+}
+
+#[test]
 fn many_books_come_page_by_page() {
     let Some((browser, shop)) = opened(ShopOptions::default()) else {
         return;
     };
     let book = |n: usize| {
-        let title = format!("Volume {n}");
-        json!({"title": title, "topic": "Encyclopedia", "quantity": 1, "price": 1})
+        // Some are found by their topic, some by their title.
+        let (title, topic) = match n % 3 {
+            0 => (format!("Volume {n}"), "Encyclopedia"),
+            _ => (format!("Encyclopedia {n}"), "Reference"),
+        };
+        json!({"title": title, "topic": topic, "quantity": 1, "price": 1})
     };
     let books: Vec<_> = (1..=130).map(book).collect();
     let added = shop
@@ -183,7 +203,7 @@ fn many_books_come_page_by_page() {
     browser.find("#found", "The first 120 books");
     let focus = browser.script("return document.activeElement.textContent");
     assert_eq!(
-        focus, "Volume 61",
+        focus, "Encyclopedia 61",
         "the keyboard goes on where the new books begin"
     );
     browser.click("#more", "Show more books");
@@ -268,7 +288,7 @@ fn everybody_can_use_the_page_at_any_size_by_day_and_by_night() {
     let focus = browser.script("return document.activeElement.className");
     assert_eq!(focus, "buy", "the focus stays where it was");
     search(&browser, "s");
-    browser.find("#found", "6 books");
+    browser.find("#found", "7 books");
     check_for_everybody(&browser);
     shop.orders().iter().for_each(|order| order.kill());
     browser.click(".title", "Why theory classes are so hard");
