@@ -12,6 +12,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::config::Limits;
+use crate::http::Method;
 use crate::http::client::{Answer, Client, Failure};
 use crate::runtime::sync::{self, lock};
 use crate::supervisor::cluster::Cluster;
@@ -192,7 +193,7 @@ fn be_customer(cluster: &Cluster, n: usize) {
                 .load
                 .observe(began.elapsed(), outcome, outcome == Outcome::Done);
             if outcome == Outcome::Nothing && answer.is_some_and(|answer| answer.status == 200) {
-                restock(cluster, book, COPIES);
+                restock_sold_out(cluster, book);
             }
         } else {
             let answer = ask_front_ends(cluster, n, |url| {
@@ -283,27 +284,48 @@ pub(super) fn outcome_of(answer: &Result<Answer, Failure>) -> Outcome {
     }
 }
 
-/// Adds copies to a book at the first catalog that does it, unless somebody changes it meanwhile.
-/// Returns whether it was done.
-pub(super) fn restock(cluster: &Cluster, book: u64, copies: u64) -> bool {
+/// Adds copies to a book of which none is left, unless somebody else has just done it.
+fn restock_sold_out(cluster: &Cluster, book: u64) {
     let client = Client::new(LIMITS, cluster.shop.token.as_deref());
-    cluster.addresses(Kind::Catalog).iter().any(|catalog| {
-        let Ok(read) = client.get(&format!("{catalog}/query/item/{book}"), &[]) else {
-            return false;
-        };
-        let body: serde_json::Value = read.json().unwrap_or_default();
-        let (Some(quantity), Some(version)) = (body["quantity"].as_u64(), read.header("etag"))
-        else {
-            return false;
-        };
-        cluster.account.adds(book, copies);
-        let change = json!({ "quantity": quantity + copies }).to_string();
+    let read = cluster.addresses(Kind::Catalog).iter().find_map(|catalog| {
+        let read = client.get(&format!("{catalog}/query/item/{book}"), &[]);
+        read.ok().filter(|answer| answer.status == 200)
+    });
+    let Some(read) = read else { return };
+    let body: serde_json::Value = read.json().unwrap_or_default();
+    if let (Some(0), Some(version)) = (body["quantity"].as_u64(), read.header("etag")) {
+        restock(cluster, book, COPIES, &[("If-Match", version)]);
+    }
+}
+
+/// Adds copies to a book at the first catalog that does it: with a key, so that they are added once
+/// however many are asked. Returns whether it is known that it was done.
+pub(super) fn restock(
+    cluster: &Cluster,
+    book: u64,
+    copies: u64,
+    condition: &[(&str, &str)],
+) -> bool {
+    let client = Client::new(LIMITS, cluster.shop.token.as_deref());
+    let key = format!("{:016x}", fastrand::u64(..));
+    let headers = [&[("Idempotency-Key", key.as_str())], condition].concat();
+    let body = json!({ "quantity": { "add": copies } }).to_string();
+    cluster.account.adds(book, copies);
+    let mut outcome = Outcome::Nothing;
+    for catalog in cluster.addresses(Kind::Catalog) {
         let url = format!("{catalog}/update/{book}");
-        let written = client.put(&url, &[("If-Match", version)], change.as_bytes());
-        let outcome = outcome_of(&written);
-        cluster.account.added(book, copies, outcome);
-        outcome == Outcome::Done
-    })
+        let answer = client.call(Method::Patch, &url, &headers, Some(body.as_bytes()));
+        match outcome_of(&answer) {
+            // An earlier one may have done it.
+            Outcome::Nothing if outcome == Outcome::Unknown => (),
+            now => outcome = now,
+        }
+        if outcome == Outcome::Done {
+            break;
+        }
+    }
+    cluster.account.added(book, copies, outcome);
+    outcome == Outcome::Done
 }
 
 #[cfg(test)]

@@ -165,7 +165,7 @@ impl Page {
             (Post, ["restock", id]) => {
                 let id = id.parse().map_err(|_| Error::IdNotANumber)?;
                 let copies = number("copies")?.unwrap_or(10).min(COPIES_MAX);
-                match load::restock(cluster, id, copies) {
+                match load::restock(cluster, id, copies, &[]) {
                     true => Ok(done()),
                     false => Err(Error::Busy("No catalog has added the copies".into())),
                 }
@@ -206,8 +206,9 @@ fn method(name: &str) -> Result<Method> {
         "PUT" => Ok(Method::Put),
         "POST" => Ok(Method::Post),
         "DELETE" => Ok(Method::Delete),
+        "PATCH" => Ok(Method::Patch),
         _ => Err(Error::Invalid(
-            "the method must be GET, PUT, POST or DELETE".into(),
+            "the method must be GET, PUT, POST, PATCH or DELETE".into(),
         )),
     }
 }
@@ -314,7 +315,7 @@ impl Cluster {
                 self.account.sales_seen(1);
             }
         }
-        let changes = method == Method::Put && path.starts_with("/update/");
+        let changes = matches!(method, Method::Put | Method::Patch) && path.starts_with("/update/");
         let body: Value = serde_json::from_slice(body.unwrap_or_default()).unwrap_or_default();
         if changes && outcome == Outcome::Done && body.get("quantity").is_none() {
             self.account.changed_no_stock();

@@ -25,10 +25,10 @@ function linkCard({ ends }) {
     .map((command) => curl("POST", linkPath(ends, command))).join("\n"));
   for (const button of card.querySelectorAll("button")) {
     button.setAttribute("aria-label", `${button.textContent} ${name}`);
-    button.addEventListener("click", async () => {
+    button.addEventListener("click", () => attempt(async () => {
       await ask("POST", linkPath(ends, button.dataset.command));
       await poll();
-    });
+    }));
   }
   byId("link-list").append(card);
   return card;

@@ -16,6 +16,17 @@ function make(tag, cls, ...children) {
   return element;
 }
 
+/** Does what somebody asked for, and says so above if it fails. */
+async function attempt(work) {
+  byId("failed").hidden = true;
+  try {
+    await work();
+  } catch (failure) {
+    setText(byId("failed"), `That was not done: ${failure.message}`);
+    byId("failed").hidden = false;
+  }
+}
+
 /** Sends a request to bazar shop. Returns its JSON, or throws with what it said. */
 async function ask(method, path, body, headers) {
   const answer = await fetch(path, { method, body, headers });
@@ -124,11 +135,14 @@ function caches(one) {
   const { caches: dump } = one.look;
   if (!dump) return [];
   const [lookups, searches] = state.caches_max;
+  const isByTitle = (entry) => entry.by === "title";
+  const voidWith = (entry) => isByTitle(entry) ? "any topic" : [...entry.topics].join(", ") || "nothing";
   return [
     ...cacheView("Look-ups", dump.lookup, lookups, (entry) => String(entry.id),
       (entry) => `${entry.quantity} left, $${entry.price}`),
-    ...cacheView("Searches", dump.search, searches, (entry) => entry.id,
-      (entry) => `${entry.search_result.length} books; void with ${[...entry.topics].join(", ") || "nothing"}`),
+    ...cacheView("Searches", dump.search, searches,
+      (entry) => isByTitle(entry) ? `${entry.id} (title)` : entry.id,
+      (entry) => `${entry.search_result.length} books; void with ${voidWith(entry)}`),
   ];
 }
 
@@ -332,18 +346,18 @@ async function pollForever() {
   }
 }
 
-const setLoad = () => ask("POST",
-  `/load?customers=${byId("customers").value}&buys=${byId("buys").value}`);
+const setLoad = () => attempt(() => ask("POST",
+  `/load?customers=${byId("customers").value}&buys=${byId("buys").value}`));
 for (const id of ["customers", "buys"]) {
   byId(id).addEventListener("input", () => setText(byId(`${id}-value`), byId(id).value));
   byId(id).addEventListener("change", setLoad);
 }
 byId("restarting").addEventListener("change", (event) =>
-  ask("POST", `/restarting/${event.target.checked ? "on" : "off"}`));
-byId("recount").addEventListener("click", () => ask("POST", "/count"));
-byId("restock").addEventListener("click", async () => {
+  attempt(() => ask("POST", `/restarting/${event.target.checked ? "on" : "off"}`)));
+byId("recount").addEventListener("click", () => attempt(() => ask("POST", "/count")));
+byId("restock").addEventListener("click", () => attempt(async () => {
   for (const id of Object.keys(state.account)) await ask("POST", `/restock/${id}?copies=10`);
-});
+}));
 byId("stock-command").textContent =
   `${curl("POST", "/restock/2?copies=10")}\n${curl("POST", "/count")}`;
 // The other scripts are read by then.

@@ -384,12 +384,17 @@ async function begin(story) {
   const next = byId("story-next");
   next.disabled = true;
   next.textContent = "Setting the scene …";
-  await ask("POST", "/restarting/off");
-  await startAll();
-  const left = Math.min(...["catalog1", "catalog2"].map((name) => copyAt(name, 2)?.quantity ?? 0));
-  if (left < 5) await ask("POST", "/restock/2?copies=20");
-  next.disabled = false;
-  next.textContent = "First step";
+  try {
+    await ask("POST", "/restarting/off");
+    await startAll();
+    const left = Math.min(...["catalog1", "catalog2"].map((name) => copyAt(name, 2)?.quantity ?? 0));
+    if (left < 5) await ask("POST", "/restock/2?copies=20");
+  } finally {
+    if (told?.story === story) {
+      next.disabled = false;
+      next.textContent = "First step";
+    }
+  }
 }
 
 async function startAll() {
@@ -442,10 +447,10 @@ async function leave() {
 }
 
 byId("story-next").addEventListener("click", nextStep);
-byId("story-close").addEventListener("click", leave);
+byId("story-close").addEventListener("click", () => attempt(leave));
 function offer(story) {
   const button = make("button", "", story.title);
-  button.addEventListener("click", () => begin(story));
+  button.addEventListener("click", () => attempt(() => begin(story)));
   byId("story-list").append(button);
 }
 STORIES.forEach(offer);
