@@ -13,6 +13,7 @@
 //! | `shelf` | the books in memory, and what this catalog knows of each copy |
 //! | `transport` | what a replica needs around it: other servers over HTTP, the clocks |
 //! | `storage` | the files of books |
+//! | `etcd` | the other store: books that catalogs share in etcd |
 //! | `metrics`, `copies_in_trace` | what `/metrics` and `/traces/` show of all this |
 //! | `sim` | (tests) the same replica in a simulated environment |
 //!
@@ -42,6 +43,7 @@
 
 mod batch_routes;
 mod copies_in_trace;
+mod etcd;
 mod if_match;
 mod listing;
 mod metrics;
@@ -60,6 +62,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::catalog::etcd::EtcdStore;
 use crate::catalog::metrics::UpdateMetrics;
 use crate::catalog::replication::rules::Rules;
 use crate::catalog::replication::{Config, Replica};
@@ -92,15 +95,37 @@ struct Catalog {
     metrics: UpdateMetrics,
 }
 
-/// Opens the data folder, binds the port, announces it on stdout, and serves until the process
+impl Catalog {
+    fn new(store: Arc<dyn Store>) -> Catalog {
+        Catalog {
+            store,
+            metrics: UpdateMetrics::default(),
+        }
+    }
+}
+
+/// Opens the data folder, or the way to etcd, binds the port, announces it on stdout, and serves until the process
 /// ends.
 ///
 /// Fails when the data or the port cannot be used. Nothing was changed then.
 pub fn start(mut settings: CatalogSettings) -> Result<(), Exit> {
     let books = settings.books.clone();
     let first_stock = books.map_or(FirstStock::BuiltIn, FirstStock::File);
+    if settings.etcd.is_empty() {
+        start_own(settings, &first_stock)
+    } else {
+        let first_stock = first_stock.read().map_err(Exit::Misconfigured)?;
+        let listener = startup::bind(&mut settings.common)?;
+        let store = Arc::new(EtcdStore::start(&settings, first_stock)?);
+        let catalog = Catalog::new(store);
+        startup::serve("catalog", settings.common, listener, catalog)
+    }
+}
+
+/// A catalog with a data folder, which agrees with the others.
+fn start_own(mut settings: CatalogSettings, first_stock: &FirstStock) -> Result<(), Exit> {
     let (storage, mut opened) =
-        Storage::open(&settings.data_dir, &first_stock).map_err(Exit::Misconfigured)?;
+        Storage::open(&settings.data_dir, first_stock).map_err(Exit::Misconfigured)?;
     let is_overruled = |i: &usize| settings.go_on_without.contains(&settings.peers[*i]);
     opened.go_on_without = (0..settings.peers.len()).filter(is_overruled).collect();
     log::info("opened", &[("books", &opened.books.len())]);
@@ -109,10 +134,7 @@ pub fn start(mut settings: CatalogSettings) -> Result<(), Exit> {
     let start = fastrand::u64(1..=STAMP_MAX);
     let replica = Replica::new(replica_config(&settings), start, opened, env);
     start_loops(&replica, settings.timing.every)?;
-    let catalog = Catalog {
-        store: Arc::new(replica),
-        metrics: UpdateMetrics::default(),
-    };
+    let catalog = Catalog::new(Arc::new(replica));
     startup::serve("catalog", settings.common, listener, catalog)
 }
 

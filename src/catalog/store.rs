@@ -1,7 +1,7 @@
 //! Where the books are kept: the seam between the routes of a catalog and what is below them.
 //!
-//! Above it nothing knows how catalogs agree. Below it is the own store: `replication`, with
-//! `storage`.
+//! Above it nothing knows how catalogs agree. Below it are two: the own store, `replication` with
+//! `storage`, and `etcd`.
 
 use std::sync::Arc;
 

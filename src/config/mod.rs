@@ -105,7 +105,10 @@ pub struct CatalogSettings {
     pub common: Common,
     pub(crate) peers: Vec<Address>,
     pub(crate) front_ends: Vec<Address>,
+    /// Where the books are; with etcd they are there instead.
     pub(crate) data_dir: PathBuf,
+    /// The members of etcd; none: the books are in the data folder.
+    pub(crate) etcd: Vec<Address>,
     /// Peers that are not waited for, by an operator's decision.
     pub(crate) go_on_without: Vec<Address>,
     /// The first stock; `None`: the one that is built in.

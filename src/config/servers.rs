@@ -26,7 +26,10 @@ const LOOKUP_CACHE_SIZE_MAX: u64 = 10_000;
 const SEARCH_CACHE_SIZE_MAX: u64 = 1_000;
 
 const CATALOG: &str = "\
-DATA_DIR FOLDER | needed | its data folder, for it alone
+DATA_DIR FOLDER | needed | its data folder, for it alone; not with STORE=etcd
+STORE WHICH | =own | own: the books are in its data folder, and it agrees with the other catalogs; \
+    etcd: they are in etcd, which all catalogs share
+ETCD ADDRESSES | none | with STORE=etcd, the members of etcd, separated by |
 BOOKS FILE | the seven books that are built in | the first stock, used once, while DATA_DIR is \
     empty
 CATALOG_ADDRESSES ADDRESSES | alone | the other catalogs, separated by |
@@ -138,16 +141,40 @@ pub(super) fn catalog(values: &Values) -> Result<CatalogSettings, String> {
             "GO_ON_WITHOUT holds {other} but must be among CATALOG_ADDRESSES"
         ));
     }
+    let etcd = read_etcd(values)?;
     Ok(CatalogSettings {
         peers,
         go_on_without,
         front_ends: values.addresses("FRONT_END_ADDRESS")?,
-        data_dir: values.needed("DATA_DIR")?.into(),
+        data_dir: if etcd.is_empty() {
+            values.needed("DATA_DIR")?.into()
+        } else {
+            PathBuf::new()
+        },
+        etcd,
         books: values.optional("BOOKS").map(PathBuf::from),
         limits: read_limits(values)?,
         timing: read_timing(values)?,
         common,
     })
+}
+
+/// The members of etcd, if the books are there.
+fn read_etcd(values: &Values) -> Result<Vec<Address>, String> {
+    let stores = ["own", "etcd"];
+    let which = |text: &str| stores.iter().position(|one| *one == text);
+    let is_etcd = values.read("STORE", "own or etcd", which)? == 1;
+    match (is_etcd, values.addresses("ETCD")?) {
+        (true, members) if members.is_empty() => Err(
+            "STORE holds etcd but ETCD is not set: it must hold the members of etcd, such as \
+             http://127.0.0.1:2379"
+                .into(),
+        ),
+        (false, members) if !members.is_empty() => {
+            Err("ETCD is set but STORE is not: add STORE=etcd, or leave ETCD out".into())
+        }
+        (_, members) => Ok(members),
+    }
 }
 
 pub(super) fn order(values: &Values) -> Result<OrderSettings, String> {

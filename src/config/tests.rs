@@ -54,6 +54,27 @@ fn a_catalog_needs_only_its_folder() {
 }
 
 #[test]
+fn a_catalog_on_etcd_needs_no_folder() {
+    let line = "catalog --store etcd --etcd http://e:2379|http://f:2379";
+    let Ok(Command::Catalog(settings)) = run(line) else {
+        panic!("refused");
+    };
+    assert_eq!(
+        settings.etcd,
+        [address("http://e:2379"), address("http://f:2379")]
+    );
+    refused(
+        "catalog --store etcd",
+        &["ETCD is not set", "http://127.0.0.1:2379"],
+    );
+    refused("catalog --etcd http://e:2379 --data-dir d", &["STORE=etcd"]);
+    refused(
+        "catalog --store disk --data-dir d",
+        &["STORE", "own or etcd"],
+    );
+}
+
+#[test]
 fn an_order_server_has_one_catalog_or_a_list() {
     let catalogs_of = |list: &str| match run(&format!("order CATALOG_ADDRESS={list}")) {
         Ok(Command::Order(settings)) => settings.catalogs,

@@ -16,6 +16,7 @@ mod cluster_page;
 mod crashes;
 mod create_books;
 mod disks;
+mod etcd;
 mod example;
 mod figures;
 mod floods;

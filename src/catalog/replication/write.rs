@@ -315,18 +315,18 @@ impl<E: Environment> Replica<E> {
 }
 
 impl Update {
-    fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.change == Change::default() && self.orders.is_empty()
     }
 
     /// The ids that the changed book keeps.
-    fn ids(&self) -> impl Iterator<Item = &Order> {
+    pub(crate) fn ids(&self) -> impl Iterator<Item = &Order> {
         self.orders.iter().chain(&self.write_id)
     }
 }
 
 /// The ids of those orders of which this is true.
-pub(super) fn ids_where(orders: &[Order], is_true: impl Fn(&Order) -> bool) -> Vec<OrderId> {
+pub(crate) fn ids_where(orders: &[Order], is_true: impl Fn(&Order) -> bool) -> Vec<OrderId> {
     let chosen = orders.iter().filter(|order| is_true(order));
     chosen.map(|order| order.id).collect()
 }

@@ -27,13 +27,13 @@ mod tests;
 mod transport;
 
 use std::fmt;
-use std::io::ErrorKind;
+use std::io::{BufRead, BufReader, ErrorKind, Split};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde::de::DeserializeOwned;
 use ureq::http::{Request, Response};
-use ureq::{Agent, AsSendBody, Body};
+use ureq::{Agent, AsSendBody, Body, BodyReader};
 
 use crate::config::Limits;
 use crate::http::Method;
@@ -73,6 +73,9 @@ pub(crate) struct Answer {
     pub(crate) headers: Headers,
     pub(crate) body: Vec<u8>,
 }
+
+/// The lines of an answer, while they arrive. They end with an error when their time is over.
+pub(crate) type Lines = Split<BufReader<BodyReader<'static>>>;
 
 /// As ureq read them: a copy of each would be as much work again.
 pub(crate) type Headers = ureq::http::HeaderMap;
@@ -163,6 +166,33 @@ impl Client {
         body: &[u8],
     ) -> Result<Answer, Failure> {
         self.call(Method::Put, url, headers, Some(body))
+    }
+
+    /// Sends a request whose answer is lines that come whenever there is something to say, for at
+    /// most `time`. Fails with [`Failure::Broken`] when the status is not 200.
+    pub(crate) fn post_for_lines(
+        &self,
+        url: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+        time: Duration,
+    ) -> Result<Lines, Failure> {
+        let call = Call {
+            method: Method::Post,
+            url,
+            headers,
+            body: Some(body),
+        };
+        let head = call.head(self.authorization.as_deref()).body(body);
+        let response = head
+            .map_err(ureq::Error::from)
+            .and_then(|request| self.run(&self.agents[0], request, Some(time)))
+            .map_err(|error| call.failure(error))?;
+        let (parts, body) = response.into_parts();
+        if parts.status != 200 {
+            return Err(Failure::Broken(format!("{url}: status {}", parts.status)));
+        }
+        Ok(BufReader::new(body.into_reader()).split(b'\n'))
     }
 
     /// Sends a request, JSON if it has a body, and reads the whole answer. `url` is percent-encoded

@@ -42,6 +42,7 @@ fn plan(seed: u64) -> Plan<'static> {
         clients: CLIENTS,
         stock: &STOCK,
         faults: rng.choose_multiple(FAULTS, count),
+        members_fail: false,
         pressures: PRESSURES.into_iter().filter(|_| rng.u8(..3) == 0).collect(),
     }
 }

@@ -10,6 +10,7 @@
 mod clients;
 mod faults;
 mod histories;
+mod on_etcd;
 mod pressure;
 
 use std::collections::BTreeMap;
@@ -39,6 +40,8 @@ struct Plan<'a> {
     /// restocked now and then.
     stock: &'a [u32],
     faults: Vec<Fault>,
+    /// Whether members of the shop's etcd fail, too.
+    members_fail: bool,
     pressures: Vec<Pressure>,
 }
 
@@ -140,6 +143,9 @@ fn run_clients_and_faults(shop: &Shop, history: &History, plan: &Plan) -> BTreeM
             scope.spawn(move || client.run())
         });
         let clients: Vec<_> = clients.collect();
+        if plan.members_fail {
+            scope.spawn(|| on_etcd::fail_members(shop, history, plan.seed, end));
+        }
         let mut injector = FaultInjector::new(shop, history, Rng::with_seed(plan.seed));
         injector.run_until(end, &plan.faults);
         let operations = clients.into_iter().map(|client| client.join().unwrap());
@@ -223,6 +229,7 @@ fn whatever_crashes_each_book_is_linearizable_and_each_copy_is_sold_once() {
         clients: 10,
         stock: &[60, 10_000, 10_000, 300],
         faults: FAULTS.to_vec(),
+        members_fail: false,
         pressures: Vec::new(),
     };
     let figures = play(

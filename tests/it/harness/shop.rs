@@ -8,6 +8,7 @@ use std::{env, fs, process, thread};
 
 use serde_json::{Value, json};
 
+use crate::harness::etcd::{self, Etcd};
 use crate::harness::http::Response;
 use crate::harness::process::eventually;
 use crate::harness::proxy::{Proxy, Trace};
@@ -34,6 +35,16 @@ pub struct ShopOptions {
     /// Whether the servers keep their default time limits. Otherwise these are ten times as long.
     pub default_timeouts: bool,
     pub proxies: Proxies,
+    /// Where catalogs keep their books.
+    pub store: Store,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Store {
+    /// What the setting of the tests says.
+    Default,
+    /// An etcd of so many members. It must be installed.
+    Etcd(usize),
 }
 
 /// Before which servers proxies stand, and which others go through them.
@@ -55,6 +66,7 @@ impl Default for ShopOptions {
             environment: Vec::new(),
             default_timeouts: false,
             proxies: Proxies::None,
+            store: Store::Default,
         }
     }
 }
@@ -68,6 +80,7 @@ pub struct Shop {
     proxies: Vec<(String, Proxy)>,
     pub trace: Arc<Trace>,
     folder: PathBuf,
+    etcd: Option<Etcd>,
 }
 
 impl Shop {
@@ -138,9 +151,16 @@ impl Shop {
             let settings = settings.collect();
             Server::new(command, &name, address, settings, &folder)
         };
+        let etcd = match options.store {
+            Store::Etcd(members) => Some(Etcd::started(members).expect("etcd is installed")),
+            Store::Default if etcd::is_default() => {
+                Some(Etcd::started(1).expect("etcd is installed"))
+            }
+            _ => None,
+        };
         let catalog = |(n, address): (usize, &String)| {
             let others = catalogs.iter().filter(|other| *other != address);
-            let own = vec![
+            let mut own = vec![
                 ("CATALOG_ADDRESSES", list(others.map(by_catalogs))),
                 (
                     "FRONT_END_ADDRESS",
@@ -154,6 +174,9 @@ impl Shop {
                         .to_string(),
                 ),
             ];
+            if let Some(etcd) = &etcd {
+                own.extend([("STORE", "etcd".into()), ("ETCD", etcd.urls())]);
+            }
             server("catalog", n, address, own)
         };
         let order = |(n, address): (usize, &String)| {
@@ -178,7 +201,13 @@ impl Shop {
                 .collect(),
             trace,
             folder,
+            etcd,
         }
+    }
+
+    /// Where the books are, if that is etcd.
+    pub fn etcd(&self) -> &Etcd {
+        self.etcd.as_ref().expect("the books are in etcd")
     }
 
     /// Starts every server, tier by tier, and waits until each is ready. Until its server listens,

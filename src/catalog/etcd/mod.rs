@@ -1,0 +1,339 @@
+//! The other store: the books in etcd, which catalogs share instead of agreeing among themselves.
+//! `ETCD.md` beside this file is for those who run it.
+//!
+//! A book is the key `bazar/book/<20 digits>`, its value the JSON that stands in data files too,
+//! with the orders that took copies off its stock. Its version is the revision of its last change:
+//! `ETag` and sequence number. A change is a txn: "if the book is still at this revision, put that",
+//! so that of two changes of one version etcd makes one. It is acknowledged once etcd has it on the
+//! disks of most members.
+//!
+//! | file | what |
+//! |---|---|
+//! | `base64`, `wire`, `record` | what is sent to etcd, and what comes back |
+//! | `gateway` | its members, deadlines, failures |
+//! | `reader`, `writer` | reads and changes, many in one txn |
+//! | `change`, `update`, `create` | from an update to the book that is written |
+//! | `memory`, `opening` | the search index, and what feeds it |
+//!
+//! # Why each book is linearizable
+//!
+//! - **Changes** are txns, which etcd does one after the other. Each compares the revision of the
+//!   copy that it was made from, and of two that compare the same one only one is done.
+//! - **Reads** that answer a client are linearizable reads of etcd that began after the client
+//!   asked. Nothing is answered from memory but searches and the dump, which first bring it up to
+//!   what etcd has.
+//! - **Refusals** ("sold out", "not at that version") are made on a copy that etcd gave after the
+//!   request came, never on one from memory.
+//! - **Front-ends** get no lease from these catalogs, so that they cache nothing, and no request
+//!   joins another's fetch: a change cannot leave an old answer anywhere.
+//!
+//! # When the outcome of a change is unknown
+//!
+//! A txn that timed out may have been done, or may be done later, by a member that was only slow.
+//! The same txn is then sent again, to the next member. If the book is still at the revision that
+//! was compared, it is done now, and the first one, if it comes late, finds another revision. If
+//! not, neither will ever be done; whether the first one was, the book tells: by the stamp of its
+//! last change, or by the ids of its orders. So a change is refused only once it cannot be made any
+//! more. When time is up before that, the answer is 504, "it may have happened".
+//!
+//! # What a cut does
+//!
+//! A catalog that reaches only a minority of etcd's members answers 503 and 504: no read, no
+//! sale. The others go on. There is no left-out list, and nothing to merge afterwards.
+
+mod base64;
+mod change;
+mod create;
+mod gateway;
+mod memory;
+mod opening;
+mod reader;
+mod record;
+mod update;
+mod wire;
+mod writer;
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use crate::catalog::etcd::gateway::Gateway;
+use crate::catalog::etcd::memory::Memory;
+use crate::catalog::etcd::reader::Reader;
+use crate::catalog::etcd::writer::{TITLES, Writer};
+use crate::catalog::replication::messages::{Message, Reply};
+use crate::catalog::replication::write::{Update, Updated, ids_where};
+use crate::catalog::replication::{Health, Read};
+use crate::catalog::shelf::copy_state::{CopyState, StateCounts};
+use crate::catalog::store::Store;
+use crate::config::CatalogSettings;
+use crate::model::address::Address;
+use crate::model::book::{Book, BookId, Version};
+use crate::model::error::{Error, Result};
+use crate::model::fold::{contains, fold};
+use crate::model::order::Order;
+use crate::model::order_ids::OrderIds;
+use crate::model::validation::{BatchQuery, NewBook};
+use crate::runtime::metrics::Exposition;
+use crate::runtime::sync;
+
+/// How long a search waits for the watch, before it asks etcd for all that has changed.
+const WATCH_PATIENCE: Duration = Duration::from_millis(200);
+
+/// Titles that a search compares while it holds the lock.
+const TITLES_PER_PAGE: usize = 1000;
+
+/// The books in etcd.
+pub(super) struct EtcdStore {
+    gateway: Arc<Gateway>,
+    reader: Reader,
+    writer: Writer,
+    memory: Memory,
+    /// The ids of changes that serve no order.
+    write_ids: OrderIds,
+    /// The first stock is there.
+    is_open: AtomicBool,
+    /// Held for moments only.
+    health: Mutex<EtcdHealth>,
+    front_ends: Vec<Address>,
+}
+
+/// What the last probe found.
+#[derive(Default)]
+struct EtcdHealth {
+    /// Why etcd did not answer.
+    silent: Option<String>,
+    /// That its reads need care was logged.
+    is_old_told: bool,
+}
+
+impl EtcdStore {
+    /// A store that opens by itself as soon as etcd answers. `first_stock` is what it then holds,
+    /// if it has never been opened before.
+    pub(super) fn start(
+        settings: &CatalogSettings,
+        first_stock: Vec<Book>,
+    ) -> std::result::Result<Arc<EtcdStore>, String> {
+        let gateway = Arc::new(Gateway::new(&settings.etcd, settings.limits));
+        let silent = Some("etcd was not asked yet".into());
+        let store = Arc::new(EtcdStore {
+            reader: Reader::new(gateway.clone()),
+            writer: Writer::new(gateway.clone()),
+            gateway,
+            memory: Memory::new(),
+            write_ids: OrderIds::new(),
+            is_open: AtomicBool::new(false),
+            health: Mutex::new(EtcdHealth {
+                silent,
+                ..EtcdHealth::default()
+            }),
+            front_ends: settings.front_ends.clone(),
+        });
+        store.start_loops(first_stock)?;
+        Ok(store)
+    }
+
+    fn check_open(&self) -> Result<()> {
+        if self.is_open.load(Relaxed) {
+            return Ok(());
+        }
+        let silent = sync::lock(&self.health).silent.clone();
+        let why = silent.unwrap_or_else(|| "the first stock is on its way".into());
+        Err(Error::Busy(format!("This catalog has just started: {why}")))
+    }
+
+    /// The books as etcd has them now, `None` where there is none; each by itself.
+    fn read_newest(&self, ids: &[BookId]) -> Vec<Result<Option<Arc<Book>>>> {
+        if ids.is_empty() {
+            return Vec::new();
+        }
+        let keys = ids.iter().map(|id| record::key(*id)).collect();
+        let found = match self.check_open().and_then(|()| self.reader.read(keys)) {
+            Ok(found) => found,
+            Err(error) => return vec![Err(error); ids.len()],
+        };
+        let books = found.into_iter().map(|kv| {
+            let Some(kv) = kv else { return Ok(None) };
+            let book = record::decode(&kv).map_err(|_| Error::Internal)?;
+            self.memory.put(&book);
+            Ok(Some(book))
+        });
+        books.collect()
+    }
+
+    /// Brings the search index up to what etcd has.
+    fn catch_up_titles(&self) -> Result<()> {
+        let titles = self.reader.read(vec![TITLES.into()])?.pop().flatten();
+        let revision = titles.map_or(0, |titles| titles.mod_revision);
+        if self.memory.await_revision(revision, WATCH_PATIENCE) {
+            return Ok(());
+        }
+        self.catch_up()
+    }
+
+    /// Asks etcd for all that has changed since the memory was complete.
+    fn catch_up(&self) -> Result<()> {
+        let behind = || Error::Busy("This catalog has not read all books yet".into());
+        let since = self.memory.revision().ok_or_else(behind)?;
+        let (first, end) = (record::FIRST, record::END);
+        let (kvs, _, revision) = self.reader.read_between(first, end, 0, since + 1)?;
+        self.memory.advance(memory::books(&kvs), revision, false);
+        Ok(())
+    }
+}
+
+impl Store for Arc<EtcdStore> {
+    fn read(&self, id: BookId, orders: &[Order]) -> Result<Read> {
+        let book = self.read_newest(&[id]).pop().expect("one for one");
+        show(book?, orders)
+    }
+
+    fn try_read(&self, _: BookId, _: &[Order]) -> Option<Result<Read>> {
+        None
+    }
+
+    fn read_batch(&self, queries: &[BatchQuery], each: &mut dyn FnMut(Option<Result<Read>>)) {
+        let ids: Vec<BookId> = queries.iter().map(|query| query.id).collect();
+        for (query, book) in queries.iter().zip(self.read_newest(&ids)) {
+            each(Some(book.and_then(|book| show(book, &query.orders))));
+        }
+    }
+
+    fn reads_wait(&self) -> bool {
+        true
+    }
+
+    fn update(&self, id: BookId, update: &Update) -> Result<Updated> {
+        let outcome = self.change(&[(id, update.clone())]).pop();
+        outcome.expect("one outcome for one change")
+    }
+
+    fn batch_write(&self, updates: &[(BookId, Update)]) -> Vec<Result<Updated>> {
+        self.change(updates)
+    }
+
+    fn create(&self, books: &[NewBook]) -> Vec<Result<Arc<Book>>> {
+        self.add(books)
+    }
+
+    fn refresh_index(&self) -> Result<()> {
+        self.check_open()?;
+        self.catch_up_titles()
+    }
+
+    fn refresh(&self) -> Result<()> {
+        self.check_open()?;
+        self.catch_up()
+    }
+
+    fn books_after(&self, after: Option<BookId>, limit: usize) -> Vec<Arc<Book>> {
+        self.memory.lock().shelf.books_after(after, limit)
+    }
+
+    fn search(&self, text: &str, after: Option<BookId>, limit: usize) -> (Vec<Arc<Book>>, bool) {
+        (self.memory.lock().shelf.search(text, after, limit), false)
+    }
+
+    fn search_titles(
+        &self,
+        text: &str,
+        mut after: Option<BookId>,
+        limit: usize,
+    ) -> (Vec<Arc<Book>>, bool) {
+        let folded = fold(text);
+        let mut found = Vec::new();
+        while found.len() < limit {
+            let books = self.books_after(after, TITLES_PER_PAGE);
+            let is_last = books.len() < TITLES_PER_PAGE;
+            after = books.last().map(|book| book.id);
+            let has_text = |book: &Arc<Book>| contains(&fold(&book.title), &folded);
+            let left = limit - found.len();
+            found.extend(books.into_iter().filter(has_text).take(left));
+            if is_last {
+                break;
+            }
+        }
+        (found, false)
+    }
+
+    fn of_topic(&self, topic: &str, after: Option<BookId>, limit: usize) -> Vec<Arc<Book>> {
+        self.memory.lock().shelf.of_topic(topic, after, limit)
+    }
+
+    /// Front-ends get no lease. There is no other catalog to agree with.
+    fn receive(&self, message: Message) -> Result<Reply> {
+        match message {
+            Message::Heartbeat(_) => Ok(Reply::NotNow),
+            _ => Err(Error::NoSuchPath),
+        }
+    }
+
+    fn copies(&self, ids: &[BookId]) -> Vec<(Option<Version>, CopyState)> {
+        let memory = self.memory.lock();
+        let copy = |id: &BookId| (memory.shelf.version(*id), memory.shelf.state(*id));
+        ids.iter().map(copy).collect()
+    }
+
+    fn health(&self) -> Health {
+        let is_loaded = self.memory.revision().is_some();
+        let mut state_counts = StateCounts::default();
+        let books = self.memory.lock().shelf.len();
+        if is_loaded {
+            state_counts.valid = books;
+        } else {
+            state_counts.unknown = books;
+        }
+        let silent = sync::lock(&self.health).silent.clone();
+        let closed = || {
+            self.check_open()
+                .err()
+                .map(|error| error.message().to_string())
+        };
+        let front_end = |address: &Address| (address.clone(), false);
+        Health {
+            state_counts,
+            not_serving: silent
+                .map(|why| format!("an etcd that answers: {why}"))
+                .or_else(closed),
+            waits_for: None,
+            caught_up: is_loaded,
+            disk_refuses: false,
+            left_out: BTreeSet::new(),
+            front_ends: self.front_ends.iter().map(front_end).collect(),
+            epoch: 0,
+            peers: Vec::new(),
+            peers_lost: 0,
+            copies_dropped: 0,
+        }
+    }
+
+    fn append_metrics(&self, page: &mut Exposition) {
+        let metrics = &self.gateway.metrics;
+        let help = "How long etcd took to answer a request.";
+        page.histogram("bazar_etcd_seconds", help, &[], &metrics.seconds);
+        let help = "Requests that were sent to etcd again.";
+        page.counter("bazar_etcd_retries_total", help, &[], metrics.retried.get());
+        let help = "Requests that etcd had no space for.";
+        page.counter("bazar_etcd_full_total", help, &[], metrics.full.get());
+    }
+}
+
+/// What a client is shown of a book, and of its orders.
+fn show(book: Option<Arc<Book>>, orders: &[Order]) -> Result<Read> {
+    let book = book.ok_or(Error::NotFound)?;
+    let known = &book.applied_orders;
+    let differing = ids_where(orders, |order| known.differs(order));
+    let applied = ids_where(orders, |order| {
+        known.contains(order) && !known.differs(order)
+    });
+    let closed = ids_where(orders, |order| {
+        known.is_closed(order) && !known.contains(order)
+    });
+    Ok(Read {
+        book,
+        applied,
+        differing,
+        closed,
+    })
+}

@@ -1,0 +1,192 @@
+//! Changes of books: read, check, write on condition, and once more after a conflict.
+//!
+//! A change is first tried on the copy in memory. Whatever is refused because of that copy is
+//! looked at again on one that etcd has just given.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::catalog::etcd::EtcdStore;
+use crate::catalog::etcd::change::{self, Checked};
+use crate::catalog::etcd::writer::{Write, Written};
+use crate::catalog::replication::write::{Update, Updated};
+use crate::model::book::{Book, BookId};
+use crate::model::error::{Error, Result};
+use crate::model::order::Order;
+use crate::model::order_ids::OpenOrder;
+
+/// How often a change begins again because the book changed meanwhile.
+const ATTEMPTS_MAX: usize = 12;
+
+/// One change under way.
+struct Pending<'a> {
+    id: BookId,
+    update: &'a Update,
+    known: Known,
+    outcome: Option<Result<Updated>>,
+}
+
+/// What is known of the book.
+enum Known {
+    /// It may be another by now.
+    Memory(Option<Arc<Book>>),
+    /// It was so after the change was asked for.
+    Etcd(Option<Arc<Book>>),
+}
+
+/// What is to be done next.
+enum Step {
+    Write(Write),
+    Read,
+    Nothing,
+}
+
+impl EtcdStore {
+    /// Makes these changes, each by itself: as [`Store::update`](crate::catalog::store::Store).
+    pub(super) fn change(&self, updates: &[(BookId, Update)]) -> Vec<Result<Updated>> {
+        if let Err(error) = self.check_open() {
+            return vec![Err(error); updates.len()];
+        }
+        let updates = updates.iter().map(|(id, update)| self.with_id(*id, update));
+        // The ids stay open until the changes have ended.
+        let (updates, _open): (Vec<_>, Vec<_>) = updates.unzip();
+        let until = self.gateway.deadline();
+        let begun = updates.iter().map(|(id, update)| Pending {
+            id: *id,
+            update,
+            known: Known::Memory(self.memory.book(*id)),
+            outcome: None,
+        });
+        let mut all: Vec<Pending> = begun.collect();
+        for _ in 0..ATTEMPTS_MAX {
+            if !self.attempt(&mut all) || until <= Instant::now() {
+                break;
+            }
+        }
+        let outcomes = all.into_iter().map(|pending| {
+            let busy = || Err(Error::Busy("Too many writes of this book at once".into()));
+            pending.outcome.unwrap_or_else(busy)
+        });
+        outcomes.collect()
+    }
+
+    /// A change that serves no order has an id of its own, so that it can be recognized. With a key
+    /// that is looked for among the orders, as a customer's is.
+    fn with_id(&self, id: BookId, update: &Update) -> ((BookId, Update), Option<OpenOrder<'_>>) {
+        let mut update = update.clone();
+        if !update.orders.is_empty() {
+            return ((id, update), None);
+        }
+        let open = self.write_ids.open(update.key.clone());
+        let order = open.order.clone();
+        if update.key.is_some() {
+            update.orders.push(Order { copies: 0, ..order });
+        } else {
+            update.write_id = Some(order);
+        }
+        ((id, update), Some(open))
+    }
+
+    /// Tries those once that have no outcome. Returns whether there were any.
+    fn attempt(&self, all: &mut [Pending]) -> bool {
+        let mut steps: Vec<Step> = all.iter_mut().map(Pending::step).collect();
+        let unread = |place: &usize| matches!(steps[*place], Step::Read);
+        let unread: Vec<usize> = (0..all.len()).filter(unread).collect();
+        let ids: Vec<BookId> = unread.iter().map(|place| all[*place].id).collect();
+        for (place, read) in unread.into_iter().zip(self.read_newest(&ids)) {
+            steps[place] = all[place].was_read(read);
+        }
+        let writes = steps.into_iter().enumerate();
+        let (places, writes): (Vec<usize>, Vec<Write>) = writes
+            .filter_map(|(place, step)| match step {
+                Step::Write(write) => Some((place, write)),
+                _ => None,
+            })
+            .unzip();
+        let outcomes = self.writer.write(writes);
+        for (place, outcome) in places.iter().zip(outcomes) {
+            if let Some(book) = all[*place].was_written(outcome) {
+                self.memory.put(&book);
+            }
+        }
+        !places.is_empty()
+    }
+}
+
+impl Pending<'_> {
+    /// Checks the preconditions on what is known. They are not met only if they are not on a copy
+    /// that etcd gave.
+    fn step(&mut self) -> Step {
+        if self.outcome.is_some() {
+            return Step::Nothing;
+        }
+        let (book, is_newest) = match &self.known {
+            Known::Memory(book) => (book, false),
+            Known::Etcd(book) => (book, true),
+        };
+        let checked = match book {
+            Some(old) => change::check(old, self.update).map(|checked| (old, checked)),
+            None => Err(Error::NotFound),
+        };
+        self.outcome = Some(match checked {
+            Ok((old, Checked::Write(new))) => {
+                return Step::Write(Write {
+                    base: old.version.number,
+                    retitles: change::is_retitled(old, &new),
+                    book: Arc::new(*new),
+                });
+            }
+            _ if !is_newest => return Step::Read,
+            Ok((old, Checked::Unchanged { replayed })) => Ok(Updated {
+                book: old.clone(),
+                replayed,
+            }),
+            Err(error) => Err(error),
+        });
+        Step::Nothing
+    }
+
+    fn was_read(&mut self, read: Result<Option<Arc<Book>>>) -> Step {
+        match read {
+            Ok(book) => self.known = Known::Etcd(book),
+            Err(error) => self.outcome = Some(Err(error)),
+        }
+        self.step()
+    }
+
+    /// Returns the book as it is now, if that is known.
+    fn was_written(&mut self, outcome: Result<Written>) -> Option<Arc<Book>> {
+        match outcome {
+            Ok(Written::Done(book)) => {
+                self.outcome = Some(Ok(updated(&book)));
+                Some(book)
+            }
+            Ok(Written::Conflict { newest, again }) => {
+                if again && let Some(newest) = &newest {
+                    self.outcome = match change::was_made(newest, self.update) {
+                        Some(true) => Some(Ok(updated(newest))),
+                        Some(false) => None,
+                        None => Some(Err(forgotten())),
+                    };
+                }
+                self.known = Known::Etcd(newest.clone());
+                newest
+            }
+            Err(error) => {
+                self.outcome = Some(Err(error));
+                None
+            }
+        }
+    }
+}
+
+fn updated(book: &Arc<Book>) -> Updated {
+    Updated {
+        book: book.clone(),
+        replayed: false,
+    }
+}
+
+fn forgotten() -> Error {
+    Error::TimedOut("The book has changed so often that it cannot tell of this change".into())
+}

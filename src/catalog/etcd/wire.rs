@@ -1,0 +1,209 @@
+//! The requests and replies of etcd's JSON gateway, as far as they are used here.
+//!
+//! Protobuf's JSON: keys and values are base64, 64-bit numbers are strings, and a field that is
+//! zero, false or empty is left out of a reply.
+
+use serde::{Deserialize, Deserializer, de};
+use serde_json::{Value, json};
+
+use crate::catalog::etcd::base64;
+
+/// Every key of a shop is below this.
+pub(super) const ROOT: &str = "bazar/";
+
+/// The first key after all of those.
+pub(super) const ROOT_END: &str = "bazar0";
+
+/// What stands at a key.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub(super) struct KeyValue {
+    #[serde(deserialize_with = "bytes")]
+    pub(super) key: Vec<u8>,
+    #[serde(deserialize_with = "bytes")]
+    pub(super) value: Vec<u8>,
+    /// The revision of its last change.
+    #[serde(deserialize_with = "int64")]
+    pub(super) mod_revision: u64,
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Header {
+    /// Of the whole store.
+    #[serde(deserialize_with = "int64")]
+    pub(super) revision: u64,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct RangeReply {
+    pub(super) kvs: Vec<KeyValue>,
+    /// The limit was reached.
+    pub(super) more: bool,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct TxnReply {
+    pub(super) header: Header,
+    pub(super) succeeded: bool,
+    pub(super) responses: Vec<OpReply>,
+}
+
+/// The reply to one operation of a txn: that of a put or a delete says nothing.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct OpReply {
+    pub(super) response_range: Option<RangeReply>,
+    pub(super) response_txn: Option<TxnReply>,
+}
+
+/// A line of a watch.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct WatchLine {
+    pub(super) result: Option<WatchReply>,
+    pub(super) error: Value,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct WatchReply {
+    pub(super) canceled: bool,
+    /// What came before is gone.
+    #[serde(deserialize_with = "int64")]
+    pub(super) compact_revision: u64,
+    pub(super) events: Vec<Event>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Event {
+    /// Left out: a put.
+    #[serde(rename = "type")]
+    pub(super) kind: String,
+    pub(super) kv: KeyValue,
+}
+
+/// The body of an error.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct ErrorReply {
+    pub(super) message: String,
+    pub(super) error: Value,
+    /// gRPC's.
+    pub(super) code: u32,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct StatusReply {
+    pub(super) version: String,
+}
+
+/// Reads one key.
+pub(super) fn range(key: &str) -> Value {
+    json!({"request_range": {"key": encoded(key)}})
+}
+
+/// Reads the keys from `first` to `end`, without `end`, in their order: at most `limit`, 0 being
+/// all, and only those that have changed since `min_revision`.
+pub(super) fn range_between(first: &str, end: &str, limit: usize, min_revision: u64) -> Value {
+    json!({"request_range": {
+        "key": encoded(first),
+        "range_end": encoded(end),
+        "limit": limit.to_string(),
+        "min_mod_revision": min_revision.to_string(),
+    }})
+}
+
+pub(super) fn put(key: &str, value: &[u8]) -> Value {
+    json!({"request_put": {"key": encoded(key), "value": base64::encode(value)}})
+}
+
+/// Deletes a key that is never there. It changes nothing, makes no revision, needs no space, and
+/// yet goes through etcd's log: what is read in the same txn is as new as the log.
+pub(super) fn through_log() -> Value {
+    json!({"request_delete_range": {"key": encoded("bazar/none")}})
+}
+
+pub(super) fn txn(operations: &[Value]) -> Value {
+    json!({ "success": operations })
+}
+
+/// Puts a value on condition that the key is at this revision, 0 if it is to be new; otherwise
+/// reads the key. It is an operation of another txn.
+pub(super) fn put_if(key: &str, revision: u64, value: &[u8]) -> Value {
+    let compare = json!({
+        "key": encoded(key),
+        "target": "MOD",
+        "result": "EQUAL",
+        "mod_revision": revision.to_string(),
+    });
+    json!({"request_txn": {
+        "compare": [compare],
+        "success": [put(key, value)],
+        "failure": [range(key)],
+    }})
+}
+
+/// Follows all keys of the shop from a revision on.
+pub(super) fn watch(revision: u64) -> Value {
+    json!({"create_request": {
+        "key": encoded(ROOT),
+        "range_end": encoded(ROOT_END),
+        "start_revision": revision.to_string(),
+    }})
+}
+
+fn encoded(key: &str) -> String {
+    base64::encode(key.as_bytes())
+}
+
+fn bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    base64::decode(&text).ok_or_else(|| de::Error::custom("not base64"))
+}
+
+fn int64<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    text.parse().map_err(de::Error::custom)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_zero_is_left_out_of_a_reply() {
+        let failed =
+            r#"{"header":{"revision":"7"},"responses":[{"response_range":{"header":{}}}]}"#;
+        let reply: TxnReply = serde_json::from_str(failed).unwrap();
+        assert!(!reply.succeeded && reply.header.revision == 7);
+        assert!(
+            reply.responses[0]
+                .response_range
+                .as_ref()
+                .unwrap()
+                .kvs
+                .is_empty()
+        );
+        let full = r#"{"kvs":[{"key":"YQ==","value":"Yg==","mod_revision":"9","version":"1"}]}"#;
+        let reply: RangeReply = serde_json::from_str(full).unwrap();
+        let kv = KeyValue {
+            key: b"a".into(),
+            value: b"b".into(),
+            mod_revision: 9,
+        };
+        assert_eq!((reply.kvs, reply.more), (vec![kv], false));
+    }
+
+    #[test]
+    fn a_watch_that_is_compacted_says_so() {
+        let line = r#"{"result":{"canceled":true,"compact_revision":"12"}}"#;
+        let line: WatchLine = serde_json::from_str(line).unwrap();
+        let reply = line.result.unwrap();
+        assert_eq!((reply.canceled, reply.compact_revision), (true, 12));
+    }
+}
