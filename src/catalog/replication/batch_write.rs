@@ -41,7 +41,7 @@ impl<E: Environment> Replica<E> {
     /// `PROTOCOL.md`, Write 1 to Write 3, if they need no waiting.
     fn try_begin(&self, id: BookId, update: &Update) -> Result<(BookLock<'_, E>, Prepared)> {
         let mut inner = self.lock();
-        if !self.serves(&inner) || !self.knows(&inner, id) {
+        if !self.answers(&inner) || !self.knows(&inner, id) {
             return Err(send_alone());
         }
         if inner.shelf.book(id).is_none() {

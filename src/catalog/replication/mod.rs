@@ -202,7 +202,7 @@ impl<E: Environment> Replica<E> {
         for peer in opened.go_on_without {
             let event = "goes on without a peer, as the operator wants";
             log::warn(event, &[("peer", &config.peers[peer])]);
-            left_out.leave_out(peer);
+            left_out.go_on_without(peer);
         }
         let inner = Inner {
             shelf,
@@ -234,10 +234,10 @@ impl<E: Environment> Replica<E> {
         let inner = self.lock();
         let peer = |peer: &Peer| (peer.address.clone(), peer.live);
         // While its list is being saved it waits for nobody.
-        let waits = !inner
-            .left_out
-            .serves_once_saved(&inner.membership, self.now());
-        let why = self.serving(&inner).err().filter(|_| waits);
+        let left_out = &inner.left_out;
+        let saved = left_out.serves_once_saved(&inner.membership, self.now());
+        let waits = !saved || self.serves(&inner);
+        let why = self.answering(&inner).err().filter(|_| waits);
         let waits_for = match why {
             Some(NotServing::WaitsFor(i)) => Some(self.config.peers[i].clone()),
             _ => None,
@@ -336,6 +336,17 @@ impl<E: Environment> Replica<E> {
         left_out.serving(&inner.membership, self.now())
     }
 
+    /// Whether clients may be answered: it serves, and is not split from a peer that is not there.
+    fn answering(&self, inner: &Inner) -> std::result::Result<(), NotServing> {
+        self.serving(inner)?;
+        let lost = inner.left_out.split_from_lost(&inner.membership);
+        lost.map_or(Ok(()), |i| Err(NotServing::WaitsFor(i)))
+    }
+
+    fn answers(&self, inner: &Inner) -> bool {
+        self.answering(inner).is_ok()
+    }
+
     /// Whether the newest copy of a book, or that there is none, is known while this catalog
     /// serves.
     fn knows(&self, inner: &Inner, id: BookId) -> bool {
@@ -347,9 +358,9 @@ impl<E: Environment> Replica<E> {
     fn await_serving<'a>(&'a self, inner: Guard<'a>, until: Duration) -> Result<Guard<'a>> {
         let timing = self.config.timing;
         let until = until.min(self.deadline(timing.silent + timing.lease));
-        let waits = |inner: &Inner| !self.serves(inner);
+        let waits = |inner: &Inner| !self.answers(inner);
         let inner = self.wait_while(inner, WaitKey::Membership, until, waits);
-        match self.serving(&inner) {
+        match self.answering(&inner) {
             Ok(()) => Ok(inner),
             Err(why) => Err(Error::Busy(self.explain(why))),
         }

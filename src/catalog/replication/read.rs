@@ -31,7 +31,7 @@ impl<E: Environment> Replica<E> {
     /// As [`Replica::read`]. `None`: that would have to wait.
     pub(crate) fn try_read(&self, id: BookId, orders: &[Order]) -> Option<Result<Read>> {
         let inner = self.lock();
-        if !self.serves(&inner) || !self.knows(&inner, id) {
+        if !self.answers(&inner) || !self.knows(&inner, id) {
             return None;
         }
         let book = inner.shelf.book(id).cloned().ok_or(Error::NotFound);

@@ -111,6 +111,7 @@ impl<E: Environment> Replica<E> {
             || lists_us && yields && !said.serving && self.enforces(Rule::FromServing)
             || yields && !inner.left_out.period_is_known(now)
             || inner.left_out.must_yield_to_other(i)
+            || inner.left_out.is_split_from_other(i)
         {
             return Err(Box::new(Reply::NotNow));
         }

@@ -301,6 +301,7 @@ impl<E: Environment> Replication<'_, E> {
         inner.left_out.whole
             && !inner.left_out.is_fencing()
             && !inner.left_out.must_yield()
+            && !inner.left_out.is_split()
             && self.unsaved(inner).is_empty()
             && inner.left_out.peers().all(is_settled)
     }

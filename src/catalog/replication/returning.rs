@@ -75,6 +75,7 @@ impl<E: Environment> Replica<E> {
     fn come_back(self: &Arc<Self>, i: usize) -> Result<()> {
         let start = self.start_of(i)?;
         self.yield_to(i);
+        self.give_way(i)?;
         self.ask_to_return(i, true, Vec::new())?;
         let said = self.take_all(i, start, Takes::Outright)?;
         self.adopt_list(&said)?;
@@ -107,6 +108,17 @@ impl<E: Environment> Replica<E> {
         Err(Error::TimedOut(
             "a peer's books change too fast to catch up with".into(),
         ))
+    }
+
+    /// Goes on without peer `i` no more: that one acknowledges nothing until it knows.
+    fn give_way(self: &Arc<Self>, i: usize) -> Result<()> {
+        let mut inner = self.lock();
+        if inner.left_out.is_told(i) {
+            inner.left_out.forgive(i);
+            inner.end_owing(i);
+        }
+        drop(inner);
+        self.save_list()
     }
 
     /// Two sides of a cut that both serve: the better copy of each book wins, and when all are

@@ -92,6 +92,10 @@ pub(crate) enum Rule {
     StrikeOneByOne,
     /// A peer is told that it was struck off once that is on disk.
     StrikeOnDisk,
+    /// Who lists a peer that lists it, too, acknowledges nothing.
+    SplitWaits,
+    /// It remembers on disk that the peer lists it.
+    SplitOnDisk,
     /// Catalogs that wait for each other in a circle forgive each other.
     Circle,
     /// A catalog with a new folder is left out at once.
@@ -108,7 +112,7 @@ pub(crate) enum Rule {
 
 #[cfg(test)]
 impl Rule {
-    pub(crate) const ALL: [Rule; 49] = [
+    pub(crate) const ALL: [Rule; 51] = [
         Rule::Confirm,
         Rule::Lease,
         Rule::Tie,
@@ -152,6 +156,8 @@ impl Rule {
         Rule::StrikeEqualList,
         Rule::StrikeOneByOne,
         Rule::StrikeOnDisk,
+        Rule::SplitWaits,
+        Rule::SplitOnDisk,
         Rule::Circle,
         Rule::NewFolderLeftOut,
         Rule::NewFolderList,

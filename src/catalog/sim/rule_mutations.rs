@@ -128,7 +128,7 @@ fn without_order_of_standings_an_old_one_counts() {
     check_rule_in(
         worlds::HEDGED_BUYS,
         Rule::StandingOrder,
-        iter::once(1156).chain(0..3000),
+        iter::once(1970).chain(0..3000),
     );
 }
 
@@ -143,49 +143,51 @@ fn without_a_strike_off_on_disk_nobody_comes_back() {
 fn without_a_rarely_missed_rule_some_seed_goes_wrong() {
     for (row, rule, known, max) in [
         (worlds::STARVED, Rule::StartWait, 289, 2000),
-        (worlds::THREE_BUSY, Rule::StrikeEqualList, 62, 4000),
-        (worlds::THREE_BUSY, Rule::InStepLeaves, 4702, 5000),
+        (worlds::THREE_BUSY, Rule::StrikeEqualList, 88, 4000),
         (worlds::RETURNS, Rule::YieldFirst, 266, 4000),
         (worlds::FULL_DISKS, Rule::PresentPeriod, 182, 2000),
-        (worlds::THREE_BUSY, Rule::PeriodKnown, 710, 4000),
+        (worlds::THREE_BUSY, Rule::PeriodKnown, 3170, 4000),
     ] {
         check_rule_in(row, rule, iter::once(known).chain(0..max));
     }
 }
 
-/// Each of the first rules is a second lock: no schedule and no seed has shown that it is missed
-/// alone. Without the other one it is.
+/// Of each row no schedule and no seed has shown that the first rule is missed while the others
+/// hold: it is a second lock. Without all of them it is missed, and while one of them holds it is not.
 #[test]
-fn without_both_of_two_rules_some_seed_goes_wrong() {
-    for (row, second, first, known) in [
+fn without_all_of_some_rules_some_seed_goes_wrong() {
+    let rows: [(worlds::Row, &[Rule], u64); 3] = [
         (
             worlds::FIRST_START,
-            Rule::NewFolderList,
-            Rule::StrikeOnDisk,
+            &[Rule::NewFolderList, Rule::StrikeOnDisk],
             0,
         ),
         (
             worlds::THREE_BUSY,
-            Rule::ServingLeaves,
-            Rule::InStepLeaves,
-            535,
+            &[Rule::ServingLeaves, Rule::InStepLeaves, Rule::SplitWaits],
+            56,
         ),
-        (worlds::THREE_BUSY, Rule::PresentStart, Rule::ListOnDisk, 58),
-    ] {
-        let run = |seed, rules| {
+        (
+            worlds::THREE_BUSY,
+            &[Rule::PresentStart, Rule::ListOnDisk],
+            222,
+        ),
+    ];
+    for (row, rules, known) in rows {
+        let is_right = |seed, rules: &[Rule]| {
             let mut world = worlds::world(row, seed);
-            world.parameters.rules = rules;
-            world.run(seed, false).outcome
+            world.parameters.rules = rules
+                .iter()
+                .fold(Rules::all(), |all, rule| all.without(*rule));
+            world.run(seed, false).outcome.is_ok()
         };
-        let without = |rule| Rules::all().without(rule);
+        let all_but = |i: usize| [&rules[..i], &rules[i + 1..]].concat();
         let shows = |seed: &u64| {
-            run(*seed, without(first).without(second)).is_err()
-                && run(*seed, without(first)).is_ok()
-                && run(*seed, without(second)).is_ok()
+            !is_right(*seed, rules) && (0..rules.len()).all(|i| is_right(*seed, &all_but(i)))
         };
         let seed = iter::once(known).chain(0..2000).find(shows);
-        let seed = seed.unwrap_or_else(|| panic!("nothing goes wrong without {second:?}"));
-        println!("{second:?}: SEED={seed}");
+        let seed = seed.unwrap_or_else(|| panic!("nothing goes wrong without {rules:?}"));
+        println!("{rules:?}: SEED={seed}");
     }
 }
 

@@ -138,8 +138,9 @@ pub(super) fn invalidation(invalidation: &Invalidation) -> String {
 /// The left-out list, as it is on disk.
 pub(super) fn record(record: &Record) -> String {
     let listed: Vec<String> = record.left_out.iter().map(Address::to_string).collect();
+    let by: Vec<String> = record.listed_by.iter().map(Address::to_string).collect();
     let (starts, whole) = (record.starts, record.whole);
-    format!("list {listed:?}, start {starts}, whole {whole}")
+    format!("list {listed:?}, listed by {by:?}, start {starts}, whole {whole}")
 }
 
 /// A copy: version, quantity, and what is known of it.

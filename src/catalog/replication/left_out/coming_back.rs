@@ -12,6 +12,13 @@ impl LeftOut {
         self.is_whole(i) && self.says(i, |said| said.left_out.contains(&self.address))
     }
 
+    /// The peers that listed this catalog when they were last heard of, for the record on disk.
+    pub(super) fn listed_by(&self) -> BTreeSet<Address> {
+        let is_remembered =
+            |i: &usize| self.peers[*i].lists_us && self.rules.enforce(Rule::SplitOnDisk);
+        self.addresses(self.peers().filter(is_remembered))
+    }
+
     pub(crate) fn is_in_step(&self, i: usize) -> bool {
         self.peers[i].in_step
     }
@@ -159,9 +166,10 @@ impl LeftOut {
         equal
     }
 
-    /// Two sides of a cut are equal again.
+    /// Two sides of a cut are equal again, or this one gives way.
     pub(crate) fn forgive(&mut self, i: usize) {
         self.listed.remove(&i);
+        self.fencing.remove(&i);
         self.note_gap(i);
     }
 }

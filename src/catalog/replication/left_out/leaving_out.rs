@@ -8,6 +8,12 @@ use crate::membership::Membership;
 use crate::membership::time::Time;
 
 impl LeftOut {
+    /// Puts peer `i` on the list, as the operator wants: whatever that one has counts no more.
+    pub(crate) fn go_on_without(&mut self, i: usize) {
+        self.leave_out(i);
+        self.is_dirty |= std::mem::take(&mut self.peers[i].lists_us);
+    }
+
     /// Puts peer `i` on the list.
     pub(crate) fn leave_out(&mut self, i: usize) {
         self.listed.insert(i);
@@ -105,6 +111,7 @@ impl LeftOut {
             starts: self.starts,
             whole: self.whole || self.becomes_whole,
             left_out: self.list(self.listed.iter().copied()),
+            listed_by: self.listed_by(),
             peers: peers
                 .zip(self.peers.iter().map(|peer| peer.seen))
                 .filter(|(_, seen)| seen.0 != 0)

@@ -44,6 +44,8 @@ struct PeerStanding {
     token: Option<Token>,
     /// It has said that it knows that it is on this catalog's list.
     knows: bool,
+    /// It said last, in whatever start, that this catalog is on its list.
+    lists_us: bool,
     /// The last of this catalog's periods that it knows of, or does not run to know.
     told_period: u64,
     /// This catalog has learned that it is on this peer's list.
@@ -128,6 +130,7 @@ impl LeftOut {
         let peer = |address: &Address| PeerStanding {
             seen: record.peers.get(address).copied().unwrap_or_default(),
             unrecorded: record.left_out.contains(address),
+            lists_us: record.listed_by.contains(address),
             ..PeerStanding::default()
         };
         LeftOut {

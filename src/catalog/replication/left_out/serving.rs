@@ -1,6 +1,7 @@
 //! Whether a catalog may answer.
 
 use super::LeftOut;
+use crate::catalog::replication::rules::Rule;
 use crate::membership::Membership;
 use crate::membership::time::Time;
 
@@ -18,6 +19,30 @@ pub(crate) enum NotServing {
 }
 
 impl LeftOut {
+    /// Each of the two lists the other: perhaps both went on alone.
+    pub(crate) fn is_split_from(&self, i: usize) -> bool {
+        self.peers[i].lists_us && self.is_told(i) && self.rules.enforce(Rule::SplitWaits)
+    }
+
+    /// It is split from any peer.
+    pub(crate) fn is_split(&self) -> bool {
+        self.peers().any(|i| self.is_split_from(i))
+    }
+
+    /// It is split from another peer than `i`.
+    pub(crate) fn is_split_from_other(&self, i: usize) -> bool {
+        self.peers()
+            .any(|other| other != i && self.is_split_from(other))
+    }
+
+    /// It is split from this peer, and the two cannot become one again before that one is up, and
+    /// its disk works.
+    pub(crate) fn split_from_lost(&self, membership: &Membership) -> Option<usize> {
+        let can_join = |i: usize| membership.peers[i].live && !self.is_full(i);
+        let mut peers = self.peers();
+        peers.find(|i| self.is_split_from(*i) && !can_join(*i))
+    }
+
     /// Caught up with it, and it answered lately that it does not list this catalog.
     fn is_in_contact(&self, i: usize, now: Time) -> bool {
         let fresh = |sent: Time| now.since_max(sent) < self.timing.lease;

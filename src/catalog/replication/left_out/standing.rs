@@ -54,6 +54,9 @@ pub(crate) struct Record {
     pub(crate) starts: u64,
     pub(crate) whole: bool,
     pub(crate) left_out: BTreeSet<Address>,
+    /// The peers that had this catalog on their lists when they were last heard of.
+    #[serde(default)]
+    pub(crate) listed_by: BTreeSet<Address>,
     /// The last start that was heard of each peer: how often it was started, and its start number.
     #[serde(default)]
     pub(crate) peers: BTreeMap<Address, (u64, u64)>,
@@ -175,6 +178,12 @@ impl LeftOut {
         let lacks_everything = !whole && self.whole && self.rules.enforce(Rule::NewFolderLeftOut);
         if lacks_everything && !self.listed.contains(&i) && !was_struck {
             self.leave_out(i);
+            heard.list_changed = true;
+        }
+        if self.peers[i].lists_us != lists_us {
+            self.peers[i].lists_us = lists_us;
+            // It matters only while each of the two lists the other.
+            self.is_dirty |= self.listed.contains(&i);
             heard.list_changed = true;
         }
         let mutual = self.is_told(i);

@@ -177,7 +177,7 @@ fn without_losing_again_a_copy_that_nobody_acknowledged_wins() {
 /// would be struck off with a list that has the other on it, and sell without the other.
 #[test]
 fn without_one_strike_off_after_the_other_two_that_come_back_leave_each_other_out() {
-    check(Rule::StrikeOneByOne, 3, |cluster| {
+    let scenario = Scenario::of(3, |cluster| {
         let scheduler = &cluster.scheduler;
         cluster.crash(1);
         cluster.crash(2);
@@ -200,6 +200,7 @@ fn without_one_strike_off_after_the_other_two_that_come_back_leave_each_other_ou
         look(cluster, 2);
         cluster.start(1);
     });
+    scenario.check_either([Rule::StrikeOneByOne, Rule::SplitWaits]);
 }
 
 /// Catalog 1 leaves out two. The first one that comes back must know of the second.

@@ -11,6 +11,7 @@ mod late_messages;
 mod leaving_out;
 mod one_after_another;
 mod silent_peer;
+mod split;
 mod stopped_writer;
 mod unacknowledged_write;
 
