@@ -9,7 +9,7 @@ use bazar::runtime::exit::Exit;
 use bazar::runtime::log;
 use bazar::supervisor::Outcome;
 use bazar::tools::bench::baseline_server;
-use bazar::tools::{bench, export, import, scale, status, trace};
+use bazar::tools::{audit, bench, export, import, orders, scale, status, trace};
 use bazar::{catalog, front_end, order, supervisor};
 
 fn main() -> ExitCode {
@@ -60,6 +60,18 @@ fn run(command: Command) -> ExitCode {
         },
         Command::Trace(settings) => match trace::run(&settings) {
             Ok(text) => print(&text),
+            Err(message) => fail(&message.into()),
+        },
+        Command::Orders(settings) => match orders::run(&settings) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(message) => fail(&message.into()),
+        },
+        Command::Audit(settings) => match audit::run(&settings) {
+            Ok(report) if report.is_wrong => {
+                print(&report.text);
+                ExitCode::FAILURE
+            }
+            Ok(report) => print(&report.text),
             Err(message) => fail(&message.into()),
         },
         Command::Bench(settings) => ended(bench::run(&settings)),

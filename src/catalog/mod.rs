@@ -11,9 +11,11 @@
 //! | `store` | where routes meet the books: what any store of them does |
 //! | `replication` | the agreement itself, without HTTP, files or clocks; with `PROTOCOL.md` |
 //! | `shelf` | the books in memory, and what this catalog knows of each copy |
+//! | `ledger` | every change that came true, in memory |
 //! | `transport` | what a replica needs around it: other servers over HTTP, the clocks |
 //! | `storage` | the files of books |
 //! | `etcd` | the other store: books that catalogs share in etcd |
+//! | `orders` | orders for the owner, the ledger for an audit |
 //! | `metrics`, `copies_in_trace` | what `/metrics` and `/traces/` show of all this |
 //! | `sim` | (tests) the same replica in a simulated environment |
 //!
@@ -45,8 +47,10 @@ mod batch_routes;
 mod copies_in_trace;
 mod etcd;
 mod if_match;
+mod ledger;
 mod listing;
 mod metrics;
+mod orders;
 mod rename_topic;
 mod replication;
 mod responses;
@@ -85,6 +89,12 @@ const REPAIR_INTERVAL: Duration = Duration::from_millis(100);
 
 /// How often the left-out list is looked at, when nothing wakes its loop.
 const LIST_INTERVAL: Duration = Duration::from_millis(100);
+
+/// How often new entries of the ledger are put on disk. Meanwhile they are in their books' records.
+const LEDGER_INTERVAL: Duration = Duration::from_millis(100);
+
+/// How often the ledger is compared with the peers'.
+const COMPARE_INTERVAL: Duration = Duration::from_secs(2);
 
 /// How often it is checked whether the lease of a silent peer has run out.
 const LEASE_INTERVAL: Duration = Duration::from_millis(10);
@@ -164,7 +174,7 @@ fn pause(replica: &Replica<HttpEnvironment>, interval: Duration) {
     }
 }
 
-/// Starts the three loops of a replica: heartbeats, the left-out list, and background repair. The
+/// Starts the loops of a replica: heartbeats, the left-out list, the ledger, background repair. The
 /// sleeps are the pauses of these loops; nothing waits for them.
 fn start_loops(
     replica: &Arc<Replica<HttpEnvironment>>,
@@ -181,6 +191,18 @@ fn start_loops(
     spawn("left-out list", move || {
         loop {
             keeping.keep_list(LIST_INTERVAL);
+        }
+    })?;
+    let saving = replica.clone();
+    spawn("ledger", move || {
+        loop {
+            saving.save_ledger(LEDGER_INTERVAL);
+        }
+    })?;
+    let comparing = replica.clone();
+    spawn("ledger comparison", move || {
+        loop {
+            comparing.compare_ledgers(COMPARE_INTERVAL);
         }
     })?;
     let repairing = replica.clone();

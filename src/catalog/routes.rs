@@ -12,7 +12,7 @@ use crate::catalog::copies_in_trace;
 use crate::catalog::if_match::IfMatch;
 use crate::catalog::replication::write::{Update, Updated};
 use crate::catalog::transport::codec::{reply, request};
-use crate::catalog::{listing, metrics, rename_topic, responses};
+use crate::catalog::{listing, metrics, orders, rename_topic, responses};
 use crate::http::Method::{Delete, Get, Patch, Post, Put};
 use crate::http::server::status::{Contact, Status};
 use crate::http::server::{Lane, Service};
@@ -47,6 +47,11 @@ impl Catalog {
             (Delete, ["book", id]) => self.remove(id, request),
             (Post, ["add"]) => self.add(request),
             (Get, ["dump", ""]) => listing::dump(self, request),
+            (Get, ["orders"]) => orders::list(self, request),
+            (Get, ["orders", order]) => orders::order(self, order),
+            (Delete, ["orders", order]) => orders::cancel(self, order),
+            (Get, ["ledger"]) => orders::ledger(self, request),
+            (Get, ["versions"]) => orders::versions(self, request),
             (Put, ["batch", "query"]) => batch_routes::query(self, request),
             (Put, ["batch", "update"]) => batch_routes::update(self, request),
             (Put, ["rep", kind]) => self.receive(kind, None, request),
@@ -183,6 +188,8 @@ fn other_method(path: &[&str]) -> Error {
         ["topic", _] => Error::MethodNotAllowed("PUT"),
         ["batch", "query" | "update"] => Error::MethodNotAllowed("PUT"),
         ["add"] => Error::MethodNotAllowed("POST"),
+        ["orders", _] => Error::MethodNotAllowed("GET, HEAD, DELETE"),
+        ["orders" | "ledger" | "versions"] => Error::MethodNotAllowed("GET, HEAD"),
         ["rep", kind] | ["rep", kind, _] if request::path_of_kind(kind).is_some() => {
             Error::MethodNotAllowed("PUT")
         }
@@ -213,7 +220,7 @@ impl Service for Catalog {
             ["rep", "heartbeat" | "check" | "confirm", ..] => Lane::Inline,
             ["batch", "query"] if !self.store.reads_wait() => Lane::Inline,
             // The receiving thread must not be occupied by long answers.
-            ["rep", "page" | "fetch", ..] => Lane::PeerWrite,
+            ["rep", "page" | "fetch" | "ledger", ..] => Lane::PeerWrite,
             _ => Lane::Client,
         }
     }
@@ -247,6 +254,10 @@ impl Service for Catalog {
             ["batch", "update"] => "/batch/update",
             ["add"] => "/add",
             ["dump", ""] => "/dump/",
+            ["orders"] => "/orders",
+            ["orders", _] => "/orders/<order>",
+            ["ledger"] => "/ledger",
+            ["versions"] => "/versions",
             ["rep", kind, ..] => request::path_of_kind(kind).unwrap_or("other"),
             _ => "other",
         }

@@ -6,14 +6,16 @@
 use std::sync::Arc;
 
 use crate::catalog::metrics;
+use crate::catalog::replication::ledger::Found;
 use crate::catalog::replication::messages::{Message, Reply};
 use crate::catalog::replication::write::{Update, Updated};
 use crate::catalog::replication::{Health, Read, Replica};
 use crate::catalog::shelf::copy_state::CopyState;
 use crate::catalog::transport::http_env::HttpEnvironment;
+use crate::model::book::entry::{Entry, EntryKey};
 use crate::model::book::{Book, BookId, Version};
 use crate::model::error::Result;
-use crate::model::order::Order;
+use crate::model::order::{Order, OrderId};
 use crate::model::validation::{BatchQuery, NewBook};
 use crate::runtime::metrics::Exposition;
 
@@ -69,6 +71,46 @@ pub(super) trait Store: Send + Sync + 'static {
 
     /// Appends what only this kind of store has.
     fn append_metrics(&self, page: &mut Exposition);
+
+    /// What was sold. `None`: this kind of store does not keep it.
+    fn ledger(&self) -> Option<&dyn OrderLedger> {
+        None
+    }
+}
+
+/// What was sold, for the owner and for an audit. The methods are those of [`Replica`].
+pub(super) trait OrderLedger {
+    fn order(&self, order: OrderId) -> Result<Option<Found>>;
+
+    fn cancel(&self, order: OrderId) -> Result<Found>;
+
+    fn order_here(&self, order: OrderId) -> Option<Arc<Entry>>;
+
+    fn is_cancelled(&self, order: OrderId) -> bool;
+
+    fn entries(&self, since: u64, after: Option<EntryKey>, limit: usize) -> Vec<Arc<Entry>>;
+}
+
+impl OrderLedger for Arc<Replica<HttpEnvironment>> {
+    fn order(&self, order: OrderId) -> Result<Option<Found>> {
+        Replica::order(self, order)
+    }
+
+    fn cancel(&self, order: OrderId) -> Result<Found> {
+        Replica::cancel(self, order)
+    }
+
+    fn order_here(&self, order: OrderId) -> Option<Arc<Entry>> {
+        Replica::order_here(self, order)
+    }
+
+    fn is_cancelled(&self, order: OrderId) -> bool {
+        Replica::is_cancelled(self, order)
+    }
+
+    fn entries(&self, since: u64, after: Option<EntryKey>, limit: usize) -> Vec<Arc<Entry>> {
+        Replica::entries(self, since, after, limit)
+    }
 }
 
 impl Store for Arc<Replica<HttpEnvironment>> {
@@ -146,5 +188,9 @@ impl Store for Arc<Replica<HttpEnvironment>> {
 
     fn append_metrics(&self, page: &mut Exposition) {
         metrics::append_environment(&self.env, page);
+    }
+
+    fn ledger(&self) -> Option<&dyn OrderLedger> {
+        Some(self)
     }
 }

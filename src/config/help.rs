@@ -24,8 +24,7 @@ Servers, each a process of its own:
 {servers}
 Tools:
 {tools}
-  bazar COMMAND --help   the settings of a command
-  bazar --version        which version this is
+  bazar COMMAND --help   its settings; bazar --version: which version this is
 
 ./run.sh builds Bazar and starts `bazar shop`. README.md tells how to run, test
 and operate one; src/API.md is its interface; the code begins in src/lib.rs.

@@ -3,14 +3,15 @@
 //! Pure: no file is opened, no name is resolved, no process is needed to test it.
 //!
 //! To read in this order: `setting.rs` is one setting; `program.rs` lists the commands; the tables
-//! of settings are in `servers.rs`, `otlp.rs`, `shop.rs`, `import.rs`, `export.rs`, `bench.rs` and
-//! `scale.rs`, each beside the code that reads them; `values.rs` reads single values; `help.rs`
-//! prints the tables.
+//! of settings are in `servers.rs`, `otlp.rs`, `shop.rs`, `import.rs`, `export.rs`, `orders.rs`,
+//! `bench.rs` and `scale.rs`, each beside the code that reads them; `values.rs` reads single
+//! values; `help.rs` prints the tables.
 
 pub(crate) mod bench;
 pub(crate) mod export;
 mod help;
 pub(crate) mod import;
+pub(crate) mod orders;
 pub(crate) mod otlp;
 mod program;
 pub(crate) mod scale;
@@ -31,6 +32,7 @@ use std::time::Duration;
 use crate::config::bench::BenchSettings;
 use crate::config::export::ExportSettings;
 use crate::config::import::ImportSettings;
+use crate::config::orders::{AuditSettings, OrdersSettings};
 use crate::config::otlp::OtlpSettings;
 use crate::config::program::Program;
 use crate::config::scale::ScaleSettings;
@@ -56,6 +58,8 @@ pub enum Command {
     Scale(ScaleSettings),
     Trace(TraceSettings),
     Status(StatusSettings),
+    Orders(OrdersSettings),
+    Audit(AuditSettings),
     /// The server with which `bench` compares the shop's, and the host where it listens.
     BaselineServer(String),
     /// The text to print.
@@ -187,5 +191,7 @@ pub fn parse(args: &[String], env: &dyn Fn(&str) -> Option<String>) -> Result<Co
         Program::Scale => scale::read(&values).map(Command::Scale),
         Program::Trace => trace::read(&values).map(Command::Trace),
         Program::Status => status::read(&values).map(Command::Status),
+        Program::Orders => orders::read(&values).map(Command::Orders),
+        Program::Audit => orders::read_audit(&values).map(Command::Audit),
     }
 }

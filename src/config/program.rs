@@ -1,7 +1,7 @@
 //! The commands of `bazar`, and the settings of each.
 
 use crate::config::setting::Setting;
-use crate::config::{bench, export, import, scale, servers, shop, status, trace};
+use crate::config::{bench, export, import, orders, scale, servers, shop, status, trace};
 
 /// A command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,20 +16,24 @@ pub(crate) enum Program {
     Scale,
     Trace,
     Status,
+    Orders,
+    Audit,
 }
 
 /// The commands as an error lists them.
 pub(crate) const COMMANDS: &str =
-    "catalog, order, front-end, shop, import, export, bench, scale, trace or status";
+    "catalog, order, front-end, shop, import, export, orders, audit, bench, scale, trace or status";
 
 impl Program {
-    pub(crate) const ALL: [Program; 10] = [
+    pub(crate) const ALL: [Program; 12] = [
         Program::Catalog,
         Program::Order,
         Program::FrontEnd,
         Program::Shop,
         Program::Import,
         Program::Export,
+        Program::Orders,
+        Program::Audit,
         Program::Bench,
         Program::Scale,
         Program::Trace,
@@ -54,6 +58,8 @@ impl Program {
             Program::Scale => "scale",
             Program::Trace => "trace",
             Program::Status => "status",
+            Program::Orders => "orders",
+            Program::Audit => "audit",
         }
     }
 
@@ -79,6 +85,8 @@ impl Program {
             Program::Shop => "starts all servers of a shop on this machine, and a page of them",
             Program::Import => "adds the books of a file to a running shop",
             Program::Export => "writes the books of a running shop",
+            Program::Orders => "lists what a running shop sold",
+            Program::Audit => "proves that no copy was lost or sold twice",
             Program::Bench => "measures a shop, and checks that no sale is missing",
             Program::Scale => "measures what a million books cost, beside a shop of seven",
             Program::Status => "shows all servers of a shop, and what is wrong",
@@ -99,6 +107,8 @@ impl Program {
             Program::Scale => scale::settings(),
             Program::Trace => trace::settings(),
             Program::Status => status::settings(),
+            Program::Orders => orders::settings(),
+            Program::Audit => orders::audit_settings(),
         }
     }
 }

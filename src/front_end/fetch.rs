@@ -12,7 +12,7 @@ use crate::front_end::cache::single_flight::{CacheResult, Flight, Inserted};
 use crate::front_end::query::Query;
 use crate::front_end::round_robin::LAST_PATIENCE;
 use crate::http::client::Failure;
-use crate::http::{Request, Response, trace_headers};
+use crate::http::{Request, Response, encode, trace_headers};
 use crate::membership::health_check::HealthCheck;
 use crate::model::address::Address;
 use crate::model::error::{Error, Result};
@@ -64,6 +64,23 @@ impl FrontEnd {
         };
         landing.fetched = self.fetch(query, request);
         response(landing.fetched.clone().map(|(_, answer)| answer), MISS)
+    }
+
+    /// What became of an order, as the catalogs in turn say. It is never cached.
+    pub(super) fn order(&self, order: &str, request: &Request) -> Result<Response> {
+        let path = format!("/orders/{}", encode(order));
+        for (_, catalog) in self.catalogs.attempts() {
+            let url = format!("{}{path}", catalog.address);
+            let asked = self.reads.get(&url, &trace_headers(&request.trace()));
+            if let Ok(answer) = asked
+                && matches!(answer.status, 200 | 404)
+            {
+                return Ok(Response::bytes(answer.status, answer.body));
+            }
+        }
+        Err(Error::Unreachable(
+            "Could not connect to a server to look for the order".into(),
+        ))
     }
 
     /// Asks the catalogs in turn until one has an answer. Returns the catalog's index with it.

@@ -11,7 +11,12 @@ use crate::model::error::Error;
 use crate::runtime::log;
 
 /// The headers that the buyer gets too.
-const PASSED_ON: [&str; 3] = ["Idempotent-Replayed", "Retry-After", "Bazar-Outcome"];
+const PASSED_ON: [&str; 4] = [
+    "Idempotent-Replayed",
+    "Location",
+    "Retry-After",
+    "Bazar-Outcome",
+];
 
 /// The body of an order server's 200.
 #[derive(Deserialize)]

@@ -23,6 +23,7 @@ enum Endpoint {
     Search(Search),
     Lookup(Lookup),
     Buy(BookId),
+    Order(String),
     Invalidate(Vec<Invalidation>),
     Dump,
     /// The shop page, or the paths as JSON.
@@ -34,11 +35,12 @@ enum Endpoint {
 fn parse(request: &Request) -> Result<Endpoint> {
     let path = request.path();
     match (request.method, path.as_slice()) {
-        (_, ["search" | "titles" | "lookup" | "buy", ""]) => Err(Error::NoSuchPath),
+        (_, ["search" | "titles" | "lookup" | "buy" | "orders", ""]) => Err(Error::NoSuchPath),
         (Get, ["search", text]) => search(By::Topic, text, request),
         (Get, ["titles", text]) => search(By::Title, text, request),
         (Get, ["lookup", id]) => Ok(Endpoint::Lookup(Lookup(book_id(id)?))),
         (Put, ["buy", id]) => Ok(Endpoint::Buy(book_id(id)?)),
+        (Get, ["orders", order]) => Ok(Endpoint::Order((*order).into())),
         (Delete, ["invalidate", kind @ ("item" | "topic"), which]) => {
             invalidation::parse(kind, which).map(Endpoint::Invalidate)
         }
@@ -51,7 +53,7 @@ fn parse(request: &Request) -> Result<Endpoint> {
                 _ => Err(Error::MethodNotAllowed("GET, HEAD")),
             }
         }
-        (_, ["search" | "titles" | "lookup", _] | ["dump", ""] | [""]) => {
+        (_, ["search" | "titles" | "lookup" | "orders", _] | ["dump", ""] | [""]) => {
             Err(Error::MethodNotAllowed("GET, HEAD"))
         }
         (_, ["buy", _]) => Err(Error::MethodNotAllowed("PUT")),
@@ -77,6 +79,7 @@ impl FrontEnd {
                 Ok(self.find(&lookup, request))
             }
             Endpoint::Buy(id) => self.buy(id, request),
+            Endpoint::Order(order) => self.order(&order, request),
             Endpoint::Invalidate(invalidations) => {
                 for invalidation in &invalidations {
                     self.cache.invalidate(invalidation);
@@ -94,7 +97,7 @@ impl FrontEnd {
 impl Service for FrontEnd {
     fn lane(&self, request: &Request) -> Lane {
         match request.segments.first().map(String::as_str) {
-            Some("search" | "titles" | "lookup" | "buy" | "dump") => Lane::Client,
+            Some("search" | "titles" | "lookup" | "buy" | "orders" | "dump") => Lane::Client,
             _ => Lane::Inline,
         }
     }
@@ -130,6 +133,7 @@ impl Service for FrontEnd {
             ["titles", _] => "/titles/<text>",
             ["lookup", _] => "/lookup/<id>",
             ["buy", _] => "/buy/<id>",
+            ["orders", _] => "/orders/<order>",
             ["invalidate", "item", _] => "/invalidate/item/<id>",
             ["invalidate", "topic", _] => "/invalidate/topic/<topic>",
             ["dump", ""] => "/dump/",
@@ -142,7 +146,7 @@ impl Service for FrontEnd {
     fn is_public(&self, first_segment: &str) -> bool {
         matches!(
             first_segment,
-            "search" | "titles" | "lookup" | "buy" | "" | "page"
+            "search" | "titles" | "lookup" | "buy" | "orders" | "" | "page"
         )
     }
 

@@ -173,12 +173,17 @@ pub(crate) fn idempotency_key<'a>(
     }
 }
 
+/// The text that `name` has in a query string, if it is there.
+pub(crate) fn query_text(query: Option<&str>, name: &str) -> Option<String> {
+    let pairs = query.into_iter().flat_map(|query| query.split('&'));
+    let mut values = pairs.filter_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
+    values.next().and_then(|text| decode(text).ok())
+}
+
 /// The number that `name` has in a query string, if it is there. Fails with 400 when it is not a
 /// number.
 pub(crate) fn query_number(query: Option<&str>, name: &str) -> Result<Option<u64>> {
-    let pairs = query.into_iter().flat_map(|query| query.split('&'));
-    let mut values = pairs.filter_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
-    let Some(Ok(text)) = values.next().map(decode) else {
+    let Some(text) = query_text(query, name) else {
         return Ok(None);
     };
     let number = number::parse_digits(&text).map(Some);

@@ -31,6 +31,8 @@ pub(crate) enum Error {
     NoSuchPath,
     /// 404 of a front-end or an order server.
     NoSuchBook,
+    /// 404: no order with that id was sold.
+    NoSuchOrder,
     /// 404 of a catalog.
     NotFound,
     /// 404: `/query/<other>/<x>`.
@@ -86,7 +88,11 @@ impl Error {
             Error::BadRequest(_) => 400,
             Error::Unauthorized => 401,
             Error::Forbidden(_) => 403,
-            Error::NoSuchPath | Error::NoSuchBook | Error::NotFound | Error::NoSuchQuery => 404,
+            Error::NoSuchPath
+            | Error::NoSuchBook
+            | Error::NoSuchOrder
+            | Error::NotFound
+            | Error::NoSuchQuery => 404,
             Error::MethodNotAllowed(_) => 405,
             Error::OutOfDate | Error::Applied(_) | Error::Closed { .. } | Error::IdInUse => 409,
             Error::LengthRequired => 411,
@@ -142,6 +148,7 @@ impl Error {
                  please check your spelling and try again."
             }
             Error::NoSuchBook => "Book with the specified ID does not exist",
+            Error::NoSuchOrder => "No order with the specified ID was sold",
             Error::NotFound => "Not found",
             Error::NoSuchQuery => "Invalid query method",
             Error::MethodNotAllowed(_) => "The method is not allowed for the requested URL.",

@@ -6,6 +6,7 @@
 
 pub(crate) mod address;
 pub(crate) mod applied_orders;
+pub(crate) mod audit;
 pub(crate) mod book;
 pub(crate) mod error;
 pub(crate) mod fold;

@@ -157,7 +157,7 @@ pub(super) struct AnswerBody {
     differing: Vec<OrderId>,
 }
 
-fn unreachable() -> Error {
+pub(super) fn unreachable() -> Error {
     Error::Unreachable(UNREACHABLE.into())
 }
 

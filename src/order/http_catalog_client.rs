@@ -13,7 +13,7 @@ use serde_json::json;
 
 use crate::config::OrderSettings;
 use crate::http::client::{Answer, Client, Failure};
-use crate::http::trace_headers;
+use crate::http::{Response, encode, trace_headers};
 use crate::membership::health_check::HealthCheck;
 use crate::model::address::Address;
 use crate::model::error::Error;
@@ -21,7 +21,7 @@ use crate::model::order::{Order, OrderId};
 use crate::model::trace::Trace;
 use crate::order::catalog_client::{
     AnswerBody, Catalog, KnownOrders, READ_ORDERS_MAX, ReadOutcome, ReadRequest, WriteOutcome,
-    WriteRequest, read_ids,
+    WriteRequest, read_ids, unreachable,
 };
 use crate::runtime::hedging::Hedging;
 use crate::runtime::log;
@@ -172,6 +172,20 @@ impl HttpCatalog {
                 }
             }
             _ => catalog.report(false),
+        }
+    }
+
+    /// What the catalog says of an order.
+    pub(super) fn order(&self, order: &str, trace: &Trace) -> Result<Response, Error> {
+        let path = format!("/orders/{}", encode(order));
+        let asked = self.ask(Kind::Read, |client, address| {
+            client.get(&format!("{address}{path}"), &trace_headers(trace))
+        });
+        match asked {
+            Ok((_, answer)) if matches!(answer.status, 200 | 404 | 503 | 504) => {
+                Ok(Response::bytes(answer.status, answer.body))
+            }
+            _ => Err(unreachable()),
         }
     }
 

@@ -8,7 +8,7 @@ use std::time::Instant;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::http::Method::Put;
+use crate::http::Method::{Get, Put};
 use crate::http::server::status::{Contact, Status};
 use crate::http::server::{Lane, Service};
 use crate::http::{Request, Response};
@@ -18,7 +18,7 @@ use crate::model::order::Order;
 use crate::model::validation;
 use crate::order::OrderServer;
 use crate::order::http_catalog_client::HttpCatalog;
-use crate::order::queue::{BuyOutcome, BuyResult};
+use crate::order::queue::BuyOutcome;
 use crate::runtime::metrics::Exposition;
 use crate::runtime::span;
 
@@ -43,6 +43,7 @@ struct BatchEntry {
 enum Endpoint {
     Buy(BookId),
     BatchBuy,
+    Order(String),
 }
 
 /// Reads method and path.
@@ -54,6 +55,9 @@ fn parse(request: &Request) -> Result<Endpoint> {
             Ok(Endpoint::Buy(id))
         }
         (Put, ["batch", "buy"]) => Ok(Endpoint::BatchBuy),
+        (_, ["orders", ""]) => Err(Error::NoSuchPath),
+        (Get, ["orders", order]) => Ok(Endpoint::Order((*order).into())),
+        (_, ["orders", _]) => Err(Error::MethodNotAllowed("GET, HEAD")),
         (_, ["buy", _] | ["batch", "buy"]) => Err(Error::MethodNotAllowed("PUT")),
         _ => Err(Error::NoSuchPath),
     }
@@ -66,37 +70,40 @@ impl OrderServer {
                 span::set("book", || id);
                 let outcome = self.buy(id, request);
                 span::set("outcome", || outcome_word(&outcome));
-                outcome.map(success)
+                outcome.map(|(outcome, order)| success(outcome, &order))
             }
             Endpoint::BatchBuy => self.batch_buy(request),
+            Endpoint::Order(order) => self.seller.catalog.order(&order, &request.trace()),
         }
     }
 
-    fn buy(&self, id: BookId, request: &Request) -> BuyResult {
+    /// The outcome, and the order that has it.
+    fn buy(&self, id: BookId, request: &Request) -> Result<(BuyOutcome, Order)> {
         let copies = request.copies()?;
         if let Some(mut order) = request.order()? {
             order.copies = copies.unwrap_or(order.copies);
-            return self.seller.buy(id, order, request.trace());
+            let outcome = self.seller.buy(id, order.clone(), request.trace())?;
+            return Ok((outcome, order));
         }
         let open_order = self.order_ids.open(request.key()?);
         let order = Order {
             copies: copies.unwrap_or(1),
             ..open_order.order.clone()
         };
-        let outcome = self.seller.buy(id, order, request.trace());
+        let outcome = self.seller.buy(id, order.clone(), request.trace());
         if let Err(Error::Closed { forgotten, .. }) = &outcome {
             self.order_ids.catch_up_with(*forgotten);
         }
-        outcome
+        Ok((outcome?, order))
     }
 
     fn batch_buy(&self, request: &Request) -> Result<Response> {
         let buys = validation::parse_batch_buys(&request.body)?;
         let outcomes = self.seller.batch_sell(&buys, Instant::now());
         let alone = || Error::Busy("This book needs a wait of its own: ask for it alone".into());
-        let entries = outcomes.into_iter().map(|outcome| {
+        let entries = outcomes.into_iter().zip(&buys).map(|(outcome, buy)| {
             let outcome = outcome.unwrap_or_else(|| Err(alone()));
-            batch_entry(outcome.map_or_else(failure, success))
+            batch_entry(outcome.map_or_else(failure, |outcome| success(outcome, &buy.order)))
         });
         Ok(Response::json(200, &entries.collect::<Vec<_>>()))
     }
@@ -112,8 +119,8 @@ fn batch_entry(response: Response) -> BatchEntry {
 }
 
 /// In words, for a trace.
-fn outcome_word(outcome: &BuyResult) -> &'static str {
-    match outcome {
+fn outcome_word(outcome: &Result<(BuyOutcome, Order)>) -> &'static str {
+    match outcome.as_ref().map(|(outcome, _)| outcome) {
         Ok(BuyOutcome::Purchased { replayed: false }) => "sold",
         Ok(BuyOutcome::Purchased { replayed: true }) => "sold before",
         Ok(BuyOutcome::OutOfStock) => "out of stock",
@@ -122,14 +129,19 @@ fn outcome_word(outcome: &BuyResult) -> &'static str {
     }
 }
 
-fn success(outcome: BuyOutcome) -> Response {
+fn success(outcome: BuyOutcome, order: &Order) -> Response {
     let (success, message) = match outcome {
         BuyOutcome::Purchased { .. } => (true, "Book with the specified ID purchased"),
         BuyOutcome::OutOfStock => (false, "Book with the specified ID is out of stock"),
     };
-    let response = Response::json(200, &BuyAnswer { message, success });
-    if outcome == (BuyOutcome::Purchased { replayed: true }) {
-        return response.with("Idempotent-Replayed", "true");
+    let mut response = Response::json(200, &BuyAnswer { message, success });
+    let replayed = outcome == BuyOutcome::Purchased { replayed: true };
+    if replayed {
+        response = response.with("Idempotent-Replayed", "true");
+    }
+    // With a key it may have been another order of the client that was sold.
+    if success && !(replayed && order.key.is_some()) {
+        response = response.with("Location", format!("/orders/{}", order.id));
     }
     response
 }
@@ -153,12 +165,13 @@ impl Service for OrderServer {
         match request.path().as_slice() {
             ["buy", _] => "/buy/<id>",
             ["batch", "buy"] => "/batch/buy",
+            ["orders", _] => "/orders/<order>",
             _ => "other",
         }
     }
 
     fn is_public(&self, first_segment: &str) -> bool {
-        first_segment == "buy"
+        matches!(first_segment, "buy" | "orders")
     }
 
     fn missing(&self) -> Vec<String> {
@@ -197,6 +210,7 @@ impl Service for OrderServer {
 mod tests {
     use super::*;
     use crate::http::{Body, Method, split_path};
+    use crate::order::queue::BuyResult;
 
     #[track_caller]
     fn check(method: Method, path: &str, expected: Result<Endpoint>) {
@@ -223,7 +237,8 @@ mod tests {
 
     #[track_caller]
     fn check_answer(outcome: BuyResult, status: u16, body: &str, headers: &[(&str, &str)]) {
-        let response = outcome.map_or_else(failure, success);
+        let order = Order::parse("7.5; open=5").unwrap();
+        let response = outcome.map_or_else(failure, |outcome| success(outcome, &order));
         let Body::Bytes(bytes) = response.body else {
             panic!("an answer has a body");
         };
@@ -246,10 +261,11 @@ mod tests {
             Ok(BuyOutcome::Purchased { replayed: false }),
             200,
             purchased,
-            &[],
+            &[("Location", "/orders/7.5")],
         );
         let replayed = Ok(BuyOutcome::Purchased { replayed: true });
-        check_answer(replayed, 200, purchased, &[("Idempotent-Replayed", "true")]);
+        let headers = [("Idempotent-Replayed", "true"), ("Location", "/orders/7.5")];
+        check_answer(replayed, 200, purchased, &headers);
         let out = r#"{"message":"Book with the specified ID is out of stock","success":false}"#;
         check_answer(Ok(BuyOutcome::OutOfStock), 200, out, &[]);
         let unknown = Err(Error::TimedOut("m".into()));

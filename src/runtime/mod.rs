@@ -5,6 +5,7 @@
 //! requests on the threads of their callers, the second on threads of its own.
 
 pub(crate) mod batcher;
+pub(crate) mod calendar;
 pub mod exit;
 pub(crate) mod hedging;
 pub mod log;

@@ -1,14 +1,17 @@
 //! The tools beside the servers. They use the servers' interface, and nothing inside a server.
 //!
 //! Read `trace` (one request at all servers), `status` (all servers), `import` (a file of books
-//! into a running shop) and `export` (the way back) on their own. `bench` (how fast) and `scale`
-//! (how large) stand on `harness`: local shops, load, and measurements.
+//! into a running shop), `export` (the way back), `orders` (what was sold) and `audit` (that
+//! nothing was lost) on their own. `bench` (how fast) and `scale` (how large) stand on `harness`:
+//! local shops, load, and measurements.
 
+pub mod audit;
 pub mod bench;
 pub(crate) mod csv;
 pub mod export;
 pub(crate) mod harness;
 pub mod import;
+pub mod orders;
 pub mod scale;
 pub mod status;
 pub mod trace;

@@ -12,7 +12,7 @@ use crate::harness::server::Server;
 use crate::harness::shop::{Shop, ShopOptions};
 
 /// What catalogs put to each other, below `/rep/`; where it is about one book, about book 1.
-pub const MESSAGES: [&str; 10] = [
+pub const MESSAGES: [&str; 11] = [
     "heartbeat",
     "get/1",
     "check/1",
@@ -23,6 +23,7 @@ pub const MESSAGES: [&str; 10] = [
     "claim",
     "return",
     "dropped",
+    "ledger",
 ];
 
 /// A book as catalogs send it, with more copies than there are.

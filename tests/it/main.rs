@@ -33,6 +33,7 @@ mod observability;
 mod old_data_folder;
 mod operating;
 mod operations;
+mod orders;
 mod otlp;
 mod outages;
 mod partition;

@@ -118,6 +118,7 @@ fn first_write(id: BookId, new: &NewBook) -> Write {
         version: Version { number: 0, stamp },
         removed: false,
         applied_orders,
+        account: Default::default(),
     };
     Write {
         base: 0,

@@ -42,6 +42,9 @@ impl<E: Environment> Replica<E> {
             .filter(|book| !superseded.contains(&book.id))
             .map(|book| (book.id, book.version))
             .collect();
+        for book in books.iter().filter(|book| !superseded.contains(&book.id)) {
+            inner.shelf.ledger.add_all(book);
+        }
         for (id, _) in &committed {
             if inner.shelf.state(*id) == CopyState::Tentative && inner.shelf.epoch() == epoch {
                 inner.shelf.set_state(*id, CopyState::Valid);

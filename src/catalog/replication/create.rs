@@ -132,6 +132,7 @@ impl<E: Environment> Replica<E> {
             version,
             removed: false,
             applied_orders: Default::default(),
+            account: Default::default(),
         }
     }
 

@@ -1,6 +1,6 @@
 //! What a replica needs of its surroundings: network, clocks, chance, waiting, and the disk.
 
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use crate::catalog::replication::left_out::Record;
@@ -8,6 +8,7 @@ use crate::catalog::replication::messages::{Message, Outcome};
 use crate::catalog::storage::Reader;
 use crate::membership::time::Time;
 use crate::model::book::BookId;
+use crate::model::book::entry::Entry;
 use crate::model::invalidation::Invalidation;
 
 /// Called once with what came of a message, perhaps before the call that sent it returns.
@@ -23,6 +24,8 @@ pub(crate) enum WaitKey {
     /// Membership: which servers are live, whether a round of heartbeats is complete; and whether
     /// background repair has work.
     Membership,
+    /// Nothing: a pause of the ledger's loops.
+    Ledger,
 }
 
 /// A replica's surroundings. Peers and front-ends are numbered as in the settings.
@@ -53,6 +56,10 @@ pub(crate) trait Environment: Send + Sync + 'static {
     /// Puts what is kept of this catalog's standing on disk, and returns once it is there. The
     /// caller holds no lock. Fails with what the disk reported.
     fn save_record(&self, record: &Record) -> Result<(), String>;
+
+    /// Puts these entries of the ledger on disk, and returns once they are there. The caller holds
+    /// no lock. Fails with what the disk reported; then some of them may be there.
+    fn save_entries(&self, entries: &[Arc<Entry>]) -> Result<(), String>;
 
     /// Releases `guard`, waits until `key` is woken or the monotonic clock shows `until`, and locks
     /// again. It may return early for no reason.

@@ -6,12 +6,15 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::catalog::ledger::Digests;
 use crate::catalog::replication::left_out::{Standing, Token};
 use crate::catalog::shelf::copy_state::{CopyState, PageEntry};
 use crate::membership::HeartbeatReply;
 use crate::model::address::Address;
+use crate::model::book::entry::{Entry, EntryKey};
 use crate::model::book::{Book, BookId, Version};
 use crate::model::number::is_zero;
+use crate::model::order::OrderId;
 
 /// A request from one catalog to another. The kind is in the path, the fields are the body.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -27,6 +30,7 @@ pub(crate) enum Message {
     Claim(Claim),
     Return(Return),
     Dropped(Dropped),
+    Ledger(AskLedger),
 }
 
 /// "I am up." A catalog also says how it stands; a front-end does not. The receiver never waits.
@@ -111,6 +115,34 @@ pub(crate) struct Dropped {
     pub(crate) copies: Vec<DroppedCopy>,
 }
 
+/// "What is in your ledger?" The receiver never waits. `before`: without what is so new that it may
+/// not have come to all, from this bucket of time on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum AskLedger {
+    /// The digest of each day.
+    Days {
+        before: u64,
+    },
+    /// The digests of the buckets of a day.
+    Buckets {
+        day: u64,
+        before: u64,
+    },
+    /// The keys of a bucket, behind this one.
+    Keys {
+        bucket: u64,
+        after: Option<EntryKey>,
+    },
+    Entries {
+        keys: Vec<EntryKey>,
+    },
+    /// The entries that are about this order.
+    Order {
+        order: OrderId,
+    },
+}
+
 /// A copy that was dropped after a cut, and the one that took its place.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct DroppedCopy {
@@ -165,6 +197,7 @@ pub(crate) enum Reply {
     Books(Books),
     Claimed(Claimed),
     Returned(Returned),
+    Ledger(LedgerReply),
 }
 
 /// To a peer's heartbeat.
@@ -226,6 +259,28 @@ pub(crate) struct Returned {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) ids: Option<Vec<BookId>>,
     pub(crate) standing: Standing,
+}
+
+/// To [`AskLedger`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum LedgerReply {
+    Digests(Digests),
+    Keys(Vec<EntryKey>),
+    Entries(Vec<Arc<Entry>>),
+}
+
+impl LedgerReply {
+    /// The answer for a catalog that has no ledger.
+    pub(crate) fn none(asked: &AskLedger) -> LedgerReply {
+        match asked {
+            AskLedger::Days { .. } | AskLedger::Buckets { .. } => {
+                LedgerReply::Digests(Digests::new())
+            }
+            AskLedger::Keys { .. } => LedgerReply::Keys(Vec::new()),
+            AskLedger::Entries { .. } | AskLedger::Order { .. } => LedgerReply::Entries(Vec::new()),
+        }
+    }
 }
 
 /// Copies of books, each with its state at the catalog that sent it.

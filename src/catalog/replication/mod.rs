@@ -19,6 +19,7 @@
 //! | `catch_up.rs`, `diff.rs` | "Catch-up" |
 //! | `receive.rs` | the answers to other catalogs' messages |
 //! | `returning.rs`, `dropped.rs` | "Coming back"; what is dropped after a cut |
+//! | `ledger.rs`, `cancel.rs` | "The ledger" |
 //! | `adopt.rs`, `persist.rs`, `book_locks.rs`, `rpc_round.rs` | what these share |
 //! | `rules.rs` | rules that tests leave out |
 //!
@@ -27,6 +28,7 @@
 mod adopt;
 mod batch_write;
 mod book_locks;
+mod cancel;
 mod catch_up;
 mod commit;
 mod create;
@@ -35,6 +37,7 @@ mod dropped;
 pub(crate) mod env;
 mod heartbeat;
 mod invalidate;
+pub(crate) mod ledger;
 pub(crate) mod left_out;
 pub(crate) mod list;
 pub(crate) mod messages;
@@ -52,6 +55,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use crate::catalog::ledger::Ledger;
 use crate::catalog::replication::book_locks::BookLocks;
 use crate::catalog::replication::env::{Environment, WaitKey};
 use crate::catalog::replication::left_out::{LeftOut, NotServing, Record};
@@ -65,6 +69,7 @@ use crate::membership::Membership;
 use crate::membership::peer::Peer;
 use crate::membership::time::Time;
 use crate::model::address::Address;
+use crate::model::book::entry::Entry;
 use crate::model::book::{Book, BookId, Version};
 use crate::model::error::{Error, Result};
 use crate::model::order::OrderId;
@@ -87,6 +92,8 @@ pub(crate) struct Config {
 /// What a data folder holds at its start.
 pub(crate) struct Opened {
     pub(crate) books: Vec<Book>,
+    /// The ledger.
+    pub(crate) entries: Vec<Entry>,
     /// Its count of starts is that of this start, and on disk.
     pub(crate) record: Record,
     /// What a new folder would open with.
@@ -189,7 +196,8 @@ impl<E: Environment> Replica<E> {
     pub(crate) fn new(config: Config, start: u64, opened: Opened, env: E) -> Arc<Replica<E>> {
         // The shelf comes first: a million books take longer than a stall, which would look as if
         // this process had been asleep.
-        let shelf = Shelf::new(opened.books);
+        let mut shelf = Shelf::new(opened.books);
+        shelf.ledger = Ledger::new(opened.entries);
         let membership = Membership::new(
             start,
             config.timing,

@@ -38,6 +38,7 @@ impl<E: Environment> Replica<E> {
             Message::Claim(claim) => self.answer_claim(&claim),
             Message::Return(asked) => self.answer_return(&asked),
             Message::Dropped(dropped) => Ok(self.answer_dropped(&dropped)),
+            Message::Ledger(asked) => Ok(self.answer_ledger(&asked)),
         }
     }
 

@@ -60,6 +60,7 @@ impl<E: Environment> Replica<E> {
     fn catch_up_with(self: &Arc<Self>, i: usize) -> Result<()> {
         let start = self.start_of(i)?;
         let said = self.take_all(i, start, Takes::Better)?;
+        self.take_ledger(i)?;
         let lacking = self.lock().left_out.lacking_of(&said.left_out);
         self.leave_out_for_peer(lacking)?;
         let mut inner = self.lock();
@@ -90,6 +91,7 @@ impl<E: Environment> Replica<E> {
         self.lock().shelf.note_invalidated(&replaced);
         let mut has = Vec::new();
         for _ in 0..STRIKES_MAX {
+            self.take_ledger(i)?;
             self.save_list()?;
             let Returned { ids, standing } = self.ask_to_return(i, false, has)?;
             let Some(owed) = ids else {

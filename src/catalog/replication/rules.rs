@@ -26,6 +26,10 @@ pub(crate) enum Rule {
     Created,
     /// A writer whose copy was superseded looks whether its own write was committed.
     OwnWrite,
+    /// A book's record forgets an entry only once it is in the ledger on disk.
+    LedgerFirst,
+    /// Whoever comes back, or starts, has the peer's ledger on disk before the two are in step.
+    LedgerBack,
     /// Tentative copies that no writer confirms are repaired in the background.
     Repair,
 
@@ -112,7 +116,7 @@ pub(crate) enum Rule {
 
 #[cfg(test)]
 impl Rule {
-    pub(crate) const ALL: [Rule; 51] = [
+    pub(crate) const ALL: [Rule; 53] = [
         Rule::Confirm,
         Rule::Lease,
         Rule::Tie,
@@ -124,6 +128,8 @@ impl Rule {
         Rule::WriteId,
         Rule::Created,
         Rule::OwnWrite,
+        Rule::LedgerFirst,
+        Rule::LedgerBack,
         Rule::Repair,
         Rule::Token,
         Rule::StandingOrder,

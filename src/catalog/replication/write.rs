@@ -34,6 +34,8 @@ pub(crate) struct Update {
     pub(crate) all_or_none: bool,
     /// The client's `Idempotency-Key` of a change that serves no order: it is made once.
     pub(crate) key: Option<Arc<str>>,
+    /// The order that this change takes back.
+    pub(crate) cancels: Option<OrderId>,
     /// The id of a change that serves no order. [`Replica::update`] gives it one.
     pub(crate) write_id: Option<Order>,
 }
@@ -179,7 +181,9 @@ impl<E: Environment> Replica<E> {
         if let Some(prepared) = self.check_preconditions(&old, valid, update)? {
             return Ok(prepared);
         }
-        let new = Arc::new(self.changed(&old, update)?);
+        let mut new = self.changed(&old, update)?;
+        self.enter(inner, &old, &mut new, update)?;
+        let new = Arc::new(new);
         inner.propose(new.clone());
         let epoch = inner.shelf.epoch();
         Ok(Prepared::Pending(PendingWrite { old, new, epoch }))
@@ -317,6 +321,12 @@ impl<E: Environment> Replica<E> {
 impl Update {
     pub(crate) fn is_empty(&self) -> bool {
         self.change == Change::default() && self.orders.is_empty()
+    }
+
+    /// The customers' orders.
+    pub(super) fn sales(&self) -> impl Iterator<Item = &Order> {
+        // With a key of its own the change is an operator's, and so is its order.
+        self.orders.iter().filter(|_| self.key.is_none())
     }
 
     /// The ids that the changed book keeps.

@@ -17,6 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::sync::Arc;
 
+use crate::catalog::ledger::Ledger;
 use crate::catalog::shelf::copy_state::{CopyState, PageEntry, StateCounts};
 use crate::catalog::shelf::topics::TopicIndex;
 use crate::model::book::{BOOK_ID_MAX, Book, BookId, Version};
@@ -58,6 +59,9 @@ pub(crate) struct Shelf {
     /// front-end may have an older version in its cache.
     may_be_cached: BTreeSet<BookId>,
     returning: returning::Returning,
+    /// What is known to have come true: the entries of each version that was valid here, and what
+    /// peers had.
+    pub(crate) ledger: Ledger,
 }
 
 impl Shelf {
@@ -108,6 +112,7 @@ impl Shelf {
         let id = book.id;
         if let Some(copy) = self.copies.get_mut(&id) {
             self.topics.replace(&copy.book, &book);
+            self.ledger.add_forgotten(&copy.book, &book);
             if std::mem::take(&mut copy.was_valid) {
                 self.may_be_cached.insert(id);
             }
@@ -145,6 +150,7 @@ impl Shelf {
             copy.was_valid = true;
             self.may_be_cached.remove(&id);
             self.needing_repair.remove(&id);
+            self.ledger.add_all(&copy.book);
         } else {
             self.needing_repair.insert(id);
         }

@@ -14,6 +14,7 @@
 //! - `cluster` is the servers: the real replica with a simulated disk, and front-ends.
 //! - `clients` and `faults` are what goes on, `history` what the clients were told. A client or a
 //!   fault of a new kind is a file there.
+//! - `ledgers` is what the catalogs wrote down of it.
 //! - `world` puts these together for one run, `runner` runs many seeds of a world.
 //!
 //! Tests:
@@ -29,6 +30,7 @@ mod cluster;
 mod faults;
 mod figures;
 mod history;
+mod ledgers;
 mod network;
 mod parameters;
 mod rule_mutations;

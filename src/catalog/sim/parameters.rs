@@ -26,6 +26,9 @@ pub(super) struct Parameters {
     pub(super) own_timer: bool,
     /// Catalogs catch up and repair in the background.
     pub(super) repair: bool,
+    /// Catalogs save and compare their ledgers. Without it the messages are those of the books, so
+    /// that schedules and seeds that show a rule's absence stay as they are.
+    pub(super) ledger: bool,
     /// Whether the clients must see one book. False where two sides may sell the same copy; then
     /// the catalogs must only agree in the end.
     pub(super) linearizable: bool,
@@ -117,6 +120,7 @@ impl Parameters {
             order_read: true,
             own_timer: true,
             repair: true,
+            ledger: false,
             linearizable: true,
             steady: false,
             network: NetworkParameters {
@@ -216,6 +220,7 @@ pub(super) fn book(quantity: u32) -> Book {
         version: Version::FIRST,
         removed: false,
         applied_orders: AppliedOrders::default(),
+        account: Default::default(),
     }
 }
 

@@ -44,6 +44,31 @@ fn without_confirm_a_sale_is_seen_that_never_was() {
 }
 
 #[test]
+fn without_the_ledger_first_a_total_failure_loses_an_entry() {
+    let world = |seed| {
+        let mut world = World::of_seed(seed).with_total_failure();
+        world.parameters.ledger = true;
+        world
+    };
+    check_found(0..1000, "ledger", world, |world| {
+        world.parameters.rules = Rules::all().without(Rule::LedgerFirst);
+    });
+}
+
+/// The folders of two catalogs are lost, one after the other.
+#[test]
+fn without_the_ledger_in_a_return_lost_folders_lose_an_entry() {
+    let world = |seed| {
+        let mut world = worlds::world(worlds::REMOVALS, seed);
+        world.parameters.ledger = true;
+        world
+    };
+    check_found(0..2000, "ledger", world, |world| {
+        world.parameters.rules = Rules::all().without(Rule::LedgerBack);
+    });
+}
+
+#[test]
 fn without_lease_an_old_quantity_is_seen() {
     check_rule(Rule::Lease, 400, WRONG_HISTORY);
 }

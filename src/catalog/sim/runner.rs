@@ -67,6 +67,7 @@ fn run_all(
         let mut summary = Summary::default();
         while let Some(seed) = next() {
             let mut world = world(seed);
+            world.parameters.ledger = true;
             for &rule in &rules {
                 world.parameters.rules = world.parameters.rules.without(rule);
             }

@@ -82,6 +82,7 @@ pub(super) fn message(message: &Message) -> String {
         ),
         Message::Return(asked) if asked.begins => "returns".into(),
         Message::Return(_) => "asks to be struck off".into(),
+        Message::Ledger(asked) => format!("ledger {asked:?}"),
         Message::Dropped(dropped) => format!("dropped {}", dropped.copies.len()),
     }
 }
@@ -123,6 +124,7 @@ pub(super) fn reply(reply: &Option<Reply>) -> String {
         }
         Reply::Claimed(claimed) if claimed.differing.is_empty() => "claimed".into(),
         Reply::Claimed(_) => "differing".into(),
+        Reply::Ledger(answer) => format!("{answer:?}"),
     }
 }
 

@@ -6,6 +6,7 @@ use crate::catalog::shelf::copy_state::CopyState;
 use crate::catalog::sim::clients::{self, adds, calls};
 use crate::catalog::sim::cluster::{Cluster, Task};
 use crate::catalog::sim::faults;
+use crate::catalog::sim::ledgers;
 use crate::catalog::sim::parameters::{BOOK, OTHER_BOOK, Parameters};
 use crate::catalog::sim::scheduler::event_queue::Micros;
 use crate::catalog::sim::trace::{self, Counts};
@@ -152,6 +153,7 @@ pub(super) fn check_end(cluster: &Arc<Cluster>) -> Result<Verdict, String> {
         cluster.history.record(Kind::Saw(seen), start, end);
     }
     check_lists(cluster)?;
+    ledgers::check(cluster)?;
     if !parameters.linearizable {
         return Ok(Verdict::Right);
     }

@@ -184,7 +184,7 @@ const SEVERAL_COPIES: Row = (3, |world| {
 
 /// The book is removed and added again while any catalog crashes, is stopped, or comes back with an
 /// older folder that has it still; buyers send their orders twice.
-const REMOVALS: Row = (3, |world| {
+pub(super) const REMOVALS: Row = (3, |world| {
     busy(world);
     let Parameters {
         faults,

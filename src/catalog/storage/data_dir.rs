@@ -12,8 +12,11 @@ use crate::runtime::sync::lock;
 /// What the catalog keeps of its standing among the others.
 const RECORD: &str = "standing.json";
 
+/// The folder of the ledger.
+const LEDGER: &str = "ledger";
+
 /// The end of a temporary file's name.
-const TEMPORARY: &str = ".tmp";
+pub(super) const TEMPORARY: &str = ".tmp";
 
 /// Earlier versions marked a folder so while they wrote the first stock into it.
 const UNFINISHED: &str = "first-stock.unfinished";
@@ -55,6 +58,10 @@ pub(super) struct DataDir {
 }
 
 impl DataDir {
+    pub(super) fn ledger_path(&self) -> PathBuf {
+        self.path.join(LEDGER)
+    }
+
     /// Creates the folder if it is missing, and locks it.
     pub(super) fn open(path: &Path) -> Result<DataDir, String> {
         let handle = create_durably(path)
@@ -92,6 +99,8 @@ impl DataDir {
             let name = name.to_str().unwrap_or_default();
             if let Some(range) = IdRange::parse(name) {
                 contents.ranges.push(range);
+            } else if name == LEDGER {
+                // It has files of its own.
             } else if name == RECORD {
                 contents.record = Some(entry.path());
             } else if name == UNFINISHED {

@@ -9,6 +9,7 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::Value;
 
 use crate::model::applied_orders::AppliedOrders;
+use crate::model::book::entry::Account;
 use crate::model::book::{Book, BookId, Version};
 use crate::runtime::sync::lock;
 
@@ -56,6 +57,8 @@ pub(super) struct StoredBook {
     removed: bool,
     #[serde(default, alias = "orders")]
     applied_orders: AppliedOrders,
+    #[serde(default)]
+    account: Account,
     /// Of earlier versions.
     #[serde(default, rename = "committed", alias = "came_true")]
     _committed: IgnoredAny,
@@ -75,6 +78,7 @@ impl From<StoredBook> for Book {
             version: stored.version,
             removed: stored.removed,
             applied_orders: stored.applied_orders,
+            account: stored.account,
         }
     }
 }

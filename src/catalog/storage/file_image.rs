@@ -101,6 +101,7 @@ mod tests {
             version: Version::FIRST,
             removed: false,
             applied_orders: AppliedOrders::default(),
+            account: Default::default(),
         })
     }
 

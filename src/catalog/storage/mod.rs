@@ -8,7 +8,7 @@
 //!
 //! In which order to read: this file; `group_commit` (what a save does), `data_dir` (how a file is
 //! replaced), `id_range` and `file_image` (its name and its content); then opening: `recovery`,
-//! `decode`, `first_stock`.
+//! `decode`, `first_stock`; and `ledger_files`.
 //!
 //! # Saving
 //!
@@ -49,13 +49,14 @@ mod file_image;
 pub(crate) mod first_stock;
 pub(crate) mod group_commit;
 mod id_range;
+mod ledger_files;
 mod plain_file;
 mod recovery;
 #[cfg(test)]
 mod tests;
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use crate::catalog::replication::Opened;
 use crate::catalog::replication::left_out::Record;
@@ -63,13 +64,20 @@ use crate::catalog::storage::data_dir::DataDir;
 use crate::catalog::storage::first_stock::FirstStock;
 use crate::catalog::storage::group_commit::{CommitMetrics, GroupCommit};
 use crate::catalog::storage::id_range::IdRange;
+use crate::catalog::storage::ledger_files::LedgerFiles;
+use crate::model::book::entry::Entry;
 use crate::model::book::{Book, BookId};
+use crate::runtime::sync::lock;
 
 /// Returns the books with these ids, first to last, as they are in memory, by id.
 pub(crate) type Reader = Arc<dyn Fn(BookId, BookId) -> Vec<Arc<Book>> + Send + Sync>;
 
 /// A folder of books that no other catalog has open.
-pub(crate) struct Storage(Arc<GroupCommit>);
+pub(crate) struct Storage {
+    group_commit: Arc<GroupCommit>,
+    /// Locked while entries are put on disk, by one thread at a time.
+    ledger: Mutex<LedgerFiles>,
+}
 
 impl Storage {
     /// Opens the folder, which is created if it is missing, and returns what it holds, after this
@@ -79,18 +87,26 @@ impl Storage {
     /// folder open, a file cannot be read, or a file holds what no catalog wrote.
     pub(crate) fn open(path: &Path, first_stock: &FirstStock) -> Result<(Storage, Opened), String> {
         let dir = DataDir::open(path)?;
-        let opened = recovery::recover(&dir, first_stock)?;
-        Ok((Storage(GroupCommit::new(dir)), opened))
+        let (ledger, entries) = LedgerFiles::open(&dir)?;
+        let opened = Opened {
+            entries,
+            ..recovery::recover(&dir, first_stock)?
+        };
+        let storage = Storage {
+            group_commit: GroupCommit::new(dir),
+            ledger: Mutex::new(ledger),
+        };
+        Ok((storage, opened))
     }
 
     /// Replaces what is kept of the catalog's standing, and returns once it is on disk. Fails with
     /// path and reason.
     pub(crate) fn save_record(&self, record: &Record) -> Result<(), String> {
-        self.0.dir.save_record(record)
+        self.group_commit.dir.save_record(record)
     }
 
     pub(crate) fn metrics(&self) -> &CommitMetrics {
-        &self.0.metrics
+        &self.group_commit.metrics
     }
 
     /// Puts the files of these books on disk. Returns once a replacement of each file that began
@@ -102,6 +118,12 @@ impl Storage {
         let mut ranges: Vec<IdRange> = ids.iter().copied().map(IdRange::of).collect();
         ranges.sort_unstable();
         ranges.dedup();
-        self.0.save(&ranges, read)
+        self.group_commit.save(&ranges, read)
+    }
+
+    /// Puts these entries of the ledger on disk. Fails with path and reason; then some of them may
+    /// be there.
+    pub(crate) fn save_entries(&self, entries: &[Arc<Entry>]) -> Result<(), String> {
+        lock(&self.ledger).save(&self.group_commit.dir, entries)
     }
 }

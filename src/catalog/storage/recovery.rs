@@ -43,6 +43,7 @@ pub(super) fn recover(dir: &DataDir, first_stock: &FirstStock) -> Result<Opened,
     }
     Ok(Opened {
         books,
+        entries: Vec::new(),
         record,
         first_stock,
         go_on_without: Vec::new(),

@@ -13,6 +13,7 @@ use crate::catalog::transport::outbound::peer::PeerSender;
 use crate::catalog::transport::wait_queues::WaitQueues;
 use crate::config::CatalogSettings;
 use crate::membership::time::Time;
+use crate::model::book::entry::Entry;
 use crate::model::book::{BookId, STAMP_MAX};
 use crate::model::invalidation::Invalidation;
 use crate::model::order_ids;
@@ -83,6 +84,10 @@ impl Environment for HttpEnvironment {
 
     fn save_record(&self, record: &Record) -> Result<(), String> {
         self.storage.save_record(record)
+    }
+
+    fn save_entries(&self, entries: &[Arc<Entry>]) -> Result<(), String> {
+        self.storage.save_entries(entries)
     }
 
     fn wait<'a, T>(

@@ -67,6 +67,8 @@ impl FakeServer {
                 let answer = json!({"reply": reply, "standing": standing, "token": token});
                 Reply::Json(200, answer)
             }
+            // As a version of Bazar without a ledger.
+            "PUT /rep/ledger" => Reply::Json(404, json!({"message": "Not found"})),
             _ => match replies(request) {
                 // Pages say how the sender stands, too.
                 Reply::Json(200, mut body) if request == "PUT /rep/page" => {

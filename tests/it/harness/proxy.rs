@@ -288,7 +288,8 @@ fn has_closed(stream: &TcpStream) -> io::Result<bool> {
 }
 
 impl Trace {
-    /// The messages so far, but for heartbeats and health checks, which never end.
+    /// The messages so far, but for heartbeats, health checks and comparisons of ledgers, which
+    /// never end.
     ///
     /// A request whose response its sender did not wait for, or never got, may be sent again. The
     /// next request of the same content to the same server is then the same message, and no second
@@ -336,7 +337,8 @@ impl Trace {
 impl Request {
     fn is_periodic(&self) -> bool {
         let line = &self.message.line;
-        line.ends_with("/rep/heartbeat") || line.ends_with("/readyz")
+        let ends = ["/rep/heartbeat", "/rep/ledger", "/readyz"];
+        ends.iter().any(|end| line.ends_with(end))
     }
 
     fn has_content_of(&self, other: &Request) -> bool {

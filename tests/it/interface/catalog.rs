@@ -106,6 +106,40 @@ GET /dump/?limit=x | 400 | message limit
 GET /dump/?after=-1 | 400 | message after
 = PUT /dump/ → 405
 PUT /dump/ | 405 | message + Allow: GET, HEAD
+= GET /orders/<order> → 200
+GET /orders/7.1 | 200 | text "order":"7.1", "id":5, "quantity":1, "price":10.0, "total":10.0, "status":"sold"
+= GET /orders/<order> → 404
+GET /orders/7.9 | 404 | message order
+= DELETE /orders/<order> → 200
+DELETE /orders/7.1 | 200 | text "order":"7.1", "status":"cancelled"
+DELETE /orders/7.1 | 200 | text "order":"7.1", "status":"cancelled"
+= DELETE /orders/<order> → 404
+DELETE /orders/7.9 | 404 | message order
+= GET /query/item/<id> → 200
+GET /query/item/5 | 200 | text "quantity":23
+= PUT /orders/<order> → 405
+PUT /orders/7.1 | 405 | message + Allow: GET, HEAD, DELETE
+= GET /orders?since=<time>&until=<time>&book=<id>&limit=<n>&after=<order> → 200
+GET /orders?book=5&limit=1 | 200 | text "order":"7.1", "status":"cancelled" + Link: <?book=5&limit=1&after=7.1>; rel="next"
+GET /orders?book=5&limit=1&after=7.1 | 200 | text "order":"7.2", "status":"sold" + Link: <?book=5&limit=1&after=7.2>; rel="next"
+GET /orders?since=2000-01-01&until=2000-01-02T12:00:00Z | 200 | []
+= GET /orders?since=<time>&until=<time>&book=<id>&limit=<n>&after=<order> → 400
+GET /orders?since=yesterday | 400 | message since
+GET /orders?after=7.9 | 400 | message after
+= PUT /orders → 405
+PUT /orders | 405 | message + Allow: GET, HEAD
+= GET /ledger?limit=<n>&after=<entry> → 200
+GET /ledger?limit=1 | 200 | text "at":, "book":, "opens":"stock"
+= GET /ledger?limit=<n>&after=<entry> → 400
+GET /ledger?after=7 | 400 | message after
+= PUT /ledger → 405
+PUT /ledger | 405 | message + Allow: GET, HEAD
+= GET /versions?limit=<n>&after=<id> → 200
+GET /versions?limit=1&after=3 | 200 | [{"id":4,"version":"0-0","quantity":25,"state":"valid"}]
+= GET /versions?limit=<n>&after=<id> → 400
+GET /versions?after=x | 400 | message after
+= PUT /versions → 405
+PUT /versions | 405 | message + Allow: GET, HEAD
 "#;
 
 /// New books.
@@ -240,6 +274,10 @@ PUT /rep/heartbeat {"from":"http://127.0.0.1:9"} | 403 | message CATALOG_ADDRESS
 PUT /rep/get/1 {"id":1,"requesters":["{catalog2}"],"best":null} | 200 | fields book, state
 = PUT /rep/get/<id> → 409
 PUT /rep/get/1 {"id":1,"requesters":["{catalog2}"],"best":"9-9"} | 409 | message newer
+= PUT /rep/ledger → 200
+PUT /rep/ledger {"days":{"before":9}} | 200 | {"digests":{}}
+PUT /rep/ledger {"keys":{"bucket":9,"after":null}} | 200 | {"keys":[]}
+PUT /rep/ledger {"order":{"order":"7.9"}} | 200 | {"entries":[]}
 = PUT /rep/check/<id> → 200
 PUT /rep/check/1 {"id":1,"version":"0-0"} | 200 | {}
 = PUT /rep/check/<id> → 409

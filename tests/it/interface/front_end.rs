@@ -104,4 +104,6 @@ GET /lookup/1   | 504 | {"message":"Could not connect to a server to lookup"}
 PUT /buy/1      | 504 | {"message":"Could not connect to a server to buy"} + Bazar-Outcome: none
 = GET /lookup/<id> → 422
 GET /lookup/one | 422 | {"message":"Book ID must be a number"}
+= GET /orders/<order> → 504
+GET /orders/8.4 | 504 | message order
 "#;

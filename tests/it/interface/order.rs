@@ -15,7 +15,7 @@ PUT /buy/6 + Bazar-Order: 8.3; open=1    | 409 | {"message":"order is closed","c
 PUT /buy/1 + Bazar-Order: mine           | 400 | message Bazar-Order
 PUT /buy/1 + Idempotency-Key: two words  | 400 | message Idempotency-Key
 = PUT /batch/buy → 200
-PUT /batch/buy [{"id":1,"order":"9.1; open=1","request":"r"},{"id":99,"order":"9.2; open=1","request":"r"}] | 200 | [{"status":200,"body":{"message":"Book with the specified ID purchased","success":true}},{"status":404,"body":{"message":"Book with the specified ID does not exist"}}]
+PUT /batch/buy [{"id":1,"order":"9.1; open=1","request":"r"},{"id":99,"order":"9.2; open=1","request":"r"}] | 200 | [{"status":200,"headers":{"Location":"/orders/9.1"},"body":{"message":"Book with the specified ID purchased","success":true}},{"status":404,"body":{"message":"Book with the specified ID does not exist"}}]
 = PUT /batch/buy → 400
 PUT /batch/buy []]                       | 400 | message line 1
 = PUT /batch/buy → 422
@@ -39,6 +39,13 @@ PUT /buy/2 {"quantity":0}                  | 422 | message quantity was 0, 1 to 
 PUT /buy/2 {"quantity":1001}               | 422 | message quantity was 1001
 PUT /buy/2 {"copies":2}                    | 422 | message copies
 PUT /buy/two                               | 422 | {"message":"Book ID must be a number"}
+= GET /orders/<order> → 200
+GET /orders/8.4 | 200 | fields order, id, title, quantity, price, total, time, status
+= GET /orders/<order> → 404
+GET /orders/8.9 | 404 | message order
+GET /orders/x | 404 | message order
+= PUT /orders/<order> → 405
+PUT /orders/8.4 | 405 | message + Allow: GET, HEAD
 = GET /buy/<id> → 405
 GET /buy/2                                 | 405 | {"message":"The method is not allowed for the requested URL."} + Allow: PUT
 "#;
@@ -54,6 +61,8 @@ PUT /buy/4 {"quantity":1000} | 200 | {"message":"Book with the specified ID is o
 pub const ALONE: &str = r#"
 = PUT /buy/<id> → 504
 PUT /buy/1 | 504 | {"message":"Could not connect to the catalog server"} + Bazar-Outcome: none
+= GET /orders/<order> → 504
+GET /orders/8.4 | 504 | message
 "#;
 
 /// Other buyers are always faster. The same at a front-end.

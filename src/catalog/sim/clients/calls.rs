@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::catalog::replication::Read;
+use crate::catalog::replication::ledger::Found;
 use crate::catalog::replication::write::{Update, Updated};
 use crate::catalog::sim::cluster::{Cluster, SimReplica};
 use crate::catalog::sim::network::call::{Call, CallOutcome};
@@ -10,7 +11,7 @@ use crate::catalog::sim::parameters::{BOOK, OTHER_BOOK};
 use crate::catalog::sim::scheduler::event_queue::Micros;
 use crate::model::book::{Book, BookId, Change};
 use crate::model::error::Result;
-use crate::model::order::Order;
+use crate::model::order::{Order, OrderId};
 use crate::model::validation::NewBook;
 use crate::testing::linearizability::REMOVED;
 
@@ -200,6 +201,22 @@ fn call_create(cluster: &Arc<Cluster>, catalog: usize, new: NewBook) -> Option<R
         Err(error) => error.to_string(),
     };
     let call = client_call(catalog, CATALOG_TIMEOUT, text);
+    reply(cluster.network.call(call, work, show))
+}
+
+/// Takes an order back, as `DELETE /orders/<order>` does.
+pub(crate) fn cancel(
+    cluster: &Arc<Cluster>,
+    catalog: usize,
+    order: OrderId,
+) -> Option<Result<Found>> {
+    let own = cluster.clone();
+    let work = move || own.at_catalog(catalog, |replica| replica.cancel(order));
+    let show = |found: &Result<Found>| match found {
+        Ok(_) => "taken back".into(),
+        Err(error) => error.to_string(),
+    };
+    let call = client_call(catalog, CATALOG_TIMEOUT, format!("take back {order}"));
     reply(cluster.network.call(call, work, show))
 }
 

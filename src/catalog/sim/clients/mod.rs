@@ -61,10 +61,20 @@ fn client(cluster: &Arc<Cluster>, number: u64) {
             }
         } else if kind < 0.5 + parameters.set + parameters.restock + parameters.remove {
             operators::remove_or_add(cluster);
+        } else if takes_back(cluster) {
+            operators::take_back(cluster);
         } else {
             look(cluster);
         }
     }
+}
+
+/// Whether an order is taken back now. Where copies are added by differences, too, the check of the
+/// history would take too long.
+fn takes_back(cluster: &Cluster) -> bool {
+    let parameters = &cluster.parameters;
+    let is_wanted = parameters.ledger && !parameters.clients.adds_difference;
+    is_wanted && cluster.scheduler.chance(0.2)
 }
 
 /// How many copies a buyer wants.

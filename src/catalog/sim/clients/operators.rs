@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::calls::{add_again, add_difference, query, set_quantity, write};
+use super::calls::{self, add_again, add_difference, query, set_quantity, write};
 use crate::catalog::if_match::IfMatch;
 use crate::catalog::replication::write::Update;
 use crate::catalog::sim::cluster::Cluster;
@@ -51,6 +51,34 @@ pub(super) fn restock(cluster: &Arc<Cluster>) {
         let kind = Kind::Replaced { from, to };
         cluster.history.record(kind, start, end);
         return;
+    }
+}
+
+/// Takes an order back that was sold, once, however often it is asked for.
+pub(super) fn take_back(cluster: &Arc<Cluster>) {
+    let scheduler = &cluster.scheduler;
+    let Some((order, copies)) = cluster
+        .history
+        .choose_sold(|n| scheduler.draw(|rng| rng.usize(..n)))
+    else {
+        return;
+    };
+    let start = scheduler.now();
+    let mut unknown = false;
+    for _ in 0..TRIES_MAX {
+        let catalog = scheduler.draw(|rng| rng.usize(..cluster.parameters.catalogs));
+        let taken_back = calls::cancel(cluster, catalog, order);
+        if let Some(Ok(_)) = taken_back {
+            cluster.trace.count("taken back");
+            let end = Some(scheduler.now());
+            return cluster.history.record(Kind::Added(copies), start, end);
+        }
+        let definite = matches!(&taken_back, Some(Err(error)) if !error.indefinite());
+        unknown |= !definite;
+        cluster.trace.count("not taken back");
+    }
+    if unknown {
+        cluster.history.record(Kind::Added(copies), start, None);
     }
 }
 

@@ -55,7 +55,10 @@ fn buy_at(cluster: &Arc<Cluster>, order: &Order, catalog: usize) -> Sale {
             ..set_quantity(left)
         };
         match write(cluster, catalog, update) {
-            Some(Ok(_)) => return Sale::Bought,
+            Some(Ok(_)) => {
+                cluster.history.record_sold(order.id, order.copies);
+                return Sale::Bought;
+            }
             // The next read tells whether it was removed.
             Some(Err(Error::OutOfDate | Error::Changed | Error::Busy(_) | Error::NotFound)) => {
                 cluster.trace.count("conflict");

@@ -3,12 +3,14 @@
 use crate::catalog::replication::left_out::Record;
 use crate::catalog::sim::scheduler::event_queue::{Micros, WaitId};
 use crate::model::book::Book;
+use crate::model::book::entry::Entry;
 
 #[derive(Default)]
 pub(crate) struct Disk {
     /// The file, which a crash leaves as it is.
     pub(crate) books: Vec<Book>,
     pub(crate) record: Record,
+    pub(crate) ledger: Vec<Entry>,
     /// How long a replacement takes, if a schedule says so: of the books, of the list.
     pub(crate) books_time: Option<Micros>,
     pub(crate) list_time: Option<Micros>,
@@ -17,7 +19,7 @@ pub(crate) struct Disk {
     /// Since the last crash this is another folder than before.
     pub(crate) is_other: bool,
     /// What the folder held at each earlier crash.
-    pub(crate) older: Vec<(Vec<Book>, Record)>,
+    pub(crate) older: Vec<(Vec<Book>, Record, Vec<Entry>)>,
     /// What the file will be once the replacement in progress is done.
     replacement: Option<Vec<Book>>,
     /// How many replacements have begun since the start, and how many of them are done.
@@ -99,15 +101,17 @@ impl Disk {
         let books = std::mem::take(&mut self.books);
         let replacement = self.replacement.take().filter(|_| renamed);
         let record = std::mem::take(&mut self.record);
+        let ledger = std::mem::take(&mut self.ledger);
         let mut older = std::mem::take(&mut self.older);
         let books = replacement.unwrap_or(books);
         *self = Disk {
             books,
             record,
             refuses: self.refuses,
+            ledger,
             ..Disk::default()
         };
-        older.push((self.books.clone(), self.record.clone()));
+        older.push((self.books.clone(), self.record.clone(), self.ledger.clone()));
         self.older = older;
     }
 
@@ -115,12 +119,13 @@ impl Disk {
     pub(crate) fn lose(&mut self) {
         self.is_other = true;
         self.books.clear();
+        self.ledger.clear();
         self.record = Record::default();
     }
 
     /// An older folder is put back: the one of this crash.
     pub(crate) fn put_back(&mut self, crash: usize) {
         self.is_other = true;
-        (self.books, self.record) = self.older[crash].clone();
+        (self.books, self.record, self.ledger) = self.older[crash].clone();
     }
 }

@@ -14,6 +14,7 @@ use crate::catalog::sim::trace;
 use crate::catalog::storage::Reader;
 use crate::config::timing::Timing;
 use crate::membership::time::Time;
+use crate::model::book::entry::Entry;
 use crate::model::book::{Book, BookId, Version};
 use crate::model::invalidation::Invalidation;
 use crate::runtime::sync;
@@ -159,6 +160,20 @@ impl Environment for SimEnvironment {
         refused.map_or(Ok(()), |_| Err(FULL.into()))
     }
 
+    fn save_entries(&self, entries: &[Arc<Entry>]) -> Result<(), String> {
+        let wait = self.begin_wait();
+        self.cluster.scheduler.wake_in(self.write_time(), wait);
+        self.wait_for(wait);
+        let refused = self.refused();
+        if refused != Some(false) {
+            let saved = entries.iter().map(|entry| Entry::clone(entry));
+            let mut cluster = self.cluster.state();
+            let disk = &mut cluster.catalogs[self.incarnation.node].disk;
+            disk.ledger.extend(saved);
+        }
+        refused.map_or(Ok(()), |_| Err(FULL.into()))
+    }
+
     fn wait<'a, T>(
         &self,
         lock: &'a Mutex<T>,
@@ -276,6 +291,7 @@ fn kind(message: &Message) -> &'static str {
         Message::Claim { .. } => "claim",
         Message::Return { .. } => "return",
         Message::Dropped { .. } => "dropped",
+        Message::Ledger { .. } => "ledger",
     }
 }
 

@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use crate::catalog::replication::env::WaitKey;
+use crate::catalog::replication::rules::Rule;
 use crate::catalog::replication::{Config, Opened, Replica};
 use crate::catalog::sim::history::History;
 use crate::catalog::sim::network::Network;
@@ -38,6 +39,10 @@ const HEARTBEAT_TIMEOUT: Micros = 300_000;
 
 /// The left-out list is looked at so often, even if nothing wakes its loop.
 const LIST_EVERY: Duration = Duration::from_millis(100);
+
+/// How often new entries of the ledger are put on disk, and ledgers compared.
+const LEDGER_EVERY: Duration = Duration::from_millis(100);
+const COMPARE_EVERY: Duration = Duration::from_millis(500);
 
 const HEARTBEAT_EVERY: Micros = 100_000;
 
@@ -223,7 +228,10 @@ impl Cluster {
             front_ends: front_ends.map(Cluster::address).collect(),
             timing: Timing::default(),
             timeout: Duration::from_micros(TIMEOUT),
-            rules: self.parameters.rules,
+            rules: match self.parameters.ledger {
+                true => self.parameters.rules,
+                false => self.parameters.rules.without(Rule::LedgerBack),
+            },
         };
         let opened = {
             let disk = &mut self.state().catalogs[node].disk;
@@ -232,6 +240,7 @@ impl Cluster {
                 .note(|| format!("  {node} finds {}", trace::record(&disk.record)));
             Opened {
                 books: disk.books.clone(),
+                entries: disk.ledger.clone(),
                 record: disk.record.clone(),
                 first_stock: (!disk.record.whole).then(|| self.parameters.stock.clone()),
                 go_on_without: Vec::new(),
@@ -250,7 +259,25 @@ impl Cluster {
                 keeper.keep_list(LIST_EVERY);
             }
         });
+        if self.parameters.ledger {
+            self.keep_ledger(incarnation, &replica);
+        }
         self.tick(incarnation, replica);
+    }
+
+    fn keep_ledger(&self, incarnation: Incarnation, replica: &Arc<SimReplica>) {
+        let saver = replica.clone();
+        self.scheduler.spawn_in(0, Some(incarnation), move || {
+            loop {
+                saver.save_ledger(LEDGER_EVERY);
+            }
+        });
+        let comparer = replica.clone();
+        self.scheduler.spawn_in(0, Some(incarnation), move || {
+            loop {
+                comparer.compare_ledgers(COMPARE_EVERY);
+            }
+        });
     }
 
     /// The replica's two loops: heartbeats, and a task for background repair when there is need.

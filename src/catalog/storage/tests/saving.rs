@@ -159,7 +159,7 @@ fn saves_that_wait_for_a_commit_share_the_next_one() {
         let waiting: Vec<_> = (0..12)
             .map(|n| scope.spawn(move || storage.save(&[BookId(n * 25)], counting)))
             .collect();
-        storage.0.await_waiting(12);
+        storage.group_commit.await_waiting(12);
         go.send(()).unwrap();
         slow.join().unwrap().unwrap();
         for one in waiting {

@@ -5,7 +5,9 @@ use std::fmt::Display;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
-use crate::catalog::replication::messages::{Books, Known, Message, Outcome, Reply, UpdatedReply};
+use crate::catalog::replication::messages::{
+    Books, Known, LedgerReply, Message, Outcome, Reply, UpdatedReply,
+};
 use crate::http::Response;
 use crate::http::client::{Answer, Failure};
 use crate::model::book::{Book, BookId};
@@ -43,6 +45,11 @@ pub(crate) fn outcome(message: &Message, answer: Result<Answer, Failure>) -> Out
             403 if matches!(message, Message::Heartbeat { .. }) => Some(Reply::UnknownPeer),
             410 => Some(Reply::LeftOut),
             425 => Some(Reply::NotNow),
+            404 => match message {
+                // A version of Bazar without a ledger.
+                Message::Ledger(asked) => Some(Reply::Ledger(LedgerReply::none(asked))),
+                _ => unexpected(404),
+            },
             // The peer has just started, has too much to do, or its disk fails.
             500..600 => None,
             status => unexpected(status),
@@ -71,6 +78,7 @@ fn decode_success(message: &Message, body: &[u8]) -> Option<Reply> {
         }
         Message::Claim(_) => parse(body).map(Reply::Claimed),
         Message::Return(_) => parse(body).map(Reply::Returned),
+        Message::Ledger(_) => parse(body).map(Reply::Ledger),
     }
 }
 

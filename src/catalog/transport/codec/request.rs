@@ -1,6 +1,6 @@
 //! A message as a request.
 
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 
 use crate::catalog::replication::messages::Message;
 use crate::model::book::BookId;
@@ -13,7 +13,7 @@ const PREFIX: &str = "/rep/";
 type Decode = fn(&[u8]) -> Result<Message>;
 
 /// The path of each kind of message, without the id of a book, and how its body is decoded.
-const KINDS: [(&str, Decode); 10] = [
+const KINDS: [(&str, Decode); 11] = [
     ("/rep/heartbeat", |body| parse(body).map(Message::Heartbeat)),
     ("/rep/get", |body| parse(body).map(Message::Get)),
     ("/rep/check", |body| parse(body).map(Message::Check)),
@@ -24,6 +24,7 @@ const KINDS: [(&str, Decode); 10] = [
     ("/rep/claim", |body| parse(body).map(Message::Claim)),
     ("/rep/return", |body| parse(body).map(Message::Return)),
     ("/rep/dropped", |body| parse(body).map(Message::Dropped)),
+    ("/rep/ledger", |body| parse(body).map(Message::Ledger)),
 ];
 
 fn kind(name: &str) -> Option<(&'static str, Decode)> {
@@ -50,6 +51,7 @@ pub(crate) fn path(message: &Message) -> String {
         Message::Claim(_) => "/rep/claim",
         Message::Return(_) => "/rep/return",
         Message::Dropped(_) => "/rep/dropped",
+        Message::Ledger(_) => "/rep/ledger",
     };
     match subject(message) {
         Some(id) => format!("{path}/{id}"),
@@ -91,11 +93,10 @@ pub(crate) fn decode(name: &str, id: Option<&str>, body: &[u8]) -> Result<Messag
 }
 
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T> {
-    serde_json::from_slice(body).map_err(|error| {
-        if error.is_data() {
-            Error::Invalid(format!("No such message: {error}"))
-        } else {
-            Error::BadRequest(format!("The body is not JSON: {error}"))
-        }
+    // What is no such message may be no JSON further on.
+    let syntax = || serde_json::from_slice::<IgnoredAny>(body).err();
+    serde_json::from_slice(body).map_err(|error| match syntax() {
+        None => Error::Invalid(format!("No such message: {error}")),
+        Some(error) => Error::BadRequest(format!("The body is not JSON: {error}")),
     })
 }

@@ -1,11 +1,14 @@
 //! A book, its id, its version, and what clients see and change of it.
 
+pub(crate) mod entry;
+
 use std::fmt;
 use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::model::applied_orders::AppliedOrders;
+use crate::model::book::entry::Account;
 use crate::model::error::{self, Error};
 use crate::model::number;
 
@@ -125,6 +128,9 @@ pub(crate) struct Book {
         skip_serializing_if = "AppliedOrders::is_empty"
     )]
     pub(crate) applied_orders: AppliedOrders,
+    /// Its entries that may not be in the ledger yet.
+    #[serde(default, skip_serializing_if = "Account::is_empty")]
+    pub(crate) account: Account,
 }
 
 /// What is asked for by `PUT /update`, `PATCH /update`, `DELETE /book`, and by adding a book again

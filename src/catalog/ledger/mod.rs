@@ -1,0 +1,207 @@
+//! The ledger in memory: every entry that this catalog knows to have come true, by time, and an
+//! index of orders. A grow-only set: an entry is added, and never changed or removed.
+//!
+//! It has no lock and no thread; the replica's lock guards it. All of it is in memory, some 0.4 KB
+//! for each order, because a million orders are a shop's year. `storage::ledger_files` is the same
+//! on disk, `replication::ledger` how it gets there and how catalogs make theirs equal:
+//! `PROTOCOL.md`, "The ledger".
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Bound;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::book::Book;
+use crate::model::book::entry::{Entry, EntryKey};
+use crate::model::number;
+use crate::model::order::OrderId;
+
+/// Entries of this many ms are compared together.
+const BUCKET_MS: u64 = 10_000;
+
+/// Buckets of a day.
+const DAY_BUCKETS: u64 = 24 * 60 * 60 * 1000 / BUCKET_MS;
+
+/// How many entries there are in a bucket or a day, and a sum that tells two sets apart.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Digest(u64, u64);
+
+/// Digests by bucket or day.
+pub(crate) type Digests = BTreeMap<u64, Digest>;
+
+#[derive(Default)]
+pub(crate) struct Ledger {
+    entries: BTreeMap<EntryKey, Arc<Entry>>,
+    /// Those that are not in a file yet.
+    unsaved: BTreeSet<EntryKey>,
+    sales: HashMap<OrderId, EntryKey>,
+    cancellations: HashMap<OrderId, EntryKey>,
+    buckets: Digests,
+    days: Digests,
+}
+
+/// The bucket of a time in ms since 1970.
+pub(crate) fn bucket_of(at: u64) -> u64 {
+    at / BUCKET_MS
+}
+
+impl Ledger {
+    /// The ledger that was in the files.
+    pub(crate) fn new(entries: Vec<Entry>) -> Ledger {
+        let mut ledger = Ledger::default();
+        for entry in entries {
+            ledger.add(&Arc::new(entry));
+        }
+        ledger.unsaved.clear();
+        ledger
+    }
+
+    /// Adds an entry that came true. Returns whether it is new.
+    pub(crate) fn add(&mut self, entry: &Arc<Entry>) -> bool {
+        let key = entry.key();
+        if self.entries.contains_key(&key) {
+            return false;
+        }
+        self.entries.insert(key, entry.clone());
+        self.unsaved.insert(key);
+        let sales = entry.orders.iter().map(|sale| (sale.order, key));
+        self.sales.extend(sales);
+        self.cancellations
+            .extend(entry.cancels.map(|order| (order, key)));
+        let bucket = bucket_of(key.at);
+        self.buckets.entry(bucket).or_default().add(&key);
+        self.days.entry(bucket / DAY_BUCKETS).or_default().add(&key);
+        true
+    }
+
+    /// Adds the entries that a version has which came true.
+    pub(crate) fn add_all(&mut self, book: &Book) {
+        for entry in book.account.entries() {
+            self.add(entry);
+        }
+    }
+
+    /// Adds the entries of the older copy that the newer one, which takes its place, has forgotten:
+    /// they are in the ledger of the catalog that made that one.
+    pub(crate) fn add_forgotten(&mut self, older: &Book, newer: &Book) {
+        for entry in older.account.forgotten_by(&newer.account) {
+            self.add(entry);
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    pub(crate) fn contains(&self, key: &EntryKey) -> bool {
+        self.entries.contains_key(key)
+    }
+
+    /// Whether this entry is in a file.
+    pub(crate) fn is_saved(&self, key: &EntryKey) -> bool {
+        self.contains(key) && !self.unsaved.contains(key)
+    }
+
+    /// The oldest entries that are not in a file, at most `limit`.
+    pub(crate) fn unsaved(&self, limit: usize) -> Vec<Arc<Entry>> {
+        let unsaved = self.unsaved.iter().take(limit);
+        unsaved.map(|key| self.entries[key].clone()).collect()
+    }
+
+    pub(crate) fn mark_saved(&mut self, entries: &[Arc<Entry>]) {
+        for entry in entries {
+            self.unsaved.remove(&entry.key());
+        }
+    }
+
+    /// The entry with this sale, and the one that took it back, if one did.
+    pub(crate) fn order(&self, order: OrderId) -> Option<(Arc<Entry>, Option<Arc<Entry>>)> {
+        let sale = self.entries[self.sales.get(&order)?].clone();
+        let cancellation = self.cancellations.get(&order);
+        let cancellation = cancellation.map(|key| self.entries[key].clone());
+        Some((sale, cancellation))
+    }
+
+    /// Whether an order was taken back.
+    pub(crate) fn is_cancelled(&self, order: OrderId) -> bool {
+        self.cancellations.contains_key(&order)
+    }
+
+    /// The entries behind `after`, or from `since` on, by time.
+    pub(crate) fn after(
+        &self,
+        since: u64,
+        after: Option<EntryKey>,
+    ) -> impl Iterator<Item = &Arc<Entry>> {
+        let first = EntryKey {
+            at: since,
+            ..EntryKey::MIN
+        };
+        let from = match after {
+            Some(after) if first <= after => Bound::Excluded(after),
+            _ => Bound::Included(first),
+        };
+        self.entries
+            .range((from, Bound::Unbounded))
+            .map(|(_, entry)| entry)
+    }
+
+    /// Those of these entries that are here.
+    pub(crate) fn entries(&self, keys: &[EntryKey]) -> Vec<Arc<Entry>> {
+        let here = keys.iter().filter_map(|key| self.entries.get(key).cloned());
+        here.collect()
+    }
+
+    /// The digest of each day, without the buckets from `before` on.
+    pub(crate) fn days(&self, before: u64) -> Digests {
+        let mut days = self.days.clone();
+        for (bucket, digest) in self.buckets.range(before..) {
+            let day = days.get_mut(&(bucket / DAY_BUCKETS));
+            day.expect("its day has a digest").subtract(digest);
+        }
+        days.retain(|_, digest| *digest != Digest::default());
+        days
+    }
+
+    /// The digests of a day's buckets, without those from `before` on.
+    pub(crate) fn buckets(&self, day: u64, before: u64) -> Digests {
+        let first = day.saturating_mul(DAY_BUCKETS);
+        let end = first.saturating_add(DAY_BUCKETS).min(before);
+        let buckets = self.buckets.range(first..end.max(first));
+        buckets.map(|(bucket, digest)| (*bucket, *digest)).collect()
+    }
+
+    /// The keys of a bucket behind `after`, at most `limit`.
+    pub(crate) fn keys(&self, bucket: u64, after: Option<EntryKey>, limit: usize) -> Vec<EntryKey> {
+        let in_bucket = self.after(bucket.saturating_mul(BUCKET_MS), after);
+        let keys = in_bucket.map(|entry| entry.key());
+        let keys = keys.take_while(|key| bucket_of(key.at) == bucket);
+        keys.take(limit).collect()
+    }
+}
+
+impl Digest {
+    fn add(&mut self, key: &EntryKey) {
+        self.0 += 1;
+        self.1 = (self.1 + hash(key)) & number::EXACT_MAX;
+    }
+
+    fn subtract(&mut self, other: &Digest) {
+        self.0 -= other.0;
+        self.1 = self.1.wrapping_sub(other.1) & number::EXACT_MAX;
+    }
+}
+
+/// 53 bits of a key: FNV-1a of its numbers, mixed as in SplitMix64, since these are summed.
+fn hash(key: &EntryKey) -> u64 {
+    let numbers = [key.at, key.book.0, key.version.number, key.version.stamp];
+    let hash = numbers.iter().fold(0xcbf2_9ce4_8422_2325, |hash, number| {
+        let mixed = (hash ^ number).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        mixed ^ (mixed >> 29)
+    });
+    hash & number::EXACT_MAX
+}

@@ -1,0 +1,280 @@
+//! The ledger among the catalogs: `PROTOCOL.md`, "The ledger". Entries enter it when a version
+//! becomes valid or is acknowledged (`Shelf::set_state`, `commit`). Here they get to the disk, and
+//! to catalogs that lack them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::catalog::ledger::{Digests, bucket_of};
+use crate::catalog::replication::catch_up::no_answer;
+use crate::catalog::replication::env::{Environment, WaitKey};
+use crate::catalog::replication::messages::{AskLedger, LedgerReply, Message, Outcome, Reply};
+use crate::catalog::replication::rules::Rule;
+use crate::catalog::replication::write::Update;
+use crate::catalog::replication::{Inner, Replica};
+use crate::model::book::entry::{Entry, EntryKey, Opening, Sale};
+use crate::model::book::{Book, Version};
+use crate::model::error::{Error, Result};
+use crate::model::number;
+use crate::model::order::OrderId;
+use crate::runtime::log;
+
+/// Entries that are put on disk together, or travel in one message.
+const ENTRIES_MAX: usize = 1000;
+
+/// Keys in one message.
+const KEYS_MAX: usize = 5000;
+
+/// Younger entries may be on their way to a peer.
+const SETTLED_MS: u64 = 1000;
+
+/// A book whose record has so many orders and other changes that are not in the ledger on disk
+/// takes no more: its disk is slower than its buyers.
+const ACCOUNT_WEIGHT_MAX: usize = 4096;
+
+impl<E: Environment> Replica<E> {
+    /// Notes in the new copy what the change from the old one was. The record forgets what is in
+    /// the ledger on disk here.
+    ///
+    /// Fails with [`Error::Busy`] when too much waits for that.
+    pub(super) fn enter(
+        &self,
+        inner: &Inner,
+        old: &Book,
+        new: &mut Book,
+        update: &Update,
+    ) -> Result<()> {
+        if ACCOUNT_WEIGHT_MAX < old.account.weight() {
+            return Err(Error::Busy("The ledger's disk is too slow".into()));
+        }
+        let entry = Entry {
+            at: self.env.unix_ms().min(number::EXACT_MAX),
+            book: new.id,
+            version: new.version,
+            base: old.version.stamp,
+            title: new.title.clone(),
+            price: new.price,
+            from: old.quantity,
+            to: new.quantity,
+            opens: old.account.is_empty().then(|| opening(old.version)),
+            orders: update.sales().map(Sale::of).collect(),
+            cancels: update.cancels,
+            key: update.key.clone(),
+        };
+        let saved = |entry: &Entry| inner.shelf.ledger.is_saved(&entry.key());
+        let may_forget = |entry: &Entry| saved(entry) || !self.enforces(Rule::LedgerFirst);
+        new.account = old.account.with(entry, may_forget);
+        Ok(())
+    }
+
+    /// One step of a loop of the ledger: after a pause, puts on disk what is not there yet.
+    pub(crate) fn save_ledger(self: &Arc<Self>, pause: Duration) {
+        self.pause(pause);
+        if let Err(why) = self.save_all_entries() {
+            static OFTEN: log::RateLimited = log::RateLimited::new();
+            OFTEN.warn("the ledger is not saved", &[("why", &why)]);
+        }
+    }
+
+    fn save_all_entries(&self) -> std::result::Result<(), String> {
+        loop {
+            let entries = self.lock().shelf.ledger.unsaved(ENTRIES_MAX);
+            if entries.is_empty() {
+                return Ok(());
+            }
+            self.env.save_entries(&entries)?;
+            self.lock().shelf.ledger.mark_saved(&entries);
+        }
+    }
+
+    /// Takes what this peer's ledger has, to disk. A catalog that missed changes of a book may have
+    /// missed their entries too, if its record has forgotten them since.
+    ///
+    /// Fails when the peer does not answer, and with [`Error::DiskRefuses`].
+    pub(super) fn take_ledger(self: &Arc<Self>, peer: usize) -> Result<()> {
+        if !self.enforces(Rule::LedgerBack) {
+            return Ok(());
+        }
+        self.take_entries(peer, true)?;
+        self.save_all_entries()
+            .map_err(|why| Error::disk_refuses(&why))
+    }
+
+    /// One step of the other loop: after a pause, takes from each live peer what is lacking here.
+    pub(crate) fn compare_ledgers(self: &Arc<Self>, pause: Duration) {
+        let before = self.lock().shelf.ledger.len();
+        self.pause(pause);
+        let is_quiet = self.lock().shelf.ledger.len() == before;
+        let live: Vec<usize> = self.lock().membership.live_peers().collect();
+        for peer in live {
+            if let Err(error) = self.take_entries(peer, is_quiet) {
+                let peer = &self.config.peers[peer];
+                let fields: [log::Field; 2] = [("peer", peer), ("reason", &error)];
+                log::debug("the ledger was not compared", &fields);
+            }
+        }
+    }
+
+    fn pause(&self, pause: Duration) {
+        let until = self.deadline(pause);
+        drop(self.wait_while(self.lock(), WaitKey::Ledger, until, |_| true));
+    }
+
+    /// Takes the entries that a peer has and this catalog lacks; without `all`, those that are so
+    /// old that they are not just on their way.
+    fn take_entries(self: &Arc<Self>, peer: usize, all: bool) -> Result<()> {
+        let before = match all {
+            true => number::EXACT_MAX,
+            false => bucket_of(self.env.unix_ms().saturating_sub(SETTLED_MS)),
+        };
+        let theirs = self.ask_digests(peer, AskLedger::Days { before })?;
+        let ours = self.lock().shelf.ledger.days(before);
+        for day in differing(&ours, &theirs) {
+            let theirs = self.ask_digests(peer, AskLedger::Buckets { day, before })?;
+            let ours = self.lock().shelf.ledger.buckets(day, before);
+            for bucket in differing(&ours, &theirs) {
+                self.take_bucket(peer, bucket)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn take_bucket(self: &Arc<Self>, peer: usize, bucket: u64) -> Result<()> {
+        let mut after = None;
+        loop {
+            let LedgerReply::Keys(keys) =
+                self.ask_ledger(peer, AskLedger::Keys { bucket, after })?
+            else {
+                return Err(no_answer());
+            };
+            let lacking = {
+                let inner = self.lock();
+                let lacks = |key: &EntryKey| !inner.shelf.ledger.contains(key);
+                keys.iter().copied().filter(lacks).collect::<Vec<_>>()
+            };
+            for keys in lacking.chunks(ENTRIES_MAX) {
+                let keys = keys.to_vec();
+                self.take(peer, AskLedger::Entries { keys })?;
+            }
+            // A peer that gives the same keys again is not asked again.
+            let last = keys.last().copied().filter(|last| after < Some(*last));
+            if last.is_none() || keys.len() < KEYS_MAX {
+                return Ok(());
+            }
+            after = last;
+        }
+    }
+
+    /// Adds the entries that a peer answers with.
+    fn take(self: &Arc<Self>, peer: usize, asked: AskLedger) -> Result<()> {
+        let LedgerReply::Entries(entries) = self.ask_ledger(peer, asked)? else {
+            return Err(no_answer());
+        };
+        let mut inner = self.lock();
+        for entry in entries.iter().filter(|entry| entry.defect().is_none()) {
+            inner.shelf.ledger.add(entry);
+        }
+        Ok(())
+    }
+
+    /// The entry with this order, and the one that took it back. An order that is not here is asked
+    /// for at all peers that are not left out. `None`: none has it.
+    ///
+    /// Fails with [`Error::Busy`] when one of them does not answer.
+    pub(crate) fn order(self: &Arc<Self>, order: OrderId) -> Result<Option<Found>> {
+        let found = self.lock().shelf.ledger.order(order);
+        if found.is_some() {
+            return Ok(found);
+        }
+        self.ask_all_for(order)?;
+        Ok(self.lock().shelf.ledger.order(order))
+    }
+
+    /// Takes what the peers that are not left out have of an order. Fails with [`Error::Busy`].
+    pub(super) fn ask_all_for(self: &Arc<Self>, order: OrderId) -> Result<()> {
+        let mut peers = self.peers_to_ask().into_iter();
+        let taken = peers.try_for_each(|peer| self.take(peer, AskLedger::Order { order }));
+        taken.map_err(|_| Error::Busy("Another catalog does not say what it knows".into()))
+    }
+
+    /// The entry with this order, if it is here.
+    pub(crate) fn order_here(&self, order: OrderId) -> Option<Arc<Entry>> {
+        let found = self.lock().shelf.ledger.order(order);
+        found.map(|(sale, _)| sale)
+    }
+
+    /// Whether it is known here that an order was taken back.
+    pub(crate) fn is_cancelled(&self, order: OrderId) -> bool {
+        self.lock().shelf.ledger.is_cancelled(order)
+    }
+
+    /// The entries behind `after`, or from `since` on, by time, at most `limit`.
+    pub(crate) fn entries(
+        &self,
+        since: u64,
+        after: Option<EntryKey>,
+        limit: usize,
+    ) -> Vec<Arc<Entry>> {
+        let inner = self.lock();
+        let entries = inner.shelf.ledger.after(since, after);
+        entries.take(limit).cloned().collect()
+    }
+
+    fn ask_digests(self: &Arc<Self>, peer: usize, asked: AskLedger) -> Result<Digests> {
+        match self.ask_ledger(peer, asked)? {
+            LedgerReply::Digests(digests) => Ok(digests),
+            _ => Err(no_answer()),
+        }
+    }
+
+    fn ask_ledger(self: &Arc<Self>, peer: usize, asked: AskLedger) -> Result<LedgerReply> {
+        match self.ask(peer, Message::Ledger(asked)) {
+            Outcome::Reply(Reply::Ledger(answer)) => Ok(answer),
+            _ => Err(no_answer()),
+        }
+    }
+
+    pub(super) fn answer_ledger(&self, asked: &AskLedger) -> Reply {
+        let inner = self.lock();
+        let ledger = &inner.shelf.ledger;
+        Reply::Ledger(match asked {
+            AskLedger::Days { before } => LedgerReply::Digests(ledger.days(*before)),
+            AskLedger::Buckets { day, before } => {
+                LedgerReply::Digests(ledger.buckets(*day, *before))
+            }
+            AskLedger::Keys { bucket, after } => {
+                LedgerReply::Keys(ledger.keys(*bucket, *after, KEYS_MAX))
+            }
+            AskLedger::Entries { keys } => {
+                let asked = &keys[..keys.len().min(ENTRIES_MAX)];
+                LedgerReply::Entries(ledger.entries(asked))
+            }
+            AskLedger::Order { order } => {
+                let found = ledger.order(*order);
+                let entries = found.into_iter();
+                let entries = entries.flat_map(|(sale, back)| [sale].into_iter().chain(back));
+                LedgerReply::Entries(entries.collect())
+            }
+        })
+    }
+}
+
+/// The entry with a sale, and the one that took it back, if one did.
+pub(crate) type Found = (Arc<Entry>, Option<Arc<Entry>>);
+
+/// Where a book's quantity at its first version here came from.
+fn opening(version: Version) -> Opening {
+    match version {
+        Version::FIRST => Opening::Stock,
+        Version { number: 1, .. } => Opening::Added,
+        _ => Opening::Older,
+    }
+}
+
+/// The days or buckets of which the other has another digest.
+fn differing(ours: &Digests, theirs: &Digests) -> Vec<u64> {
+    let differs = theirs
+        .iter()
+        .filter(|(at, digest)| ours.get(at) != Some(digest));
+    differs.map(|(at, _)| *at).collect()
+}

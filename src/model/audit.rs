@@ -1,0 +1,278 @@
+//! The proof that nothing was lost: each book's quantity follows from its entries in the ledger,
+//! one from the other, back to its first stock.
+//!
+//! From the version that a book is at, its *history* is walked: the entry that made this version,
+//! the entry that made the version below, and so on. Other entries of the book are of a history
+//! that another one took the place of: the other side's, after a cut. What those sold was sold
+//! twice.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fmt;
+use std::sync::Arc;
+
+use crate::model::book::entry::{Entry, Sale};
+use crate::model::book::{BookId, Version};
+use crate::model::order::OrderId;
+
+/// A book as it was read.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct BookState {
+    pub(crate) id: BookId,
+    pub(crate) version: Version,
+    pub(crate) quantity: u32,
+}
+
+/// What the ledger says of a book.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct BookAudit {
+    pub(crate) id: BookId,
+    /// The first quantity that is known.
+    pub(crate) first: i64,
+    /// Copies of orders in its history.
+    pub(crate) sold: i64,
+    pub(crate) cancelled: i64,
+    /// What operators added, less what they took away.
+    pub(crate) changed: i64,
+    pub(crate) quantity: i64,
+    pub(crate) wrong: Vec<Wrong>,
+    /// Sales of the other side of a cut, which the quantity does not know of: copies that were sold
+    /// twice. Those that were taken back are not among them.
+    pub(crate) sold_twice: Vec<(Arc<Entry>, Sale)>,
+}
+
+/// What is wrong with a book's history.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Wrong {
+    /// No entry made this version.
+    Missing(Version),
+    /// The entry that made this version begins with another quantity than the one before ends with.
+    Gap(Version),
+    /// The quantity of this version, the book's own, is not what its entry says.
+    Quantity(Version),
+    /// The entry that made this version took another number of copies than its orders wanted.
+    Copies(Version),
+    /// This order is in two entries of the history.
+    Twice(OrderId),
+}
+
+impl fmt::Display for Wrong {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Wrong::Missing(version) => write!(f, "no entry made version {version}"),
+            Wrong::Gap(version) => write!(f, "copies appear or vanish before version {version}"),
+            Wrong::Quantity(version) => {
+                write!(f, "version {version} has another quantity than its entry")
+            }
+            Wrong::Copies(version) => write!(
+                f,
+                "version {version} took another number of copies than its orders"
+            ),
+            Wrong::Twice(order) => write!(f, "order {order} was sold twice"),
+        }
+    }
+}
+
+/// Audits these books, by id. A book that never changed has no entries, and nothing wrong.
+pub(crate) fn audit(books: &[BookState], entries: &[Arc<Entry>]) -> Vec<BookAudit> {
+    let mut by_book: HashMap<BookId, BTreeMap<Version, &Arc<Entry>>> = HashMap::new();
+    for entry in entries {
+        by_book
+            .entry(entry.book)
+            .or_default()
+            .insert(entry.version, entry);
+    }
+    let none = BTreeMap::new();
+    let entries_of = |book: &BookState| by_book.get(&book.id).unwrap_or(&none);
+    books
+        .iter()
+        .map(|book| audit_book(book, entries_of(book)))
+        .collect()
+}
+
+/// The versions of a book's history that have entries, the newest first, as far as it is known; and
+/// the version whose entry is missing.
+pub(crate) fn history<'a>(
+    version: Version,
+    entry_of: impl Fn(Version) -> Option<&'a Arc<Entry>>,
+) -> (Vec<&'a Arc<Entry>>, Option<Version>) {
+    let mut entries = Vec::new();
+    let mut next = version;
+    loop {
+        let Some(entry) = entry_of(next) else {
+            return (entries, Some(next));
+        };
+        entries.push(entry);
+        if entry.opens.is_some() || next.number == 0 {
+            return (entries, None);
+        }
+        next = Version {
+            number: next.number - 1,
+            stamp: entry.base,
+        };
+    }
+}
+
+fn audit_book(book: &BookState, entries: &BTreeMap<Version, &Arc<Entry>>) -> BookAudit {
+    let mut audit = BookAudit {
+        id: book.id,
+        first: i64::from(book.quantity),
+        quantity: i64::from(book.quantity),
+        ..BookAudit::default()
+    };
+    if entries.is_empty() {
+        return audit;
+    }
+    let (history, missing) = history(book.version, |version| entries.get(&version).copied());
+    // A book that was added and never changed on this side.
+    let missing = missing.filter(|version| !history.is_empty() || 1 < version.number);
+    audit.wrong.extend(missing.map(Wrong::Missing));
+    if let (Some(last), Some(first)) = (history.first(), history.last()) {
+        audit.first = i64::from(first.from);
+        if last.to != book.quantity {
+            audit.wrong.push(Wrong::Quantity(book.version));
+        }
+    }
+    let gaps = history.windows(2).filter(|pair| pair[0].from != pair[1].to);
+    audit
+        .wrong
+        .extend(gaps.map(|pair| Wrong::Gap(pair[0].version)));
+    history.iter().for_each(|entry| audit.count(entry));
+    let mut orders = HashSet::new();
+    for sale in history.iter().flat_map(|entry| &entry.orders) {
+        if !orders.insert(sale.order) {
+            audit.wrong.push(Wrong::Twice(sale.order));
+        }
+    }
+    let in_history: HashSet<Version> = history.iter().map(|entry| entry.version).collect();
+    // What came later than the book was read is not known to be of another history.
+    let others = entries.range(
+        ..=Version {
+            stamp: u64::MAX,
+            ..book.version
+        },
+    );
+    // Nothing is known of what came before a version of Bazar without a ledger.
+    let first = history
+        .last()
+        .map_or(u64::MAX, |entry| entry.version.number);
+    let others = others.filter(|(version, _)| {
+        missing.is_none() && first <= version.number && !in_history.contains(version)
+    });
+    let cancelled: HashSet<OrderId> = entries.values().filter_map(|e| e.cancels).collect();
+    for (_, entry) in others {
+        let sales = entry.orders.iter();
+        let lost = sales.filter(|s| !orders.contains(&s.order) && !cancelled.contains(&s.order));
+        let lost = lost.map(|sale| (Arc::clone(entry), sale.clone()));
+        audit.sold_twice.extend(lost);
+    }
+    audit
+}
+
+impl BookAudit {
+    fn count(&mut self, entry: &Entry) {
+        let taken = i64::from(entry.from) - i64::from(entry.to);
+        if entry.cancels.is_some() {
+            self.cancelled -= taken;
+        } else if entry.orders.is_empty() {
+            self.changed -= taken;
+        } else {
+            self.sold += taken;
+            let copies: i64 = entry.orders.iter().map(|sale| i64::from(sale.copies)).sum();
+            if copies != taken {
+                self.wrong.push(Wrong::Copies(entry.version));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::book::entry::Opening;
+
+    fn version(number: u64, stamp: u64) -> Version {
+        Version { number, stamp }
+    }
+
+    /// A sale of one copy, on top of the version with stamp `base`.
+    fn sale(number: u64, stamp: u64, base: u64, from: u32) -> Arc<Entry> {
+        let order = OrderId {
+            start: stamp,
+            count: number,
+        };
+        Arc::new(Entry {
+            at: number,
+            book: BookId(2),
+            version: version(number, stamp),
+            base,
+            title: "T".into(),
+            price: 1.5,
+            from,
+            to: from - 1,
+            opens: (number == 1).then_some(Opening::Stock),
+            orders: vec![Sale {
+                order,
+                copies: 1,
+                key: None,
+            }],
+            cancels: None,
+            key: None,
+        })
+    }
+
+    fn audit_at(number: u64, stamp: u64, quantity: u32, entries: &[Arc<Entry>]) -> BookAudit {
+        let book = BookState {
+            id: BookId(2),
+            version: version(number, stamp),
+            quantity,
+        };
+        audit(&[book], entries).remove(0)
+    }
+
+    #[test]
+    fn a_quantity_follows_from_the_first_stock_and_the_sales() {
+        let entries = [sale(1, 5, 0, 9), sale(2, 6, 5, 8), sale(3, 7, 6, 7)];
+        let audit = audit_at(2, 6, 7, &entries);
+        assert_eq!((audit.first, audit.sold, audit.quantity), (9, 2, 7));
+        assert_eq!((audit.wrong, audit.sold_twice), (vec![], vec![]));
+    }
+
+    #[test]
+    fn a_lost_entry_a_gap_and_a_wrong_quantity_are_found() {
+        let entries = [sale(1, 5, 0, 9), sale(2, 6, 5, 8)];
+        let wrong = |number, quantity, entries: &[Arc<Entry>]| {
+            audit_at(number, number + 4, quantity, entries).wrong
+        };
+        assert_eq!(wrong(2, 7, &entries[1..]), [Wrong::Missing(version(1, 5))]);
+        assert_eq!(wrong(3, 6, &entries), [Wrong::Missing(version(3, 7))]);
+        assert_eq!(wrong(2, 8, &entries), [Wrong::Quantity(version(2, 6))]);
+        let gap = [entries[0].clone(), sale(2, 6, 5, 7)];
+        assert_eq!(wrong(2, 6, &gap), [Wrong::Gap(version(2, 6))]);
+    }
+
+    #[test]
+    fn what_the_other_side_of_a_cut_sold_is_named() {
+        let ours = [sale(1, 5, 0, 9), sale(2, 8, 5, 8)];
+        let theirs = sale(2, 6, 5, 8);
+        let all = [ours[0].clone(), ours[1].clone(), theirs.clone()];
+        let audit = audit_at(2, 8, 7, &all);
+        assert_eq!(audit.wrong, []);
+        assert_eq!(
+            audit.sold_twice,
+            [(theirs.clone(), theirs.orders[0].clone())]
+        );
+        let mut back = Entry::clone(&sale(3, 9, 8, 7));
+        back.cancels = Some(theirs.orders[0].order);
+        back.orders.clear();
+        back.to = back.from;
+        let all = [all.to_vec(), vec![Arc::new(back)]].concat();
+        let audit = audit_at(3, 9, 7, &all);
+        assert_eq!((audit.wrong, audit.sold_twice), (vec![], vec![]));
+    }
+
+    #[test]
+    fn a_book_that_never_changed_is_right() {
+        let added = audit_at(1, 77, 4, &[]);
+        assert_eq!((added.first, added.wrong), (4, vec![]));
+    }
+}
