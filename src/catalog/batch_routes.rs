@@ -31,7 +31,10 @@ enum Entry<'a> {
         /// Of the orders that the entry named, those that are applied already.
         #[serde(skip_serializing_if = "Vec::is_empty")]
         applied: Vec<String>,
-        /// Those that were applied for another number of copies.
+        /// The orders that were sold for their keys.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        sold_as: Vec<String>,
+        /// Those whose id or key was used for another book or number of copies.
         #[serde(skip_serializing_if = "Vec::is_empty")]
         differing: Vec<String>,
         /// Those that are closed, as all are that were issued up to `forgotten`.
@@ -118,6 +121,7 @@ fn item_entry(read: &Read) -> Entry<'static> {
         status,
         etag,
         applied: responses::ids(&read.applied),
+        sold_as: responses::sold_as(&read.sold_as),
         differing: responses::ids(&read.differing),
         closed: responses::ids(&read.closed),
         forgotten: read.book.applied_orders.forgotten(),

@@ -68,6 +68,9 @@ pub(super) fn item(read: &Read) -> Response {
             .with("Idempotent-Replayed", "true")
             .with("Bazar-Applied", ids(&read.applied).join(", "));
     }
+    if !read.sold_as.is_empty() {
+        response = response.with("Bazar-Sold-As", sold_as(&read.sold_as).join(", "));
+    }
     if !read.differing.is_empty() {
         response = response.with("Bazar-Differing", ids(&read.differing).join(", "));
     }
@@ -81,6 +84,12 @@ pub(super) fn item(read: &Read) -> Response {
 
 pub(super) fn ids(orders: &[OrderId]) -> Vec<String> {
     orders.iter().map(OrderId::to_string).collect()
+}
+
+/// Each as `<order>=<order that was sold for its key>`.
+pub(super) fn sold_as(orders: &[(OrderId, OrderId)]) -> Vec<String> {
+    let pair = |(order, sold): &(OrderId, OrderId)| format!("{order}={sold}");
+    orders.iter().map(pair).collect()
 }
 
 pub(super) fn updated(updated: &Updated) -> Response {

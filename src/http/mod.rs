@@ -20,7 +20,7 @@ use std::sync::Arc;
 
 use crate::model::error::{Error, Result};
 use crate::model::number;
-use crate::model::order::{Order, is_key};
+use crate::model::order::{Order, parse_key};
 use crate::model::trace::{Trace, is_traceparent};
 use crate::model::validation;
 
@@ -133,7 +133,7 @@ impl Request {
         }))
     }
 
-    /// The client's own key for a buy. Fails with 400 when it is not 1 to 64 visible ASCII
+    /// The client's own key for a buy. Fails with 400 when it is not 1 to 255 visible ASCII
     /// characters, or is there twice.
     pub(crate) fn key(&self) -> Result<Option<Arc<str>>> {
         idempotency_key(self.headers_of("Idempotency-Key"))
@@ -164,13 +164,14 @@ pub(crate) struct RequestHead<'a> {
 pub(crate) fn idempotency_key<'a>(
     mut keys: impl Iterator<Item = &'a str>,
 ) -> Result<Option<Arc<str>>> {
-    match (keys.next(), keys.next()) {
-        (None, _) => Ok(None),
-        (Some(key), None) if is_key(key) => Ok(Some(key.into())),
-        _ => Err(Error::BadRequest(
-            "Idempotency-Key must be 1 to 64 visible ASCII characters".into(),
-        )),
-    }
+    let key = match (keys.next(), keys.next()) {
+        (None, _) => return Ok(None),
+        (Some(key), None) => parse_key(key),
+        (Some(_), Some(_)) => None,
+    };
+    let malformed = "Idempotency-Key must be 1 to 255 visible ASCII characters, once";
+    key.map(Some)
+        .ok_or_else(|| Error::BadRequest(malformed.into()))
 }
 
 /// The text that `name` has in a query string, if it is there.

@@ -29,8 +29,10 @@ const ISSUERS_MAX: usize = 64;
 /// two clocks of a shop should be so far apart.
 const ISSUER_MEMORY_MS: u64 = 10 * 60 * 1000;
 
-/// How many `Idempotency-Key`s a book remembers. Beyond, it forgets the oldest.
+/// How many `Idempotency-Key`s a book's record has, of so many characters in all. Beyond, it forgets
+/// the oldest: the ledger does not.
 const KEYS_MAX: usize = 1000;
+const KEYS_CHARS_MAX: usize = 64_000;
 
 /// The orders that changed a book. Most books have none, and pay for a pointer.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -91,6 +93,15 @@ impl AppliedOrders {
     pub(crate) fn differs(&self, order: &Order) -> bool {
         let copies = self.copies_of(order);
         copies.is_some_and(|copies| copies != order.copies)
+    }
+
+    /// Whether this very order was applied for another number of copies.
+    pub(crate) fn differs_by_id(&self, order: &Order) -> bool {
+        let by_id = Order {
+            key: None,
+            ..order.clone()
+        };
+        self.differs(&by_id)
     }
 
     /// How many copies this order took, or the one with its client's key.
@@ -228,8 +239,10 @@ impl Inner {
             // An issuer without times, of an older data folder, is closed from the beginning.
             self.forgotten = self.forgotten.max(forgotten.last).max(1);
         }
-        let too_many = self.keys.len().saturating_sub(KEYS_MAX);
-        for key in self.keys.drain(..too_many) {
+        let mut chars: usize = self.keys.iter().map(|key| key.len()).sum();
+        while KEYS_MAX < self.keys.len() || KEYS_CHARS_MAX < chars {
+            let key = self.keys.pop_front().expect("there are some");
+            chars -= key.len();
             self.key_copies.remove(&key);
         }
     }

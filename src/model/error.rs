@@ -10,8 +10,8 @@ use serde_json::json;
 use crate::model::order::OrderId;
 
 /// Why a buy is refused whose id or key was used before.
-pub(crate) const OTHER_COPIES: &str =
-    "This order or Idempotency-Key was used before, for another number of copies";
+pub(crate) const OTHER_PURCHASE: &str =
+    "This order or Idempotency-Key was used before, for another book or another number of copies";
 
 pub(crate) type Result<T> = std::result::Result<T, Error>;
 
@@ -50,8 +50,8 @@ pub(crate) enum Error {
         orders: Vec<OrderId>,
         forgotten: u64,
     },
-    /// 422: these orders, or their keys, were applied for another number of copies.
-    OtherCopies(Vec<OrderId>),
+    /// 422: these orders, or their keys, were used for another book or number of copies.
+    OtherPurchase(Vec<OrderId>),
     /// 409: there is a book with that id already.
     IdInUse,
     /// 411: the path takes no chunked body.
@@ -99,7 +99,7 @@ impl Error {
             Error::Changed => 412,
             Error::BodyTooLarge(_) => 413,
             Error::PathTooLong => 414,
-            Error::IdNotANumber | Error::Invalid(_) | Error::OtherCopies(_) => 422,
+            Error::IdNotANumber | Error::Invalid(_) | Error::OtherPurchase(_) => 422,
             Error::HeadTooLarge => 431,
             Error::NotImplemented => 501,
             Error::Internal => 500,
@@ -155,7 +155,7 @@ impl Error {
             Error::OutOfDate => "Update could not be processed because the item is not up to date",
             Error::Applied(_) => "Some of these orders were applied already",
             Error::Closed { .. } => "order is closed",
-            Error::OtherCopies(_) => OTHER_COPIES,
+            Error::OtherPurchase(_) => OTHER_PURCHASE,
             Error::IdInUse => "A book with this ID exists already",
             Error::Changed => "The book is no longer at the version that If-Match names",
             Error::LengthRequired => {
@@ -188,7 +188,7 @@ impl Error {
             Error::NoSuchQuery => {
                 json!({"message": message, "supportedQueryMethods": ["item", "topic"]})
             }
-            Error::OtherCopies(orders) => json!({"message": message, "differing": ids(orders)}),
+            Error::OtherPurchase(orders) => json!({"message": message, "differing": ids(orders)}),
             Error::Applied(orders) => json!({"message": message, "applied": ids(orders)}),
             Error::Closed { orders, forgotten } => {
                 json!({"message": message, "closed": ids(orders), "forgotten": forgotten})

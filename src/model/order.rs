@@ -11,7 +11,7 @@ use crate::model::number;
 pub(crate) const ORDER_COPIES_MAX: u32 = 1000;
 
 /// An `Idempotency-Key` has 1 to this many visible ASCII characters.
-const KEY_CHARS_MAX: usize = 64;
+pub(crate) const KEY_CHARS_MAX: usize = 255;
 
 /// The id of an order: the start number of the server that issued it, and that server's count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -127,7 +127,59 @@ fn is_buyable(copies: &u32) -> bool {
     (1..=ORDER_COPIES_MAX).contains(copies)
 }
 
-/// Whether this may be an `Idempotency-Key`: 1 to 64 visible ASCII characters.
-pub(crate) fn is_key(text: &str) -> bool {
+/// Whether this may be a key: 1 to [`KEY_CHARS_MAX`] visible ASCII characters.
+fn is_key(text: &str) -> bool {
     (1..=KEY_CHARS_MAX).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic())
+}
+
+/// Reads an `Idempotency-Key`. In double quotes, with a backslash before each `"` and `\` in it
+/// (RFC 8941, "Strings"), it is the same key as without.
+pub(crate) fn parse_key(text: &str) -> Option<Arc<str>> {
+    let quoted = text
+        .strip_prefix('"')
+        .and_then(|text| text.strip_suffix('"'));
+    let key = match quoted {
+        Some(inner) => unescape(inner)?,
+        None => text.to_string(),
+    };
+    is_key(&key).then(|| key.into())
+}
+
+/// What stands between quotes. `None`: a backslash or a quote is where none may be.
+fn unescape(text: &str) -> Option<String> {
+    let mut chars = text.chars();
+    let mut plain = String::with_capacity(text.len());
+    while let Some(next) = chars.next() {
+        plain.push(match next {
+            '\\' => chars.next().filter(|next| matches!(next, '"' | '\\'))?,
+            '"' => return None,
+            other => other,
+        });
+    }
+    Some(plain)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(text: &str, expected: Option<&str>) {
+        assert_eq!(parse_key(text).as_deref(), expected, "{text}");
+    }
+
+    #[test]
+    fn a_key_in_quotes_is_the_same_key() {
+        check("abc", Some("abc"));
+        check(r#""abc""#, Some("abc"));
+        check(r#""a\"b\\c""#, Some(r#"a"b\c"#));
+        check(r#"a"b"#, Some(r#"a"b"#));
+        for text in [
+            "", r#""""#, "a b", r#""a b""#, r#""a"b""#, r#""a\b""#, r#""a\""#, "ä",
+        ] {
+            check(text, None);
+        }
+        check(&"k".repeat(KEY_CHARS_MAX), Some(&"k".repeat(KEY_CHARS_MAX)));
+        check(&"k".repeat(KEY_CHARS_MAX + 1), None);
+    }
 }

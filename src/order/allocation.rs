@@ -6,14 +6,17 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use crate::model::book::BookId;
-use crate::model::error::{Error, OTHER_COPIES};
+use crate::model::error::{Error, OTHER_PURCHASE};
 use crate::model::order::{Order, OrderId};
 use crate::order::catalog_client::{
     KnownOrders, ReadRequest, Snapshot, WriteOutcome, WriteRequest,
 };
 use crate::order::queue::{BuyOutcome, Waiter};
 
-const REPLAYED: BuyOutcome = BuyOutcome::Purchased { replayed: true };
+const REPLAYED: BuyOutcome = BuyOutcome::Purchased {
+    replayed: true,
+    sold_as: None,
+};
 
 /// Copies of one book that one update is to take.
 pub(super) struct Allocation {
@@ -89,7 +92,8 @@ impl Allocation {
                 if !replayed {
                     succeed(&self.too_late, BuyOutcome::OutOfStock);
                 }
-                succeed(buyers, BuyOutcome::Purchased { replayed });
+                let sold_as = None;
+                succeed(buyers, BuyOutcome::Purchased { replayed, sold_as });
                 true
             }
             WriteOutcome::Applied(ids) => {
@@ -132,7 +136,14 @@ pub(super) fn conclude_removed(waiters: &[Arc<Waiter>], orders: &KnownOrders) ->
 /// Ends those that need no update whatever is left of the book. Returns the others.
 fn conclude_known(waiters: &[Arc<Waiter>], orders: &KnownOrders) -> Vec<Arc<Waiter>> {
     let (served, waiting) = split(waiters, &orders.applied);
-    succeed(&served, REPLAYED);
+    for waiter in served {
+        let mut sold = orders.sold_as.iter();
+        let sold = sold.find(|(order, _)| *order == waiter.order.id);
+        waiter.succeed(BuyOutcome::Purchased {
+            replayed: true,
+            sold_as: sold.map(|(_, sold)| *sold),
+        });
+    }
     let waiting = without_differing(waiting, &orders.differing);
     let (closed, waiting) = split(&waiting, &orders.closed);
     close(&closed, orders.forgotten);
@@ -151,7 +162,7 @@ fn without_differing(waiters: Vec<Arc<Waiter>>, differing: &[OrderId]) -> Vec<Ar
 /// These are not the purchases that their ids or keys were used for.
 fn refuse(waiters: &[Arc<Waiter>]) {
     for waiter in waiters {
-        waiter.fail(Error::Invalid(OTHER_COPIES.into()));
+        waiter.fail(Error::Invalid(OTHER_PURCHASE.into()));
     }
 }
 

@@ -7,8 +7,10 @@ use crate::model::error::Error;
 use crate::model::order::{Order, OrderId};
 use crate::model::trace::Trace;
 
-/// The orders of one read travel in its headers, which have room for no more.
+/// The orders of one read travel in its headers, which have room for no more: there may be 100, of
+/// 16 KiB in all.
 pub(super) const READ_ORDERS_MAX: usize = 64;
+pub(super) const READ_BYTES_MAX: usize = 8 * 1024;
 
 const UNREACHABLE: &str = "Could not connect to the catalog server";
 
@@ -37,6 +39,14 @@ pub(super) struct WriteRequest {
     /// The client's request that it is for.
     #[serde(skip)]
     pub(super) trace: Trace,
+}
+
+impl ReadRequest {
+    /// Whether its orders have room in the headers of a read.
+    pub(super) fn fits_headers(&self) -> bool {
+        let lengths = self.orders.iter().map(|order| order.to_string().len());
+        self.orders.len() <= READ_ORDERS_MAX && lengths.sum::<usize>() <= READ_BYTES_MAX
+    }
 }
 
 fn texts<S: Serializer>(orders: &[Order], serializer: S) -> Result<S::Ok, S::Error> {
@@ -72,7 +82,9 @@ pub(super) struct Snapshot {
 pub(super) struct KnownOrders {
     /// Those that have their copies already.
     pub(super) applied: Vec<OrderId>,
-    /// Those that were applied for another number of copies, or whose keys were.
+    /// The order that was sold for the key of some of these.
+    pub(super) sold_as: Vec<(OrderId, OrderId)>,
+    /// Those whose id or key was used for another book or number of copies.
     pub(super) differing: Vec<OrderId>,
     /// Those that the book may have applied and forgotten.
     pub(super) closed: Vec<OrderId>,
@@ -91,6 +103,7 @@ impl KnownOrders {
             .unwrap_or_default();
         KnownOrders {
             applied: list(applied.unwrap_or_default()),
+            sold_as: pairs(header("Bazar-Sold-As").unwrap_or_default().split(',')),
             differing: list(header("Bazar-Differing").unwrap_or_default()),
             closed: list(closed),
             forgotten: forgotten.parse().unwrap_or(0),
@@ -104,6 +117,14 @@ pub(super) fn read_ids<'de, D: Deserializer<'de>>(
 ) -> Result<Vec<OrderId>, D::Error> {
     let texts = Vec::<String>::deserialize(deserializer)?;
     Ok(ids(texts.iter().map(String::as_str)))
+}
+
+/// Reads a list of orders, each with the one that was sold for its key, in an answer's body.
+pub(super) fn read_pairs<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Vec<(OrderId, OrderId)>, D::Error> {
+    let texts = Vec::<String>::deserialize(deserializer)?;
+    Ok(pairs(texts.iter().map(String::as_str)))
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -125,7 +146,7 @@ pub(super) enum WriteOutcome {
     },
     /// Nothing changed: these have their copies already.
     Applied(Vec<OrderId>),
-    /// Nothing changed: these, or their keys, were applied for another number of copies.
+    /// Nothing changed: these, or their keys, were used for another book or number of copies.
     Differing(Vec<OrderId>),
     /// Nothing changed: these are closed, and so is what was issued up to `forgotten`.
     Closed {
@@ -163,6 +184,14 @@ pub(super) fn unreachable() -> Error {
 
 fn ids<'a>(texts: impl Iterator<Item = &'a str>) -> Vec<OrderId> {
     let parsed = |text: &str| OrderId::parse(text.trim());
+    texts.filter_map(parsed).collect()
+}
+
+fn pairs<'a>(texts: impl Iterator<Item = &'a str>) -> Vec<(OrderId, OrderId)> {
+    let parsed = |text: &str| {
+        let (order, sold) = text.trim().split_once('=')?;
+        Some((OrderId::parse(order)?, OrderId::parse(sold)?))
+    };
     texts.filter_map(parsed).collect()
 }
 
@@ -257,6 +286,7 @@ mod tests {
             quantity: 4,
             orders: KnownOrders {
                 applied: ids(&[1, 2]),
+                sold_as: vec![(ids(&[2])[0], ids(&[1])[0])],
                 differing: ids(&[4]),
                 closed: ids(&[3]),
                 forgotten: 90,
@@ -265,6 +295,7 @@ mod tests {
         let orders = KnownOrders::of(|name| match name {
             "Bazar-Applied" => Some("7.1, 7.2"),
             "Bazar-Differing" => Some("7.4"),
+            "Bazar-Sold-As" => Some("7.2=7.1"),
             _ => Some("7.3; forgotten=90"),
         });
         let read = ReadOutcome::of(200, version, orders, &body(BOOK));

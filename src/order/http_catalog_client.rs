@@ -20,8 +20,8 @@ use crate::model::error::Error;
 use crate::model::order::{Order, OrderId};
 use crate::model::trace::Trace;
 use crate::order::catalog_client::{
-    AnswerBody, Catalog, KnownOrders, READ_ORDERS_MAX, ReadOutcome, ReadRequest, WriteOutcome,
-    WriteRequest, read_ids, unreachable,
+    AnswerBody, Catalog, KnownOrders, ReadOutcome, ReadRequest, WriteOutcome, WriteRequest,
+    read_ids, read_pairs, unreachable,
 };
 use crate::runtime::hedging::Hedging;
 use crate::runtime::log;
@@ -61,6 +61,8 @@ struct BatchEntry {
     etag: Option<String>,
     #[serde(default, deserialize_with = "read_ids")]
     applied: Vec<OrderId>,
+    #[serde(default, deserialize_with = "read_pairs")]
+    sold_as: Vec<(OrderId, OrderId)>,
     #[serde(default, deserialize_with = "read_ids")]
     differing: Vec<OrderId>,
     #[serde(default, deserialize_with = "read_ids")]
@@ -255,7 +257,7 @@ impl Catalog for HttpCatalog {
 
     fn read_batch(&self, reads: &[ReadRequest]) -> Vec<Option<ReadOutcome>> {
         if let [read] = reads
-            && read.orders.len() <= READ_ORDERS_MAX
+            && read.fits_headers()
         {
             return vec![Some(self.read(read))];
         }
@@ -291,6 +293,7 @@ fn read_outcomes(answer: &Answer, count: usize) -> Vec<Option<ReadOutcome>> {
         let answered = entry.status < 500;
         let orders = KnownOrders {
             applied: entry.applied,
+            sold_as: entry.sold_as,
             differing: entry.differing,
             closed: entry.closed,
             forgotten: entry.forgotten,

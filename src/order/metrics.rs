@@ -25,8 +25,10 @@ pub(super) struct Metrics {
 impl Metrics {
     pub(super) fn buy(&self, outcome: &BuyResult) {
         let counter = match outcome {
-            Ok(BuyOutcome::Purchased { replayed: false }) => &self.purchased,
-            Ok(BuyOutcome::Purchased { replayed: true }) => &self.replayed,
+            Ok(BuyOutcome::Purchased {
+                replayed: false, ..
+            }) => &self.purchased,
+            Ok(BuyOutcome::Purchased { replayed: true, .. }) => &self.replayed,
             Ok(BuyOutcome::OutOfStock) => &self.out_of_stock,
             Err(Error::Busy(_)) => &self.busy,
             Err(Error::Unreachable(_)) => &self.unreachable,

@@ -17,8 +17,9 @@ use std::time::{Duration, Instant};
 
 use crate::model::book::BookId;
 use crate::model::error::{Error, Result};
-use crate::model::order::Order;
+use crate::model::order::{Order, OrderId};
 use crate::model::trace::Trace;
+use crate::order::catalog_client::READ_BYTES_MAX;
 use crate::runtime::span::{self, SpanContext};
 use crate::runtime::sync;
 
@@ -35,6 +36,8 @@ pub(super) enum BuyOutcome {
     Purchased {
         /// The same order was sent before, and took its copy then.
         replayed: bool,
+        /// The order that was sold for its key, if the catalog says so.
+        sold_as: Option<OrderId>,
     },
     OutOfStock,
 }
@@ -190,8 +193,8 @@ impl BuyQueues {
         Signal::Done(Err(Error::TimedOut(why.into())))
     }
 
-    /// The first `waiters_max` waiters that are not done. Those whose deadline has passed at `now`
-    /// expire first.
+    /// The first `waiters_max` waiters that are not done, or fewer if their keys are long. Those
+    /// whose deadline has passed at `now` expire first.
     pub(super) fn first(&self, id: BookId, waiters_max: usize, now: Instant) -> Vec<Arc<Waiter>> {
         let books = sync::lock(&self.books);
         let Some(queue) = books.get(&id) else {
@@ -200,7 +203,17 @@ impl BuyQueues {
         let late = queue.iter().filter(|waiter| waiter.deadline <= now);
         late.for_each(|waiter| waiter.expire());
         let waiting = queue.iter().filter(|waiter| waiter.outcome().is_none());
-        waiting.take(waiters_max).cloned().collect()
+        let mut bytes = 0;
+        let has_room = |waiter: &&Arc<Waiter>| {
+            let is_first = bytes == 0;
+            bytes += waiter.order.to_string().len();
+            is_first || bytes <= READ_BYTES_MAX
+        };
+        waiting
+            .take(waiters_max)
+            .take_while(has_room)
+            .cloned()
+            .collect()
     }
 
     /// Takes the leader and all that are done out of the queue, and signals the next to lead.

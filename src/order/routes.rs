@@ -121,8 +121,8 @@ fn batch_entry(response: Response) -> BatchEntry {
 /// In words, for a trace.
 fn outcome_word(outcome: &Result<(BuyOutcome, Order)>) -> &'static str {
     match outcome.as_ref().map(|(outcome, _)| outcome) {
-        Ok(BuyOutcome::Purchased { replayed: false }) => "sold",
-        Ok(BuyOutcome::Purchased { replayed: true }) => "sold before",
+        Ok(BuyOutcome::Purchased { replayed, .. }) if *replayed => "sold before",
+        Ok(BuyOutcome::Purchased { .. }) => "sold",
         Ok(BuyOutcome::OutOfStock) => "out of stock",
         Err(error) if error.indefinite() => "unknown",
         Err(_) => "not sold",
@@ -130,20 +130,20 @@ fn outcome_word(outcome: &Result<(BuyOutcome, Order)>) -> &'static str {
 }
 
 fn success(outcome: BuyOutcome, order: &Order) -> Response {
-    let (success, message) = match outcome {
-        BuyOutcome::Purchased { .. } => (true, "Book with the specified ID purchased"),
-        BuyOutcome::OutOfStock => (false, "Book with the specified ID is out of stock"),
+    let answer = |success, message| Response::json(200, &BuyAnswer { message, success });
+    let BuyOutcome::Purchased { replayed, sold_as } = outcome else {
+        return answer(false, "Book with the specified ID is out of stock");
     };
-    let mut response = Response::json(200, &BuyAnswer { message, success });
-    let replayed = outcome == BuyOutcome::Purchased { replayed: true };
+    let mut response = answer(true, "Book with the specified ID purchased");
     if replayed {
         response = response.with("Idempotent-Replayed", "true");
     }
     // With a key it may have been another order of the client that was sold.
-    if success && !(replayed && order.key.is_some()) {
-        response = response.with("Location", format!("/orders/{}", order.id));
+    let is_own = !replayed || order.key.is_none();
+    match sold_as.or(is_own.then_some(order.id)) {
+        Some(sold) => response.with("Location", format!("/orders/{sold}")),
+        None => response,
     }
-    response
 }
 
 /// A 5xx says whether a copy may have been sold.
@@ -210,6 +210,7 @@ impl Service for OrderServer {
 mod tests {
     use super::*;
     use crate::http::{Body, Method, split_path};
+    use crate::model::order::OrderId;
     use crate::order::queue::BuyResult;
 
     #[track_caller]
@@ -257,15 +258,14 @@ mod tests {
     #[test]
     fn an_answer_says_what_happened_to_the_copy() {
         let purchased = r#"{"message":"Book with the specified ID purchased","success":true}"#;
-        check_answer(
-            Ok(BuyOutcome::Purchased { replayed: false }),
-            200,
-            purchased,
-            &[("Location", "/orders/7.5")],
-        );
-        let replayed = Ok(BuyOutcome::Purchased { replayed: true });
+        let sold = |replayed, sold_as| Ok(BuyOutcome::Purchased { replayed, sold_as });
+        let headers = [("Location", "/orders/7.5")];
+        check_answer(sold(false, None), 200, purchased, &headers);
         let headers = [("Idempotent-Replayed", "true"), ("Location", "/orders/7.5")];
-        check_answer(replayed, 200, purchased, &headers);
+        check_answer(sold(true, None), 200, purchased, &headers);
+        let first = OrderId { start: 6, count: 2 };
+        let headers = [("Idempotent-Replayed", "true"), ("Location", "/orders/6.2")];
+        check_answer(sold(true, Some(first)), 200, purchased, &headers);
         let out = r#"{"message":"Book with the specified ID is out of stock","success":false}"#;
         check_answer(Ok(BuyOutcome::OutOfStock), 200, out, &[]);
         let unknown = Err(Error::TimedOut("m".into()));

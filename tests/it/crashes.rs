@@ -17,6 +17,7 @@ use crate::harness::clients::{number, seeded};
 use crate::harness::http;
 use crate::harness::server::Server;
 use crate::harness::shop::{Shop, ShopOptions};
+use crate::orders::check_audit;
 
 /// How often catalogs are killed, if the environment says nothing else.
 const CRASHES: u64 = 6;
@@ -62,6 +63,7 @@ fn every_acknowledged_write_survives_crashes() {
         check_folder(&shop.data_folder(n));
         check_books(shop.catalog(n), &writes);
     }
+    check_audit(&shop);
     assert_eq!(writes.len() as u64, BOOKS);
 }
 
@@ -194,16 +196,23 @@ fn check_files(folder: &Path) {
     }
 }
 
-/// Files of books, all of which parse, and nothing else.
+/// Files of books and of the ledger, all of which parse, and nothing else.
 #[track_caller]
 fn check_folder(folder: &Path) {
     check_files(folder);
     let file = |n| format!("books-{:07}-{:07}.json", n * 100, n * 100 + 99);
+    let ledger = folder.join("ledger");
+    for name in self::names(&ledger) {
+        let text = fs::read_to_string(ledger.join(&name)).unwrap();
+        let entries: Vec<Value> = serde_json::from_str(&text).unwrap();
+        assert!(
+            !entries.is_empty() && name.ends_with(".json"),
+            "{name}: {text}"
+        );
+    }
     let names = names(folder);
-    let books: Vec<_> = names
-        .iter()
-        .filter(|name| !name.starts_with("standing.json"))
-        .collect();
+    let is_own = |name: &&String| name.starts_with("standing.json") || *name == "ledger";
+    let books: Vec<_> = names.iter().filter(|name| !is_own(name)).collect();
     assert!(books.into_iter().cloned().eq((0..5).map(file)), "{names:?}");
 }
 

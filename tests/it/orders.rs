@@ -24,9 +24,12 @@ fn bazar(shop: &Shop, args: &[&str]) -> (Option<i32>, String, String) {
     run(command)
 }
 
-/// The audit finds nothing wrong. Returns what it says.
+/// The audit finds nothing wrong. Returns what it says. A shop whose books are in etcd has no ledger.
 #[track_caller]
 pub fn check_audit(shop: &Shop) -> Value {
+    if shop.has_etcd() {
+        return Value::Null;
+    }
     let (code, stdout, stderr) = bazar(shop, &["audit", "--json"]);
     assert_eq!(code, Some(0), "{stdout}{stderr}");
     serde_json::from_str(&stdout).unwrap()

@@ -10,7 +10,9 @@ use crate::harness::shop::own_folder;
 fn a_large_shop_is_measured_beside_a_small_one_and_nothing_stays() {
     let folder = own_folder();
     let mut command = Command::new(BAZAR);
-    command.args(["scale", "--quick", "--books", "1000", "--folder"]);
+    command.args([
+        "scale", "--quick", "--books", "1000", "--orders", "1000", "--folder",
+    ]);
     command.arg(&folder);
     let (code, stdout, stderr) = run(command);
     assert_eq!(code, Some(0), "{stderr}");
@@ -23,6 +25,7 @@ fn a_large_shop_is_measured_beside_a_small_one_and_nothing_stays() {
         "missed",
         "search",
         "in one file",
+        "A ledger of 1000 orders",
     ] {
         assert!(stdout.contains(row), "{row}: {stdout}");
     }

@@ -285,6 +285,7 @@ fn a_key_buys_one_copy_however_often_it_is_used() {
     let buy = |server: &Server| server.call("PUT", "/buy/2", &[("Idempotency-Key", "k-1")], "");
     let first = buy(shop.front_end());
     assert!(first.is_purchase() && first.header("Idempotent-Replayed").is_empty());
+    assert!(first.header("Location").starts_with("/orders/"));
     for server in [
         shop.front_end(),
         shop.order(1),
@@ -294,6 +295,7 @@ fn a_key_buys_one_copy_however_often_it_is_used() {
         let again = buy(server);
         assert!(again.is_purchase(), "{again:?}");
         assert_eq!(again.header("Idempotent-Replayed"), "true");
+        assert_eq!(again.header("Location"), first.header("Location"));
     }
     assert_eq!(shop.quantities(2), [4, 4]);
 }
@@ -314,9 +316,9 @@ fn a_key_used_by_many_at_once_buys_one_copy() {
 #[test]
 fn a_malformed_key_is_refused() {
     let shop = Shop::started(ShopOptions::default());
-    let long = "k".repeat(65);
+    let long = "k".repeat(256);
     for server in [shop.front_end(), shop.order(1)] {
-        for key in ["", "two words", &long] {
+        for key in ["", "two words", "\"\"", "\"two words\"", &long] {
             let response = server.call("PUT", "/buy/2", &[("Idempotency-Key", key)], "");
             assert_eq!(
                 response.status, 400,
@@ -325,10 +327,94 @@ fn a_malformed_key_is_refused() {
             );
         }
         let longest = &long[1..];
-        let response = server.call("PUT", "/buy/2", &[("Idempotency-Key", longest)], "");
-        assert!(response.is_purchase(), "{response:?}");
+        for key in [longest, &format!("\"{longest}\"")] {
+            let response = server.call("PUT", "/buy/2", &[("Idempotency-Key", key)], "");
+            assert!(response.is_purchase(), "{response:?}");
+        }
     }
     assert_eq!(shop.quantities(2), [4, 4]);
+}
+
+#[test]
+fn a_key_that_comes_back_with_another_book_sells_nothing() {
+    let shop = Shop::started(ShopOptions::default());
+    let buy = |server: &Server, id: u64| {
+        server.call(
+            "PUT",
+            &format!("/buy/{id}"),
+            &[("Idempotency-Key", "k")],
+            "",
+        )
+    };
+    assert!(buy(shop.order(1), 2).is_purchase());
+    for server in [shop.order(2), shop.front_end(), shop.order(1)] {
+        let refused = buy(server, 3);
+        assert_eq!(refused.status, 422, "{refused:?}");
+        let message = refused.json()["message"].to_string();
+        assert!(message.contains("another book"), "{message}");
+    }
+    assert!(
+        buy(shop.front_end(), 2).is_purchase(),
+        "the first one's answer"
+    );
+    assert_eq!(shop.quantities(2), [4, 4]);
+}
+
+/// Sells copies to many orders with keys of their own, and returns what is left.
+fn sell_to_many(shop: &Shop, orders: usize) -> u64 {
+    let path = "/query/item/2";
+    for first in (0..orders).step_by(256) {
+        let book = shop.catalog(1).get(path);
+        let left = book.json()["quantity"].as_u64().unwrap() - 256;
+        let order = |n: usize| format!("99.{n}; open={first}; key=other-{n}");
+        let orders: Vec<String> = (first..first + 256).map(order).collect();
+        let body = json!({"quantity": left, "orders": orders}).to_string();
+        let headers = [("If-Match", book.header("ETag"))];
+        let sold = shop.catalog(1).call("PUT", "/update/2", &headers, &body);
+        assert_eq!(sold.status, 200, "{sold:?}");
+    }
+    shop.quantity(2)
+}
+
+#[test]
+fn a_key_sells_once_although_thousands_bought_since_and_all_servers_failed() {
+    let shop = Shop::started(ShopOptions::default());
+    shop.stock_up(2, 10_000);
+    let keys = ["short", &"long".repeat(60)];
+    let buy = |key: &str| {
+        shop.front_end()
+            .call("PUT", "/buy/2", &[("Idempotency-Key", key)], "")
+    };
+    assert!(keys.iter().all(|key| buy(key).is_purchase()));
+    let left = sell_to_many(&shop, 2048);
+    let check_known = || {
+        for key in keys {
+            let again = buy(key);
+            let replayed = again.header("Idempotent-Replayed") == "true";
+            assert!(again.is_purchase() && replayed, "{again:?}");
+        }
+        assert_eq!(shop.quantities(2), [left, left]);
+    };
+    check_known();
+    shop.catalogs().iter().for_each(Server::kill);
+    shop.catalogs().iter().for_each(Server::launch);
+    shop.catalogs().iter().for_each(Server::await_ready);
+    eventually("the shop is ready", || {
+        shop.front_end().get("/readyz").status == 200
+    });
+    check_known();
+}
+
+#[test]
+fn many_buyers_with_the_longest_keys_are_served_at_once() {
+    let shop = Shop::started(ShopOptions::default());
+    shop.stock_up(2, CUSTOMERS);
+    let responses = concurrently(CUSTOMERS, |n| {
+        let key = format!("{n:0255}");
+        shop.front_end()
+            .call("PUT", "/buy/2", &[("Idempotency-Key", &key)], "")
+    });
+    check_purchases(&responses, CUSTOMERS);
 }
 
 #[test]

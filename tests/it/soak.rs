@@ -16,6 +16,7 @@ use crate::harness::clients::number;
 use crate::harness::history::{self, Buy, History};
 use crate::harness::server::Server;
 use crate::harness::shop::{Shop, ShopOptions};
+use crate::orders::check_audit;
 
 /// Long enough for some kills of each server, and for a beginning, a middle and an end to compare.
 const SECONDS: u64 = 12;
@@ -189,5 +190,6 @@ fn what_a_shop_uses_does_not_grow_and_what_clients_see_stays_linearizable() {
         round(&shop, &history, victims, &mut samples);
         check(&shop, &history, &mut quantities);
     }
+    check_audit(&shop);
     samples.iter().for_each(Samples::check);
 }

@@ -26,7 +26,7 @@ pub(super) fn check(old: &Book, update: &Update) -> Result<Checked> {
     if !applied.is_empty() {
         let differing = ids_where(&update.orders, |order| known.differs(order));
         if !differing.is_empty() {
-            return Err(Error::OtherCopies(differing));
+            return Err(Error::OtherPurchase(differing));
         }
         if update.all_or_none {
             return Err(Error::Applied(applied));

@@ -333,6 +333,7 @@ fn show(book: Option<Arc<Book>>, orders: &[Order]) -> Result<Read> {
     Ok(Read {
         book,
         applied,
+        sold_as: Vec::new(),
         differing,
         closed,
     })

@@ -38,8 +38,10 @@ pub(crate) struct Ledger {
     entries: BTreeMap<EntryKey, Arc<Entry>>,
     /// Those that are not in a file yet.
     unsaved: BTreeSet<EntryKey>,
-    sales: HashMap<OrderId, EntryKey>,
-    cancellations: HashMap<OrderId, EntryKey>,
+    sales: HashMap<OrderId, Arc<Entry>>,
+    cancellations: HashMap<OrderId, Arc<Entry>>,
+    /// The first entry with each `Idempotency-Key`, of a client or an operator.
+    keys: HashMap<Arc<str>, Arc<Entry>>,
     buckets: Digests,
     days: Digests,
 }
@@ -68,10 +70,14 @@ impl Ledger {
         }
         self.entries.insert(key, entry.clone());
         self.unsaved.insert(key);
-        let sales = entry.orders.iter().map(|sale| (sale.order, key));
-        self.sales.extend(sales);
-        self.cancellations
-            .extend(entry.cancels.map(|order| (order, key)));
+        let sales = entry.orders.iter().map(|sale| sale.order);
+        self.sales.extend(sales.map(|order| (order, entry.clone())));
+        let cancels = entry.cancels.map(|order| (order, entry.clone()));
+        self.cancellations.extend(cancels);
+        for key in entry.keys() {
+            let first = self.keys.entry(key.clone());
+            first.or_insert_with(|| entry.clone());
+        }
         let bucket = bucket_of(key.at);
         self.buckets.entry(bucket).or_default().add(&key);
         self.days.entry(bucket / DAY_BUCKETS).or_default().add(&key);
@@ -120,15 +126,18 @@ impl Ledger {
 
     /// The entry with this sale, and the one that took it back, if one did.
     pub(crate) fn order(&self, order: OrderId) -> Option<(Arc<Entry>, Option<Arc<Entry>>)> {
-        let sale = self.entries[self.sales.get(&order)?].clone();
-        let cancellation = self.cancellations.get(&order);
-        let cancellation = cancellation.map(|key| self.entries[key].clone());
-        Some((sale, cancellation))
+        let sale = self.sales.get(&order)?.clone();
+        Some((sale, self.cancellations.get(&order).cloned()))
     }
 
     /// Whether an order was taken back.
     pub(crate) fn is_cancelled(&self, order: OrderId) -> bool {
         self.cancellations.contains_key(&order)
+    }
+
+    /// The first entry with an `Idempotency-Key`.
+    pub(crate) fn with_key(&self, key: &str) -> Option<&Arc<Entry>> {
+        self.keys.get(key)
     }
 
     /// The entries behind `after`, or from `since` on, by time.

@@ -47,6 +47,7 @@ impl<E: Environment> Replica<E> {
         if ACCOUNT_WEIGHT_MAX < old.account.weight() {
             return Err(Error::Busy("The ledger's disk is too slow".into()));
         }
+        let taken = i64::from(old.quantity) - i64::from(new.quantity);
         let entry = Entry {
             at: self.env.unix_ms().min(number::EXACT_MAX),
             book: new.id,
@@ -57,7 +58,7 @@ impl<E: Environment> Replica<E> {
             from: old.quantity,
             to: new.quantity,
             opens: old.account.is_empty().then(|| opening(old.version)),
-            orders: update.sales().map(Sale::of).collect(),
+            orders: update.sales(taken).iter().map(Sale::of).collect(),
             cancels: update.cancels,
             key: update.key.clone(),
         };

@@ -20,6 +20,7 @@
 //! | `receive.rs` | the answers to other catalogs' messages |
 //! | `returning.rs`, `dropped.rs` | "Coming back"; what is dropped after a cut |
 //! | `ledger.rs`, `cancel.rs` | "The ledger" |
+//! | `prior.rs` | "Orders" |
 //! | `adopt.rs`, `persist.rs`, `book_locks.rs`, `rpc_round.rs` | what these share |
 //! | `rules.rs` | rules that tests leave out |
 //!
@@ -42,6 +43,7 @@ pub(crate) mod left_out;
 pub(crate) mod list;
 pub(crate) mod messages;
 mod persist;
+mod prior;
 mod read;
 mod read_repair;
 mod receive;
@@ -150,7 +152,9 @@ pub(crate) struct Read {
     pub(crate) book: Arc<Book>,
     /// Of the orders that the request named, those that are applied already.
     pub(crate) applied: Vec<OrderId>,
-    /// Those that were applied for another number of copies, or a key of theirs was.
+    /// The order that was sold for the key of some of these, which may be the same one.
+    pub(crate) sold_as: Vec<(OrderId, OrderId)>,
+    /// Those whose id or key was used for another book or number of copies.
     pub(crate) differing: Vec<OrderId>,
     /// Those that the book may have applied and forgotten.
     pub(crate) closed: Vec<OrderId>,

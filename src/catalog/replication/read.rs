@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::catalog::replication::env::Environment;
-use crate::catalog::replication::rules::Rule;
+use crate::catalog::replication::prior::Prior;
 use crate::catalog::replication::write::ids_where;
 use crate::catalog::replication::{Inner, Read, Replica};
 use crate::catalog::shelf::copy_state::CopyState;
@@ -25,7 +25,7 @@ impl<E: Environment> Replica<E> {
     /// in time.
     pub(crate) fn read(self: &Arc<Self>, id: BookId, orders: &[Order]) -> Result<Read> {
         let book = self.newest(id)?.ok_or(Error::NotFound)?;
-        Ok(self.show(book, orders))
+        Ok(self.show(&self.lock(), book, orders))
     }
 
     /// As [`Replica::read`]. `None`: that would have to wait.
@@ -35,22 +35,25 @@ impl<E: Environment> Replica<E> {
             return None;
         }
         let book = inner.shelf.book(id).cloned().ok_or(Error::NotFound);
-        Some(book.map(|book| self.show(book, orders)))
+        Some(book.map(|book| self.show(&inner, book, orders)))
     }
 
-    fn show(&self, book: Arc<Book>, orders: &[Order]) -> Read {
-        let idempotent = self.enforces(Rule::Idempotency);
-        let known = &book.applied_orders;
-        let differing = ids_where(orders, |order| known.differs(order));
-        let applied = ids_where(orders, |order| {
-            idempotent && known.contains(order) && !known.differs(order)
+    fn show(&self, inner: &Inner, book: Arc<Book>, orders: &[Order]) -> Read {
+        let differing = self.made_before(inner, &book, orders, Prior::Other);
+        let applied = self.made_before(inner, &book, orders, Prior::Same);
+        let named = orders.iter().filter(|order| applied.contains(&order.id));
+        let sold_as = named.filter_map(|order| {
+            let sold = self.sold_for(inner, &book, order)?;
+            Some((order.id, sold))
         });
+        let sold_as = sold_as.collect();
         let closed = ids_where(orders, |order| {
-            self.is_closed(&book, order) && !known.contains(order)
+            self.is_closed(&book, order) && self.prior(inner, &book, order).is_none()
         });
         Read {
             book,
             applied,
+            sold_as,
             differing,
             closed,
         }

@@ -14,6 +14,10 @@ pub(crate) enum Rule {
     IfMatch,
     /// An order is applied once.
     Idempotency,
+    /// A book's record has the last clients' keys.
+    RecordKeys,
+    /// A key is looked for in the ledger, and in what is on its way there.
+    LedgerKeys,
     /// An order that a book may have forgotten is refused.
     ForgottenOrders,
     /// Front-ends invalidate before a copy becomes valid.
@@ -116,12 +120,14 @@ pub(crate) enum Rule {
 
 #[cfg(test)]
 impl Rule {
-    pub(crate) const ALL: [Rule; 53] = [
+    pub(crate) const ALL: [Rule; 55] = [
         Rule::Confirm,
         Rule::Lease,
         Rule::Tie,
         Rule::IfMatch,
         Rule::Idempotency,
+        Rule::RecordKeys,
+        Rule::LedgerKeys,
         Rule::ForgottenOrders,
         Rule::Invalidate,
         Rule::AckOnceOnDisk,

@@ -8,6 +8,7 @@ use crate::catalog::if_match::IfMatch;
 use crate::catalog::replication::env::Environment;
 use crate::catalog::replication::invalidate::invalidations;
 use crate::catalog::replication::messages::{Check, Known, Message, Outcome, Reply};
+use crate::catalog::replication::prior::Prior;
 use crate::catalog::replication::read_repair::not_repaired;
 use crate::catalog::replication::rules::Rule;
 use crate::catalog::replication::{Inner, Replica};
@@ -71,7 +72,7 @@ impl<E: Environment> Replica<E> {
     ///
     /// Fails with [`Error::NotFound`], or [`Error::IdInUse`] when a book that is there is to be
     /// added again; [`Error::OutOfDate`] when the copy here was not the newest (a newer one was
-    /// adopted); [`Error::Applied`], [`Error::OtherCopies`] or [`Error::Closed`] for orders;
+    /// adopted); [`Error::Applied`], [`Error::OtherPurchase`] or [`Error::Closed`] for orders;
     /// [`Error::Changed`] when `if_match` names another version; [`Error::Invalid`] when the
     /// quantity would leave its range; [`Error::Busy`] when too many writes wait. After
     /// [`Error::TimedOut`] or [`Error::DiskRefuses`] the change may still be committed.
@@ -178,7 +179,7 @@ impl<E: Environment> Replica<E> {
     ) -> Result<Prepared> {
         let old = inner.shelf.book(id).expect("the book is here").clone();
         let valid = inner.shelf.state(id) == CopyState::Valid && self.serves(inner);
-        if let Some(prepared) = self.check_preconditions(&old, valid, update)? {
+        if let Some(prepared) = self.check_preconditions(inner, &old, valid, update)? {
             return Ok(prepared);
         }
         let mut new = self.changed(&old, update)?;
@@ -193,6 +194,7 @@ impl<E: Environment> Replica<E> {
     /// write.
     fn check_preconditions(
         &self,
+        inner: &Inner,
         old: &Arc<Book>,
         valid: bool,
         update: &Update,
@@ -201,15 +203,14 @@ impl<E: Environment> Replica<E> {
             let book = old.clone();
             Ok(Some(Prepared::Unchanged(Updated { book, replayed })))
         };
-        let known = &old.applied_orders;
-        let applied = ids_where(&update.orders, |order| known.contains(order));
-        if !applied.is_empty() && self.enforces(Rule::Idempotency) {
+        let before = |wanted| self.made_before(inner, old, &update.orders, wanted);
+        let (applied, differing) = (before(Prior::Same), before(Prior::Other));
+        if !(applied.is_empty() && differing.is_empty()) {
             if !valid {
                 return Ok(Some(Prepared::NeedsRepair));
             }
-            let differing = ids_where(&update.orders, |order| known.differs(order));
             if !differing.is_empty() {
-                return Err(Error::OtherCopies(differing));
+                return Err(Error::OtherPurchase(differing));
             }
             if update.all_or_none {
                 return Err(Error::Applied(applied));
@@ -300,13 +301,16 @@ impl<E: Environment> Replica<E> {
         let applied_orders = &book.applied_orders;
         let ids = || update.ids();
         let committed = book.version == new.version;
-        let differing = ids_where(&update.orders, |order| applied_orders.differs(order));
+        let (differing, applied) = {
+            let inner = self.lock();
+            let is_applied = |order| self.prior(&inner, &book, order) == Some(Prior::Same);
+            let differing = self.made_before(&inner, &book, &update.orders, Prior::Other);
+            (differing, ids().next().is_some() && ids().all(is_applied))
+        };
         if !committed && !differing.is_empty() {
-            return Err(Error::OtherCopies(differing));
+            return Err(Error::OtherPurchase(differing));
         }
-        let has_id = ids().next().is_some();
-        let applied = has_id && ids().all(|order| applied_orders.contains(order));
-        if committed || applied && self.enforces(Rule::Idempotency) {
+        if committed || applied {
             // Another order of the customer, with the same key, may have been faster.
             let replayed = !committed && !ids().all(|order| applied_orders.contains_id(order));
             return Ok(Updated { book, replayed });
@@ -323,10 +327,19 @@ impl Update {
         self.change == Change::default() && self.orders.is_empty()
     }
 
-    /// The customers' orders.
-    pub(super) fn sales(&self) -> impl Iterator<Item = &Order> {
-        // With a key of its own the change is an operator's, and so is its order.
-        self.orders.iter().filter(|_| self.key.is_none())
+    /// The customers' orders, of a change that takes so many copies.
+    pub(super) fn sales(&self, taken: i64) -> &[Order] {
+        let copies: i64 = self
+            .orders
+            .iter()
+            .map(|order| i64::from(order.copies))
+            .sum();
+        // An operator may give a change an order id, to send it again, or a key.
+        let is_sale = self.all_or_none || taken == copies;
+        match self.key {
+            None if is_sale => &self.orders,
+            _ => &[],
+        }
     }
 
     /// The ids that the changed book keeps.

@@ -198,6 +198,11 @@ impl Shelf {
             .collect()
     }
 
+    /// The copies that are just being written, and others that need repair, by id.
+    pub(crate) fn tentative(&self) -> impl Iterator<Item = &Arc<Book>> {
+        self.needing_repair.iter().map(|id| &self.copies[id].book)
+    }
+
     pub(crate) fn any_needs_repair(&self) -> bool {
         !self.needing_repair.is_empty()
     }

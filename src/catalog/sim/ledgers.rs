@@ -1,13 +1,14 @@
 //! The ledgers of a run: after quiet they are equal, each quantity follows from them, and each
-//! order whose buyer was told of the sale is in them.
+//! order whose buyer was told of the sale is in them, in the history of its book or named as sold
+//! twice.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::catalog::sim::cluster::Cluster;
-use crate::model::audit::{BookState, audit};
-use crate::model::book::Book;
+use crate::model::audit::{BookAudit, BookState, audit, history};
 use crate::model::book::entry::{Entry, EntryKey};
+use crate::model::book::{Book, Version};
 use crate::model::order::OrderId;
 
 pub(super) fn check(cluster: &Arc<Cluster>) -> Result<(), String> {
@@ -23,7 +24,7 @@ pub(super) fn check(cluster: &Arc<Cluster>) -> Result<(), String> {
         }
     }
     let books: Vec<BookState> = cluster.books(0).iter().map(state).collect();
-    for audit in audit(&books, &first) {
+    for (audit, book) in audit(&books, &first).into_iter().zip(&books) {
         if let Some(wrong) = audit.wrong.first() {
             return Err(format!("the ledger of book {} is wrong: {wrong}", audit.id));
         }
@@ -32,6 +33,7 @@ pub(super) fn check(cluster: &Arc<Cluster>) -> Result<(), String> {
                 "the ledger has a sale that is not in history: {sale}"
             ));
         }
+        check_named(cluster, &audit, book, &first)?;
     }
     let orders = first.iter().flat_map(|entry| &entry.orders);
     let orders: HashSet<OrderId> = orders.map(|sale| sale.order).collect();
@@ -42,6 +44,44 @@ pub(super) fn check(cluster: &Arc<Cluster>) -> Result<(), String> {
         .find(|order| !orders.contains(order))
     {
         Some(order) => Err(format!("order {order} was sold, and is not in the ledger")),
+        None => Ok(()),
+    }
+}
+
+/// Each sale is in the book's history, or named, or was taken back; and no sale is two of these but
+/// one of history that was taken back.
+fn check_named(
+    cluster: &Arc<Cluster>,
+    audit: &BookAudit,
+    book: &BookState,
+    entries: &[Arc<Entry>],
+) -> Result<(), String> {
+    let own = entries.iter().filter(|entry| entry.book == book.id);
+    let made: HashMap<Version, &Arc<Entry>> = own.map(|entry| (entry.version, entry)).collect();
+    let (history, _) = history(book.version, |version| made.get(&version).copied());
+    let orders = |entries: &[&Arc<Entry>]| -> HashSet<OrderId> {
+        let sales = entries.iter().flat_map(|entry| &entry.orders);
+        sales.map(|sale| sale.order).collect()
+    };
+    let in_history = orders(&history);
+    let all = orders(&made.values().copied().collect::<Vec<_>>());
+    let taken_back: HashSet<OrderId> = made.values().filter_map(|entry| entry.cancels).collect();
+    let named: HashSet<OrderId> = audit
+        .sold_twice
+        .iter()
+        .map(|(_, sale)| sale.order)
+        .collect();
+    for _ in &named {
+        cluster.trace.count("sold twice");
+    }
+    let wrong = all.iter().find(|order| {
+        let is_lost = !in_history.contains(order) && !taken_back.contains(order);
+        is_lost != named.contains(order)
+    });
+    match wrong {
+        Some(order) => Err(format!(
+            "order {order} is sold twice, and the ledger's audit is wrong"
+        )),
         None => Ok(()),
     }
 }

@@ -30,6 +30,7 @@ mod cluster;
 mod faults;
 mod figures;
 mod history;
+mod hour;
 mod ledgers;
 mod network;
 mod parameters;

@@ -68,6 +68,31 @@ fn without_the_ledger_in_a_return_lost_folders_lose_an_entry() {
     });
 }
 
+/// Each does for both where the record has the key still.
+#[test]
+fn without_keys_in_record_and_ledger_a_buy_that_is_sent_again_sells_twice() {
+    let world = |seed| {
+        let mut world = World::of_seed(seed);
+        world.parameters.ledger = true;
+        world
+    };
+    for enough in [Rule::RecordKeys, Rule::LedgerKeys] {
+        for seed in 0..20 {
+            let mut one = world(seed);
+            one.parameters.rules = Rules::all().without(enough);
+            let outcome = one.run(seed, false).outcome;
+            assert!(
+                outcome.is_ok(),
+                "without {enough:?}, seed {seed}: {outcome:?}"
+            );
+        }
+    }
+    check_found(0..200, WRONG_HISTORY, world, |world| {
+        let rules = Rules::all().without(Rule::RecordKeys);
+        world.parameters.rules = rules.without(Rule::LedgerKeys);
+    });
+}
+
 #[test]
 fn without_lease_an_old_quantity_is_seen() {
     check_rule(Rule::Lease, 400, WRONG_HISTORY);

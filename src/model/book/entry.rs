@@ -122,6 +122,29 @@ impl Entry {
         self.orders.iter().find(|sale| sale.order == order)
     }
 
+    /// The `Idempotency-Key`s of what it served.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &Arc<str>> {
+        // What takes an order back has a key that no client can have.
+        let own = self.key.iter().filter(|_| self.cancels.is_none());
+        self.orders.iter().flat_map(|sale| &sale.key).chain(own)
+    }
+
+    /// How many copies it sold for this key, 0 if it is an operator's change with it. `None`: it
+    /// has no such key.
+    pub(crate) fn copies_for(&self, key: &str) -> Option<u32> {
+        let has_key = |other: &Option<Arc<str>>| other.as_deref() == Some(key);
+        let sale = self.orders.iter().find(|sale| has_key(&sale.key));
+        let copies = sale.map(|sale| sale.copies);
+        copies.or_else(|| has_key(&self.key).then_some(0))
+    }
+
+    /// The order that it sold for this key.
+    pub(crate) fn order_for(&self, key: &str) -> Option<OrderId> {
+        let mut sales = self.orders.iter();
+        let sale = sales.find(|sale| sale.key.as_deref() == Some(key));
+        sale.map(|sale| sale.order)
+    }
+
     /// What no entry can have, for one that was read from a file or sent by another server.
     pub(crate) fn defect(&self) -> Option<&'static str> {
         let title_chars = self.title.chars().count();

@@ -5,15 +5,22 @@ use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
 use super::*;
-use crate::model::error::{Error, OTHER_COPIES};
+use crate::model::error::{Error, OTHER_PURCHASE};
 use crate::model::order::OrderId;
 use crate::model::validation::BatchBuy;
 use crate::order::catalog_client::{ReadRequest, WriteOutcome, WriteRequest};
 use crate::order::queue::{BUY_RETRY_MAX, BuyOutcome};
 use crate::order::sell::fake::{BOOK, Fake, Fault, Record};
 
-const PURCHASED: Option<BuyResult> = Some(Ok(BuyOutcome::Purchased { replayed: false }));
-const REPLAYED: Option<BuyResult> = Some(Ok(BuyOutcome::Purchased { replayed: true }));
+const PURCHASED: Option<BuyResult> = Some(Ok(purchased(false)));
+const REPLAYED: Option<BuyResult> = Some(Ok(purchased(true)));
+
+const fn purchased(replayed: bool) -> BuyOutcome {
+    BuyOutcome::Purchased {
+        replayed,
+        sold_as: None,
+    }
+}
 const OUT_OF_STOCK: Option<BuyResult> = Some(Ok(BuyOutcome::OutOfStock));
 
 fn seller(quantity: u32, faults: impl IntoIterator<Item = Fault>) -> Seller<Fake> {
@@ -137,7 +144,7 @@ fn an_order_or_a_key_that_comes_back_for_another_number_of_copies_is_refused() {
         copies: 2,
         ..keyed(1, "k")
     };
-    let refused = Some(Err(Error::Invalid(OTHER_COPIES.into())));
+    let refused = Some(Err(Error::Invalid(OTHER_PURCHASE.into())));
     let clicks = [keyed_two.clone(), keyed(2, "k"), several(3, 2)];
     let outcomes = serve(&seller, &clicks);
     assert_eq!(outcomes, [PURCHASED, refused.clone(), PURCHASED]);

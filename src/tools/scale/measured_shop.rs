@@ -87,8 +87,18 @@ impl MeasuredShop {
         Ok(())
     }
 
+    /// The memory that a catalog uses, in bytes.
+    pub(super) fn memory(&self, catalog: usize) -> u64 {
+        resident_bytes(&self.local.catalogs[catalog])
+    }
+
+    /// Kills a catalog.
+    pub(super) fn kill(&self, catalog: usize) {
+        self.local.catalogs[catalog].kill();
+    }
+
     /// Kills these catalogs and starts them together. Returns the time until all are ready.
-    fn restart(&self, catalogs: &[usize]) -> Result<Duration, String> {
+    pub(super) fn restart(&self, catalogs: &[usize]) -> Result<Duration, String> {
         catalogs.iter().for_each(|n| self.local.catalogs[*n].kill());
         let began = Instant::now();
         let start = |_, n: usize| {

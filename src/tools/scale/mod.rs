@@ -10,6 +10,7 @@
 //! also shows what a first version with all books in one file would need
 //! (`single_file_baseline`).
 
+mod ledger;
 mod measured_shop;
 mod results;
 mod single_file_baseline;
@@ -27,6 +28,7 @@ use crate::tools::harness::dataset;
 use crate::tools::harness::local_shop::{LocalShop, Setup};
 use crate::tools::harness::machine;
 use crate::tools::harness::scratch_dir::ScratchDir;
+use ledger::LedgerSizes;
 use measured_shop::{MeasuredShop, SEED, Sizes};
 
 /// The ids of the original's shop, and of ours when it is new.
@@ -65,7 +67,14 @@ pub fn run(settings: &ScaleSettings) -> Result<(), Exit> {
     let data_dir = large.data_dir(0);
     let [small, large] = [&shops.small.results, &shops.large.results];
     let baseline = single_file_baseline::measure(&data_dir, scratch.path(), sizes.missed, large)?;
-    let table = table::draw(settings.books, sizes.missed, [small, large, &baseline]);
+    show_progress("a ledger");
+    let ledger_sizes = LedgerSizes {
+        orders: settings.orders as usize,
+        missed: (settings.orders / 10) as usize,
+    };
+    let ledger = ledger::measure(&shops.small, ledger_sizes)?;
+    let mut table = table::draw(settings.books, sizes.missed, [small, large, &baseline]);
+    table += &table::ledger(ledger_sizes, &ledger);
     // A closed stdout is no failure.
     let _ = write!(io::stdout(), "{description}\n{table}");
     Ok(())

@@ -3,9 +3,13 @@
 use std::time::Duration;
 
 use crate::tools::harness::measurement::Measurement;
+use crate::tools::scale::ledger::{LedgerResults, LedgerSizes};
 use crate::tools::scale::results::Results;
 
 const MIB: f64 = (1 << 20) as f64;
+
+/// A catalog that missed a tenth of the ledger has it after its start.
+const LEDGER_CATCH_UP: Duration = Duration::from_secs(5);
 
 const BUY_TARGET: &str = "at most 1.5 times the small shop's";
 
@@ -41,6 +45,23 @@ pub(super) fn draw(books: u64, missed: usize, results: [&Results; 3]) -> String 
         ]);
     }
     text + &notes(results)
+}
+
+/// What a ledger of so many orders costs.
+pub(super) fn ledger(sizes: LedgerSizes, results: &LedgerResults) -> String {
+    let LedgerSizes { orders, missed } = sizes;
+    let reached = if results.catch_up < LEDGER_CATCH_UP {
+        "yes"
+    } else {
+        "NO"
+    };
+    format!(
+        "A ledger of {orders} orders: {:.0} bytes of memory each, {} to start; with {missed} more \
+        that were missed, {} (target: under 5 s): {reached}.\n",
+        results.memory_of_an_order,
+        seconds(results.start),
+        seconds(results.catch_up),
+    )
 }
 
 fn line([what, small, large, baseline, target, reached]: [&str; 6]) -> String {

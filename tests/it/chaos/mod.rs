@@ -1,7 +1,8 @@
 //! Everything at once: clients buy, look up and restock, through the front-ends and directly, while
 //! servers of every kind are killed, started again, stopped and continued at random, all catalogs
 //! among them, on a machine whose disk and processors may be busy. Afterwards the history of each
-//! book must be linearizable, and no copy may be lost or sold twice.
+//! book must be linearizable, no copy may be lost or sold twice, and the audit of the shop's own
+//! ledger must find nothing wrong.
 //!
 //! - `SEED=n` repeats the faults and what the clients want (not the timing).
 //! - `CHAOS_SECONDS=600` lets the one long history run longer.
@@ -27,6 +28,7 @@ use crate::harness::history::History;
 use crate::harness::process::eventually;
 use crate::harness::server::Server;
 use crate::harness::shop::{Shop, ShopOptions};
+use crate::orders::check_audit;
 use clients::Client;
 use faults::{FAULTS, Fault, FaultInjector};
 use pressure::Pressure;
@@ -171,6 +173,7 @@ fn play(plan: &Plan, options: ShopOptions) -> Figures {
         figures.faults = run_clients_and_faults(&shop, &history, plan);
     });
     let left = take_stock(&shop, &history, plan.stock.len() as u64);
+    check_audit(&shop);
     for (id, operations) in history.books.lock().unwrap().iter() {
         let place = *id as usize - 1;
         let (start, left) = (plan.stock[place], left[place]);

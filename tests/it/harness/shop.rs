@@ -205,6 +205,11 @@ impl Shop {
         }
     }
 
+    /// Whether the books are in etcd.
+    pub fn has_etcd(&self) -> bool {
+        self.etcd.is_some()
+    }
+
     /// Where the books are, if that is etcd.
     pub fn etcd(&self) -> &Etcd {
         self.etcd.as_ref().expect("the books are in etcd")

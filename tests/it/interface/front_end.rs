@@ -52,7 +52,7 @@ GET /lookup/99999999999999999999999        | 404 | {"message":"Book with the spe
 = PUT /lookup/<id> → 405
 PUT /lookup/2                              | 405 | message + Allow: GET, HEAD
 = PUT /buy/<id> → 400
-PUT /buy/2 + Idempotency-Key: two words    | 400 | message Idempotency-Key, 64
+PUT /buy/2 + Idempotency-Key: two words    | 400 | message Idempotency-Key, 255
 PUT /buy/2 + Idempotency-Key: a + Idempotency-Key: b | 400 | message Idempotency-Key
 = DELETE /invalidate/item/<id> → 204
 DELETE /invalidate/item/2                  | 204 |

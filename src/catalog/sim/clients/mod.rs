@@ -23,6 +23,9 @@ use crate::runtime::sync;
 use crate::testing::linearizability::{Kind, REMOVED};
 use order_server::Sale;
 
+/// The start numbers of orders that are sent again with the same key begin here.
+const AGAIN: u64 = 1000;
+
 pub(super) fn tasks(parameters: &Parameters) -> Vec<Task> {
     let clients = 0..parameters.clients.count as u64;
     clients
@@ -45,7 +48,10 @@ fn client(cluster: &Arc<Cluster>, number: u64) {
                 open: count,
                 at: cluster.unix_ms(),
                 copies: copies(cluster),
-                key: None,
+                key: cluster
+                    .parameters
+                    .ledger
+                    .then(|| format!("{start}-{count}").into()),
             };
             buy(cluster, &order);
         } else if kind < 0.5 + parameters.set {
@@ -101,7 +107,32 @@ fn buy(cluster: &Arc<Cluster>, order: &Order) {
         }
         ends.extend(sync::lock(&duplicate).take());
     }
+    if cluster.parameters.ledger && scheduler.chance(0.2) {
+        ends.push(buy_again(cluster, order, &ends));
+    }
     record_buy(cluster, order, start, &ends);
+}
+
+/// The client sends a buy again, as a new order with the same key, whatever it was told. Once it was
+/// told that it has its copies it is told so again.
+fn buy_again(cluster: &Arc<Cluster>, order: &Order, ends: &[(Sale, Micros)]) -> (Sale, Micros) {
+    cluster.trace.count("key again");
+    let start = AGAIN + order.id.start;
+    let again = Order {
+        id: OrderId { start, ..order.id },
+        at: cluster.unix_ms(),
+        ..order.clone()
+    };
+    let catalogs = cluster.parameters.catalogs;
+    let first = cluster.scheduler.draw(|rng| rng.usize(..catalogs));
+    let sale = order_server::buy(cluster, &again, first);
+    let was_bought = ends.iter().any(|(sale, _)| *sale == Sale::Bought);
+    let is_denied = matches!(sale, Sale::SoldOut | Sale::Gone);
+    if was_bought && is_denied && cluster.parameters.linearizable {
+        let why = format!("{order} was bought, and its key is told {sale:?}: not linearizable");
+        cluster.scheduler.fail(why);
+    }
+    (sale, cluster.scheduler.now())
 }
 
 /// What came of a buy, and when; `None` while it is in progress.

@@ -55,8 +55,11 @@ fn buy_at(cluster: &Arc<Cluster>, order: &Order, catalog: usize) -> Sale {
             ..set_quantity(left)
         };
         match write(cluster, catalog, update) {
-            Some(Ok(_)) => {
-                cluster.history.record_sold(order.id, order.copies);
+            Some(Ok(updated)) => {
+                // A replay may be of another order with the same key.
+                if !updated.replayed {
+                    cluster.history.record_sold(order.id, order.copies);
+                }
                 return Sale::Bought;
             }
             // The next read tells whether it was removed.
