@@ -56,7 +56,7 @@ pub(crate) enum Error {
     IdInUse,
     /// 411: the path takes no chunked body.
     LengthRequired,
-    /// 412: the book is no longer at the version that `If-Match` names.
+    /// 412: the book is at a version that `If-Match` or `If-None-Match` excludes.
     Changed,
     /// 413: the body is larger than allowed.
     BodyTooLarge(String),
@@ -157,7 +157,7 @@ impl Error {
             Error::Closed { .. } => "order is closed",
             Error::OtherPurchase(_) => OTHER_PURCHASE,
             Error::IdInUse => "A book with this ID exists already",
-            Error::Changed => "The book is no longer at the version that If-Match names",
+            Error::Changed => "The book is at a version that If-Match or If-None-Match excludes",
             Error::LengthRequired => {
                 "A buy takes no Transfer-Encoding: its body needs a Content-Length"
             }

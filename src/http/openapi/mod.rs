@@ -5,8 +5,9 @@
 //! them with the servers; `shapes.json` adds the schemas of bodies and parameters, which the page
 //! has in words only. What only servers ask each other (`/batch/`, `/rep/`, `Bazar-Order`) is left
 //! out, and so is what no path has of its own: `HEAD`, `OPTIONS`, 405, 501, and the headers of
-//! conditional requests. One rule JSON Schema cannot say: `5.0` is refused where `5` is not. So a
-//! tool that sends what a schema allows (schemathesis) finds one fault, that its 5.0 is a 422.
+//! conditional requests. Two rules JSON Schema cannot say: `5.0` is refused where `5` is not, and a
+//! key that was used for another quantity is. So a tool that sends what a schema allows, as
+//! schemathesis does, finds these two: "schema-valid request rejected", with 422.
 
 mod table;
 #[cfg(test)]

@@ -153,14 +153,15 @@ pub(super) fn check_headers(raw: &Raw) -> Result<()> {
     Ok(())
 }
 
-/// Fails with 400 at a method that is none, and with 501 at one that nothing here knows. `TRACE` is
-/// known, and no path has it: 405, as scanners expect.
+/// Fails with 400 at a method that is none, and with 501 at one that nothing here knows. `TRACE` and
+/// `QUERY` are HTTP's own, and no path has them: 405, as every tool expects.
 pub(super) fn check_method(raw: &Raw) -> Result<()> {
     use tiny_http::Method::{Connect, NonStandard};
     match raw.method() {
         NonStandard(name) if !is_token(name.as_str()) => {
             Err(Error::BadRequest("The method is malformed".into()))
         }
+        NonStandard(name) if name.as_str() == "QUERY" => Ok(()),
         NonStandard(_) | Connect => Err(Error::NotImplemented),
         _ => Ok(()),
     }

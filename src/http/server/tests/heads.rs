@@ -112,16 +112,18 @@ fn a_method_that_nothing_has_is_a_501_and_options_tells_the_methods() {
     for method in ["G@T", "\"GET\"", "GET:"] {
         assert_eq!(ask(method, "/quick").status, 400, "{method}");
     }
-    for (target, status, methods) in [
-        ("/livez", 405, Some("GET, HEAD")),
-        ("/only-put", 405, Some("PUT")),
-        ("/unknown", 404, None),
-        ("*", 400, None),
-    ] {
-        let head = format!("TRACE {target} HTTP/1.1\r\nHost: localhost\r\n\r\n");
-        let answer = raw(&head);
-        let seen = (answer.status, answer.header("Allow"));
-        assert_eq!(seen, (status, methods), "{target}");
+    for method in ["TRACE", "QUERY"] {
+        for (target, status, methods) in [
+            ("/livez", 405, Some("GET, HEAD")),
+            ("/only-put", 405, Some("PUT")),
+            ("/unknown", 404, None),
+            ("*", 400, None),
+        ] {
+            let head = format!("{method} {target} HTTP/1.1\r\nHost: localhost\r\n\r\n");
+            let answer = raw(&head);
+            let seen = (answer.status, answer.header("Allow"));
+            assert_eq!(seen, (status, methods), "{method} {target}");
+        }
     }
     let answer = ask("OPTIONS", "/livez");
     let seen = (answer.status, answer.header("Allow"));
