@@ -24,14 +24,19 @@ const DROPPED: &str = "a copy from the other side of a cut takes the place of ou
 
 const KEPT: &str = "a copy of ours takes the place of one from the other side of a cut";
 
+/// All catalogs begin with whole folders: of a new one the others cannot say soon whether it has all
+/// that they have, and one that is cut off before that rightly waits for its peer.
 fn shop(catalogs: usize) -> Shop {
-    Shop::started(ShopOptions {
+    let shop = Shop::new(ShopOptions {
         catalogs,
         orders: catalogs,
         proxies: Proxies::BetweenCatalogs,
         default_timeouts: true,
         ..ShopOptions::default()
-    })
+    });
+    (1..=catalogs).for_each(|n| shop.write_first_stock(n));
+    shop.start();
+    shop
 }
 
 /// Every catalog is alone from now on.
