@@ -21,7 +21,14 @@ pub(super) fn request(
 
 pub(super) fn response(answer: &Answer) -> String {
     let line = format!("HTTP/1.1 {}", answer.status);
-    let is_own = |name: &str| !matches!(name, "date" | "connection" | "keep-alive");
+    let of_all = [
+        "connection",
+        "content-length",
+        "content-type",
+        "date",
+        "keep-alive",
+    ];
+    let is_own = |name: &str| !of_all.contains(&name);
     let headers = answer.headers.iter().filter_map(|(name, value)| {
         let name = name.as_str();
         Some((name, value.to_str().ok()?)).filter(|_| is_own(name))

@@ -257,7 +257,8 @@ function showAccount() {
   const wrong = judged.filter((one) => one.look.books.some((book) => book.right === false));
   const sum = byId("sum");
   sum.className = `sum ${wrong.length ? "false" : judged.length ? "true" : ""}`;
-  const where = judged.length === catalogs.length ? `on all ${catalogs.length} replicas`
+  const all = catalogs.length === 2 ? "both replicas" : `all ${catalogs.length} replicas`;
+  const where = judged.length === catalogs.length ? `on ${all}`
     : `on ${judged.length} of ${catalogs.length} replicas; the others cannot tell now`;
   setText(sum, wrong.length
     ? `✕ stock + sold is not start, on ${wrong.map((one) => one.name).join(" and ")}`

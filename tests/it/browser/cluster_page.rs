@@ -127,7 +127,7 @@ fn a_kill_and_the_way_back_are_seen() {
     browser.click("#card-catalog2 button", "Start");
     browser.find("#card-catalog2 .pill", "up");
     browser.find("#card-catalog2 .facts", "✓ caught up");
-    browser.find("#sum.true", "on all 2 replicas");
+    browser.find("#sum.true", "on both replicas");
     browser.find("#events li", "catalog2 ended (signal 9); restarting is off");
     check_calm(&browser, &url(&page));
     page.shop.stop();
@@ -198,7 +198,7 @@ fn the_page_with_customers_is_the_picture_of_the_readme() {
     browser.find("#trace-title", "GET /lookup/2: 200");
     browser.click("#trace-send button", "Buy book 2");
     browser.find("#trace-title", "PUT /buy/2: 200");
-    browser.find("#sum.true", "on all 2 replicas");
+    browser.find("#sum.true", "on both replicas");
     browser.script("document.activeElement.blur(); scrollTo(0, 0)");
     browser.show_as(1280, 940, "light");
     browser.screenshot("cluster");
