@@ -51,6 +51,8 @@ pub(super) fn measure(shop: &MeasuredShop, sizes: LedgerSizes) -> Result<LedgerR
     sell(shop, sizes.orders, 0)?;
     let start = shop.restart(&[1])?;
     let growth = shop.memory(1).saturating_sub(empty);
+    // Not before the first one is in step with it, or that one would wait for it.
+    shop.local.await_ready()?;
     shop.kill(1);
     sell(shop, sizes.missed, 1)?;
     let catch_up = shop.restart(&[1])?;
