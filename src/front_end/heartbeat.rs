@@ -9,6 +9,7 @@ use std::sync::mpsc::{Sender, channel};
 use std::thread;
 use std::time::Duration;
 
+use serde::Deserialize;
 use serde_json::json;
 
 use crate::config::{FrontEndSettings, Limits};
@@ -29,7 +30,7 @@ pub(super) fn start(cache: &Arc<LeasedCache>, settings: &FrontEndSettings) -> Re
         connect: silent,
         whole: silent,
     };
-    let body = json!({"from": settings.common.address}).to_string();
+    let body = json!({"from": settings.common.address, "start": cache.start()}).to_string();
     let mut senders = Vec::new();
     for (i, catalog) in settings.catalogs.iter().enumerate() {
         let (due, when_due) = channel();
@@ -40,7 +41,11 @@ pub(super) fn start(cache: &Arc<LeasedCache>, settings: &FrontEndSettings) -> Re
             let url = format!("{catalog}/rep/heartbeat");
             while when_due.recv().is_ok() {
                 let sent = cache.now();
-                let outcome = outcome(client.put(&url, &[], body.as_bytes()));
+                let answer = client.put(&url, &[], body.as_bytes());
+                if let Some(ended) = answer.as_ref().ok().and_then(|it| it.json::<Ended>().ok()) {
+                    cache.release_before(ended.start, ended.ended);
+                }
+                let outcome = outcome(answer);
                 log_changes(&catalog, cache.heartbeat_ended(i, sent, outcome));
             }
         })?;
@@ -51,6 +56,13 @@ pub(super) fn start(cache: &Arc<LeasedCache>, settings: &FrontEndSettings) -> Re
         return Err("the first round of heartbeats did not end".into());
     }
     Ok(())
+}
+
+/// What a catalog on etcd says, too: its changes with lower numbers than this have ended.
+#[derive(Deserialize)]
+struct Ended {
+    start: u64,
+    ended: u64,
 }
 
 fn tick(cache: &LeasedCache, every: Duration, senders: &[Sender<()>]) {
@@ -115,6 +127,7 @@ mod tests {
         let reply = HeartbeatReply {
             start: 7,
             down_count: 2,
+            outlives_refusal: false,
         };
         check(
             200,

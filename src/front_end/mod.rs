@@ -21,6 +21,7 @@
 //!   counted this front-end as down; or this process was asleep for longer than `STALL_MS`. The
 //!   caches are emptied. `heartbeat.rs`
 //! - *Invalidated*: a catalog sent `DELETE /invalidate/…` for it. `routes.rs`
+//! - *Held*: a change of it is under way in etcd. `cache/holds.rs`
 //! - *Stale when it came*: it was invalidated while it was being fetched, so it was not stored.
 //!   `cache/single_flight.rs`
 //! - *Not cacheable*: the catalog that gave it was not live, or said `no-store`, or it is longer

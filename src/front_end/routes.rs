@@ -1,5 +1,5 @@
-//! The front-end's paths: see `src/API.md`. `DELETE /invalidate/…` and `GET /dump/` need the
-//! service token, if there is one.
+//! The front-end's paths: see `src/API.md`. Those that only catalogs call, and `GET /dump/`, need
+//! the service token, if there is one.
 
 use serde_json::json;
 
@@ -13,6 +13,7 @@ use crate::http::server::{Lane, Service};
 use crate::http::{Request, RequestHead, Response, decode};
 use crate::model::book::BookId;
 use crate::model::error::{Error, Result};
+use crate::model::hold::Hold;
 use crate::model::invalidation::{self, Invalidation};
 use crate::runtime::metrics::Exposition;
 use crate::runtime::span;
@@ -25,6 +26,8 @@ enum Endpoint {
     Buy(BookId),
     Order(String),
     Invalidate(Vec<Invalidation>),
+    Hold(Hold),
+    Release(Hold),
     Dump,
     /// The shop page, or the paths as JSON.
     Root,
@@ -44,6 +47,8 @@ fn parse(request: &Request) -> Result<Endpoint> {
         (Delete, ["invalidate", kind @ ("item" | "topic"), which]) => {
             invalidation::parse(kind, which).map(Endpoint::Invalidate)
         }
+        (Put, ["hold"]) => hold(request).map(Endpoint::Hold),
+        (Put, ["release"]) => hold(request).map(Endpoint::Release),
         (Get, ["dump", ""]) => Ok(Endpoint::Dump),
         (Get, [""]) => Ok(Endpoint::Root),
         (_, ["page", name]) => {
@@ -56,7 +61,7 @@ fn parse(request: &Request) -> Result<Endpoint> {
         (_, ["search" | "titles" | "lookup" | "orders", _] | ["dump", ""] | [""]) => {
             Err(Error::MethodNotAllowed("GET, HEAD"))
         }
-        (_, ["buy", _]) => Err(Error::MethodNotAllowed("PUT")),
+        (_, ["buy", _] | ["hold" | "release"]) => Err(Error::MethodNotAllowed("PUT")),
         (_, ["invalidate", "item" | "topic", _]) => Err(Error::MethodNotAllowed("DELETE")),
         _ => Err(Error::NoSuchPath),
     }
@@ -64,6 +69,17 @@ fn parse(request: &Request) -> Result<Endpoint> {
 
 fn search(by: By, text: &str, request: &Request) -> Result<Endpoint> {
     Search::new(by, text, request.query.as_deref()).map(Endpoint::Search)
+}
+
+/// Fails with 400 when the body is not JSON, with 422 when it is not a hold.
+fn hold(request: &Request) -> Result<Hold> {
+    serde_json::from_slice(&request.body).map_err(|error| {
+        if error.is_data() {
+            Error::Invalid(format!("No hold: {error}"))
+        } else {
+            Error::BadRequest(format!("The body is not JSON: {error}"))
+        }
+    })
 }
 
 fn book_id(text: &str) -> Result<BookId> {
@@ -85,6 +101,16 @@ impl FrontEnd {
                     self.cache.invalidate(invalidation);
                     self.metrics.invalidation(invalidation);
                 }
+                Ok(Response::empty(204))
+            }
+            Endpoint::Hold(hold) => {
+                self.cache.hold(&hold);
+                hold.invalidations()
+                    .for_each(|stale| self.metrics.invalidation(&stale));
+                Ok(Response::empty(204))
+            }
+            Endpoint::Release(release) => {
+                self.cache.release(&release);
                 Ok(Response::empty(204))
             }
             Endpoint::Dump => Ok(Response::json(200, &Dump::of(&self.cache))),
@@ -136,6 +162,8 @@ impl Service for FrontEnd {
             ["orders", _] => "/orders/<order>",
             ["invalidate", "item", _] => "/invalidate/item/<id>",
             ["invalidate", "topic", _] => "/invalidate/topic/<topic>",
+            ["hold"] => "/hold",
+            ["release"] => "/release",
             ["dump", ""] => "/dump/",
             [""] => "/",
             ["page", _] => "/page/<file>",

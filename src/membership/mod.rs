@@ -73,6 +73,9 @@ pub(crate) struct HeartbeatReply {
     pub(crate) start: u64,
     /// How often that server has marked the sender as down.
     pub(crate) down_count: u64,
+    /// A change of that server may still be done when it is dead itself: it is done in etcd.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) outlives_refusal: bool,
 }
 
 /// What came of a heartbeat.
@@ -245,6 +248,7 @@ impl Membership {
         let reply = HeartbeatReply {
             start: self.start,
             down_count: peer.down_count,
+            outlives_refusal: false,
         };
         Some((reply, regained))
     }
@@ -260,12 +264,15 @@ impl Membership {
     }
 
     /// Whether a front-end may answer from what it holds: every peer has answered lately, or has
-    /// refused.
+    /// refused, unless that proves nothing.
     pub(crate) fn lease_holds(&self, now: Time) -> bool {
         let recent =
             |sent: Option<Time>| sent.is_some_and(|t| now.since_max(t) < self.timing.lease);
+        let outlives = |peer: &Peer| peer.last_reply.is_some_and(|reply| reply.outlives_refusal);
+        let is_proof = !self.peers.iter().any(outlives);
         let is_leased = |peer: &Peer| {
-            !peer.unknown_peer && (recent(peer.last_answered) || recent(peer.last_refused))
+            let refused = is_proof && recent(peer.last_refused);
+            !peer.unknown_peer && (recent(peer.last_answered) || refused)
         };
         !self.stalled(now) && self.peers.iter().all(is_leased)
     }

@@ -18,6 +18,7 @@ fn pair() -> Membership {
 
 fn answer(down_count: u64) -> HeartbeatOutcome {
     HeartbeatOutcome::Answered(HeartbeatReply {
+        outlives_refusal: false,
         start: 9,
         down_count,
     })
@@ -46,6 +47,23 @@ fn a_lease_ends_500_ms_after_its_heartbeat_was_sent() {
     }
     assert!(membership.lease_holds(at(509)));
     assert!(!membership.lease_holds(at(510)));
+}
+
+#[test]
+fn the_refusal_of_a_catalog_whose_changes_outlive_it_gives_no_lease() {
+    for outlives_refusal in [false, true] {
+        let mut membership = pair();
+        let reply = HeartbeatReply {
+            start: 9,
+            down_count: 0,
+            outlives_refusal,
+        };
+        heartbeat(&mut membership, 10, HeartbeatOutcome::Answered(reply));
+        for ms in [210, 410, 610] {
+            heartbeat(&mut membership, ms, HeartbeatOutcome::Refused);
+        }
+        assert_eq!(membership.lease_holds(at(610)), !outlives_refusal);
+    }
 }
 
 #[test]

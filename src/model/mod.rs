@@ -10,6 +10,7 @@ pub(crate) mod audit;
 pub(crate) mod book;
 pub(crate) mod error;
 pub(crate) mod fold;
+pub(crate) mod hold;
 pub(crate) mod invalidation;
 pub(crate) mod number;
 pub(crate) mod order;

@@ -81,12 +81,6 @@ pub(super) fn was_made(newest: &Book, update: &Update) -> Option<bool> {
     (!is_closed).then_some(false)
 }
 
-/// Whether searches may find this change: title, topic, and whether the book is there.
-pub(super) fn is_retitled(old: &Book, new: &Book) -> bool {
-    let seen = |book: &Book| (book.title.clone(), book.topic.clone(), book.removed);
-    seen(old) != seen(new)
-}
-
 /// The copy with the revision that it got.
 pub(super) fn at_revision(book: &Book, revision: u64) -> Arc<Book> {
     let mut book = book.clone();

@@ -8,6 +8,7 @@ use crate::catalog::replication::write::Update;
 use crate::model::applied_orders::AppliedOrders;
 use crate::model::book::{Book, BookId, Change, STAMP_MAX, Version};
 use crate::model::error::{Error, Result};
+use crate::model::invalidation::Invalidation;
 use crate::model::validation::NewBook;
 
 /// How many ids are tried for a book when others are given the same one at the same moment.
@@ -123,6 +124,6 @@ fn first_write(id: BookId, new: &NewBook) -> Write {
     Write {
         base: 0,
         book: Arc::new(book),
-        retitles: true,
+        stale: vec![Invalidation::Item(id), Invalidation::AllTopics],
     }
 }

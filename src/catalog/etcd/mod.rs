@@ -12,6 +12,7 @@
 //! | `base64`, `wire`, `record` | what is sent to etcd, and what comes back |
 //! | `gateway` | its members, deadlines, failures |
 //! | `reader`, `writer` | reads and changes, many in one txn |
+//! | `front_ends`, `registration` | their caches; how txns of unknown outcome are ended |
 //! | `change`, `update`, `create` | from an update to the book that is written |
 //! | `memory`, `opening` | the search index, and what feeds it |
 //!
@@ -24,8 +25,8 @@
 //!   what etcd has.
 //! - **Refusals** ("sold out", "not at that version") are made on a copy that etcd gave after the
 //!   request came, never on one from memory.
-//! - **Front-ends** get no lease from these catalogs, so that they cache nothing, and no request
-//!   joins another's fetch: a change cannot leave an old answer anywhere.
+//! - **Caches**: before a txn is sent, every front-end drops what it changes, and keeps nothing of
+//!   it until it is told that the change has ended: see `front_ends`.
 //!
 //! # When the outcome of a change is unknown
 //!
@@ -44,11 +45,13 @@
 mod base64;
 mod change;
 mod create;
+mod front_ends;
 mod gateway;
 mod memory;
 mod opening;
 mod reader;
 mod record;
+mod registration;
 mod update;
 mod wire;
 mod writer;
@@ -58,9 +61,11 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use crate::catalog::etcd::front_ends::FrontEnds;
 use crate::catalog::etcd::gateway::Gateway;
 use crate::catalog::etcd::memory::Memory;
 use crate::catalog::etcd::reader::Reader;
+use crate::catalog::etcd::registration::Registration;
 use crate::catalog::etcd::writer::{TITLES, Writer};
 use crate::catalog::replication::messages::{Message, Reply};
 use crate::catalog::replication::write::{Update, Updated, ids_where};
@@ -68,8 +73,7 @@ use crate::catalog::replication::{Health, Read};
 use crate::catalog::shelf::copy_state::{CopyState, StateCounts};
 use crate::catalog::store::Store;
 use crate::config::CatalogSettings;
-use crate::model::address::Address;
-use crate::model::book::{Book, BookId, Version};
+use crate::model::book::{Book, BookId, STAMP_MAX, Version};
 use crate::model::error::{Error, Result};
 use crate::model::fold::{contains, fold};
 use crate::model::order::Order;
@@ -96,7 +100,8 @@ pub(super) struct EtcdStore {
     is_open: AtomicBool,
     /// Held for moments only.
     health: Mutex<EtcdHealth>,
-    front_ends: Vec<Address>,
+    front_ends: Arc<FrontEnds>,
+    registration: Arc<Registration>,
 }
 
 /// What the last probe found.
@@ -117,18 +122,23 @@ impl EtcdStore {
     ) -> std::result::Result<Arc<EtcdStore>, String> {
         let gateway = Arc::new(Gateway::new(&settings.etcd, settings.limits));
         let silent = Some("etcd was not asked yet".into());
+        let start = fastrand::u64(1..=STAMP_MAX);
+        let front_ends = Arc::new(FrontEnds::new(settings, start));
+        let registration = Registration::new(&settings.common.address, gateway.clone());
+        let registration = Arc::new(registration);
         let store = Arc::new(EtcdStore {
             reader: Reader::new(gateway.clone()),
-            writer: Writer::new(gateway.clone()),
+            writer: Writer::new(gateway.clone(), front_ends.clone(), registration.clone()),
             gateway,
             memory: Memory::new(),
-            write_ids: OrderIds::new(),
+            write_ids: OrderIds::of_start(start),
             is_open: AtomicBool::new(false),
             health: Mutex::new(EtcdHealth {
                 silent,
                 ..EtcdHealth::default()
             }),
-            front_ends: settings.front_ends.clone(),
+            front_ends,
+            registration,
         });
         store.start_loops(first_stock)?;
         Ok(store)
@@ -232,7 +242,7 @@ impl Store for Arc<EtcdStore> {
     }
 
     fn search(&self, text: &str, after: Option<BookId>, limit: usize) -> (Vec<Arc<Book>>, bool) {
-        (self.memory.lock().shelf.search(text, after, limit), false)
+        (self.memory.lock().shelf.search(text, after, limit), true)
     }
 
     fn search_titles(
@@ -254,17 +264,17 @@ impl Store for Arc<EtcdStore> {
                 break;
             }
         }
-        (found, false)
+        (found, true)
     }
 
     fn of_topic(&self, topic: &str, after: Option<BookId>, limit: usize) -> Vec<Arc<Book>> {
         self.memory.lock().shelf.of_topic(topic, after, limit)
     }
 
-    /// Front-ends get no lease. There is no other catalog to agree with.
+    /// There is no other catalog to agree with.
     fn receive(&self, message: Message) -> Result<Reply> {
         match message {
-            Message::Heartbeat(_) => Ok(Reply::NotNow),
+            Message::Heartbeat(heartbeat) => Ok(self.front_ends.answer(&heartbeat)),
             _ => Err(Error::NoSuchPath),
         }
     }
@@ -290,7 +300,6 @@ impl Store for Arc<EtcdStore> {
                 .err()
                 .map(|error| error.message().to_string())
         };
-        let front_end = |address: &Address| (address.clone(), false);
         Health {
             state_counts,
             not_serving: silent
@@ -300,7 +309,7 @@ impl Store for Arc<EtcdStore> {
             caught_up: is_loaded,
             disk_refuses: false,
             left_out: BTreeSet::new(),
-            front_ends: self.front_ends.iter().map(front_end).collect(),
+            front_ends: self.front_ends.contacts(),
             epoch: 0,
             peers: Vec::new(),
             peers_lost: 0,

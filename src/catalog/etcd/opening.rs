@@ -12,6 +12,7 @@ use crate::catalog::etcd::writer::{Write, Written};
 use crate::catalog::etcd::{EtcdStore, memory, reader, record, wire};
 use crate::model::book::{Book, STAMP_MAX};
 use crate::model::error::{Error, Result};
+use crate::model::invalidation::Invalidation;
 use crate::runtime::{log, sync};
 
 /// This key is there once all of the first stock, or all that was migrated, is.
@@ -51,6 +52,7 @@ impl EtcdStore {
         sync::spawn("etcd probe", move || {
             loop {
                 probing.probe();
+                probing.end_doubt();
                 thread::sleep(PROBE_INTERVAL);
             }
         })
@@ -66,6 +68,7 @@ impl EtcdStore {
 
     /// Puts the first stock there, unless the store has been opened before.
     fn open(&self, first_stock: &[Book]) -> Result<()> {
+        self.registration.renew(&self.reader)?;
         let whole = self.reader.read(vec![WHOLE.into()])?;
         if whole[0].is_none() {
             for books in first_stock.chunks(STOCK_BOOKS) {
@@ -79,6 +82,7 @@ impl EtcdStore {
                 &[("books", &first_stock.len())],
             );
         }
+        self.front_ends.lend();
         self.is_open.store(true, Relaxed);
         Ok(())
     }
@@ -91,7 +95,7 @@ impl EtcdStore {
             Write {
                 base: 0,
                 book: Arc::new(book),
-                retitles: true,
+                stale: vec![Invalidation::AllTopics],
             }
         };
         let outcomes = self.writer.write(books.iter().map(write).collect());
@@ -178,6 +182,22 @@ impl EtcdStore {
         let kvs: Vec<wire::KeyValue> = put.into_iter().map(|event| event.kv).collect();
         self.memory
             .advance(memory::books(&kvs), newest.unwrap_or(0), false);
+    }
+
+    /// Makes sure that changes of unknown outcome can be made no more, and then releases what the
+    /// front-ends hold for them.
+    fn end_doubt(&self) {
+        let doubtful = self.registration.take_doubtful();
+        if doubtful.is_empty() || !self.is_open.load(Relaxed) {
+            return;
+        }
+        let renewed = self.registration.renew(&self.reader);
+        for number in doubtful {
+            match &renewed {
+                Ok(()) => self.front_ends.release(number),
+                Err(_) => self.registration.doubt(number),
+            }
+        }
     }
 
     /// Notes whether etcd answers, and how its members must be read.

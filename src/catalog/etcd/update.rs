@@ -9,6 +9,7 @@ use std::time::Instant;
 use crate::catalog::etcd::EtcdStore;
 use crate::catalog::etcd::change::{self, Checked};
 use crate::catalog::etcd::writer::{Write, Written};
+use crate::catalog::replication::invalidate::invalidations;
 use crate::catalog::replication::write::{Update, Updated};
 use crate::model::book::{Book, BookId};
 use crate::model::error::{Error, Result};
@@ -132,7 +133,7 @@ impl Pending<'_> {
             Ok((old, Checked::Write(new))) => {
                 return Step::Write(Write {
                     base: old.version.number,
-                    retitles: change::is_retitled(old, &new),
+                    stale: invalidations(old, &new),
                     book: Arc::new(*new),
                 });
             }

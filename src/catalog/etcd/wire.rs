@@ -132,17 +132,25 @@ pub(super) fn txn(operations: &[Value]) -> Value {
     json!({ "success": operations })
 }
 
-/// Puts a value on condition that the key is at this revision, 0 if it is to be new; otherwise
-/// reads the key. It is an operation of another txn.
-pub(super) fn put_if(key: &str, revision: u64, value: &[u8]) -> Value {
-    let compare = json!({
+/// As [`txn`], on condition that a key is at this revision, 0 if it is not there.
+pub(super) fn txn_if(key: &str, revision: u64, operations: &[Value]) -> Value {
+    json!({"compare": [is_at(key, revision)], "success": operations})
+}
+
+fn is_at(key: &str, revision: u64) -> Value {
+    json!({
         "key": encoded(key),
         "target": "MOD",
         "result": "EQUAL",
         "mod_revision": revision.to_string(),
-    });
+    })
+}
+
+/// Puts a value on condition that the key is at this revision, 0 if it is to be new; otherwise
+/// reads the key. It is an operation of another txn.
+pub(super) fn put_if(key: &str, revision: u64, value: &[u8]) -> Value {
     json!({"request_txn": {
-        "compare": [compare],
+        "compare": [is_at(key, revision)],
         "success": [put(key, value)],
         "failure": [range(key)],
     }})

@@ -1,19 +1,25 @@
 //! Changes of books, each on condition that the book is at the revision it was made from. Those
 //! that wait at the same time share one txn, and each is done or not by itself.
+//!
+//! Each txn as a whole is on condition that this catalog's own key is as this catalog last put it.
+//! So putting it again ends all txns that were sent before and are not done yet ([`Registration`]).
 
 use std::collections::BTreeSet;
 use std::iter;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
 use crate::catalog::etcd::change::at_revision;
+use crate::catalog::etcd::front_ends::FrontEnds;
 use crate::catalog::etcd::gateway::{Answered, Gateway};
 use crate::catalog::etcd::record;
+use crate::catalog::etcd::registration::Registration;
 use crate::catalog::etcd::wire::{self, TxnReply};
 use crate::model::book::{Book, BookId};
 use crate::model::error::{Error, Result};
+use crate::model::invalidation::Invalidation;
 use crate::runtime::batcher::Batcher;
 use crate::runtime::semaphore::Semaphore;
 
@@ -41,8 +47,8 @@ pub(super) struct Write {
     pub(super) base: u64,
     /// The book as it is to be. Its stamp tells this change from all others.
     pub(super) book: Arc<Book>,
-    /// Whether searches may find something else afterwards.
-    pub(super) retitles: bool,
+    /// What front-ends must not keep.
+    pub(super) stale: Vec<Invalidation>,
 }
 
 /// What came of a change that etcd has answered.
@@ -60,13 +66,21 @@ pub(super) enum Written {
 
 pub(super) struct Writer {
     gateway: Arc<Gateway>,
+    front_ends: Arc<FrontEnds>,
+    registration: Arc<Registration>,
     batcher: Batcher<Vec<Write>, Vec<Result<Written>>>,
 }
 
 impl Writer {
-    pub(super) fn new(gateway: Arc<Gateway>) -> Writer {
+    pub(super) fn new(
+        gateway: Arc<Gateway>,
+        front_ends: Arc<FrontEnds>,
+        registration: Arc<Registration>,
+    ) -> Writer {
         Writer {
             gateway,
+            front_ends,
+            registration,
             batcher: Batcher::new(Semaphore::new(TXNS_MAX), BATCH_MAX, WAIT_MAX),
         }
     }
@@ -104,15 +118,61 @@ impl Writer {
             wire::put_if(&record::key(write.book.id), write.base, json)
         };
         let mut operations: Vec<Value> = writes.iter().zip(encoded).map(put).collect();
-        if writes.iter().any(|write| write.retitles) {
+        let stale: Vec<Invalidation> = writes
+            .iter()
+            .flat_map(|write| write.stale.clone())
+            .collect();
+        if stale
+            .iter()
+            .any(|stale| !matches!(stale, Invalidation::Item(_)))
+        {
             operations.push(wire::put(TITLES, b""));
         }
-        let body = wire::txn(&operations);
-        match self.gateway.txn::<TxnReply>(&body, self.gateway.deadline()) {
+        let held = self.front_ends.hold(stale);
+        let outcome = held.and_then(|number| {
+            let outcome = self.registered_txn(&operations);
+            match &outcome {
+                Err(Error::TimedOut(_)) => self.registration.doubt(number),
+                _ => self.front_ends.release(number),
+            }
+            outcome
+        });
+        match outcome {
             Ok(answered) => outcomes(writes, answered),
             Err(error) => vec![Err(error); writes.len()],
         }
     }
+
+    /// Does a txn on condition that this catalog's key is its own. It is put anew now and then;
+    /// then the txn is sent again.
+    fn registered_txn(&self, operations: &[Value]) -> Result<Answered<TxnReply>> {
+        let until = self.gateway.deadline();
+        let mut again = false;
+        while Instant::now() < until {
+            let revision = self.registration.revision();
+            let body = wire::txn_if(&self.registration.key, revision, operations);
+            let answered = match self.gateway.txn::<TxnReply>(&body, until) {
+                Ok(answered) => answered,
+                Err(_) if again => return Err(unknown()),
+                Err(error) => return Err(error),
+            };
+            again |= answered.again;
+            if answered.reply.succeeded {
+                return Ok(Answered { again, ..answered });
+            }
+            self.registration.await_other(revision, until);
+        }
+        let text = "Another catalog has been started with this one's address, or etcd is slow";
+        Err(if again {
+            unknown()
+        } else {
+            Error::Busy(text.into())
+        })
+    }
+}
+
+fn unknown() -> Error {
+    Error::TimedOut("etcd has not said what came of the change".into())
 }
 
 /// The JSON of as many of these as one txn takes: one at least, and no book twice.
@@ -172,7 +232,7 @@ mod tests {
         Write {
             base: 4,
             book: Arc::new(serde_json::from_str(&json).unwrap()),
-            retitles: false,
+            stale: Vec::new(),
         }
     }
 

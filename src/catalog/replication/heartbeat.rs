@@ -175,6 +175,7 @@ impl<E: Environment> Replica<E> {
         let on_outcome = move |outcome| replica.on_heartbeat_outcome(peer, sent, period, outcome);
         let message = Message::Heartbeat(Heartbeat {
             from: self.config.address.clone(),
+            start: 0,
             standing: Some(standing),
             known_listers,
         });

@@ -101,7 +101,7 @@ impl<E: Environment> Replica<E> {
 }
 
 /// What a change of a book makes stale.
-pub(super) fn invalidations(old: &Book, new: &Book) -> Vec<Invalidation> {
+pub(crate) fn invalidations(old: &Book, new: &Book) -> Vec<Invalidation> {
     let mut invalidations = vec![Invalidation::Item(new.id)];
     let is_new = old.removed && !new.removed;
     if old.topic != new.topic || is_new {

@@ -33,10 +33,14 @@ pub(crate) enum Message {
     Ledger(AskLedger),
 }
 
-/// "I am up." A catalog also says how it stands; a front-end does not. The receiver never waits.
+/// "I am up." A catalog also says how it stands; a front-end says only its start number. The
+/// receiver never waits.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Heartbeat {
     pub(crate) from: Address,
+    /// Of a front-end.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(crate) start: u64,
     pub(crate) standing: Option<Standing>,
     /// The peers on whose lists the sender knows itself to be.
     #[serde(default)]
@@ -173,6 +177,8 @@ pub(crate) struct Sender {
 pub(crate) enum Reply {
     /// To a front-end's heartbeat.
     HeartbeatReply(HeartbeatReply),
+    /// The same, of a catalog on etcd.
+    Lease(Lease),
     /// To a peer's heartbeat.
     Standing(StandingReply),
     /// To heartbeat: "you are not in my settings".
@@ -198,6 +204,15 @@ pub(crate) enum Reply {
     Claimed(Claimed),
     Returned(Returned),
     Ledger(LedgerReply),
+}
+
+/// To a front-end's heartbeat. Of the changes that it holds something for, those with lower numbers
+/// than `ended` have ended.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(crate) struct Lease {
+    #[serde(flatten)]
+    pub(crate) reply: HeartbeatReply,
+    pub(crate) ended: u64,
 }
 
 /// To a peer's heartbeat.

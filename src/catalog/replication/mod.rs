@@ -37,7 +37,7 @@ mod diff;
 mod dropped;
 pub(crate) mod env;
 mod heartbeat;
-mod invalidate;
+pub(crate) mod invalidate;
 pub(crate) mod ledger;
 pub(crate) mod left_out;
 pub(crate) mod list;

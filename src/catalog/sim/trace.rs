@@ -93,6 +93,7 @@ pub(super) fn reply(reply: &Option<Reply>) -> String {
     };
     match reply {
         Reply::HeartbeatReply(reply) => format!("heartbeat reply, down {} times", reply.down_count),
+        Reply::Lease(_) => "not of this store".into(),
         Reply::UnknownPeer => "unknown peer".into(),
         Reply::Standing(StandingReply { standing, .. }) => format!(
             "heartbeat reply, serving {}, list of {}",

@@ -7,5 +7,5 @@
 
 pub(super) mod codec;
 pub(super) mod http_env;
-mod outbound;
+pub(super) mod outbound;
 mod wait_queues;

@@ -17,10 +17,12 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use crate::front_end::cache::CachedAnswer;
+use crate::front_end::cache::holds::{Held, Holds};
 use crate::front_end::cache::single_flight::{Cache, CacheResult, Flight, Inserted};
 use crate::front_end::query::{Lookup, Query, Search};
 use crate::membership::time::Time;
 use crate::membership::{Changes, HeartbeatOutcome, Membership};
+use crate::model::hold::Hold;
 use crate::model::invalidation::Invalidation;
 use crate::runtime::sync;
 
@@ -39,22 +41,36 @@ pub(crate) struct Inner {
     membership: Membership,
     lookups: Cache<Lookup>,
     searches: Cache<Search>,
+    holds: Holds,
+    /// The start number that each catalog last answered with.
+    starts: Vec<Option<u64>>,
 }
 
 /// A query whose answers have a cache here.
 pub(crate) trait CacheKey: Query {
     fn cache(inner: &mut Inner) -> &mut Cache<Self>;
+
+    /// What a catalog holds so that nothing of this is kept.
+    fn held(&self) -> Held;
 }
 
 impl CacheKey for Lookup {
     fn cache(inner: &mut Inner) -> &mut Cache<Lookup> {
         &mut inner.lookups
     }
+
+    fn held(&self) -> Held {
+        Held::Item(self.0)
+    }
 }
 
 impl CacheKey for Search {
     fn cache(inner: &mut Inner) -> &mut Cache<Search> {
         &mut inner.searches
+    }
+
+    fn held(&self) -> Held {
+        Held::Searches
     }
 }
 
@@ -81,6 +97,8 @@ impl LeasedCache {
         LeasedCache {
             origin,
             inner: Mutex::new(Inner {
+                holds: Holds::default(),
+                starts: vec![None; membership.peers.len()],
                 membership,
                 lookups: Cache::new(lookups_max),
                 searches: Cache::new(searches_max),
@@ -93,15 +111,25 @@ impl LeasedCache {
         Time::now(self.origin)
     }
 
+    /// The start number of this front-end.
+    pub(crate) fn start(&self) -> u64 {
+        sync::lock(&self.inner).membership.start
+    }
+
     /// The answer, if it is in the cache and the leases hold.
     pub(crate) fn get<Q: CacheKey>(&self, query: &Q) -> Option<CachedAnswer> {
         Q::cache(&mut *self.lock_leased()?).get(query)
     }
 
     /// The answer, or the flight that fetches it, or a new flight for the caller. `None` without
-    /// the leases: then every request fetches for itself, and stores nothing.
+    /// the leases, and while a catalog holds it: then every request fetches for itself, and stores
+    /// nothing.
     pub(crate) fn get_or_join<Q: CacheKey>(&self, query: &Q) -> Option<CacheResult> {
-        Some(Q::cache(&mut *self.lock_leased()?).get_or_join(query))
+        let mut inner = self.lock_leased()?;
+        if inner.holds.has(query.held()) {
+            return Q::cache(&mut inner).get(query).map(CacheResult::Hit);
+        }
+        Some(Q::cache(&mut inner).get_or_join(query))
     }
 
     /// Ends a flight in the cache, and stores its answer if it is still fresh. `fetched` is the
@@ -120,13 +148,27 @@ impl LeasedCache {
     }
 
     pub(crate) fn invalidate(&self, invalidation: &Invalidation) {
+        sync::lock(&self.inner).invalidate(invalidation);
+    }
+
+    /// A change is about to be made: drops what it makes stale, and keeps nothing of it until that
+    /// is released.
+    pub(crate) fn hold(&self, hold: &Hold) {
         let mut inner = sync::lock(&self.inner);
-        match invalidation {
-            Invalidation::Item(id) => inner.lookups.invalidate(&Lookup(*id)),
-            Invalidation::AllItems => inner.lookups.invalidate_all(),
-            Invalidation::Topic(topic) => inner.searches.invalidate_topic(topic),
-            Invalidation::AllTopics => inner.searches.invalidate_all(),
-        }
+        inner.holds.hold(hold);
+        hold.invalidations()
+            .for_each(|stale| inner.invalidate(&stale));
+    }
+
+    /// The change has ended.
+    pub(crate) fn release(&self, release: &Hold) {
+        sync::lock(&self.inner).holds.release(release);
+    }
+
+    /// The changes of the catalog with this start number that have lower numbers than `ended` have
+    /// ended.
+    pub(crate) fn release_before(&self, start: u64, ended: u64) {
+        sync::lock(&self.inner).holds.release_before(start, ended);
     }
 
     /// All entries of one cache, least recently used first.
@@ -163,6 +205,12 @@ impl LeasedCache {
         if changes.missed_invalidations {
             inner.invalidate_all();
         }
+        if let HeartbeatOutcome::Answered(reply) = outcome
+            && let Some(before) = inner.starts[catalog].replace(reply.start)
+            && before != reply.start
+        {
+            inner.holds.forget(before);
+        }
         self.heartbeat_ended.notify_all();
         changes
     }
@@ -195,6 +243,15 @@ impl LeasedCache {
 }
 
 impl Inner {
+    fn invalidate(&mut self, invalidation: &Invalidation) {
+        match invalidation {
+            Invalidation::Item(id) => self.lookups.invalidate(&Lookup(*id)),
+            Invalidation::AllItems => self.lookups.invalidate_all(),
+            Invalidation::Topic(topic) => self.searches.invalidate_topic(topic),
+            Invalidation::AllTopics => self.searches.invalidate_all(),
+        }
+    }
+
     /// An invalidation may have been missed, so every answer may be old.
     fn invalidate_all(&mut self) {
         self.lookups.invalidate_all();
@@ -228,7 +285,11 @@ mod tests {
     fn heartbeat(cache: &LeasedCache, catalog: usize, down_count: u64) -> Changes {
         cache.tick();
         let start = 9;
-        let outcome = HeartbeatOutcome::Answered(HeartbeatReply { start, down_count });
+        let outcome = HeartbeatOutcome::Answered(HeartbeatReply {
+            start,
+            down_count,
+            outlives_refusal: false,
+        });
         cache.heartbeat_ended(catalog, cache.now(), outcome)
     }
 
@@ -289,6 +350,46 @@ mod tests {
         cache.heartbeat_ended(0, cache.now(), HeartbeatOutcome::Refused);
         assert_eq!(store(&cache), None);
         assert_eq!(cache.get(&BOOK), None);
+    }
+
+    #[test]
+    fn what_is_held_is_neither_kept_nor_shared_until_it_is_released() {
+        let cache = leased();
+        store(&cache);
+        let hold = |number| Hold {
+            start: 9,
+            number,
+            items: vec![BookId(1)],
+            ..Hold::default()
+        };
+        let Some(CacheResult::Miss(before)) = cache.get_or_join(&Lookup(BookId(2))) else {
+            panic!("it was never fetched");
+        };
+        cache.hold(&hold(4));
+        assert_eq!(cache.get(&BOOK), None);
+        assert!(cache.get_or_join(&BOOK).is_none());
+        let other = cache.insert(&Lookup(BookId(2)), &before, Some((0, &answer())));
+        assert_eq!(other, Some(Inserted::Stored));
+        cache.release(&hold(4));
+        assert_eq!(store(&cache), Some(Inserted::Stored));
+    }
+
+    #[test]
+    fn a_fetch_from_before_a_hold_is_not_kept() {
+        let cache = leased();
+        let Some(CacheResult::Miss(flight)) = cache.get_or_join(&BOOK) else {
+            panic!("it was never fetched");
+        };
+        let hold = Hold {
+            start: 9,
+            number: 4,
+            items: vec![BookId(1)],
+            ..Hold::default()
+        };
+        cache.hold(&hold);
+        cache.release(&hold);
+        let inserted = cache.insert(&BOOK, &flight, Some((0, &answer())));
+        assert_eq!(inserted, Some(Inserted::Stale));
     }
 
     #[test]

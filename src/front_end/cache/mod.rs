@@ -5,7 +5,9 @@
 //!    requests share one fetch, and it refuses an answer that an invalidation has overtaken.
 //! 3. [`leased_cache`]: the cache of look-ups and the cache of searches, under one lock with the
 //!    membership. They are used only while every catalog's lease holds.
+//! 4. [`holds`]: what must not be kept while a change of it is under way in etcd.
 
+mod holds;
 pub(crate) mod leased_cache;
 mod lru;
 pub(crate) mod single_flight;

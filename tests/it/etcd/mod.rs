@@ -4,6 +4,7 @@
 //! With `TEST_STORE=etcd` the shops of other tests are on etcd, too: `.ci/run` does so with those
 //! that are not about folders, or about how catalogs agree.
 
+mod caches;
 mod members;
 
 use serde_json::json;

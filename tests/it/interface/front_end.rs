@@ -67,6 +67,23 @@ DELETE /invalidate/topic/Graduate%20School | 204 |
 DELETE /invalidate/topic/                  | 204 |
 = GET /invalidate/item/<id> → 405
 GET /invalidate/item/2                     | 405 | message + Allow: DELETE
+= PUT /hold → 204
+PUT /hold {"start":1,"number":2,"items":[2,3]} | 204 |
+PUT /hold {"start":1,"number":3,"items":[],"topics":["Graduate School"],"all_topics":true} | 204 |
+= PUT /hold → 400
+PUT /hold {                                | 400 | message JSON
+= PUT /hold → 422
+PUT /hold {"start":1}                      | 422 | message number
+= GET /hold → 405
+GET /hold                                  | 405 | message + Allow: PUT
+= PUT /release → 204
+PUT /release {"start":1,"number":3,"items":[2,3],"all_topics":true} | 204 |
+= PUT /release → 400
+PUT /release {                             | 400 | message JSON
+= PUT /release → 422
+PUT /release {"start":1}                   | 422 | message number
+= GET /release → 405
+GET /release                               | 405 | message + Allow: PUT
 = GET /dump/ → 200
 GET /dump/                                 | 200 | {"lookup":[],"search":[]}
 = PUT /dump/ → 405

@@ -85,6 +85,7 @@ impl FrontEnd {
             let work = move || {
                 let heartbeat = Heartbeat {
                     from: from.clone(),
+                    start: 0,
                     standing: None,
                     known_listers: Default::default(),
                 };

@@ -52,11 +52,13 @@ fn a_message_arrives_as_it_was_sent() {
     let versions = vec![(BookId(7), book(7).version)];
     check(Message::Heartbeat(Heartbeat {
         from: Address::parse("http://a:1").unwrap(),
+        start: 7,
         standing: None,
         known_listers: Default::default(),
     }));
     check(Message::Heartbeat(Heartbeat {
         from: Address::parse("http://a:1").unwrap(),
+        start: 0,
         standing: Some(examples::standing()),
         known_listers: [Address::parse("http://b:1").unwrap()].into(),
     }));

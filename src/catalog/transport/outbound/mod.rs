@@ -9,9 +9,10 @@
 //! do not wait.
 //!
 //! In which order to read: this file (queues and batches), `peer` (what is sent to catalogs),
-//! `front_end` (what is sent to front-ends).
+//! `front_end` (what is sent to front-ends), `hold` (the same, with the books in etcd).
 
 pub(super) mod front_end;
+pub(crate) mod hold;
 pub(super) mod peer;
 #[cfg(test)]
 mod tests;
