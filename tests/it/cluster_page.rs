@@ -55,7 +55,7 @@ impl Page {
         });
     }
 
-    fn state(&self) -> Value {
+    pub fn state(&self) -> Value {
         self.call("GET", "/state", &[]).json()
     }
 
@@ -166,6 +166,19 @@ fn stock_and_sold_are_start_whoever_buys() {
     for (name, value) in expected {
         assert_eq!(count[name], value, "{count}");
     }
+    page.shop.stop();
+}
+
+#[test]
+fn copies_are_added_while_customers_buy() {
+    let page = Page::open();
+    page.await_copies(5);
+    page.post("/load?customers=8&buys=100");
+    for _ in 0..10 {
+        page.post("/restock/2?copies=10");
+    }
+    page.post("/load?customers=0");
+    assert!(100 <= page.state()["account"]["2"]["added"].as_u64().unwrap());
     page.shop.stop();
 }
 

@@ -189,18 +189,39 @@ fn everybody_can_use_the_page_at_any_size_by_day_and_by_night() {
 }
 
 #[test]
+fn what_the_servers_could_not_do_is_said() {
+    let Some((browser, page)) = opened(&[]) else {
+        return;
+    };
+    browser.find("#sum.true", "on both replicas");
+    page.post("/restarting/off");
+    for name in ["catalog1", "catalog2"] {
+        page.post(&format!("/servers/{name}/kill"));
+        browser.find(&format!("#card-{name} .pill"), "down");
+    }
+    browser.click("#restock", "Add 10 of each");
+    browser.find("#failed", "That was not done: No catalog has added");
+    check_calm(&browser, &url(&page));
+    page.shop.stop();
+}
+
+#[test]
 fn the_page_with_customers_is_the_picture_of_the_readme() {
     let Some((browser, page)) = opened(&[]) else {
         return;
     };
+    browser.show_as(1280, 940, "light");
     page.post("/load?customers=4&buys=50");
+    eventually("the curves have a shape", || {
+        let seconds = page.state()["load"]["seconds"].as_array().map(Vec::len);
+        Some(12) <= seconds
+    });
     browser.click("#trace-send button", "Look up book 2");
     browser.find("#trace-title", "GET /lookup/2: 200");
     browser.click("#trace-send button", "Buy book 2");
     browser.find("#trace-title", "PUT /buy/2: 200");
     browser.find("#sum.true", "on both replicas");
     browser.script("document.activeElement.blur(); scrollTo(0, 0)");
-    browser.show_as(1280, 940, "light");
     browser.screenshot("cluster");
     check_calm(&browser, &url(&page));
     page.shop.stop();

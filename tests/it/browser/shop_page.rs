@@ -305,6 +305,11 @@ fn everybody_can_use_the_page_at_any_size_by_day_and_by_night() {
     }
     // The picture of `README.md`.
     browser.show_as(900, 560, "light");
+    search(&browser, "graduate");
+    browser.find("#found", "2 books");
+    browser.click(".title", "Xen and the Art");
+    browser.find(".stock", "10 copies");
+    browser.script("document.activeElement.blur(); scrollTo(0, 0)");
     browser.screenshot("shop");
     check_calm(&browser, &shop.front_end().url());
 }
