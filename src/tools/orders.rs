@@ -39,7 +39,7 @@ fn write_all(settings: &OrdersSettings, client: &Client, mut out: impl Write) ->
         "time,order,id,title,quantity,price,total,status\r\n".to_string()
     } else {
         format!(
-            "{:24} {:>6} {:>4} {:>9} {:9} {:24} {}\n",
+            "{:24} {:>13} {:>4} {:>9} {:9} {:24} {}\n",
             "time", "book", "qty", "total", "status", "order", "title"
         )
     };
@@ -113,6 +113,6 @@ fn write_order(order: &Order, csv: bool, out: &mut impl Write) -> io::Result<()>
     }
     writeln!(
         out,
-        "{time:24} {id:>6} {quantity:>4} {total:>9.2} {status:9} {order:24} {title}"
+        "{time:24} {id:>13} {quantity:>4} {total:>9.2} {status:9} {order:24} {title}"
     )
 }
