@@ -299,7 +299,7 @@ pub(super) const ONE_WAY_CUTS: Row = (3, |world| {
 });
 
 /// Most orders are asked of two order servers, and so of two catalogs, at once.
-pub(super) const HEDGED_BUYS: Row = (3, |world| {
+const HEDGED_BUYS: Row = (3, |world| {
     let Parameters {
         faults,
         network,

@@ -125,7 +125,9 @@ impl LeftOut {
     /// already that of this start, on disk.
     pub(crate) fn new(config: &Config, start: u64, record: &Record, now: Time) -> LeftOut {
         let addresses = config.peers.clone();
-        let is_listed = |i: &usize| record.left_out.contains(&addresses[*i]);
+        // The list of a folder that is not whole counts for nobody.
+        let counts = record.whole || !config.rules.enforce(Rule::NewFolderList);
+        let is_listed = |i: &usize| counts && record.left_out.contains(&addresses[*i]);
         let listed: BTreeSet<usize> = (0..addresses.len()).filter(is_listed).collect();
         let peer = |address: &Address| PeerStanding {
             seen: record.peers.get(address).copied().unwrap_or_default(),

@@ -122,7 +122,11 @@ impl LeftOut {
         let is_current = |token: Token| {
             let age = Duration::from_millis(current.at.saturating_sub(token.at));
             let same = (token.start, token.gap) == (current.start, current.gap);
-            same && age <= self.timing.lease
+            // What was sent before this period began is older than what lost since.
+            let is_present = self.period == 0
+                || self.period_since.monotonic.as_millis() as u64 <= token.at
+                || !self.rules.enforce(Rule::PresentPeriod);
+            same && is_present && age <= self.timing.lease
         };
         self.peers[i].start() == Some(start) && token.is_some_and(is_current)
     }

@@ -144,3 +144,34 @@ fn the_list_of_a_folder_that_is_not_whole_opens_no_shop() {
         cluster.start(1);
     });
 }
+
+/// An older folder of catalog 0 is put back, from when catalog 1 was left out. Catalog 1 has said
+/// so, and crashes. Catalog 0, which starts again, does not open by that list.
+#[test]
+fn without_the_list_of_an_older_folder_being_ignored_it_opens_the_shop_after_a_restart() {
+    check(Rule::NewFolderList, 2, |cluster| {
+        let scheduler = &cluster.scheduler;
+        let returns = request(0, 1, "return");
+        cluster.crash(1);
+        scheduler.sleep(110 * MS);
+        set(cluster, 0, 7);
+        cluster.crash(0);
+        cluster.start(0);
+        scheduler.sleep(300 * MS);
+        cluster.start(1);
+        scheduler.sleep(1000 * MS);
+        set(cluster, 1, 8);
+        cluster.crash(0);
+        cluster.state().catalogs[0].disk.put_back(0);
+        cluster.network.hold(returns);
+        cluster.start(0);
+        scheduler.sleep(150 * MS);
+        cluster.crash(0);
+        cluster.crash(1);
+        cluster.network.stop_holding(returns);
+        cluster.start(0);
+        scheduler.sleep(1500 * MS);
+        look(cluster, 0);
+        cluster.start(1);
+    });
+}
