@@ -53,6 +53,10 @@ fn run(command: Command) -> ExitCode {
             Ok(_) => ExitCode::SUCCESS,
             Err(message) => fail(&message.into()),
         },
+        Command::Migrate(settings) => match catalog::migrate(&settings) {
+            Ok(summary) => print(&format!("{summary}\n")),
+            Err(message) => fail(&message.into()),
+        },
         Command::Status(settings) => match status::run(&settings, &mut io::stdout().lock()) {
             Ok(true) => ExitCode::SUCCESS,
             Ok(false) => ExitCode::FAILURE,

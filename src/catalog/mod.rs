@@ -75,6 +75,7 @@ use crate::catalog::storage::first_stock::FirstStock;
 use crate::catalog::store::Store;
 use crate::catalog::transport::http_env::HttpEnvironment;
 use crate::config::CatalogSettings;
+use crate::config::migrate::MigrateSettings;
 use crate::http::startup;
 use crate::model::book::STAMP_MAX;
 use crate::runtime::exit::Exit;
@@ -114,8 +115,8 @@ impl Catalog {
     }
 }
 
-/// Opens the data folder, or the way to etcd, binds the port, announces it on stdout, and serves until the process
-/// ends.
+/// Opens the data folder, or the way to etcd, binds the port, announces it on stdout, and serves
+/// until the process ends.
 ///
 /// Fails when the data or the port cannot be used. Nothing was changed then.
 pub fn start(mut settings: CatalogSettings) -> Result<(), Exit> {
@@ -130,6 +131,12 @@ pub fn start(mut settings: CatalogSettings) -> Result<(), Exit> {
         let catalog = Catalog::new(store);
         startup::serve("catalog", settings.common, listener, catalog)
     }
+}
+
+/// Takes the books of a shop from a data folder into etcd, or back. Returns what was done, or one
+/// line that says why it was not.
+pub fn migrate(settings: &MigrateSettings) -> Result<String, String> {
+    etcd::migrate::run(settings)
 }
 
 /// A catalog with a data folder, which agrees with the others.

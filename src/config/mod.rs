@@ -11,6 +11,7 @@ pub(crate) mod bench;
 pub(crate) mod export;
 mod help;
 pub(crate) mod import;
+pub(crate) mod migrate;
 pub(crate) mod orders;
 pub(crate) mod otlp;
 mod program;
@@ -32,6 +33,7 @@ use std::time::Duration;
 use crate::config::bench::BenchSettings;
 use crate::config::export::ExportSettings;
 use crate::config::import::ImportSettings;
+use crate::config::migrate::MigrateSettings;
 use crate::config::orders::{AuditSettings, OrdersSettings};
 use crate::config::otlp::OtlpSettings;
 use crate::config::program::Program;
@@ -54,6 +56,7 @@ pub enum Command {
     Shop(ShopSettings),
     Import(ImportSettings),
     Export(ExportSettings),
+    Migrate(MigrateSettings),
     Bench(BenchSettings),
     Scale(ScaleSettings),
     Trace(TraceSettings),
@@ -187,6 +190,7 @@ pub fn parse(args: &[String], env: &dyn Fn(&str) -> Option<String>) -> Result<Co
         Program::Shop => shop::read(&values).map(Command::Shop),
         Program::Import => import::read(&values).map(Command::Import),
         Program::Export => export::read(&values).map(Command::Export),
+        Program::Migrate => migrate::read(&values).map(Command::Migrate),
         Program::Bench => bench::read(&values).map(Command::Bench),
         Program::Scale => scale::read(&values).map(Command::Scale),
         Program::Trace => trace::read(&values).map(Command::Trace),

@@ -1,7 +1,7 @@
 //! The commands of `bazar`, and the settings of each.
 
 use crate::config::setting::Setting;
-use crate::config::{bench, export, import, orders, scale, servers, shop, status, trace};
+use crate::config::{bench, export, import, migrate, orders, scale, servers, shop, status, trace};
 
 /// A command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,6 +12,7 @@ pub(crate) enum Program {
     Shop,
     Import,
     Export,
+    Migrate,
     Bench,
     Scale,
     Trace,
@@ -21,17 +22,17 @@ pub(crate) enum Program {
 }
 
 /// The commands as an error lists them.
-pub(crate) const COMMANDS: &str =
-    "catalog, order, front-end, shop, import, export, orders, audit, bench, scale, trace or status";
+pub(crate) const COMMANDS: &str = "catalog, order, front-end, shop, import, export, migrate, orders, audit, bench, scale, trace or status";
 
 impl Program {
-    pub(crate) const ALL: [Program; 12] = [
+    pub(crate) const ALL: [Program; 13] = [
         Program::Catalog,
         Program::Order,
         Program::FrontEnd,
         Program::Shop,
         Program::Import,
         Program::Export,
+        Program::Migrate,
         Program::Orders,
         Program::Audit,
         Program::Bench,
@@ -54,6 +55,7 @@ impl Program {
             Program::Shop => "shop",
             Program::Import => "import",
             Program::Export => "export",
+            Program::Migrate => "migrate",
             Program::Bench => "bench",
             Program::Scale => "scale",
             Program::Trace => "trace",
@@ -85,6 +87,7 @@ impl Program {
             Program::Shop => "starts all servers of a shop on this machine, and a page of them",
             Program::Import => "adds the books of a file to a running shop",
             Program::Export => "writes the books of a running shop",
+            Program::Migrate => "takes the books of a folder into etcd, or back",
             Program::Orders => "lists what a running shop sold",
             Program::Audit => "proves that no copy was lost or sold twice",
             Program::Bench => "measures a shop, and checks that no sale is missing",
@@ -103,6 +106,7 @@ impl Program {
             Program::Shop => shop::settings(),
             Program::Import => import::settings(),
             Program::Export => export::settings(),
+            Program::Migrate => migrate::settings(),
             Program::Bench => bench::settings(),
             Program::Scale => scale::settings(),
             Program::Trace => trace::settings(),

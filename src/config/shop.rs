@@ -34,6 +34,10 @@ pub struct ShopSettings {
     pub(crate) fresh: bool,
     /// Whether the servers talk through a relay.
     pub(crate) demo: bool,
+    /// The members of an etcd beside the shop; 0: the catalogs keep their books themselves.
+    pub(crate) etcd_members: usize,
+    /// Where its first member listens for catalogs, and one above for other members.
+    pub(crate) etcd_port: u16,
     pub(crate) token: Token,
     /// What the servers log.
     pub(crate) log: String,
@@ -63,7 +67,10 @@ ORDERS NUMBER | =2 | so many order servers; number n has catalog n, after the la
 FRONT_ENDS NUMBER | =1 | so many front-ends
 DEMO | no | the servers talk through a relay, and their page has buttons to cut a link between two of \
     them, to slow it, or to let it lose messages; at most 20 servers
-FRESH | no | begin with the first stock again: removes the catalogs' data folders
+ETCD | no | the catalogs keep their books in an etcd, which is started beside the shop and has its \
+    data in DATA; it must be installed
+ETCD_MEMBERS NUMBER | =1 | with --etcd, so many members: 1 or 3
+FRESH | no | begin with the first stock again: removes the catalogs' data folders, and etcd's
 TOKEN | no | make a SERVICE_TOKEN, show it, and let the servers ask for it
 HOST NAME | =127.0.0.1 | where the servers listen
 FRONT_END_HOST NAME | HOST | where front-ends listen; 0.0.0.0 sells to the network and needs a \
@@ -71,6 +78,8 @@ FRONT_END_HOST NAME | HOST | where front-ends listen; 0.0.0.0 sells to the netwo
 FRONT_END_PORT NUMBER | =5002 | of the first front-end; the next ones have 1000 more each
 ORDER_PORT NUMBER | =5001 | of the first order server; the next ones have 1000 more each
 CATALOG_PORT NUMBER | =5000 | of the first catalog; the next ones have 1000 more each
+ETCD_PORT NUMBER | =5004 | of the first member of etcd, which has the next one, too; the other members \
+    have 1000 more each
 CLUSTER_PORT NUMBER | =5003 | of the page that shows the servers at work; only on loopback
 PORTS WHICH | =fixed | free: the system chooses all ports
 DATA FOLDER | =data | where the catalogs' data folders are
@@ -122,6 +131,13 @@ pub(super) fn read(values: &Values) -> Result<ShopSettings, String> {
         order: port("ORDER_PORT", orders)?,
         front_end: port("FRONT_END_PORT", front_ends)?,
     };
+    let etcd_members = match (values.flag("ETCD"), values.number("ETCD_MEMBERS", 1, 3)?) {
+        (false, _) => 0,
+        (true, 2) => {
+            return Err("ETCD_MEMBERS holds 2 but must hold 1 or 3: of 2, none may fail".into());
+        }
+        (true, members) => members as usize,
+    };
     let which = |text: &str| ["fixed", "free"].iter().position(|one| *one == text);
     let free = values.read("PORTS", "fixed or free", which)? == 1;
     let level = |text: &str| Level::parse(text).map(|_| text.to_string());
@@ -138,6 +154,8 @@ pub(super) fn read(values: &Values) -> Result<ShopSettings, String> {
         books: values.optional("BOOKS").map(PathBuf::from),
         fresh: values.flag("FRESH"),
         demo,
+        etcd_members,
+        etcd_port: port("ETCD_PORT", etcd_members.max(1))?,
         token,
         log: values.read("LOG", "debug, info or warn", level)?,
         exit_with_stdin: values.flag("EXIT_WITH_STDIN"),

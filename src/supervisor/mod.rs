@@ -5,7 +5,7 @@
 //! ports, or says who has them; `process` is one server's process, which `bazar bench` and `bazar
 //! scale` start, too; `supervised` decides when it is started again; `server_log` shows its log as
 //! people read it; `events` keeps what happened; `announcement` says that the shop is open;
-//! `cluster` is the page that shows the servers at work; `relay` is between the servers with
+//! `cluster` is the page that shows the servers at work; `etcd` starts an etcd beside them; `relay` is between the servers with
 //! `--demo`.
 //!
 //! # How it ends
@@ -16,6 +16,7 @@
 
 mod announcement;
 mod cluster;
+mod etcd;
 pub(crate) mod events;
 pub(crate) mod ports;
 pub mod process;
@@ -39,6 +40,7 @@ use crate::http::client::Client;
 use crate::model::address::Address;
 use crate::runtime::exit::Exit;
 use crate::runtime::{signals, stdin};
+use etcd::Etcd;
 use events::Events;
 use relay::Relay;
 use supervised::{End, Next, Supervised};
@@ -78,6 +80,8 @@ pub(crate) struct Shop {
     pub(crate) token: Option<String>,
     /// With `--demo`.
     pub(crate) relay: Option<Arc<Relay>>,
+    /// With `--etcd`.
+    etcd: Option<Etcd>,
     /// Where servers that listen on a wildcard are reached.
     pub(crate) local: String,
 }
@@ -87,7 +91,7 @@ pub(crate) struct Shop {
 /// Fails with [`Exit::Misconfigured`] when a port is in use, before any server is started.
 pub fn run(settings: &ShopSettings) -> Result<Outcome, Exit> {
     let local = local_host(&settings.host);
-    let topology = topology(settings, &local)?;
+    let mut topology = topology(settings, &local)?;
     ports::check(&topology.members, &local).map_err(Exit::Misconfigured)?;
     let token = token(&settings.token)?;
     signals::catch_end();
@@ -99,11 +103,14 @@ pub fn run(settings: &ShopSettings) -> Result<Outcome, Exit> {
     }
     let cannot = |error| format!("cannot create {}: {error}", settings.data.display());
     fs::create_dir_all(&settings.data).map_err(cannot)?;
+    let etcd = (0 < settings.etcd_members).then(|| Etcd::new(settings, &local));
+    let etcd = etcd.transpose().map_err(Exit::Misconfigured)?;
+    topology.etcd = etcd.as_ref().map(|etcd| etcd.addresses.clone());
     let relay = settings
         .demo
         .then(|| Relay::open(&topology, &cluster::loopback_host(&local)));
     let relay = relay.transpose()?;
-    let shop = Arc::new(Shop::new(&topology, settings, token, relay, local));
+    let shop = Arc::new(Shop::new(&topology, settings, token, relay, etcd, local));
     let page = cluster::open(&shop, settings.cluster_port);
     let outcome = shop.supervise(&page);
     shop.stop();
@@ -154,6 +161,7 @@ fn topology(settings: &ShopSettings, local: &str) -> Result<Topology, Exit> {
         members,
         data: settings.data.clone(),
         books: settings.books.clone(),
+        etcd: None,
     })
 }
 
@@ -173,13 +181,14 @@ fn token(token: &Token) -> Result<Option<String>, String> {
     }
 }
 
-/// Removes the data folders of all catalogs, however many there were.
+/// Removes the data folders of all catalogs, however many there were, and that of etcd.
 fn remove_data(data: &Path) -> Result<(), String> {
     let entries = fs::read_dir(data).into_iter().flatten().flatten();
     let is_catalog = |path: &Path| {
         let name = path.file_name().and_then(|name| name.to_str());
         let number = name.and_then(|name| name.strip_prefix("catalog"));
-        number.is_some_and(|number| number.starts_with(|c: char| c.is_ascii_digit()))
+        name == Some(etcd::FOLDER)
+            || number.is_some_and(|number| number.starts_with(|c: char| c.is_ascii_digit()))
     };
     for path in entries.map(|entry| entry.path()) {
         if is_catalog(&path) && path.is_dir() {
@@ -197,6 +206,7 @@ impl Shop {
         settings: &ShopSettings,
         token: Option<String>,
         relay: Option<Arc<Relay>>,
+        etcd: Option<Etcd>,
         local: String,
     ) -> Shop {
         let mut environment = vec![("LOG", settings.log.clone())];
@@ -215,6 +225,7 @@ impl Shop {
             restarting: AtomicBool::new(true),
             token,
             relay,
+            etcd,
             local,
         }
     }
@@ -249,6 +260,9 @@ impl Shop {
     /// set up.
     fn look_after_all(&self) -> bool {
         let mut can_run = true;
+        self.etcd
+            .iter()
+            .for_each(|etcd| etcd.look_after(&self.events));
         for server in &self.servers {
             if let Some(end) = server.ended(Instant::now(), self.restarting.load(Relaxed)) {
                 can_run &= end.next != Next::Never;
@@ -288,6 +302,7 @@ impl Shop {
             server.process.kill();
             server.process.finish_output();
         }
+        self.etcd.iter().for_each(Etcd::stop);
     }
 }
 

@@ -65,6 +65,8 @@ pub(crate) struct Topology {
     pub(crate) data: PathBuf,
     /// The first stock; `None`: the one that is built in.
     pub(crate) books: Option<PathBuf>,
+    /// The members of etcd that have the books, as a setting; `None`: the folders have them.
+    pub(crate) etcd: Option<String>,
 }
 
 impl Topology {
@@ -83,8 +85,13 @@ impl Topology {
         option("--address", member.address.to_string());
         match member.kind {
             Kind::Catalog => {
-                let folder = self.data.join(&member.name);
-                option("--data-dir", folder.display().to_string());
+                if let Some(etcd) = &self.etcd {
+                    option("--store", "etcd".into());
+                    option("--etcd", etcd.clone());
+                } else {
+                    let folder = self.data.join(&member.name);
+                    option("--data-dir", folder.display().to_string());
+                }
                 if let Some(books) = &self.books {
                     option("--books", books.display().to_string());
                 }
@@ -151,6 +158,7 @@ mod tests {
             ],
             data: "data".into(),
             books: None,
+            etcd: None,
         }
     }
 

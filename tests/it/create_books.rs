@@ -11,7 +11,7 @@ use crate::harness::shop::{Shop, ShopOptions};
 
 #[test]
 fn each_book_of_a_list_has_a_status_of_its_own() {
-    let shop = Shop::started(ShopOptions::default());
+    let shop = Shop::started(ShopOptions::own());
     let body = json!([
         {"title": "A", "topic": "New", "quantity": 1, "price": 2.0},
         {"title": "B", "topic": "New", "quantity": 1, "price": 2.0, "id": 3},
@@ -225,7 +225,7 @@ fn id(line: &Value) -> u64 {
 
 #[test]
 fn a_shop_whose_highest_id_is_taken_creates_another_book_and_starts_again() {
-    let shop = Shop::started(ShopOptions::default());
+    let shop = Shop::started(ShopOptions::own());
     let mut last = book("last");
     last["id"] = json!((1_u64 << 53) - 1);
     let next = create(shop.catalog(1), &json!([last, book("next")]));

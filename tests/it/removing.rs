@@ -79,7 +79,7 @@ fn a_purchase_of_a_book_that_was_removed_since_is_still_one() {
 
 #[test]
 fn a_book_that_is_added_again_goes_on_where_it_was() {
-    let shop = Shop::started(ShopOptions::default());
+    let shop = Shop::started(ShopOptions::own());
     assert_eq!(remove(shop.catalog(1), 2), 204);
     check_gone(&shop);
     let new = json!({"id": 2, "title": "RPCs, 2nd edition", "topic": "Distributed Systems",

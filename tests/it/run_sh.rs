@@ -7,6 +7,7 @@ use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
+use crate::harness::etcd;
 use crate::harness::http;
 use crate::harness::process::{BAZAR, await_end, eventually, run, signal, stop};
 use crate::harness::shop::{PATIENT_TIMES, own_folder, own_host};
@@ -293,4 +294,26 @@ fn a_shop_on_ipv6_sells() {
     let response = http::call(address, "PUT", "/buy/2", &[], "").unwrap();
     assert!(response.is_purchase(), "{response:?}");
     shop.stop();
+}
+
+#[test]
+fn a_shop_with_an_etcd_beside_it_keeps_its_books_there_and_ends_with_it() {
+    if !etcd::is_installed() {
+        return;
+    }
+    let (host, folder) = (own_host(), own_folder());
+    let shop = Running::start_on(
+        host.clone(),
+        folder.clone(),
+        &["--etcd", "--etcd-members", "3"],
+    );
+    let front_end = format!("{host}:5002");
+    let bought = http::call(&front_end, "PUT", "/buy/2", &[], "").unwrap();
+    assert!(bought.is_purchase(), "{bought:?}");
+    assert!(!folder.join("data/catalog1").exists());
+    shop.stop();
+    let member = format!("{host}:5004");
+    eventually("etcd has ended, too", || {
+        http::call(&member, "POST", "/v3/kv/range", &[], "{}").is_err()
+    });
 }

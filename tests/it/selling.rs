@@ -12,7 +12,7 @@ use crate::harness::http::{self, Response};
 use crate::harness::process::{self, DEADLINE, eventually};
 use crate::harness::proxy::Action;
 use crate::harness::server::Server;
-use crate::harness::shop::{Proxies, Shop, ShopOptions};
+use crate::harness::shop::{Proxies, Shop, ShopOptions, Store};
 
 const CUSTOMERS: usize = 64;
 const COPIES: usize = 50;
@@ -118,6 +118,7 @@ fn a_key_that_comes_back_with_another_quantity_sells_nothing() {
 #[track_caller]
 fn check_catalog_killed(victim: usize, to: &str, when: &'static str) {
     let shop = Shop::started(ShopOptions {
+        store: Store::Own,
         proxies: Proxies::Everywhere,
         default_timeouts: true,
         ..ShopOptions::default()
@@ -281,7 +282,7 @@ fn the_other_order_server_finishes_for_one_that_stops() {
 
 #[test]
 fn a_key_buys_one_copy_however_often_it_is_used() {
-    let shop = Shop::started(ShopOptions::default());
+    let shop = Shop::started(ShopOptions::own());
     let buy = |server: &Server| server.call("PUT", "/buy/2", &[("Idempotency-Key", "k-1")], "");
     let first = buy(shop.front_end());
     assert!(first.is_purchase() && first.header("Idempotent-Replayed").is_empty());
@@ -337,7 +338,7 @@ fn a_malformed_key_is_refused() {
 
 #[test]
 fn a_key_that_comes_back_with_another_book_sells_nothing() {
-    let shop = Shop::started(ShopOptions::default());
+    let shop = Shop::started(ShopOptions::own());
     let buy = |server: &Server, id: u64| {
         server.call(
             "PUT",
@@ -378,7 +379,7 @@ fn sell_to_many(shop: &Shop, orders: usize) -> u64 {
 
 #[test]
 fn a_key_sells_once_although_thousands_bought_since_and_all_servers_failed() {
-    let shop = Shop::started(ShopOptions::default());
+    let shop = Shop::started(ShopOptions::own());
     shop.stock_up(2, 10_000);
     let keys = ["short", &"long".repeat(60)];
     let buy = |key: &str| {

@@ -11,8 +11,9 @@ use crate::model::error::{Error, Result};
 use crate::model::invalidation::Invalidation;
 use crate::model::validation::NewBook;
 
-/// How many ids are tried for a book when others are given the same one at the same moment.
-const ATTEMPTS_MAX: usize = 8;
+/// How many ids are tried for a book when other catalogs give the same one at the same moment: with
+/// each, one of them gets its own.
+const ATTEMPTS_MAX: usize = 32;
 
 /// What came of trying an id.
 enum Tried {

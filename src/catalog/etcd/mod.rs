@@ -15,6 +15,7 @@
 //! | `front_ends`, `registration` | their caches; how txns of unknown outcome are ended |
 //! | `change`, `update`, `create` | from an update to the book that is written |
 //! | `memory`, `opening` | the search index, and what feeds it |
+//! | `migrate` | `bazar migrate`: from a folder to etcd, and back |
 //!
 //! # Why each book is linearizable
 //!
@@ -48,6 +49,7 @@ mod create;
 mod front_ends;
 mod gateway;
 mod memory;
+pub(super) mod migrate;
 mod opening;
 mod reader;
 mod record;

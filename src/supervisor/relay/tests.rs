@@ -60,6 +60,7 @@ impl Pair {
             members,
             data,
             books,
+            etcd: None,
         };
         Pair {
             relay: Relay::open(&topology, "127.0.0.1").unwrap(),

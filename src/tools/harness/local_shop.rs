@@ -175,6 +175,7 @@ impl Setup {
             members: members.map(|(kind, n)| member(kind, n)).collect(),
             data: self.scratch.path().to_path_buf(),
             books: None,
+            etcd: None,
         }
     }
 

@@ -6,6 +6,7 @@
 
 mod caches;
 mod members;
+mod migrating;
 
 use serde_json::json;
 

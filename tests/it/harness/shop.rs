@@ -43,6 +43,9 @@ pub struct ShopOptions {
 pub enum Store {
     /// What the setting of the tests says.
     Default,
+    /// Their own folders, because a test is about those, about their versions, about the ledger, or
+    /// about how catalogs agree.
+    Own,
     /// An etcd of so many members. It must be installed.
     Etcd(usize),
 }
@@ -67,6 +70,16 @@ impl Default for ShopOptions {
             default_timeouts: false,
             proxies: Proxies::None,
             store: Store::Default,
+        }
+    }
+}
+
+impl ShopOptions {
+    /// The usual ones, of a shop whose catalogs have their books in folders.
+    pub fn own() -> ShopOptions {
+        ShopOptions {
+            store: Store::Own,
+            ..ShopOptions::default()
         }
     }
 }

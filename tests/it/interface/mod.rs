@@ -16,7 +16,7 @@ use serde_json::json;
 use crate::harness::fake_server::{self, FakeServer, Reply};
 use crate::harness::process::eventually;
 use crate::harness::server::Server;
-use crate::harness::shop::{Shop, ShopOptions};
+use crate::harness::shop::{Shop, ShopOptions, Store};
 use table::{check, check_coverage, check_described, check_with};
 
 const PAGE: &str = include_str!("../../../src/API.md");
@@ -57,7 +57,7 @@ fn the_cases_cover_exactly_the_rows_of_the_page() {
 
 #[test]
 fn front_end_order_server_and_catalog_answer_as_documented() {
-    let shop = Shop::started(ShopOptions::default());
+    let shop = Shop::started(ShopOptions::own());
     check(shop.front_end(), front_end::USUAL);
     check(shop.order(1), order::USUAL);
     check(shop.front_end(), order::REFUSED);
@@ -106,13 +106,13 @@ fn each_server_describes_what_it_answers() {
 
 #[test]
 fn new_books_batches_and_removals_are_answered_as_documented() {
-    let shop = Shop::started(ShopOptions::default());
+    let shop = Shop::started(ShopOptions::own());
     check(shop.catalog(1), catalog::CREATE);
     let new = shop.catalog(2).get("/query/topic/new").list();
     assert_eq!(new, shop.catalog(1).get("/query/topic/new").list());
     assert_eq!(new.len(), 3);
     check(shop.catalog(1), catalog::BATCH);
-    let shop = Shop::started(ShopOptions::default());
+    let shop = Shop::started(ShopOptions::own());
     check(shop.catalog(1), catalog::REMOVE);
 }
 
@@ -142,6 +142,7 @@ fn messages_of_a_catalog_that_is_left_out_are_answered_as_documented() {
 /// Catalog 1 has the first stock in its folder, and catalog 2 is not started.
 fn alone_with_first_stock() -> Shop {
     let shop = Shop::new(ShopOptions {
+        store: Store::Own,
         orders: 0,
         front_ends: 0,
         ..ShopOptions::default()
@@ -186,7 +187,7 @@ fn with_a_token_the_rest_is_refused() {
 
 #[test]
 fn a_server_without_the_servers_behind_it_says_so() {
-    let shop = Shop::new(ShopOptions::default());
+    let shop = Shop::new(ShopOptions::own());
     shop.front_end().launch();
     shop.order(1).launch();
     check(shop.front_end(), front_end::ALONE);
@@ -201,6 +202,7 @@ fn a_disk_that_refuses_is_reported() {
     // Afterwards the catalog is not ready, and so the servers before it are not: a shop for each.
     let check_in_a_shop = |server: fn(&Shop) -> &Server, table| {
         let shop = Shop::started(ShopOptions {
+            store: Store::Own,
             catalogs: 1,
             orders: 1,
             ..ShopOptions::default()
@@ -217,6 +219,7 @@ fn a_disk_that_refuses_is_reported() {
 #[test]
 fn conflicts_for_three_seconds_are_reported() {
     let shop = Shop::new(ShopOptions {
+        store: Store::Own,
         catalogs: 1,
         orders: 1,
         default_timeouts: true,
@@ -232,6 +235,7 @@ fn conflicts_for_three_seconds_are_reported() {
 #[test]
 fn an_update_of_an_outdated_copy_is_refused() {
     let shop = Shop::new(ShopOptions {
+        store: Store::Own,
         catalogs: 2,
         orders: 0,
         front_ends: 0,
@@ -247,6 +251,7 @@ fn an_update_of_an_outdated_copy_is_refused() {
 #[test]
 fn an_update_beside_a_stopped_catalog_may_be_committed_later() {
     let shop = Shop::started(ShopOptions {
+        store: Store::Own,
         orders: 0,
         front_ends: 0,
         environment: vec![("TIMEOUT_MS", "500".into())],
