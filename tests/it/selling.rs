@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::json;
 
-use crate::harness::clients::{buy_until_definite, concurrently};
+use crate::harness::clients::{buy_copies_until_definite, buy_until_definite, concurrently};
 use crate::harness::http::{self, Response};
 use crate::harness::process::{self, DEADLINE, eventually};
 use crate::harness::proxy::Action;
@@ -38,11 +38,12 @@ fn sixty_four_customers_buy_exactly_the_fifty_copies_there_are() {
         shop.stock_up(2, COPIES);
         let directly = round % 2 == 0;
         let responses = concurrently(CUSTOMERS, |n| {
-            if directly {
-                shop.order(1 + n % 2).put("/buy/2", "")
+            let server = if directly {
+                shop.order(1 + n % 2)
             } else {
-                shop.buy(2)
-            }
+                shop.front_end()
+            };
+            buy_until_definite(&server.address, 2, &format!("{round}-{n}"))
         });
         check_purchases(&responses, COPIES);
         assert_eq!(shop.quantities(2), [0, 0], "round {round}");
@@ -58,13 +59,12 @@ fn buyers_of_several_copies_get_all_of_them_or_none() {
         shop.stock_up(2, COPIES);
         let wanted = |n: usize| 1 + (n + round) % 5;
         let responses = concurrently(CUSTOMERS, |n| {
-            let body = json!({"quantity": wanted(n)}).to_string();
-            match n % 3 {
-                0 => shop.order(1 + n % 2).put("/buy/2", &body),
-                _ => shop.front_end().put("/buy/2", &body),
-            }
+            let server = match n % 3 {
+                0 => shop.order(1 + n % 2),
+                _ => shop.front_end(),
+            };
+            buy_copies_until_definite(&server.address, 2, wanted(n), &format!("{round}-{n}"))
         });
-        assert!(responses.iter().all(|r| r.status == 200), "{responses:?}");
         let (bought, refused): (Vec<_>, Vec<_>) =
             (0..CUSTOMERS).partition(|n| responses[*n].is_purchase());
         let sold: usize = bought.into_iter().map(wanted).sum();

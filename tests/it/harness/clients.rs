@@ -5,6 +5,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use fastrand::Rng;
+use serde_json::json;
 
 use crate::harness::http::{self, Response};
 use crate::harness::process::DEADLINE;
@@ -24,10 +25,19 @@ pub fn concurrently(count: usize, call: impl Fn(usize) -> Response + Sync) -> Ve
 /// Buys with this idempotency key until the response is definite. Until then, each says
 /// in `Bazar-Outcome` whether a copy may have been sold.
 pub fn buy_until_definite(address: &str, book: u64, key: &str) -> Response {
+    buy_copies_until_definite(address, book, 1, key)
+}
+
+/// As [`buy_until_definite`], so many copies at once.
+pub fn buy_copies_until_definite(address: &str, book: u64, copies: usize, key: &str) -> Response {
+    let body = match copies {
+        1 => String::new(),
+        copies => json!({ "quantity": copies }).to_string(),
+    };
     let deadline = Instant::now() + DEADLINE;
     let (path, headers) = (format!("/buy/{book}"), [("Idempotency-Key", key)]);
     loop {
-        if let Ok(response) = http::call(address, "PUT", &path, &headers, "") {
+        if let Ok(response) = http::call(address, "PUT", &path, &headers, &body) {
             if response.status == 200 {
                 return response;
             }
