@@ -17,7 +17,6 @@ pub(super) fn overview() -> String {
     let tools: String = tools.iter().map(line).collect();
     format!(
         "bazar: an online book store that survives its own servers
-
 usage: bazar COMMAND [--option value]...
 
 Servers, each a process of its own:
