@@ -72,8 +72,9 @@ impl fmt::Display for Wrong {
     }
 }
 
-/// Audits these books, by id. A book that never changed has no entries, and nothing wrong.
-pub(crate) fn audit(books: &[BookState], entries: &[Arc<Entry>]) -> Vec<BookAudit> {
+/// Audits these books, by id. A book that never changed has no entries, and nothing wrong. What was
+/// made before `settled`, in ms since 1970, was made before the books were read, for sure.
+pub(crate) fn audit(books: &[BookState], entries: &[Arc<Entry>], settled: u64) -> Vec<BookAudit> {
     let mut by_book: HashMap<BookId, BTreeMap<Version, &Arc<Entry>>> = HashMap::new();
     for entry in entries {
         by_book
@@ -85,7 +86,7 @@ pub(crate) fn audit(books: &[BookState], entries: &[Arc<Entry>]) -> Vec<BookAudi
     let entries_of = |book: &BookState| by_book.get(&book.id).unwrap_or(&none);
     books
         .iter()
-        .map(|book| audit_book(book, entries_of(book)))
+        .map(|book| audit_book(book, entries_of(book), settled))
         .collect()
 }
 
@@ -112,7 +113,11 @@ pub(crate) fn history<'a>(
     }
 }
 
-fn audit_book(book: &BookState, entries: &BTreeMap<Version, &Arc<Entry>>) -> BookAudit {
+fn audit_book(
+    book: &BookState,
+    entries: &BTreeMap<Version, &Arc<Entry>>,
+    settled: u64,
+) -> BookAudit {
     let mut audit = BookAudit {
         id: book.id,
         first: i64::from(book.quantity),
@@ -144,19 +149,13 @@ fn audit_book(book: &BookState, entries: &BTreeMap<Version, &Arc<Entry>>) -> Boo
         }
     }
     let in_history: HashSet<Version> = history.iter().map(|entry| entry.version).collect();
-    // What came later than the book was read is not known to be of another history.
-    let others = entries.range(
-        ..=Version {
-            stamp: u64::MAX,
-            ..book.version
-        },
-    );
     // Nothing is known of what came before a version of Bazar without a ledger.
-    let first = history
-        .last()
-        .map_or(u64::MAX, |entry| entry.version.number);
-    let others = others.filter(|(version, _)| {
-        missing.is_none() && first <= version.number && !in_history.contains(version)
+    let first = history.last().map_or(0, |entry| entry.version.number);
+    // A higher version may have come after the book was read; or it lost outright.
+    let is_later = |entry: &Entry| book.version < entry.version && settled <= entry.at;
+    let others = entries.iter().filter(|(version, entry)| {
+        let is_known = missing.is_none() && first <= version.number;
+        is_known && !is_later(entry) && !in_history.contains(version)
     });
     let cancelled: HashSet<OrderId> = entries.values().filter_map(|e| e.cancels).collect();
     for (_, entry) in others {
@@ -189,6 +188,9 @@ impl BookAudit {
 mod tests {
     use super::*;
     use crate::model::book::entry::Opening;
+
+    /// The entries of these tests are made at a time that is their number.
+    const SETTLED: u64 = 5;
 
     fn version(number: u64, stamp: u64) -> Version {
         Version { number, stamp }
@@ -226,12 +228,14 @@ mod tests {
             version: version(number, stamp),
             quantity,
         };
-        audit(&[book], entries).remove(0)
+        audit(&[book], entries, SETTLED).remove(0)
     }
 
     #[test]
     fn a_quantity_follows_from_the_first_stock_and_the_sales() {
-        let entries = [sale(1, 5, 0, 9), sale(2, 6, 5, 8), sale(3, 7, 6, 7)];
+        let mut later = Entry::clone(&sale(3, 7, 6, 7));
+        later.at = SETTLED;
+        let entries = [sale(1, 5, 0, 9), sale(2, 6, 5, 8), Arc::new(later)];
         let audit = audit_at(2, 6, 7, &entries);
         assert_eq!((audit.first, audit.sold, audit.quantity), (9, 2, 7));
         assert_eq!((audit.wrong, audit.sold_twice), (vec![], vec![]));
@@ -268,6 +272,17 @@ mod tests {
         let all = [all.to_vec(), vec![Arc::new(back)]].concat();
         let audit = audit_at(3, 9, 7, &all);
         assert_eq!((audit.wrong, audit.sold_twice), (vec![], vec![]));
+    }
+
+    #[test]
+    fn sales_that_gave_way_to_a_lower_version_are_named() {
+        let entries: Vec<_> = (1..=6).map(|n| sale(n, n, n - 1, 9)).collect();
+        for number in [0, 2] {
+            let audit = audit_at(number, number, 8, &entries);
+            let named: Vec<u64> = audit.sold_twice.iter().map(|(e, _)| e.at).collect();
+            // What is not settled may have come later.
+            assert_eq!(named, (number + 1..SETTLED).collect::<Vec<_>>());
+        }
     }
 
     #[test]

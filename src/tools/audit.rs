@@ -93,6 +93,7 @@ pub fn run(settings: &AuditSettings) -> Result<Report, String> {
 }
 
 fn look(client: &Client, catalogs: &[Address]) -> Result<Findings, String> {
+    let settled = unix_ms().saturating_sub(SETTLED_MS);
     let read = |address: &Address| read(client, address);
     let replicas = catalogs.iter().map(read).collect::<Result<Vec<_>, _>>()?;
     let mut problems = Vec::new();
@@ -103,7 +104,7 @@ fn look(client: &Client, catalogs: &[Address]) -> Result<Findings, String> {
     let all: BTreeMap<EntryKey, Arc<Entry>> = all.map(|entry| (entry.key(), entry)).collect();
     let all: Vec<Arc<Entry>> = all.into_values().collect();
     for replica in &replicas {
-        let audited = audit(&replica.books, &all);
+        let audited = audit(&replica.books, &all, settled);
         for book in &audited {
             let wrong = book.wrong.iter();
             problems.extend(wrong.map(|w| format!("{}: book {}: {w}", replica.address, book.id)));
@@ -112,7 +113,7 @@ fn look(client: &Client, catalogs: &[Address]) -> Result<Findings, String> {
             books = audited;
         }
     }
-    problems.extend(differences(&replicas));
+    problems.extend(differences(&replicas, settled));
     problems.extend(parted(&replicas));
     Ok(Findings {
         books,
@@ -198,8 +199,7 @@ fn get<T: DeserializeOwned>(client: &Client, address: &Address, path: &str) -> R
 }
 
 /// Entries that one ledger has and another lacks.
-fn differences(replicas: &[Replica]) -> Vec<String> {
-    let settled = unix_ms().saturating_sub(SETTLED_MS);
+fn differences(replicas: &[Replica], settled: u64) -> Vec<String> {
     let keys = |replica: &Replica| -> HashSet<EntryKey> {
         replica.entries.iter().map(|entry| entry.key()).collect()
     };

@@ -99,6 +99,7 @@ impl<E: Environment> Replica<E> {
                 // The answer to a heartbeat may have said so before.
                 self.hear(&mut inner, i, &standing, false);
                 inner.left_out.set_in_step(i, start);
+                inner.left_out.renew();
                 self.note_standing(&mut inner);
                 let peer = &self.config.peers[i];
                 log::always("struck off a peer's list", &[("peer", peer)]);
@@ -116,8 +117,8 @@ impl<E: Environment> Replica<E> {
     fn give_way(self: &Arc<Self>, i: usize) -> Result<()> {
         let mut inner = self.lock();
         if inner.left_out.is_told(i) {
+            // What changed here without it is remembered until its copies have taken their place.
             inner.left_out.forgive(i);
-            inner.end_owing(i);
         }
         drop(inner);
         self.save_list()

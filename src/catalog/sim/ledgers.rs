@@ -24,7 +24,7 @@ pub(super) fn check(cluster: &Arc<Cluster>) -> Result<(), String> {
         }
     }
     let books: Vec<BookState> = cluster.books(0).iter().map(state).collect();
-    for (audit, book) in audit(&books, &first).into_iter().zip(&books) {
+    for (audit, book) in audit(&books, &first, u64::MAX).into_iter().zip(&books) {
         if let Some(wrong) = audit.wrong.first() {
             return Err(format!("the ledger of book {} is wrong: {wrong}", audit.id));
         }

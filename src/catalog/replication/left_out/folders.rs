@@ -15,6 +15,12 @@ impl LeftOut {
         self.is_dirty = true;
     }
 
+    /// Everything was taken over from a catalog that serves. Whatever this folder was before, it is
+    /// no older one now.
+    pub(crate) fn renew(&mut self) {
+        self.is_renewed = true;
+    }
+
     /// A peer has seen more starts of this catalog: an older folder was put back, which is as good
     /// as a new one; or it is new. Returns whether it was whole until now.
     pub(crate) fn set_outdated(&mut self, seen_starts: u64) -> bool {

@@ -91,7 +91,7 @@ pub(crate) struct LeftOut {
     pub(crate) whole: bool,
     /// The folder is whole once that is on disk.
     becomes_whole: bool,
-    /// It was not whole when this start began, and is now.
+    /// Since this start began it took everything over from a catalog that serves.
     is_renewed: bool,
     /// Decided. Counts once it is on disk, too.
     listed: BTreeSet<usize>,

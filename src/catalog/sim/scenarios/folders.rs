@@ -175,3 +175,41 @@ fn without_the_list_of_an_older_folder_being_ignored_it_opens_the_shop_after_a_r
         cluster.start(1);
     });
 }
+
+/// Older folders of catalogs 2 and 1 are put back, one after the other, and each takes everything
+/// over from the one that serves. Catalog 2 cannot know that the one of catalog 1 is older. Catalog 0,
+/// which was down all the time, knows, but that is over.
+#[test]
+fn an_older_folder_that_nobody_noticed_and_that_was_filled_again_counts() {
+    check_right(3, |cluster| {
+        let scheduler = &cluster.scheduler;
+        for node in [2, 1] {
+            cluster.crash(node);
+            scheduler.sleep(10 * MS);
+            cluster.start(node);
+            scheduler.sleep(1000 * MS);
+        }
+        cluster.crash(1);
+        scheduler.sleep(110 * MS);
+        set(cluster, 0, 8);
+        cluster.crash(2);
+        cluster.state().catalogs[2].disk.put_back(0);
+        cluster.start(2);
+        scheduler.sleep(1500 * MS);
+        cluster.crash(0);
+        scheduler.sleep(110 * MS);
+        set(cluster, 2, 7);
+        cluster.state().catalogs[1].disk.put_back(0);
+        cluster.start(1);
+        scheduler.sleep(1500 * MS);
+        cluster.crash(2);
+        scheduler.sleep(110 * MS);
+        set(cluster, 1, 6);
+        cluster.start(0);
+        scheduler.sleep(300 * MS);
+        cluster.start(2);
+        scheduler.sleep(1500 * MS);
+        look(cluster, 2);
+        look(cluster, 1);
+    });
+}
