@@ -71,6 +71,11 @@ pub(crate) struct Heard {
     pub(crate) list_changed: bool,
 }
 
+/// As in [`Token::at`].
+fn in_ms(time: Time) -> u64 {
+    time.monotonic.as_millis() as u64
+}
+
 impl LeftOut {
     /// What this catalog says of itself now.
     pub(crate) fn standing(&mut self, serving: bool, disk_refuses: bool) -> Standing {
@@ -103,7 +108,7 @@ impl LeftOut {
         Token {
             start: self.start,
             gap: self.peers[i].gap,
-            at: now.monotonic.as_millis() as u64,
+            at: in_ms(now),
         }
     }
 
@@ -122,9 +127,10 @@ impl LeftOut {
         let is_current = |token: Token| {
             let age = Duration::from_millis(current.at.saturating_sub(token.at));
             let same = (token.start, token.gap) == (current.start, current.gap);
-            // What was sent before this period began is older than what lost since.
-            let is_present = self.period == 0
-                || self.period_since.monotonic.as_millis() as u64 <= token.at
+            // While what is here loses outright to its copies, one that it sent before this period
+            // would replace what is newer.
+            let is_present = !self.peers[i].yields
+                || in_ms(self.period_since) <= token.at
                 || !self.rules.enforce(Rule::PresentPeriod);
             same && is_present && age <= self.timing.lease
         };
