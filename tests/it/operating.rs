@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::process::Command;
 
-use crate::harness::process::{BAZAR, run};
+use crate::harness::process::{BAZAR, eventually, run};
 use crate::harness::shop::{Shop, ShopOptions};
 
 const PAGE: &str = include_str!("../../src/OPERATING.md");
@@ -73,7 +73,12 @@ fn the_alerts_are_about_metrics_that_there_are() {
     let shop = Shop::started(ShopOptions::default());
     let mut known = BTreeSet::new();
     for server in [shop.catalog(1), shop.order(1), shop.front_end()] {
-        let page = server.get("/metrics").body;
+        // Lost connections are counted by a thread that has just started.
+        let mut page = String::new();
+        eventually("it has counted them", || {
+            page = server.get("/metrics").body;
+            page.contains("bazar_http_connections_lost")
+        });
         let families = page.lines().filter_map(|line| line.strip_prefix("# TYPE "));
         known.extend(
             families

@@ -5,8 +5,7 @@ use std::sync::Arc;
 use crate::catalog::etcd::EtcdStore;
 use crate::catalog::etcd::writer::{Write, Written};
 use crate::catalog::replication::write::Update;
-use crate::model::applied_orders::AppliedOrders;
-use crate::model::book::{Book, BookId, Change, STAMP_MAX, Version};
+use crate::model::book::{Book, BookId, STAMP_MAX, Version};
 use crate::model::error::{Error, Result};
 use crate::model::invalidation::Invalidation;
 use crate::model::validation::NewBook;
@@ -88,16 +87,8 @@ impl EtcdStore {
     /// Writes a new book on top of what is left of one that was removed: it knows the orders of the
     /// former one.
     fn add_again(&self, id: BookId, new: &NewBook) -> Result<Arc<Book>> {
-        let change = Change {
-            quantity: Some(new.quantity),
-            added: None,
-            price: Some(new.price),
-            title: Some(new.title.clone()),
-            topic: Some(new.topic.clone()),
-            removed: Some(false),
-        };
         let update = Update {
-            change,
+            change: new.change_of_removed(),
             ..Update::default()
         };
         let outcome = self.change(&[(id, update)]).pop();
@@ -109,19 +100,8 @@ impl EtcdStore {
 /// The first change of a book, which remembers it.
 fn first_write(id: BookId, new: &NewBook) -> Write {
     let stamp = fastrand::u64(1..=STAMP_MAX);
-    let mut applied_orders = AppliedOrders::default();
-    applied_orders.set_created(stamp);
-    let book = Book {
-        id,
-        title: new.title.clone(),
-        topic: new.topic.clone(),
-        quantity: new.quantity,
-        price: new.price,
-        version: Version { number: 0, stamp },
-        removed: false,
-        applied_orders,
-        account: Default::default(),
-    };
+    let mut book = new.first_copy(id, Version { number: 0, stamp });
+    book.applied_orders.set_created(stamp);
     Write {
         base: 0,
         book: Arc::new(book),

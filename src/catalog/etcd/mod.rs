@@ -73,11 +73,11 @@ use crate::catalog::replication::messages::{Message, Reply};
 use crate::catalog::replication::write::{Update, Updated, ids_where};
 use crate::catalog::replication::{Health, Read};
 use crate::catalog::shelf::copy_state::{CopyState, StateCounts};
+use crate::catalog::shelf::titles;
 use crate::catalog::store::Store;
 use crate::config::CatalogSettings;
 use crate::model::book::{Book, BookId, STAMP_MAX, Version};
 use crate::model::error::{Error, Result};
-use crate::model::fold::{contains, fold};
 use crate::model::order::Order;
 use crate::model::order_ids::OrderIds;
 use crate::model::validation::{BatchQuery, NewBook};
@@ -86,9 +86,6 @@ use crate::runtime::sync;
 
 /// How long a search waits for the watch, before it asks etcd for all that has changed.
 const WATCH_PATIENCE: Duration = Duration::from_millis(200);
-
-/// Titles that a search compares while it holds the lock.
-const TITLES_PER_PAGE: usize = 1000;
 
 /// The books in etcd.
 pub(super) struct EtcdStore {
@@ -250,23 +247,12 @@ impl Store for Arc<EtcdStore> {
     fn search_titles(
         &self,
         text: &str,
-        mut after: Option<BookId>,
+        after: Option<BookId>,
         limit: usize,
     ) -> (Vec<Arc<Book>>, bool) {
-        let folded = fold(text);
-        let mut found = Vec::new();
-        while found.len() < limit {
-            let books = self.books_after(after, TITLES_PER_PAGE);
-            let is_last = books.len() < TITLES_PER_PAGE;
-            after = books.last().map(|book| book.id);
-            let has_text = |book: &Arc<Book>| contains(&fold(&book.title), &folded);
-            let left = limit - found.len();
-            found.extend(books.into_iter().filter(has_text).take(left));
-            if is_last {
-                break;
-            }
-        }
-        (found, true)
+        let read = |after, limit| self.books_after(after, limit);
+        let found = titles::pages(text, after, limit, read).flatten();
+        (found.collect(), true)
     }
 
     fn of_topic(&self, topic: &str, after: Option<BookId>, limit: usize) -> Vec<Arc<Book>> {

@@ -9,7 +9,7 @@ use crate::catalog::replication::Replica;
 use crate::catalog::replication::env::Environment;
 use crate::catalog::replication::read_repair::not_repaired;
 use crate::catalog::replication::write::Update;
-use crate::model::book::{Book, BookId, Change, STAMP_MAX, Version};
+use crate::model::book::{Book, BookId, STAMP_MAX, Version};
 use crate::model::error::{Error, Result};
 use crate::model::invalidation::Invalidation;
 use crate::model::validation::NewBook;
@@ -62,16 +62,8 @@ impl<E: Environment> Replica<E> {
     /// Writes a new book on top of what is left of one that was removed, like any change: it goes
     /// on with its versions, and knows the orders of the former one.
     fn add_again(self: &Arc<Self>, id: BookId, new: &NewBook) -> Result<Arc<Book>> {
-        let change = Change {
-            quantity: Some(new.quantity),
-            added: None,
-            price: Some(new.price),
-            title: Some(new.title.clone()),
-            topic: Some(new.topic.clone()),
-            removed: Some(false),
-        };
         let update = Update {
-            change,
+            change: new.change_of_removed(),
             ..Update::default()
         };
         for _ in 0..ATTEMPTS_MAX {
@@ -110,30 +102,16 @@ impl<E: Environment> Replica<E> {
         for index in indexes {
             let id = books[*index].id.unwrap_or_else(|| inner.shelf.next_id());
             if inner.shelf.book(id).is_none() {
-                let copy = Arc::new(self.first_copy(id, &books[*index]));
+                let version = Version {
+                    number: 1,
+                    stamp: self.env.random() & STAMP_MAX,
+                };
+                let copy = Arc::new(books[*index].first_copy(id, version));
                 inner.propose(copy.clone());
                 begun.push((*index, copy));
             }
         }
         (begun, inner.shelf.epoch())
-    }
-
-    fn first_copy(&self, id: BookId, new: &NewBook) -> Book {
-        let version = Version {
-            number: 1,
-            stamp: self.env.random() & STAMP_MAX,
-        };
-        Book {
-            id,
-            title: new.title.clone(),
-            topic: new.topic.clone(),
-            quantity: new.quantity,
-            price: new.price,
-            version,
-            removed: false,
-            applied_orders: Default::default(),
-            account: Default::default(),
-        }
     }
 
     /// `PROTOCOL.md`, Write 4 to Write 7. Returns the ids of the books that now exist as given.

@@ -7,13 +7,10 @@ use crate::catalog::replication::prior::Prior;
 use crate::catalog::replication::write::ids_where;
 use crate::catalog::replication::{Inner, Read, Replica};
 use crate::catalog::shelf::copy_state::CopyState;
+use crate::catalog::shelf::titles;
 use crate::model::book::{Book, BookId};
 use crate::model::error::{Error, Result};
-use crate::model::fold::{contains, fold};
 use crate::model::order::Order;
-
-/// Titles that a search compares at a time.
-const TITLES_PER_PAGE: usize = 1000;
 
 impl<E: Environment> Replica<E> {
     /// The newest copy of a book, after read repair if need be, and which of these orders are
@@ -78,29 +75,19 @@ impl<E: Environment> Replica<E> {
         (books, cacheable)
     }
 
-    /// As [`Replica::search`], of the books whose titles contain the text. There is no index: all
-    /// titles of a million books would need more memory than the books. They are looked through
-    /// page by page, some 100 ns each, and the lock is held for one page only.
+    /// As [`Replica::search`], of the books whose titles contain the text. The lock is held for one
+    /// page only.
     pub(crate) fn search_titles(
         &self,
         text: &str,
-        mut after: Option<BookId>,
+        after: Option<BookId>,
         limit: usize,
     ) -> (Vec<Arc<Book>>, bool) {
-        let folded = fold(text);
-        let has_text = |book: &Arc<Book>| contains(&fold(&book.title), &folded);
         let (mut found, mut cacheable) = (Vec::new(), true);
-        while found.len() < limit {
-            let books = self.lock().shelf.books_after(after, TITLES_PER_PAGE);
-            let is_last = books.len() < TITLES_PER_PAGE;
-            after = books.last().map(|book| book.id);
-            let left = limit - found.len();
-            let page: Vec<_> = books.into_iter().filter(has_text).take(left).collect();
+        let read = |after, limit| self.books_after(after, limit);
+        for page in titles::pages(text, after, limit, read) {
             cacheable &= self.may_be_cached(&self.lock(), &page);
             found.extend(page);
-            if is_last {
-                break;
-            }
         }
         (found, cacheable)
     }

@@ -11,6 +11,7 @@ pub(crate) mod copy_state;
 mod returning;
 #[cfg(test)]
 mod tests;
+pub(crate) mod titles;
 mod topics;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use serde::{Serialize, Serializer};
 
-use crate::model::book::{BookId, Change};
+use crate::model::book::{Book, BookId, Change, Version};
 use crate::model::error::Result;
 use crate::model::order::Order;
 use crate::model::trace::Trace;
@@ -44,6 +44,36 @@ pub(crate) struct NewBook {
     pub(crate) topic: Arc<str>,
     pub(crate) quantity: u32,
     pub(crate) price: f64,
+}
+
+impl NewBook {
+    /// The first copy of it.
+    pub(crate) fn first_copy(&self, id: BookId, version: Version) -> Book {
+        Book {
+            id,
+            title: self.title.clone(),
+            topic: self.topic.clone(),
+            quantity: self.quantity,
+            price: self.price,
+            version,
+            removed: false,
+            applied_orders: Default::default(),
+            account: Default::default(),
+        }
+    }
+
+    /// What makes it of a book with its id that was removed. The new one knows the orders of the
+    /// former one.
+    pub(crate) fn change_of_removed(&self) -> Change {
+        Change {
+            quantity: Some(self.quantity),
+            added: None,
+            price: Some(self.price),
+            title: Some(self.title.clone()),
+            topic: Some(self.topic.clone()),
+            removed: Some(false),
+        }
+    }
 }
 
 /// The body of `POST /add`. One book and a list of books are answered in different forms.

@@ -1,8 +1,25 @@
 //! Folders that are new, lost, or older than they were: `PROTOCOL.md`, "Folders".
 
+use std::sync::Arc;
+
 use super::{MS, Scenario, check, check_lists, check_right, look, request, sleep_until};
 use crate::catalog::replication::rules::Rule;
 use crate::catalog::sim::clients::set;
+use crate::catalog::sim::cluster::Cluster;
+
+/// Catalog 0 crashes while catalog 1 is on its list: there is a folder like that. Later they are
+/// one again.
+fn crash_with_one_left_out(cluster: &Arc<Cluster>) {
+    let scheduler = &cluster.scheduler;
+    cluster.crash(1);
+    scheduler.sleep(110 * MS);
+    set(cluster, 0, 7);
+    cluster.crash(0);
+    cluster.start(0);
+    scheduler.sleep(300 * MS);
+    cluster.start(1);
+    scheduler.sleep(1000 * MS);
+}
 
 /// Catalog 0 has an older folder, from when catalog 1 was left out. Catalogs 0 and 2 lack a sale
 /// that catalog 1 has.
@@ -10,14 +27,7 @@ use crate::catalog::sim::clients::set;
 fn without_counts_of_starts_an_older_folder_opens_the_shop() {
     check(Rule::CountStarts, 3, |cluster| {
         let scheduler = &cluster.scheduler;
-        cluster.crash(1);
-        scheduler.sleep(110 * MS);
-        set(cluster, 0, 7);
-        cluster.crash(0);
-        cluster.start(0);
-        scheduler.sleep(300 * MS);
-        cluster.start(1);
-        scheduler.sleep(1000 * MS);
+        crash_with_one_left_out(cluster);
         cluster.crash(2);
         scheduler.sleep(110 * MS);
         set(cluster, 1, 9);
@@ -152,14 +162,7 @@ fn without_the_list_of_an_older_folder_being_ignored_it_opens_the_shop_after_a_r
     check(Rule::NewFolderList, 2, |cluster| {
         let scheduler = &cluster.scheduler;
         let returns = request(0, 1, "return");
-        cluster.crash(1);
-        scheduler.sleep(110 * MS);
-        set(cluster, 0, 7);
-        cluster.crash(0);
-        cluster.start(0);
-        scheduler.sleep(300 * MS);
-        cluster.start(1);
-        scheduler.sleep(1000 * MS);
+        crash_with_one_left_out(cluster);
         set(cluster, 1, 8);
         cluster.crash(0);
         cluster.state().catalogs[0].disk.put_back(0);

@@ -3,10 +3,9 @@
 use std::time::Duration;
 
 use super::{BATCHES_ENOUGH, Destination, Payload, Sender, THREADS_MAX};
-use crate::catalog::replication::messages::{Outcome, Reply};
+use crate::catalog::replication::messages::Outcome;
 use crate::config::Limits;
 use crate::http::Method::Delete;
-use crate::http::client::{Client, Failure};
 use crate::http::encode;
 use crate::model::address::Address;
 use crate::model::invalidation::{self, Invalidation};
@@ -22,15 +21,7 @@ impl InvalidationSender {
         timeout: Duration,
         token: Option<&str>,
     ) -> InvalidationSender {
-        let limits = Limits {
-            whole: timeout,
-            ..limits
-        };
-        let to = Destination {
-            address: address.clone(),
-            client: Client::new(limits, token).idempotent(),
-            seconds: None,
-        };
+        let to = Destination::front_end(address, limits, timeout, token);
         Sender::for_destination(to, &format!("to {address}"), THREADS_MAX, BATCHES_ENOUGH)
     }
 }
@@ -45,10 +36,6 @@ impl Payload for Invalidation {
 
     fn send(batch: &[&Invalidation], to: &Destination) -> Option<Outcome> {
         let path = invalidation::path(batch.iter().copied(), encode);
-        Some(match to.call(Delete, &path, None) {
-            Ok(answer) if answer.status == 204 => Outcome::Reply(Reply::Confirmed),
-            Err(Failure::Refused(_)) => Outcome::Refused,
-            _ => Outcome::Silent,
-        })
+        Some(to.obeyed(Delete, &path, None))
     }
 }

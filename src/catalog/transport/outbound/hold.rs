@@ -4,10 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Destination, Payload, Sender, THREADS_MAX};
-use crate::catalog::replication::messages::{Outcome, Reply};
+use crate::catalog::replication::messages::Outcome;
 use crate::config::Limits;
 use crate::http::Method::Put;
-use crate::http::client::{Client, Failure};
 use crate::model::address::Address;
 use crate::model::hold::Hold;
 
@@ -28,15 +27,7 @@ impl HoldSender {
         timeout: Duration,
         token: Option<&str>,
     ) -> HoldSender {
-        let limits = Limits {
-            whole: timeout,
-            ..limits
-        };
-        let to = Destination {
-            address: address.clone(),
-            client: Client::new(limits, token).idempotent(),
-            seconds: None,
-        };
+        let to = Destination::front_end(address, limits, timeout, token);
         Sender::for_destination(to, &format!("hold {address}"), THREADS_MAX, None)
     }
 }
@@ -53,10 +44,6 @@ impl Payload for Sent {
             Sent::Release(release) => ("/release", release),
         };
         let body = serde_json::to_vec(&**hold).expect("a hold is JSON");
-        Some(match to.call(Put, path, Some(&body)) {
-            Ok(answer) if answer.status == 204 => Outcome::Reply(Reply::Confirmed),
-            Err(Failure::Refused(_)) => Outcome::Refused,
-            _ => Outcome::Silent,
-        })
+        Some(to.obeyed(Put, path, Some(&body)))
     }
 }

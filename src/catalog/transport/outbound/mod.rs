@@ -19,10 +19,11 @@ mod tests;
 
 use std::iter::once;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::catalog::replication::env::OnOutcome;
-use crate::catalog::replication::messages::Outcome;
+use crate::catalog::replication::messages::{Outcome, Reply};
+use crate::config::Limits;
 use crate::http::Method;
 use crate::http::client::{Answer, Client, Failure};
 use crate::model::address::Address;
@@ -109,6 +110,33 @@ impl<P: Payload> Sender<P> {
 }
 
 impl Destination {
+    /// A front-end. `timeout` is the time that it has to obey.
+    fn front_end(
+        address: &Address,
+        limits: Limits,
+        timeout: Duration,
+        token: Option<&str>,
+    ) -> Destination {
+        let limits = Limits {
+            whole: timeout,
+            ..limits
+        };
+        Destination {
+            address: address.clone(),
+            client: Client::new(limits, token).idempotent(),
+            seconds: None,
+        }
+    }
+
+    /// Whether it obeyed, which it says with 204.
+    fn obeyed(&self, method: Method, path: &str, body: Option<&[u8]>) -> Outcome {
+        match self.call(method, path, body) {
+            Ok(answer) if answer.status == 204 => Outcome::Reply(Reply::Confirmed),
+            Err(Failure::Refused(_)) => Outcome::Refused,
+            _ => Outcome::Silent,
+        }
+    }
+
     fn call(&self, method: Method, path: &str, body: Option<&[u8]>) -> Result<Answer, Failure> {
         let url = format!("{}{path}", self.address);
         let began = Instant::now();
