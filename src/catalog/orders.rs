@@ -63,24 +63,19 @@ fn found(order: OrderId, found: Option<Found>) -> Result<Response> {
     Ok(Response::json(200, &body(&entry, sale, back.is_some())))
 }
 
-/// Books in etcd have none: there the paths do not exist.
-fn ledger_of(catalog: &Catalog) -> Result<&dyn OrderLedger> {
-    catalog.store.ledger().ok_or(Error::NoSuchPath)
-}
-
 fn parse(order: &str) -> Result<OrderId> {
     OrderId::parse(order).ok_or(Error::NoSuchOrder)
 }
 
 pub(super) fn order(catalog: &Catalog, order: &str) -> Result<Response> {
     let order = parse(order)?;
-    found(order, ledger_of(catalog)?.order(order)?)
+    found(order, catalog.store.ledger().order(order)?)
 }
 
 /// Takes an order back.
 pub(super) fn cancel(catalog: &Catalog, order: &str) -> Result<Response> {
     let order = parse(order)?;
-    found(order, Some(ledger_of(catalog)?.cancel(order)?))
+    found(order, Some(catalog.store.ledger().cancel(order)?))
 }
 
 /// Which orders a list has.
@@ -95,7 +90,7 @@ struct Wanted {
 
 /// The orders of a time, by time.
 pub(super) fn list(catalog: &Catalog, request: &Request) -> Result<Response> {
-    let ledger = ledger_of(catalog)?;
+    let ledger = catalog.store.ledger();
     let query = request.query.as_deref();
     let wanted = Wanted {
         since: time(query, "since")?.unwrap_or(0),
@@ -107,11 +102,11 @@ pub(super) fn list(catalog: &Catalog, request: &Request) -> Result<Response> {
             None => None,
         },
     };
-    let sales = sales(ledger, &wanted);
-    let bodies = sales.iter().map(|(entry, sale)| {
-        let cancelled = ledger.is_cancelled(sale.order);
-        body(entry, sale, cancelled)
-    });
+    let sales = sales(ledger, &wanted)?;
+    let orders: Vec<OrderId> = sales.iter().map(|(_, sale)| sale.order).collect();
+    let cancelled = ledger.are_cancelled(&orders)?;
+    let bodies = sales.iter().zip(cancelled);
+    let bodies = bodies.map(|((entry, sale), cancelled)| body(entry, sale, cancelled));
     let response = Response::json(200, &bodies.collect::<Vec<_>>());
     Ok(
         match sales.last().filter(|_| sales.len() as u64 == wanted.limit) {
@@ -122,12 +117,13 @@ pub(super) fn list(catalog: &Catalog, request: &Request) -> Result<Response> {
 }
 
 fn order_here(ledger: &dyn OrderLedger, text: &str) -> Result<(OrderId, Arc<Entry>)> {
-    let order = OrderId::parse(text);
-    let found = order.and_then(|order| Some((order, ledger.order_here(order)?)));
-    found.ok_or_else(|| Error::BadRequest("after must be an order of this list".into()))
+    let unlisted = || Error::BadRequest("after must be an order of this list".into());
+    let order = OrderId::parse(text).ok_or_else(unlisted)?;
+    let entry = ledger.order_here(order)?.ok_or_else(unlisted)?;
+    Ok((order, entry))
 }
 
-fn sales(ledger: &dyn OrderLedger, wanted: &Wanted) -> Vec<(Arc<Entry>, Sale)> {
+fn sales(ledger: &dyn OrderLedger, wanted: &Wanted) -> Result<Vec<(Arc<Entry>, Sale)>> {
     let mut sales = Vec::new();
     let is_wanted = |entry: &Arc<Entry>| wanted.book.is_none_or(|book| book == entry.book);
     // The entry of the order before may have more orders behind that.
@@ -137,7 +133,7 @@ fn sales(ledger: &dyn OrderLedger, wanted: &Wanted) -> Vec<(Arc<Entry>, Sale)> {
     }
     let mut after = wanted.after.as_ref().map(|(_, entry)| entry.key());
     while (sales.len() as u64) < wanted.limit {
-        let entries = ledger.entries(wanted.since, after, PAGE_MAX as usize);
+        let entries = ledger.entries(wanted.since, after, PAGE_MAX as usize)?;
         let Some(last) = entries.last() else { break };
         after = Some(last.key());
         let is_over = wanted.until <= last.at;
@@ -157,7 +153,7 @@ fn sales(ledger: &dyn OrderLedger, wanted: &Wanted) -> Vec<(Arc<Entry>, Sale)> {
         }
     }
     sales.truncate(wanted.limit as usize);
-    sales
+    Ok(sales)
 }
 
 /// The entries of the ledger, as they are on disk.
@@ -171,7 +167,7 @@ pub(super) fn ledger(catalog: &Catalog, request: &Request) -> Result<Response> {
         None => None,
     };
     let limit = limit(query)?;
-    let entries = ledger_of(catalog)?.entries(0, after, limit as usize);
+    let entries = catalog.store.ledger().entries(0, after, limit as usize)?;
     let response = Response::json(200, &entries);
     Ok(
         match entries.last().filter(|_| entries.len() as u64 == limit) {
@@ -186,6 +182,10 @@ pub(super) fn versions(catalog: &Catalog, request: &Request) -> Result<Response>
     let query = request.query.as_deref();
     let after = query_number(query, "after")?.map(BookId);
     let limit = limit(query)?;
+    // Of all pages: each is as new as what was acknowledged before the first one.
+    if after.is_none() {
+        catalog.store.refresh()?;
+    }
     let books = catalog.store.books_after(after, limit as usize);
     let ids: Vec<BookId> = books.iter().map(|book| book.id).collect();
     let states = catalog.store.copies(&ids);

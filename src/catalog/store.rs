@@ -72,10 +72,8 @@ pub(super) trait Store: Send + Sync + 'static {
     /// Appends what only this kind of store has.
     fn append_metrics(&self, page: &mut Exposition);
 
-    /// What was sold. `None`: this kind of store does not keep it.
-    fn ledger(&self) -> Option<&dyn OrderLedger> {
-        None
-    }
+    /// What was sold.
+    fn ledger(&self) -> &dyn OrderLedger;
 }
 
 /// What was sold, for the owner and for an audit. The methods are those of [`Replica`].
@@ -84,11 +82,14 @@ pub(super) trait OrderLedger {
 
     fn cancel(&self, order: OrderId) -> Result<Found>;
 
-    fn order_here(&self, order: OrderId) -> Option<Arc<Entry>>;
+    fn order_here(&self, order: OrderId) -> Result<Option<Arc<Entry>>>;
 
-    fn is_cancelled(&self, order: OrderId) -> bool;
+    /// Whether it is known that these were taken back, one by one.
+    fn are_cancelled(&self, orders: &[OrderId]) -> Result<Vec<bool>>;
 
-    fn entries(&self, since: u64, after: Option<EntryKey>, limit: usize) -> Vec<Arc<Entry>>;
+    /// Fewer than `limit`: there are no more.
+    fn entries(&self, since: u64, after: Option<EntryKey>, limit: usize)
+    -> Result<Vec<Arc<Entry>>>;
 }
 
 impl OrderLedger for Arc<Replica<HttpEnvironment>> {
@@ -100,16 +101,22 @@ impl OrderLedger for Arc<Replica<HttpEnvironment>> {
         Replica::cancel(self, order)
     }
 
-    fn order_here(&self, order: OrderId) -> Option<Arc<Entry>> {
-        Replica::order_here(self, order)
+    fn order_here(&self, order: OrderId) -> Result<Option<Arc<Entry>>> {
+        Ok(Replica::order_here(self, order))
     }
 
-    fn is_cancelled(&self, order: OrderId) -> bool {
-        Replica::is_cancelled(self, order)
+    fn are_cancelled(&self, orders: &[OrderId]) -> Result<Vec<bool>> {
+        let is_cancelled = |order: &OrderId| Replica::is_cancelled(self, *order);
+        Ok(orders.iter().map(is_cancelled).collect())
     }
 
-    fn entries(&self, since: u64, after: Option<EntryKey>, limit: usize) -> Vec<Arc<Entry>> {
-        Replica::entries(self, since, after, limit)
+    fn entries(
+        &self,
+        since: u64,
+        after: Option<EntryKey>,
+        limit: usize,
+    ) -> Result<Vec<Arc<Entry>>> {
+        Ok(Replica::entries(self, since, after, limit))
     }
 }
 
@@ -190,7 +197,7 @@ impl Store for Arc<Replica<HttpEnvironment>> {
         metrics::append_environment(&self.env, page);
     }
 
-    fn ledger(&self) -> Option<&dyn OrderLedger> {
-        Some(self)
+    fn ledger(&self) -> &dyn OrderLedger {
+        self
     }
 }

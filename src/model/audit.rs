@@ -106,10 +106,7 @@ pub(crate) fn history<'a>(
         if entry.opens.is_some() || next.number == 0 {
             return (entries, None);
         }
-        next = Version {
-            number: next.number - 1,
-            stamp: entry.base,
-        };
+        next = entry.base_version();
     }
 }
 
@@ -128,8 +125,12 @@ fn audit_book(
         return audit;
     }
     let (history, missing) = history(book.version, |version| entries.get(&version).copied());
-    // A book that was added and never changed on this side.
-    let missing = missing.filter(|version| !history.is_empty() || 1 < version.number);
+    // A book that was added and never changed on this side, or not before it was read.
+    let opens = |entry: &&&Arc<Entry>| entry.opens.is_some();
+    let mut opening = entries.values().filter(opens);
+    let is_first = opening.any(|entry| entry.base_version() == book.version);
+    let is_first = history.is_empty() && (is_first || book.version.number <= 1);
+    let missing = missing.filter(|_| !is_first);
     audit.wrong.extend(missing.map(Wrong::Missing));
     if let (Some(last), Some(first)) = (history.first(), history.last()) {
         audit.first = i64::from(first.from);
@@ -207,6 +208,7 @@ mod tests {
             book: BookId(2),
             version: version(number, stamp),
             base,
+            base_number: None,
             title: "T".into(),
             price: 1.5,
             from,
@@ -283,6 +285,22 @@ mod tests {
             // What is not settled may have come later.
             assert_eq!(named, (number + 1..SETTLED).collect::<Vec<_>>());
         }
+    }
+
+    #[test]
+    fn versions_that_are_revisions_of_etcd_follow_each_other_all_the_same() {
+        let [mut first, mut next] = [sale(8, 5, 3, 9), sale(21, 6, 5, 8)].map(Arc::unwrap_or_clone);
+        (first.opens, first.base_number) = (Some(Opening::Stock), Some(4));
+        next.base_number = Some(8);
+        let entries = [first, next].map(Arc::new);
+        for (number, stamp, quantity, sold) in [(21, 6, 7, 2), (4, 3, 9, 0)] {
+            let audit = audit_at(number, stamp, quantity, &entries);
+            assert_eq!((audit.wrong, audit.sold), (vec![], sold));
+        }
+        assert_eq!(
+            audit_at(21, 6, 7, &entries[1..]).wrong,
+            [Wrong::Missing(version(8, 5))]
+        );
     }
 
     #[test]

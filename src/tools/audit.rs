@@ -269,10 +269,8 @@ fn grew_from(
     }
     let entry_of = |version| entries.get(&(new.id, version)).copied();
     let (history, _) = history(new.version, entry_of);
-    let made = |entry: &&Arc<Entry>| {
-        entry.version == old.version
-            || (entry.version.number == old.version.number + 1 && entry.base == old.version.stamp)
-    };
+    let made =
+        |entry: &&Arc<Entry>| entry.version == old.version || entry.base_version() == old.version;
     history.iter().any(made)
 }
 

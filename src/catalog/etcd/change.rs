@@ -3,9 +3,45 @@
 
 use std::sync::Arc;
 
+use crate::catalog::etcd::ledger_keys::{self, KeyUses};
+use crate::catalog::etcd::record;
+use crate::catalog::etcd::wire::KeyValue;
 use crate::catalog::replication::write::{Update, ids_where};
+use crate::model::book::entry::Account;
 use crate::model::book::{Book, STAMP_MAX};
 use crate::model::error::{Error, Result};
+use crate::model::order::Order;
+
+/// A book as etcd had it at one moment, `None` if there was none, and those of the keys that were
+/// asked for which were used.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Seen {
+    pub(super) book: Option<Arc<Book>>,
+    pub(super) uses: KeyUses,
+}
+
+impl Seen {
+    /// Of what was found at a book's key, and at those of these `Idempotency-Key`s.
+    ///
+    /// Fails with [`Error::Internal`] when no catalog wrote it.
+    pub(super) fn of(
+        found: &[Option<KeyValue>],
+        keys: impl Iterator<Item = Arc<str>>,
+    ) -> Result<Seen> {
+        let book = found.first().and_then(Option::as_ref);
+        let book = book.map(record::decode).transpose();
+        let uses = found.iter().skip(1).zip(keys).filter_map(|(kv, key)| {
+            let used = ledger_keys::decode_use(kv.as_ref()?);
+            Some(used.map(|used| (key, used)))
+        });
+        let uses: std::result::Result<KeyUses, String> = uses.collect();
+        let nonsense = |_| Error::Internal;
+        Ok(Seen {
+            book: book.map_err(nonsense)?,
+            uses: uses.map_err(nonsense)?,
+        })
+    }
+}
 
 /// What came of looking at the preconditions.
 #[derive(Debug, PartialEq)]
@@ -16,18 +52,34 @@ pub(super) enum Checked {
     Unchanged { replayed: bool },
 }
 
-/// Checks an update's preconditions on this copy.
+/// Whether an order of this book, or another one with its key, was made before; and whether that
+/// was this very purchase, of this book and so many copies.
+pub(super) fn made_before(book: &Book, order: &Order, uses: &KeyUses) -> Option<bool> {
+    let known = &book.applied_orders;
+    if known.contains_id(order) {
+        return Some(!known.differs_by_id(order));
+    }
+    // Records had the keys before there was a ledger.
+    if known.contains(order) {
+        return Some(!known.differs(order));
+    }
+    let used = uses.get(order.key.as_ref()?)?;
+    Some(used.book == book.id && used.copies == order.copies)
+}
+
+/// Checks an update's preconditions on this copy, when these of its keys were used before.
 ///
 /// Fails as [`crate::catalog::store::Store::update`] does. If the copy is not the newest, the
 /// outcome means nothing.
-pub(super) fn check(old: &Book, update: &Update) -> Result<Checked> {
+pub(super) fn check(old: &Book, uses: &KeyUses, update: &Update) -> Result<Checked> {
     let known = &old.applied_orders;
-    let applied = ids_where(&update.orders, |order| known.contains(order));
+    let before = |order: &Order| made_before(old, order, uses);
+    let differing = ids_where(&update.orders, |order| before(order) == Some(false));
+    if !differing.is_empty() {
+        return Err(Error::OtherPurchase(differing));
+    }
+    let applied = ids_where(&update.orders, |order| before(order).is_some());
     if !applied.is_empty() {
-        let differing = ids_where(&update.orders, |order| known.differs(order));
-        if !differing.is_empty() {
-            return Err(Error::OtherPurchase(differing));
-        }
         if update.all_or_none {
             return Err(Error::Applied(applied));
         }
@@ -65,7 +117,14 @@ fn changed(old: &Book, update: &Update) -> Result<Book> {
     new.topic = change.topic.unwrap_or(new.topic);
     new.price = change.price.unwrap_or(new.price);
     new.removed = change.removed.unwrap_or(new.removed);
-    new.applied_orders.apply(update.ids());
+    // The keys are in etcd by themselves: see `ledger_keys`.
+    let bare = |order: &Order| Order {
+        key: None,
+        ..order.clone()
+    };
+    let ids: Vec<Order> = update.ids().map(bare).collect();
+    new.applied_orders.apply(&ids);
+    new.account = Account::kept_elsewhere();
     new.version.stamp = fastrand::u64(1..=STAMP_MAX);
     Ok(new)
 }
@@ -91,9 +150,9 @@ pub(super) fn at_revision(book: &Book, revision: u64) -> Arc<Book> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::catalog::etcd::ledger_keys::KeyUse;
     use crate::catalog::if_match::IfMatch;
-    use crate::model::book::Change;
-    use crate::model::order::Order;
+    use crate::model::book::{BookId, Change};
 
     fn book() -> Book {
         let json = r#"{"id":1,"title":"t","topic":"T","quantity":3,"price":1.5,"version":"4-77"}"#;
@@ -107,14 +166,14 @@ mod tests {
                 ..Change::default()
             },
             if_match: Some(IfMatch::Any),
-            orders: vec![Order::parse(order).unwrap()],
+            orders: vec![Order::parse_with_key(order).unwrap()],
             all_or_none: true,
             ..Update::default()
         }
     }
 
     fn written(old: &Book, update: &Update) -> Book {
-        match check(old, update) {
+        match check(old, &KeyUses::new(), update) {
             Ok(Checked::Write(new)) => *new,
             other => panic!("{other:?}"),
         }
@@ -126,12 +185,37 @@ mod tests {
         let sold = written(&book(), &sale);
         assert_eq!(sold.quantity, 2);
         assert_eq!(
-            check(&sold, &sale),
+            check(&sold, &KeyUses::new(), &sale),
             Err(Error::Applied(vec![sale.orders[0].id]))
         );
         assert_eq!(was_made(&sold, &sale), Some(true));
         let next = written(&sold, &self::sale("8.1; open=1; at=9", 1));
         assert_eq!(was_made(&next, &sale), Some(true));
+    }
+
+    #[test]
+    fn a_key_is_good_for_one_purchase_of_one_book() {
+        let sale = sale("7.1; open=1; at=9; key=k", 2);
+        let checked = |book, copies| {
+            let order = sale.orders[0].id;
+            let used = KeyUse {
+                book: BookId(book),
+                copies,
+                order: Some(order),
+                entry: String::new(),
+            };
+            let uses = KeyUses::from([("k".into(), used)]);
+            (
+                check(&super::tests::book(), &uses, &sale).unwrap_err(),
+                order,
+            )
+        };
+        let (same, order) = checked(1, 1);
+        assert_eq!(same, Error::Applied(vec![order]));
+        for (book, copies) in [(2, 1), (1, 3)] {
+            let (other, order) = checked(book, copies);
+            assert_eq!(other, Error::OtherPurchase(vec![order]));
+        }
     }
 
     #[test]
@@ -148,7 +232,7 @@ mod tests {
             ..book()
         };
         assert_eq!(
-            check(&removed, &sale("7.1; open=1; at=9", 2)),
+            check(&removed, &KeyUses::new(), &sale("7.1; open=1; at=9", 2)),
             Err(Error::NotFound)
         );
         let again = Update {
@@ -159,7 +243,7 @@ mod tests {
             ..Update::default()
         };
         assert!(!written(&removed, &again).removed);
-        assert_eq!(check(&book(), &again), Err(Error::IdInUse));
+        assert_eq!(check(&book(), &KeyUses::new(), &again), Err(Error::IdInUse));
     }
 
     #[test]
@@ -172,6 +256,9 @@ mod tests {
             if_match: Some(IfMatch::OneOf(vec![other])),
             ..sale("7.1; open=1; at=9", 2)
         };
-        assert_eq!(check(&book(), &update), Err(Error::Changed));
+        assert_eq!(
+            check(&book(), &KeyUses::new(), &update),
+            Err(Error::Changed)
+        );
     }
 }

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use crate::catalog::etcd::EtcdStore;
-use crate::catalog::etcd::writer::{Write, Written};
+use crate::catalog::etcd::ledger_keys::KeyUses;
+use crate::catalog::etcd::operations::{Write, Written};
 use crate::catalog::replication::write::Update;
 use crate::model::book::{Book, BookId, STAMP_MAX, Version};
 use crate::model::error::{Error, Result};
@@ -63,7 +64,7 @@ impl EtcdStore {
                     self.memory.put(&book);
                     return Tried::Ended(Ok(book));
                 }
-                Ok(Written::Conflict { newest, .. }) => newest,
+                Ok(Written::Conflict { seen, .. }) => seen.book,
                 Err(error) => return Tried::Ended(Err(error)),
             };
             newest.iter().for_each(|book| self.memory.put(book));
@@ -106,5 +107,7 @@ fn first_write(id: BookId, new: &NewBook) -> Write {
         base: 0,
         book: Arc::new(book),
         stale: vec![Invalidation::Item(id), Invalidation::AllTopics],
+        entry: None,
+        keys: KeyUses::new(),
     }
 }

@@ -11,7 +11,8 @@
 //! |---|---|
 //! | `base64`, `wire`, `record` | what is sent to etcd, and what comes back |
 //! | `gateway` | its members, deadlines, failures |
-//! | `reader`, `writer` | reads and changes, many in one txn |
+//! | `reader`, `writer`, `operations` | reads and changes, many in one txn |
+//! | `ledger_keys`, `ledger` | what was sold, and for which keys |
 //! | `front_ends`, `registration` | their caches; how txns of unknown outcome are ended |
 //! | `change`, `update`, `create` | from an update to the book that is written |
 //! | `memory`, `opening` | the search index, and what feeds it |
@@ -48,9 +49,12 @@ mod change;
 mod create;
 mod front_ends;
 mod gateway;
+mod ledger;
+mod ledger_keys;
 mod memory;
 pub(super) mod migrate;
 mod opening;
+mod operations;
 mod reader;
 mod record;
 mod registration;
@@ -63,6 +67,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use crate::catalog::etcd::change::Seen;
 use crate::catalog::etcd::front_ends::FrontEnds;
 use crate::catalog::etcd::gateway::Gateway;
 use crate::catalog::etcd::memory::Memory;
@@ -74,7 +79,7 @@ use crate::catalog::replication::write::{Update, Updated, ids_where};
 use crate::catalog::replication::{Health, Read};
 use crate::catalog::shelf::copy_state::{CopyState, StateCounts};
 use crate::catalog::shelf::titles;
-use crate::catalog::store::Store;
+use crate::catalog::store::{OrderLedger, Store};
 use crate::config::CatalogSettings;
 use crate::model::book::{Book, BookId, STAMP_MAX, Version};
 use crate::model::error::{Error, Result};
@@ -110,6 +115,25 @@ struct EtcdHealth {
     silent: Option<String>,
     /// That its reads need care was logged.
     is_old_told: bool,
+}
+
+/// A book that is to be read, and orders of it.
+struct Wanted<'a> {
+    id: BookId,
+    orders: &'a [Order],
+}
+
+impl Wanted<'_> {
+    /// The `Idempotency-Key`s of the orders.
+    fn used(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.orders.iter().filter_map(|order| order.key.as_ref())
+    }
+
+    /// What is to be read for it.
+    fn keys(&self) -> impl Iterator<Item = String> {
+        let used = self.used().map(|key| ledger_keys::key_key(key));
+        [record::key(self.id)].into_iter().chain(used)
+    }
 }
 
 impl EtcdStore {
@@ -152,23 +176,25 @@ impl EtcdStore {
         Err(Error::Busy(format!("This catalog has just started: {why}")))
     }
 
-    /// The books as etcd has them now, `None` where there is none; each by itself.
-    fn read_newest(&self, ids: &[BookId]) -> Vec<Result<Option<Arc<Book>>>> {
-        if ids.is_empty() {
+    /// The books as etcd has them now, and which of their orders' keys were used; each by itself.
+    fn read_newest(&self, wanted: &[Wanted]) -> Vec<Result<Seen>> {
+        if wanted.is_empty() {
             return Vec::new();
         }
-        let keys = ids.iter().map(|id| record::key(*id)).collect();
+        let keys = wanted.iter().flat_map(Wanted::keys).collect();
         let found = match self.check_open().and_then(|()| self.reader.read(keys)) {
             Ok(found) => found,
-            Err(error) => return vec![Err(error); ids.len()],
+            Err(error) => return vec![Err(error); wanted.len()],
         };
-        let books = found.into_iter().map(|kv| {
-            let Some(kv) = kv else { return Ok(None) };
-            let book = record::decode(&kv).map_err(|_| Error::Internal)?;
-            self.memory.put(&book);
-            Ok(Some(book))
+        let mut rest = found.as_slice();
+        let seen = wanted.iter().map(|one| {
+            let (found, others) = rest.split_at(one.keys().count());
+            rest = others;
+            let seen = Seen::of(found, one.used().cloned())?;
+            seen.book.iter().for_each(|book| self.memory.put(book));
+            Ok(seen)
         });
-        books.collect()
+        seen.collect()
     }
 
     /// Brings the search index up to what etcd has.
@@ -194,8 +220,8 @@ impl EtcdStore {
 
 impl Store for Arc<EtcdStore> {
     fn read(&self, id: BookId, orders: &[Order]) -> Result<Read> {
-        let book = self.read_newest(&[id]).pop().expect("one for one");
-        show(book?, orders)
+        let seen = self.read_newest(&[Wanted { id, orders }]).pop();
+        show(seen.expect("one for one")?, orders)
     }
 
     fn try_read(&self, _: BookId, _: &[Order]) -> Option<Result<Read>> {
@@ -203,9 +229,13 @@ impl Store for Arc<EtcdStore> {
     }
 
     fn read_batch(&self, queries: &[BatchQuery], each: &mut dyn FnMut(Option<Result<Read>>)) {
-        let ids: Vec<BookId> = queries.iter().map(|query| query.id).collect();
-        for (query, book) in queries.iter().zip(self.read_newest(&ids)) {
-            each(Some(book.and_then(|book| show(book, &query.orders))));
+        let wanted = queries.iter().map(|query| Wanted {
+            id: query.id,
+            orders: &query.orders,
+        });
+        let wanted: Vec<Wanted> = wanted.collect();
+        for (query, seen) in queries.iter().zip(self.read_newest(&wanted)) {
+            each(Some(seen.and_then(|seen| show(seen, &query.orders))));
         }
     }
 
@@ -305,6 +335,10 @@ impl Store for Arc<EtcdStore> {
         }
     }
 
+    fn ledger(&self) -> &dyn OrderLedger {
+        self
+    }
+
     fn append_metrics(&self, page: &mut Exposition) {
         let metrics = &self.gateway.metrics;
         let help = "How long etcd took to answer a request.";
@@ -317,20 +351,25 @@ impl Store for Arc<EtcdStore> {
 }
 
 /// What a client is shown of a book, and of its orders.
-fn show(book: Option<Arc<Book>>, orders: &[Order]) -> Result<Read> {
+fn show(seen: Seen, orders: &[Order]) -> Result<Read> {
+    let Seen { book, uses } = seen;
     let book = book.ok_or(Error::NotFound)?;
-    let known = &book.applied_orders;
-    let differing = ids_where(orders, |order| known.differs(order));
-    let applied = ids_where(orders, |order| {
-        known.contains(order) && !known.differs(order)
-    });
+    let before = |order: &Order| change::made_before(&book, order, &uses);
+    let differing = ids_where(orders, |order| before(order) == Some(false));
+    let applied = ids_where(orders, |order| before(order) == Some(true));
     let closed = ids_where(orders, |order| {
-        known.is_closed(order) && !known.contains(order)
+        book.applied_orders.is_closed(order) && before(order).is_none()
     });
+    let sold_as = orders.iter().filter(|order| applied.contains(&order.id));
+    let sold_as = sold_as.filter_map(|order| {
+        let used = uses.get(order.key.as_ref()?)?;
+        Some((order.id, used.order?))
+    });
+    let sold_as = sold_as.collect();
     Ok(Read {
         book,
         applied,
-        sold_as: Vec::new(),
+        sold_as,
         differing,
         closed,
     })

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::catalog::etcd::writer::{Write, Written};
+use crate::catalog::etcd::ledger_keys::KeyUses;
+use crate::catalog::etcd::operations::{Write, Written};
 use crate::catalog::etcd::{EtcdStore, memory, reader, record, wire};
 use crate::model::book::{Book, STAMP_MAX};
 use crate::model::error::{Error, Result};
@@ -30,6 +31,10 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// A watch may hang without a word. So it lives no longer than this, and the next one may be at
 /// another member.
 const WATCH_MAX: Duration = Duration::from_secs(3);
+
+/// Behind the books and [`TITLES`](crate::catalog::etcd::writer::TITLES), and before what was sold,
+/// which is not followed.
+const WATCHED_END: &str = "bazar/c";
 
 /// How often etcd is asked whether it answers.
 const PROBE_INTERVAL: Duration = Duration::from_millis(500);
@@ -96,6 +101,8 @@ impl EtcdStore {
                 base: 0,
                 book: Arc::new(book),
                 stale: vec![Invalidation::AllTopics],
+                entry: None,
+                keys: KeyUses::new(),
             }
         };
         let outcomes = self.writer.write(books.iter().map(write).collect());
@@ -133,7 +140,7 @@ impl EtcdStore {
             let Some(revision) = self.memory.revision() else {
                 return;
             };
-            let body = wire::watch(revision + 1);
+            let body = wire::watch(record::FIRST, WATCHED_END, revision + 1);
             let ended = match self.gateway.watch(&body, WATCH_MAX) {
                 Ok(lines) => self.follow_lines(lines),
                 Err(why) => {

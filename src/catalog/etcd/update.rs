@@ -6,15 +6,16 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::catalog::etcd::EtcdStore;
-use crate::catalog::etcd::change::{self, Checked};
-use crate::catalog::etcd::writer::{Write, Written};
+use crate::catalog::etcd::change::{self, Checked, Seen};
+use crate::catalog::etcd::ledger_keys::{self, KeyUses};
+use crate::catalog::etcd::operations::{KEYS_MAX, Write, Written};
+use crate::catalog::etcd::{EtcdStore, Wanted};
 use crate::catalog::replication::invalidate::invalidations;
 use crate::catalog::replication::write::{Update, Updated};
 use crate::model::book::{Book, BookId};
 use crate::model::error::{Error, Result};
 use crate::model::order::Order;
-use crate::model::order_ids::OpenOrder;
+use crate::model::order_ids::{OpenOrder, unix_ms};
 
 /// How often a change begins again because the book changed meanwhile.
 const ATTEMPTS_MAX: usize = 12;
@@ -27,17 +28,17 @@ struct Pending<'a> {
     outcome: Option<Result<Updated>>,
 }
 
-/// What is known of the book.
+/// What is known of the book, and of the keys.
 enum Known {
-    /// It may be another by now.
-    Memory(Option<Arc<Book>>),
+    /// It may be another by now, and the keys may be used.
+    Memory(Seen),
     /// It was so after the change was asked for.
-    Etcd(Option<Arc<Book>>),
+    Etcd(Seen),
 }
 
 /// What is to be done next.
 enum Step {
-    Write(Write),
+    Write(Box<Write>),
     Read,
     Nothing,
 }
@@ -55,8 +56,11 @@ impl EtcdStore {
         let begun = updates.iter().map(|(id, update)| Pending {
             id: *id,
             update,
-            known: Known::Memory(self.memory.book(*id)),
-            outcome: None,
+            known: Known::Memory(Seen {
+                book: self.memory.book(*id),
+                uses: KeyUses::new(),
+            }),
+            outcome: check_keys(update).err().map(Err),
         });
         let mut all: Vec<Pending> = begun.collect();
         for _ in 0..ATTEMPTS_MAX {
@@ -93,14 +97,15 @@ impl EtcdStore {
         let mut steps: Vec<Step> = all.iter_mut().map(Pending::step).collect();
         let unread = |place: &usize| matches!(steps[*place], Step::Read);
         let unread: Vec<usize> = (0..all.len()).filter(unread).collect();
-        let ids: Vec<BookId> = unread.iter().map(|place| all[*place].id).collect();
-        for (place, read) in unread.into_iter().zip(self.read_newest(&ids)) {
+        let wanted = unread.iter().map(|place| all[*place].wanted());
+        let wanted: Vec<Wanted> = wanted.collect();
+        for (place, read) in unread.into_iter().zip(self.read_newest(&wanted)) {
             steps[place] = all[place].was_read(read);
         }
         let writes = steps.into_iter().enumerate();
         let (places, writes): (Vec<usize>, Vec<Write>) = writes
             .filter_map(|(place, step)| match step {
-                Step::Write(write) => Some((place, write)),
+                Step::Write(write) => Some((place, *write)),
                 _ => None,
             })
             .unzip();
@@ -114,28 +119,43 @@ impl EtcdStore {
     }
 }
 
+/// Fails with [`Error::Invalid`] when more orders have keys than one txn can look at.
+fn check_keys(update: &Update) -> Result<()> {
+    let keyed = update.orders.iter().filter(|order| order.key.is_some());
+    if keyed.count() <= KEYS_MAX {
+        return Ok(());
+    }
+    Err(Error::Invalid(format!(
+        "orders must not be more than {KEYS_MAX} with keys: the books are in etcd"
+    )))
+}
+
 impl Pending<'_> {
+    fn wanted(&self) -> Wanted<'_> {
+        Wanted {
+            id: self.id,
+            orders: &self.update.orders,
+        }
+    }
+
     /// Checks the preconditions on what is known. They are not met only if they are not on a copy
     /// that etcd gave.
     fn step(&mut self) -> Step {
         if self.outcome.is_some() {
             return Step::Nothing;
         }
-        let (book, is_newest) = match &self.known {
-            Known::Memory(book) => (book, false),
-            Known::Etcd(book) => (book, true),
+        let (seen, is_newest) = match &self.known {
+            Known::Memory(seen) => (seen, false),
+            Known::Etcd(seen) => (seen, true),
         };
-        let checked = match book {
-            Some(old) => change::check(old, self.update).map(|checked| (old, checked)),
+        let check = |old| change::check(old, &seen.uses, self.update);
+        let checked = match &seen.book {
+            Some(old) => check(old).map(|checked| (old, checked)),
             None => Err(Error::NotFound),
         };
         self.outcome = Some(match checked {
             Ok((old, Checked::Write(new))) => {
-                return Step::Write(Write {
-                    base: old.version.number,
-                    stale: invalidations(old, &new),
-                    book: Arc::new(*new),
-                });
+                return Step::Write(Box::new(write(old, *new, self.update)));
             }
             _ if !is_newest => return Step::Read,
             Ok((old, Checked::Unchanged { replayed })) => Ok(Updated {
@@ -147,9 +167,9 @@ impl Pending<'_> {
         Step::Nothing
     }
 
-    fn was_read(&mut self, read: Result<Option<Arc<Book>>>) -> Step {
+    fn was_read(&mut self, read: Result<Seen>) -> Step {
         match read {
-            Ok(book) => self.known = Known::Etcd(book),
+            Ok(seen) => self.known = Known::Etcd(seen),
             Err(error) => self.outcome = Some(Err(error)),
         }
         self.step()
@@ -162,7 +182,8 @@ impl Pending<'_> {
                 self.outcome = Some(Ok(updated(&book)));
                 Some(book)
             }
-            Ok(Written::Conflict { newest, again }) => {
+            Ok(Written::Conflict { seen, again }) => {
+                let newest = seen.book.clone();
                 if again && let Some(newest) = &newest {
                     self.outcome = match change::was_made(newest, self.update) {
                         Some(true) => Some(Ok(updated(newest))),
@@ -170,7 +191,7 @@ impl Pending<'_> {
                         None => Some(Err(forgotten())),
                     };
                 }
-                self.known = Known::Etcd(newest.clone());
+                self.known = Known::Etcd(seen);
                 newest
             }
             Err(error) => {
@@ -178,6 +199,18 @@ impl Pending<'_> {
                 None
             }
         }
+    }
+}
+
+/// What an update writes on top of this copy.
+fn write(old: &Book, new: Book, update: &Update) -> Write {
+    let entry = ledger_keys::entry(update, old, &new, unix_ms());
+    Write {
+        base: old.version.number,
+        stale: invalidations(old, &new),
+        keys: ledger_keys::uses(&update.orders, new.id, &ledger_keys::name(&entry.key())),
+        entry: Some(entry),
+        book: Arc::new(new),
     }
 }
 

@@ -137,7 +137,8 @@ pub(super) fn txn_if(key: &str, revision: u64, operations: &[Value]) -> Value {
     json!({"compare": [is_at(key, revision)], "success": operations})
 }
 
-fn is_at(key: &str, revision: u64) -> Value {
+/// That a key is at this revision, 0 if it is not there.
+pub(super) fn is_at(key: &str, revision: u64) -> Value {
     json!({
         "key": encoded(key),
         "target": "MOD",
@@ -146,21 +147,16 @@ fn is_at(key: &str, revision: u64) -> Value {
     })
 }
 
-/// Puts a value on condition that the key is at this revision, 0 if it is to be new; otherwise
-/// reads the key. It is an operation of another txn.
-pub(super) fn put_if(key: &str, revision: u64, value: &[u8]) -> Value {
-    json!({"request_txn": {
-        "compare": [is_at(key, revision)],
-        "success": [put(key, value)],
-        "failure": [range(key)],
-    }})
+/// A txn as an operation of another one.
+pub(super) fn within(compare: &[Value], success: &[Value], failure: &[Value]) -> Value {
+    json!({"request_txn": {"compare": compare, "success": success, "failure": failure}})
 }
 
-/// Follows all keys of the shop from a revision on.
-pub(super) fn watch(revision: u64) -> Value {
+/// Follows the keys from `first` to `end`, without `end`, from a revision on.
+pub(super) fn watch(first: &str, end: &str, revision: u64) -> Value {
     json!({"create_request": {
-        "key": encoded(ROOT),
-        "range_end": encoded(ROOT_END),
+        "key": encoded(first),
+        "range_end": encoded(end),
         "start_revision": revision.to_string(),
     }})
 }

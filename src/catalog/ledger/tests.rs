@@ -17,6 +17,7 @@ fn entry(at: u64, number: u64) -> Arc<Entry> {
             stamp: number,
         },
         base: number - 1,
+        base_number: None,
         title: "T".into(),
         price: 1.5,
         from: 9,

@@ -12,7 +12,7 @@ use crate::catalog::replication::messages::{AskLedger, LedgerReply, Message, Out
 use crate::catalog::replication::rules::Rule;
 use crate::catalog::replication::write::Update;
 use crate::catalog::replication::{Inner, Replica};
-use crate::model::book::entry::{Entry, EntryKey, Opening, Sale};
+use crate::model::book::entry::{Entry, EntryKey, Opening};
 use crate::model::book::{Book, Version};
 use crate::model::error::{Error, Result};
 use crate::model::number;
@@ -47,21 +47,8 @@ impl<E: Environment> Replica<E> {
         if ACCOUNT_WEIGHT_MAX < old.account.weight() {
             return Err(Error::Busy("The ledger's disk is too slow".into()));
         }
-        let taken = i64::from(old.quantity) - i64::from(new.quantity);
-        let entry = Entry {
-            at: self.env.unix_ms().min(number::EXACT_MAX),
-            book: new.id,
-            version: new.version,
-            base: old.version.stamp,
-            title: new.title.clone(),
-            price: new.price,
-            from: old.quantity,
-            to: new.quantity,
-            opens: old.account.is_empty().then(|| opening(old.version)),
-            orders: update.sales(taken).iter().map(Sale::of).collect(),
-            cancels: update.cancels,
-            key: update.key.clone(),
-        };
+        let opens = old.account.is_empty().then(|| opening(old.version));
+        let entry = update.entry(old, new, self.env.unix_ms(), opens);
         let saved = |entry: &Entry| inner.shelf.ledger.is_saved(&entry.key());
         let may_forget = |entry: &Entry| saved(entry) || !self.enforces(Rule::LedgerFirst);
         new.account = old.account.with(entry, may_forget);

@@ -13,8 +13,10 @@ use crate::catalog::replication::read_repair::not_repaired;
 use crate::catalog::replication::rules::Rule;
 use crate::catalog::replication::{Inner, Replica};
 use crate::catalog::shelf::copy_state::CopyState;
+use crate::model::book::entry::{Entry, Opening, Sale};
 use crate::model::book::{Book, BookId, Change, Version};
 use crate::model::error::{Error, Result};
+use crate::model::number;
 use crate::model::order::{Order, OrderId};
 
 /// How long a write may wait for the writes before it, and for a copy to write on.
@@ -327,8 +329,29 @@ impl Update {
         self.change == Change::default() && self.orders.is_empty()
     }
 
+    /// The entry of this change of the old copy to the new one, made at `now`. `opens`: it is the
+    /// book's first.
+    pub(crate) fn entry(&self, old: &Book, new: &Book, now: u64, opens: Option<Opening>) -> Entry {
+        let taken = i64::from(old.quantity) - i64::from(new.quantity);
+        Entry {
+            at: now.min(number::EXACT_MAX),
+            book: new.id,
+            version: new.version,
+            base: old.version.stamp,
+            base_number: None,
+            title: new.title.clone(),
+            price: new.price,
+            from: old.quantity,
+            to: new.quantity,
+            opens,
+            orders: self.sales(taken).iter().map(Sale::of).collect(),
+            cancels: self.cancels,
+            key: self.key.clone(),
+        }
+    }
+
     /// The customers' orders, of a change that takes so many copies.
-    pub(super) fn sales(&self, taken: i64) -> &[Order] {
+    fn sales(&self, taken: i64) -> &[Order] {
         let copies: i64 = self
             .orders
             .iter()

@@ -23,6 +23,10 @@ pub(crate) struct Entry {
     pub(crate) version: Version,
     /// The stamp of the version before.
     pub(crate) base: u64,
+    /// The number of the version before, if it is not one less than this one's: in etcd, numbers
+    /// are revisions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) base_number: Option<u64>,
     pub(crate) title: Arc<str>,
     /// The price after the change: what each copy of these orders cost.
     pub(crate) price: f64,
@@ -113,6 +117,15 @@ impl Entry {
         }
     }
 
+    /// The version that the change was made from.
+    pub(crate) fn base_version(&self) -> Version {
+        let one_less = || self.version.number.saturating_sub(1);
+        Version {
+            number: self.base_number.unwrap_or_else(one_less),
+            stamp: self.base,
+        }
+    }
+
     /// How many lines it has in a list of orders.
     pub(crate) fn weight(&self) -> usize {
         self.orders.len().max(1)
@@ -151,6 +164,12 @@ impl Entry {
         match self {
             _ if number::EXACT_MAX < self.at => Some("a time that is too late"),
             _ if STAMP_MAX < self.base => Some("a base that is no stamp"),
+            _ if self
+                .base_number
+                .is_some_and(|base| number::EXACT_MAX < base) =>
+            {
+                Some("a base with a number that is too large")
+            }
             _ if QUANTITY_MAX < self.from.max(self.to) => Some("a quantity that is too large"),
             _ if !(self.price.is_finite() && 0.0 <= self.price) => Some("no price"),
             _ if !(1..=TEXT_CHARS_MAX).contains(&title_chars) => Some("no title"),
@@ -253,6 +272,11 @@ impl Account {
         at.ok().map(|at| &entries[at])
     }
 
+    /// That of a book which has had entries, and keeps none.
+    pub(crate) fn kept_elsewhere() -> Account {
+        Account(Some(Arc::default()))
+    }
+
     /// The account after another entry, without those that may be forgotten.
     pub(crate) fn with(&self, entry: Entry, may_forget: impl Fn(&Entry) -> bool) -> Account {
         let kept = self.entries().filter(|entry| !may_forget(entry)).cloned();
@@ -272,6 +296,7 @@ mod tests {
             book: BookId(2),
             version: Version { number, stamp },
             base,
+            base_number: None,
             title: "T".into(),
             price: 1.5,
             from: 9,
@@ -329,6 +354,7 @@ mod tests {
                 stamp: 4,
             },
             base: 3,
+            base_number: None,
             title: "T".into(),
             price: 1.5,
             from: 9,

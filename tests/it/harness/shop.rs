@@ -43,8 +43,8 @@ pub struct ShopOptions {
 pub enum Store {
     /// What the setting of the tests says.
     Default,
-    /// Their own folders, because a test is about those, about their versions, about the ledger, or
-    /// about how catalogs agree.
+    /// Their own folders, because a test is about those, about their versions, or about how catalogs
+    /// agree.
     Own,
     /// An etcd of so many members. It must be installed.
     Etcd(usize),

@@ -1,9 +1,11 @@
 //! `bazar migrate`: takes the books of a shop that does not run from a data folder into etcd, or
-//! from etcd into a data folder, with the orders that they know.
+//! from etcd into a data folder, with the ledger of what was sold.
 //!
 //! Nothing is overwritten: the folder must be new, and etcd must have no key of a shop. A migration
 //! that was cut short leaves a store that no catalog opens as whole, and that a second migration
 //! refuses.
+
+mod ledger;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -13,23 +15,36 @@ use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use crate::catalog::etcd::gateway::Gateway;
+use crate::catalog::etcd::migrate::ledger::Puts;
 use crate::catalog::etcd::opening::WHOLE;
 use crate::catalog::etcd::reader::Reader;
-use crate::catalog::etcd::{record, wire};
+use crate::catalog::etcd::wire::KeyValue;
+use crate::catalog::etcd::{ledger_keys, record, wire};
 use crate::catalog::replication::left_out::Record;
 use crate::catalog::storage::first_stock::FirstStock;
 use crate::catalog::storage::{Reader as BookReader, Storage};
 use crate::config::migrate::{MigrateSettings, Place};
+use crate::model::book::entry::Entry;
 use crate::model::book::{Book, BookId};
 
-/// Books that are read or written in one request.
-const BOOKS_PER_REQUEST: usize = 100;
+/// Keys that are read or written in one request.
+const KEYS_PER_REQUEST: usize = 100;
 
-/// A request has no more bytes of books, before they are encoded: etcd takes 1.5 MiB.
+/// A request has no more bytes, before they are encoded: etcd takes 1.5 MiB.
 const BYTES_MAX: usize = 800 << 10;
 
 /// Books that are saved together: a hundred files.
 const BOOKS_PER_SAVE: usize = 10_000;
+
+/// Entries that are saved together: one file or two.
+const ENTRIES_PER_SAVE: usize = 1000;
+
+/// A shop on its way.
+struct Moved {
+    books: Vec<Arc<Book>>,
+    /// By time.
+    entries: Vec<Arc<Entry>>,
+}
 
 /// Migrates, and returns what was done, for people.
 ///
@@ -37,22 +52,25 @@ const BOOKS_PER_SAVE: usize = 10_000;
 pub(in crate::catalog) fn run(settings: &MigrateSettings) -> Result<String, String> {
     let gateway = Arc::new(Gateway::new(&settings.etcd, settings.limits));
     let reader = Reader::new(gateway.clone());
-    let books = match &settings.from {
+    let moved = match &settings.from {
         Place::Folder(path) => read_folder(path)?,
         Place::Etcd => read_etcd(&reader)?,
     };
     match &settings.to {
-        Place::Folder(path) => write_folder(path, &books)?,
-        Place::Etcd => write_etcd(&gateway, &reader, &books)?,
+        Place::Folder(path) => write_folder(path, &moved)?,
+        Place::Etcd => write_etcd(&gateway, &reader, &moved)?,
     }
+    let Moved { books, entries } = &moved;
     let removed = books.iter().filter(|book| book.removed).count();
     let (count, to) = (books.len() - removed, &settings.to);
     Ok(format!(
-        "{count} books are in {to}, and what is left of {removed} that were removed"
+        "{count} books are in {to}, what is left of {removed} that were removed, and {} entries of \
+         the ledger",
+        entries.len()
     ))
 }
 
-fn read_folder(path: &Path) -> Result<Vec<Arc<Book>>, String> {
+fn read_folder(path: &Path) -> Result<Moved, String> {
     if !path.is_dir() {
         return Err(format!("{} is no folder", path.display()));
     }
@@ -63,31 +81,52 @@ fn read_folder(path: &Path) -> Result<Vec<Arc<Book>>, String> {
             path.display()
         ));
     }
-    Ok(opened.books.into_iter().map(Arc::new).collect())
+    let books: Vec<Arc<Book>> = opened.books.into_iter().map(Arc::new).collect();
+    let entries = ledger::all(opened.entries, &books);
+    Ok(Moved { books, entries })
 }
 
-fn read_etcd(reader: &Reader) -> Result<Vec<Arc<Book>>, String> {
+fn read_etcd(reader: &Reader) -> Result<Moved, String> {
     let whole = reader
         .read(vec![WHOLE.into()])
         .map_err(|error| error.message().to_string())?;
     if whole[0].is_none() {
         return Err("etcd has no shop, or not all of one: bazar/whole is missing".into());
     }
-    let (mut books, mut first) = (Vec::new(), record::FIRST.to_string());
+    Ok(Moved {
+        books: read_all(reader, record::FIRST, record::END, record::decode)?,
+        entries: read_all(
+            reader,
+            ledger_keys::FIRST,
+            ledger_keys::END,
+            ledger_keys::decode_entry,
+        )?,
+    })
+}
+
+/// What stands at the keys from `first` to `end`.
+fn read_all<T>(
+    reader: &Reader,
+    first: &str,
+    end: &str,
+    decode: impl Fn(&KeyValue) -> Result<T, String>,
+) -> Result<Vec<T>, String> {
+    let (mut all, mut first) = (Vec::new(), first.to_string());
     loop {
-        let page = reader.read_between(&first, record::END, BOOKS_PER_REQUEST, 0);
+        let page = reader.read_between(&first, end, KEYS_PER_REQUEST, 0);
         let (kvs, more, _) = page.map_err(|error| error.message().to_string())?;
         for kv in &kvs {
-            books.push(record::decode(kv)?);
+            all.push(decode(kv)?);
         }
         match kvs.last().filter(|_| more) {
             Some(last) => first = format!("{}\0", String::from_utf8_lossy(&last.key)),
-            None => return Ok(books),
+            None => return Ok(all),
         }
     }
 }
 
-fn write_folder(path: &Path, books: &[Arc<Book>]) -> Result<(), String> {
+fn write_folder(path: &Path, moved: &Moved) -> Result<(), String> {
+    let Moved { books, entries } = moved;
     let is_free = match std::fs::read_dir(path) {
         Ok(mut entries) => entries.next().is_none(),
         Err(_) => !path.exists(),
@@ -110,13 +149,16 @@ fn write_folder(path: &Path, books: &[Arc<Book>]) -> Result<(), String> {
     for some in ids.chunks(BOOKS_PER_SAVE) {
         storage.save(some, &read)?;
     }
+    for some in entries.chunks(ENTRIES_PER_SAVE) {
+        storage.save_entries(some)?;
+    }
     storage.save_record(&Record {
         whole: true,
         ..opened.record
     })
 }
 
-fn write_etcd(gateway: &Gateway, reader: &Reader, books: &[Arc<Book>]) -> Result<(), String> {
+fn write_etcd(gateway: &Gateway, reader: &Reader, moved: &Moved) -> Result<(), String> {
     let said = |error: crate::model::error::Error| error.message().to_string();
     let (kvs, ..) = reader
         .read_between(wire::ROOT, wire::ROOT_END, 1, 0)
@@ -129,32 +171,43 @@ fn write_etcd(gateway: &Gateway, reader: &Reader, books: &[Arc<Book>]) -> Result
             wire::ROOT
         ));
     }
-    let mut rest = books;
+    let books = moved.books.iter().map(|book| ledger::book(book));
+    let entries = ledger::entries(&moved.entries, &moved.books);
+    let all: Vec<Puts> = books.chain(entries).collect();
+    let mut rest = all.as_slice();
     while !rest.is_empty() {
         let (puts, others) = next_puts(rest);
-        let put = gateway.txn::<IgnoredAny>(&wire::txn(&puts), gateway.deadline());
-        put.map_err(|error| {
-            let done = books.len() - rest.len();
-            format!("after {done} books: {}", error.message())
+        put_all(gateway, &puts).map_err(|error| {
+            let done = all.len() - rest.len();
+            format!("after {done} books and entries: {error}")
         })?;
         rest = others;
     }
-    let whole = wire::txn(&[wire::put(WHOLE, b"")]);
-    let put = gateway.txn::<IgnoredAny>(&whole, gateway.deadline());
-    put.map(drop).map_err(said)
+    put_all(gateway, &[wire::put(WHOLE, b"")])
 }
 
-/// The puts of as many books as one request takes, and the books that are left.
-fn next_puts(books: &[Arc<Book>]) -> (Vec<Value>, &[Arc<Book>]) {
-    let (mut puts, mut bytes) = (Vec::new(), 0);
-    for book in books.iter().take(BOOKS_PER_REQUEST) {
-        let json = record::encode(book);
-        bytes += json.len();
-        if !puts.is_empty() && BYTES_MAX < bytes {
+fn put_all(gateway: &Gateway, puts: &[Value]) -> Result<(), String> {
+    // What is long is put by txns in the txn: etcd counts their operations one by one.
+    let together: Vec<Value> = puts
+        .chunks(KEYS_PER_REQUEST)
+        .map(|some| wire::within(&[], some, &[]))
+        .collect();
+    let put = gateway.txn::<IgnoredAny>(&wire::txn(&together), gateway.deadline());
+    put.map(drop).map_err(|error| error.message().to_string())
+}
+
+/// As many of these as one request takes, and those that are left.
+fn next_puts(all: &[Puts]) -> (Vec<Value>, &[Puts]) {
+    let (mut puts, mut bytes, mut count) = (Vec::new(), 0, 0);
+    for one in all {
+        let size = |(key, value): &(String, Vec<u8>)| key.len() + value.len();
+        bytes += one.iter().map(size).sum::<usize>();
+        let is_full = KEYS_PER_REQUEST < puts.len() + one.len() || BYTES_MAX < bytes;
+        if !puts.is_empty() && is_full {
             break;
         }
-        puts.push(wire::put(&record::key(book.id), &json));
+        puts.extend(one.iter().map(|(key, value)| wire::put(key, value)));
+        count += 1;
     }
-    let count = puts.len();
-    (puts, &books[count..])
+    (puts, &all[count..])
 }
