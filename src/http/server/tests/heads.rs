@@ -1,21 +1,26 @@
 //! Request lines and headers: what is refused, and what each method gets.
 
-use crate::http::server::tests::{Answer, server};
+use crate::http::server::tests::{Answer, TestServer, server};
 
-/// Sent as it is, on a connection of its own.
-fn raw(text: &str) -> Answer {
-    let mut connection = server().connect();
+// One server for each test, not for each line: servers of one process make wakeups for each
+// other's connections, so a hundred of them leave thousands of sockets in TIME_WAIT.
+
+/// The answer to what is sent as it is, on a connection of its own.
+fn raw(server: &TestServer, text: &str) -> Answer {
+    let mut connection = server.connect();
     connection.send_raw(text);
     connection.answer(!text.starts_with("HEAD"))
 }
 
 #[track_caller]
-fn check(text: &str, status: u16) {
-    assert_eq!(raw(text).status, status, "{text:?}");
+fn check(server: &TestServer, text: &str, status: u16) {
+    assert_eq!(raw(server, text).status, status, "{text:?}");
 }
 
 #[test]
 fn a_request_has_one_host() {
+    let server = server();
+    let check = |text: &str, status| check(&server, text, status);
     for path in ["/quick", "/text/a"] {
         let line = format!("GET {path} HTTP/1.1\r\n");
         for host in ["shop", "shop.example:8080", "127.0.0.1", "[::1]:80", ""] {
@@ -36,8 +41,9 @@ fn a_request_has_one_host() {
 }
 
 #[track_caller]
-fn check_target(target: &str, status: u16) {
+fn check_target(server: &TestServer, target: &str, status: u16) {
     check(
+        server,
         &format!("GET {target} HTTP/1.1\r\nHost: shop\r\n\r\n"),
         status,
     );
@@ -45,6 +51,8 @@ fn check_target(target: &str, status: u16) {
 
 #[test]
 fn an_absolute_target_has_a_host_and_perhaps_a_path() {
+    let server = server();
+    let check_target = |target: &str, status| check_target(&server, target, status);
     check_target("http://shop/quick", 200);
     check_target("HTTP://shop:80/quick?a", 200);
     check_target("http://localhost", 404);
@@ -59,6 +67,8 @@ fn an_absolute_target_has_a_host_and_perhaps_a_path() {
 
 #[test]
 fn a_target_with_a_fragment_or_control_characters_is_refused() {
+    let server = server();
+    let check_target = |target: &str, status| check_target(&server, target, status);
     for path in ["/quick", "/text/a"] {
         for wrong in ["#", "#frag", "?a#b", "\u{1}", "?a=\u{7f}", "\0", "?\t"] {
             check_target(&format!("{path}{wrong}"), 400);
@@ -68,6 +78,8 @@ fn a_target_with_a_fragment_or_control_characters_is_refused() {
 
 #[test]
 fn a_header_with_a_malformed_name_or_control_characters_is_refused() {
+    let server = server();
+    let check = |text: &str, status| check(&server, text, status);
     for path in ["/quick", "/text/a"] {
         for header in [
             "A: b\rc",
@@ -101,8 +113,10 @@ fn a_header_with_a_malformed_name_or_control_characters_is_refused() {
 
 #[test]
 fn a_method_that_nothing_has_is_a_501_and_options_tells_the_methods() {
+    let server = server();
     let ask = |method: &str, target: &str| {
-        raw(&format!("{method} {target} HTTP/1.1\r\nHost: shop\r\n\r\n"))
+        let head = format!("{method} {target} HTTP/1.1\r\nHost: shop\r\n\r\n");
+        raw(&server, &head)
     };
     for method in ["CONNECT", "BREW", "get", "PROPFIND"] {
         let answer = ask(method, "/quick");
@@ -120,7 +134,7 @@ fn a_method_that_nothing_has_is_a_501_and_options_tells_the_methods() {
             ("*", 400, None),
         ] {
             let head = format!("{method} {target} HTTP/1.1\r\nHost: localhost\r\n\r\n");
-            let answer = raw(&head);
+            let answer = raw(&server, &head);
             let seen = (answer.status, answer.header("Allow"));
             assert_eq!(seen, (status, methods), "{method} {target}");
         }
