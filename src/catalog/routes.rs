@@ -271,9 +271,11 @@ impl Service for Catalog {
     fn missing(&self) -> Vec<String> {
         let health = self.store.health();
         let mut missing = Vec::new();
+        // Later a catalog all of whose copies are known is ready while it compares them once more.
+        let is_behind = !health.was_caught_up || 0 < health.state_counts.unknown;
         if let Some(why) = health.not_serving {
             missing.push(why);
-        } else if !health.caught_up && 0 < health.state_counts.unknown {
+        } else if !health.caught_up && is_behind {
             missing.push("catching up with the other catalogs".into());
         }
         if health.disk_refuses {

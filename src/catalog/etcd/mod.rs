@@ -325,6 +325,7 @@ impl Store for Arc<EtcdStore> {
                 .or_else(closed),
             waits_for: None,
             caught_up: is_loaded,
+            was_caught_up: is_loaded,
             disk_refuses: false,
             left_out: BTreeSet::new(),
             front_ends: self.front_ends.contacts(),

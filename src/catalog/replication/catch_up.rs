@@ -58,9 +58,13 @@ impl<E: Environment> Replica<E> {
             log::debug("the folder is not whole yet", &[("reason", &error)]);
         }
         let caught_up = {
-            let inner = self.lock();
+            let mut inner = self.lock();
             if !self.serves(&inner) {
                 return;
+            }
+            // It may have begun to serve just now. Noted later, that would undo what is caught up.
+            if !std::mem::replace(&mut inner.was_serving, true) {
+                inner.caught_up = false;
             }
             inner.caught_up
         };
@@ -101,6 +105,7 @@ impl<E: Environment> Replica<E> {
         let mut inner = self.lock();
         // If something was missed meanwhile, the next pass catches up again.
         inner.caught_up = inner.shelf.epoch() == run.epoch && self.serves(&inner);
+        inner.was_caught_up |= inner.caught_up;
         let (caught_up, books) = (inner.caught_up, inner.shelf.len());
         drop(inner);
         if caught_up {

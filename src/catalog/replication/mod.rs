@@ -123,6 +123,8 @@ struct Inner {
     was_serving: bool,
     /// Since this catalog last began to serve, all unknown copies were claimed.
     caught_up: bool,
+    /// So they were once since the start.
+    was_caught_up: bool,
     /// New copies that this catalog made, which are on their way to the peers and which it has
     /// acknowledged to nobody. No client was told of them.
     own_writes: HashSet<(BookId, Version)>,
@@ -169,6 +171,8 @@ pub(crate) struct Health {
     /// The peer that it waits for.
     pub(crate) waits_for: Option<Address>,
     pub(crate) caught_up: bool,
+    /// So it has since its start.
+    pub(crate) was_caught_up: bool,
     pub(crate) disk_refuses: bool,
     /// Whom this catalog goes on without.
     pub(crate) left_out: BTreeSet<Address>,
@@ -223,6 +227,7 @@ impl<E: Environment> Replica<E> {
             saving_list: false,
             was_serving: false,
             caught_up: false,
+            was_caught_up: false,
             own_writes: HashSet::new(),
             returning: HashMap::new(),
             first_stock: opened.first_stock,
@@ -259,6 +264,7 @@ impl<E: Environment> Replica<E> {
             not_serving: why.map(|why| self.explain(why)),
             waits_for,
             caught_up: inner.caught_up,
+            was_caught_up: inner.was_caught_up,
             disk_refuses: inner.disk_refuses,
             left_out: inner.left_out.list_on_disk(),
             front_ends: inner.membership.holders.iter().map(peer).collect(),
