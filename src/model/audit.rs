@@ -38,6 +38,8 @@ pub(crate) struct BookAudit {
     /// Sales of the other side of a cut, which the quantity does not know of: copies that were sold
     /// twice. Those that were taken back are not among them.
     pub(crate) sold_twice: Vec<(Arc<Entry>, Sale)>,
+    /// Sales that only the other side of a cut took back: their copies are not in stock again.
+    pub(crate) not_returned: Vec<(Arc<Entry>, Sale)>,
 }
 
 /// What is wrong with a book's history.
@@ -159,11 +161,21 @@ fn audit_book(
         is_known && !is_later(entry) && !in_history.contains(version)
     });
     let cancelled: HashSet<OrderId> = entries.values().filter_map(|e| e.cancels).collect();
+    let mut lost_cancellations = HashSet::new();
     for (_, entry) in others {
         let sales = entry.orders.iter();
         let lost = sales.filter(|s| !orders.contains(&s.order) && !cancelled.contains(&s.order));
         let lost = lost.map(|sale| (Arc::clone(entry), sale.clone()));
         audit.sold_twice.extend(lost);
+        lost_cancellations.extend(entry.cancels);
+    }
+    let returned: HashSet<OrderId> = history.iter().filter_map(|entry| entry.cancels).collect();
+    for entry in history {
+        let sales = entry.orders.iter().filter(|sale| {
+            lost_cancellations.contains(&sale.order) && !returned.contains(&sale.order)
+        });
+        let sales = sales.map(|sale| (Arc::clone(entry), sale.clone()));
+        audit.not_returned.extend(sales);
     }
     audit
 }
@@ -274,6 +286,32 @@ mod tests {
         let all = [all.to_vec(), vec![Arc::new(back)]].concat();
         let audit = audit_at(3, 9, 7, &all);
         assert_eq!((audit.wrong, audit.sold_twice), (vec![], vec![]));
+    }
+
+    #[test]
+    fn what_only_the_other_side_of_a_cut_took_back_is_named() {
+        let sold = sale(1, 5, 0, 9);
+        let back = |stamp, base| {
+            let mut back = Entry::clone(&sale(2, stamp, base, 8));
+            back.cancels = Some(sold.orders[0].order);
+            back.orders.clear();
+            back.to = 9;
+            Arc::new(back)
+        };
+        let theirs = [sold.clone(), sale(2, 8, 5, 8), back(6, 5)];
+        let audit = audit_at(2, 8, 7, &theirs);
+        assert_eq!((audit.wrong, audit.sold_twice), (vec![], vec![]));
+        assert_eq!(audit.not_returned, [(sold.clone(), sold.orders[0].clone())]);
+        let mut again = Entry::clone(&back(9, 8));
+        again.version.number = 3;
+        (again.from, again.to) = (7, 8);
+        let again = [&theirs[..], &[Arc::new(again)]].concat();
+        for both in [
+            audit_at(3, 9, 8, &again),
+            audit_at(2, 6, 9, &[sold.clone(), back(6, 5)]),
+        ] {
+            assert_eq!((both.wrong, both.not_returned), (vec![], vec![]));
+        }
     }
 
     #[test]

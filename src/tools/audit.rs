@@ -1,5 +1,5 @@
 //! `bazar audit`: proves on a running shop, also while it sells, that nothing was lost, and names
-//! what two sides of a cut sold twice. It only reads.
+//! what two sides of a cut sold twice. It only reads. `bazar bench` ends with it, too.
 //!
 //! Of each catalog the versions of all books are read, and then its ledger. Together the ledgers
 //! have all that made those versions, and each has all that is not quite new. `model::audit` walks
@@ -19,7 +19,7 @@ use crate::http::Method;
 use crate::http::client::Client;
 use crate::model::address::Address;
 use crate::model::audit::{BookAudit, BookState, audit, history};
-use crate::model::book::entry::{Entry, EntryKey};
+use crate::model::book::entry::{Entry, EntryKey, Sale};
 use crate::model::book::{BookId, Version};
 use crate::model::order_ids::unix_ms;
 use crate::tools::{describe, failure_text, patient_client};
@@ -62,8 +62,8 @@ struct ReadVersion {
 }
 
 /// What one look at all catalogs found.
-struct Findings {
-    books: Vec<BookAudit>,
+pub(crate) struct Findings {
+    pub(crate) books: Vec<BookAudit>,
     problems: Vec<String>,
     entries: usize,
 }
@@ -71,25 +71,52 @@ struct Findings {
 /// Audits the shop. Fails when a catalog does not answer.
 pub fn run(settings: &AuditSettings) -> Result<Report, String> {
     let client = patient_client(settings.token.as_deref());
-    let mut findings = look(&client, &settings.catalogs)?;
-    for _ in 1..ROUNDS_MAX {
-        if findings.problems.is_empty() {
-            break;
-        }
-        thread::sleep(PAUSE);
-        findings = look(&client, &settings.catalogs)?;
-    }
-    let sold_twice = findings
-        .books
-        .iter()
-        .any(|book| !book.sold_twice.is_empty());
+    let findings = find(&client, &settings.catalogs)?;
     Ok(Report {
         text: match settings.json {
             true => format!("{:#}\n", as_json(&findings)),
             false => table(&findings, settings.catalogs.len()),
         },
-        is_wrong: sold_twice || !findings.problems.is_empty(),
+        is_wrong: !findings.wrong().is_empty(),
     })
+}
+
+/// Looks at these catalogs until nothing is wrong, [`ROUNDS_MAX`] times at most. Fails when one does
+/// not answer.
+pub(crate) fn find(client: &Client, catalogs: &[Address]) -> Result<Findings, String> {
+    let mut findings = look(client, catalogs)?;
+    for _ in 1..ROUNDS_MAX {
+        if findings.problems.is_empty() {
+            break;
+        }
+        thread::sleep(PAUSE);
+        findings = look(client, catalogs)?;
+    }
+    Ok(findings)
+}
+
+impl Findings {
+    /// What is wrong, a line for each.
+    pub(crate) fn wrong(&self) -> Vec<String> {
+        let twice = self.books.iter().flat_map(|book| &book.sold_twice);
+        let twice = twice.map(|sale| format!("sold twice: {}: take it back", in_words(sale)));
+        let returned = self.books.iter().flat_map(|book| &book.not_returned);
+        let returned = returned.map(|sale| {
+            let sale = in_words(sale);
+            format!("not in stock again: {sale}: one side of a cut took it back: do so again")
+        });
+        let problems = self.problems.iter().map(|why| format!("wrong: {why}"));
+        twice.chain(returned).chain(problems).collect()
+    }
+}
+
+fn in_words((entry, sale): &(Arc<Entry>, Sale)) -> String {
+    let key = sale.key.as_ref();
+    let key = key.map_or(String::new(), |key| format!(", key {key}"));
+    format!(
+        "order {}{key}: {} of book {}, {:?}, for {} each",
+        sale.order, sale.copies, entry.book, entry.title, entry.price
+    )
 }
 
 fn look(client: &Client, catalogs: &[Address]) -> Result<Findings, String> {
@@ -284,17 +311,16 @@ fn as_json(findings: &Findings) -> Value {
             "cancelled": book.cancelled, "changed": book.changed, "quantity": book.quantity})
         });
     let books: Vec<Value> = books.collect();
-    let twice = findings
-        .books
-        .iter()
-        .flat_map(|book| &book.sold_twice)
-        .map(|(entry, sale)| {
-            json!({"order": sale.order, "id": entry.book, "title": entry.title,
+    let sale = |(entry, sale): &(Arc<Entry>, Sale)| {
+        json!({"order": sale.order, "id": entry.book, "title": entry.title,
             "quantity": sale.copies, "price": entry.price, "at": entry.at, "key": sale.key})
-        });
-    let twice: Vec<Value> = twice.collect();
+    };
+    let twice = findings.books.iter().flat_map(|book| &book.sold_twice);
+    let twice: Vec<Value> = twice.map(sale).collect();
+    let returned = findings.books.iter().flat_map(|book| &book.not_returned);
+    let returned: Vec<Value> = returned.map(sale).collect();
     json!({"books": books, "entries": findings.entries, "sold_twice": twice,
-        "problems": findings.problems})
+        "not_returned": returned, "problems": findings.problems})
 }
 
 fn has_changed(book: &BookAudit) -> bool {
@@ -322,20 +348,11 @@ fn table(findings: &Findings, catalogs: usize) -> String {
     }
     let (books, entries) = (findings.books.len(), findings.entries);
     text += &format!("{books} books and {entries} entries at {catalogs} catalogs\n");
-    for (entry, sale) in findings.books.iter().flat_map(|book| &book.sold_twice) {
-        let key = sale
-            .key
-            .as_ref()
-            .map_or(String::new(), |key| format!(", key {key}"));
-        text += &format!(
-            "sold twice: order {}{key}: {} of book {}, {:?}, for {} each: take it back\n",
-            sale.order, sale.copies, entry.book, entry.title, entry.price
-        );
+    let wrong = findings.wrong();
+    for line in &wrong {
+        text += &format!("{line}\n");
     }
-    for problem in &findings.problems {
-        text += &format!("wrong: {problem}\n");
-    }
-    if findings.problems.is_empty() && findings.books.iter().all(|b| b.sold_twice.is_empty()) {
+    if wrong.is_empty() {
         text += "nothing is wrong\n";
     }
     text

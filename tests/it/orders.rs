@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::harness::clients::buy_until_definite;
 use crate::harness::process::{BAZAR, eventually, run};
 use crate::harness::proxy::Proxy;
 use crate::harness::server::Server;
@@ -229,4 +230,48 @@ fn an_audit_names_what_two_sides_of_a_cut_sold_twice_until_it_is_taken_back() {
         "no copy of theirs was missing"
     );
     assert_eq!(twice(), (Some(0), json!([]), vec![]));
+}
+
+/// One side of a cut takes an order back that both know, and gives way to the other one.
+#[test]
+fn what_the_side_that_gave_way_took_back_is_named_until_it_is_taken_back_again() {
+    let shop = Shop::started(ShopOptions {
+        proxies: Proxies::BetweenCatalogs,
+        default_timeouts: true,
+        ..ShopOptions::own()
+    });
+    let sell = |n: usize| {
+        let key = format!("{:016x}", fastrand::u64(..));
+        let buy = buy_until_definite(&shop.order(n).address, 4, &key);
+        assert!(buy.is_purchase(), "{buy:?}");
+        buy.header("Location").to_string()
+    };
+    let path = sell(1);
+    let take_back = |n: usize| shop.catalog(n).call("DELETE", &path, &[], "").status == 200;
+    let proxies = [shop.proxy("catalog1"), shop.proxy("catalog2")];
+    Proxy::cut_all(&proxies);
+    eventually("this side takes it back", || take_back(1));
+    for _ in 0..3 {
+        sell(2);
+    }
+    proxies.iter().for_each(|proxy| proxy.heal());
+    let have = |left: u64| {
+        let has = |catalog: &Server| catalog.get("/query/item/4").json()["quantity"] == left;
+        shop.catalogs().iter().all(has)
+    };
+    eventually("both are equal", || have(21));
+    let audit = || {
+        let (code, stdout, stderr) = bazar(&shop, &["audit", "--json"]);
+        let found: Value = serde_json::from_str(&stdout).expect(&stderr);
+        let orders = found["not_returned"].as_array().unwrap();
+        let orders = orders.iter().map(|order| order["order"].clone());
+        (code, found["problems"].clone(), orders.collect::<Vec<_>>())
+    };
+    let first = json!(path.replace("/orders/", ""));
+    assert_eq!(audit(), (Some(1), json!([]), vec![first]));
+    for n in [2, 1, 2] {
+        eventually("it is taken back again", || take_back(n));
+        assert!(have(22), "its copy is in stock again, once");
+    }
+    assert_eq!(audit(), (Some(0), json!([]), vec![]));
 }
