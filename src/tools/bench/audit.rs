@@ -1,17 +1,14 @@
-//! After the load: no sale was lost, no copy was sold twice, and all replicas agree.
+//! After the load: `bazar audit`, and what the customers know. The shop's own ledger proves that
+//! nothing was lost between two changes; the customers know how much they were told they bought.
 
 use std::collections::BTreeMap;
-use std::thread;
-use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use crate::tools::harness::shop::{Account, DumpedBook, Shop};
+use crate::model::audit::BookAudit;
+use crate::tools::harness::shop::{Account, Shop};
 
-/// The replicas have this long to become equal once nobody buys any more.
-const CONVERGENCE_MAX: Duration = Duration::from_secs(20);
-
-/// The most wrong books of a shop that are described; more are only counted.
+/// The most that is described of what is wrong in a shop; more is only counted.
 const DESCRIBED_MAX: usize = 5;
 
 /// What was found in one shop.
@@ -29,58 +26,49 @@ pub(super) struct Audit {
     pub(super) problems: Vec<String>,
 }
 
-/// Compares the stock of every replica with the sales, once the replicas are equal or have had
-/// [`CONVERGENCE_MAX`] to become so.
-///
-/// Fails when a catalog does not answer.
-pub(super) fn audit(shop: &Shop, name: &str) -> Result<Audit, String> {
-    let deadline = Instant::now() + CONVERGENCE_MAX;
-    let mut dumps = dumps(shop)?;
-    while !are_equal(&dumps) && Instant::now() < deadline {
-        thread::sleep(Duration::from_millis(20));
-        dumps = self::dumps(shop)?;
+/// Audits the shop, and compares its stock with what the customers bought. A shop that cannot be
+/// audited, because a catalog does not answer or has no ledger, has a problem.
+pub(super) fn audit(shop: &Shop, name: &str) -> Audit {
+    let mut found = match shop.audit() {
+        Ok(findings) => {
+            let mut found = compare(&shop.accounts(), &findings.books);
+            found.problems.extend(findings.wrong());
+            found
+        }
+        Err(why) => Audit {
+            problems: vec![format!("no audit: {why}")],
+            ..Audit::default()
+        },
+    };
+    let count = found.problems.len();
+    if DESCRIBED_MAX < count {
+        found.problems.truncate(DESCRIBED_MAX);
+        found.problems.push(format!("{count} problems in all"));
     }
-    let stock = dumps.first().map(Vec::as_slice).unwrap_or_default();
-    let mut found = compare(&shop.accounts(), stock);
     found.shop = name.to_string();
-    found.replicas = dumps.len();
-    if !are_equal(&dumps) {
-        found.problems.push("the replicas are not equal".into());
-    }
-    Ok(found)
+    found.replicas = shop.catalogs.len();
+    found
 }
 
-fn dumps(shop: &Shop) -> Result<Vec<Vec<DumpedBook>>, String> {
-    shop.catalogs.iter().map(|one| shop.dump(one)).collect()
-}
-
-fn are_equal(dumps: &[Vec<DumpedBook>]) -> bool {
-    dumps.windows(2).all(|pair| pair[0] == pair[1])
-}
-
-/// Compares the accounts with the stock.
-fn compare(accounts: &BTreeMap<u64, Account>, stock: &[DumpedBook]) -> Audit {
-    let stock: BTreeMap<u64, u64> = stock.iter().map(|book| (book.id, book.quantity)).collect();
+/// Compares the customers' accounts with the audited stock.
+fn compare(accounts: &BTreeMap<u64, Account>, books: &[BookAudit]) -> Audit {
+    let quantity = |book: &BookAudit| u64::try_from(book.quantity).unwrap_or(0);
+    let stock: BTreeMap<u64, u64> = books
+        .iter()
+        .map(|book| (book.id.0, quantity(book)))
+        .collect();
     let mut found = Audit {
         books: accounts.len(),
         ..Audit::default()
     };
-    let mut wrong = Vec::new();
     for (id, account) in accounts {
         found.sold += account.sales.sold;
         found.unknown += account.sales.unknown;
-        let quantity = stock.get(id).copied().unwrap_or(0);
-        match sold_unknown(account, quantity) {
+        match sold_unknown(account, stock.get(id).copied().unwrap_or(0)) {
             Ok(copies) => found.unknown_sold += copies,
-            Err(problem) => wrong.push(format!("book {id}: {problem}")),
+            Err(problem) => found.problems.push(format!("book {id}: {problem}")),
         }
     }
-    let count = wrong.len();
-    if DESCRIBED_MAX < count {
-        wrong.truncate(DESCRIBED_MAX);
-        wrong.push(format!("{count} books in all are wrong"));
-    }
-    found.problems = wrong;
     found
 }
 
@@ -102,23 +90,22 @@ fn sold_unknown(account: &Account, stock: u64) -> Result<u64, String> {
 #[cfg(test)]
 mod tests {
     use super::compare;
+    use crate::model::audit::BookAudit;
+    use crate::model::book::BookId;
     use crate::tools::harness::measurement::Sales;
-    use crate::tools::harness::shop::{Account, DumpedBook};
+    use crate::tools::harness::shop::Account;
 
     #[track_caller]
-    fn problems(sold: u64, unknown: u64, left: u64) -> usize {
+    fn problems(sold: u64, unknown: u64, left: i64) -> usize {
         let account = Account {
             start: 10,
             added: 90,
             sales: Sales { sold, unknown },
         };
-        let book = DumpedBook {
-            id: 1,
+        let book = BookAudit {
+            id: BookId(1),
             quantity: left,
-            price: 1.0,
-            sequence_number: 1,
-            title: String::new(),
-            topic: String::new(),
+            ..BookAudit::default()
         };
         compare(&[(1, account)].into(), &[book]).problems.len()
     }

@@ -97,7 +97,7 @@ fn write_targets(text: &mut String, targets: &[Outcome]) {
 
 fn write_audits(text: &mut String, audits: &[Audit]) {
     if !audits.is_empty() {
-        *text += "\nafterwards: stock + sold = start, and all replicas equal\n";
+        *text += "\nafterwards: the audit finds nothing wrong, and stock + sold = start\n";
     }
     for audit in audits {
         let verdict = yes_or_no(audit.problems.is_empty());

@@ -12,6 +12,7 @@ use crate::http::client::{Answer, Client};
 use crate::model::address::Address;
 use crate::model::book::Offer;
 use crate::runtime::sync::lock;
+use crate::tools::audit::{self, Findings};
 use crate::tools::harness::measurement::{Measurement, Sales};
 use crate::tools::{failure_text, patient_client};
 
@@ -43,14 +44,10 @@ pub(crate) struct Account {
 }
 
 /// A book in a catalog's `/dump/`.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-pub(crate) struct DumpedBook {
-    pub(crate) id: u64,
-    pub(crate) quantity: u64,
-    pub(crate) price: f64,
-    pub(crate) sequence_number: u64,
-    pub(crate) title: String,
-    pub(crate) topic: String,
+#[derive(Deserialize)]
+struct DumpedBook {
+    id: u64,
+    quantity: u64,
 }
 
 impl Shop {
@@ -69,7 +66,8 @@ impl Shop {
     /// Fails when the catalog does not answer.
     pub(crate) fn read_stock(&self) -> Result<(), String> {
         if let Some(catalog) = self.catalogs.first() {
-            let books = self.dump(catalog)?;
+            let books: Vec<DumpedBook> =
+                self.get(catalog, "/dump/")?.json().map_err(failure_text)?;
             let account = |book: &DumpedBook| Account {
                 start: book.quantity,
                 ..Account::default()
@@ -164,9 +162,11 @@ impl Shop {
         Ok(answer)
     }
 
-    /// Every book that a catalog has.
-    pub(crate) fn dump(&self, catalog: &Address) -> Result<Vec<DumpedBook>, String> {
-        self.get(catalog, "/dump/")?.json().map_err(failure_text)
+    /// What `bazar audit` finds.
+    ///
+    /// Fails when a catalog does not answer.
+    pub(crate) fn audit(&self) -> Result<Findings, String> {
+        audit::find(&self.client, &self.catalogs)
     }
 
     /// Waits until the server at `address` says that it is ready.
