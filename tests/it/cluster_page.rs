@@ -183,6 +183,15 @@ fn copies_are_added_while_customers_buy() {
 }
 
 #[test]
+fn copies_of_a_book_that_is_not_there_are_added_to_none() {
+    let page = Page::open();
+    page.await_copies(5);
+    let answer = page.call("POST", "/restock/99?copies=10", &[]);
+    assert_eq!(answer.status, 404, "{answer:?}");
+    page.shop.stop();
+}
+
+#[test]
 fn both_sides_of_a_cut_sell_and_the_logs_say_who_lost() {
     let page = Page::open_with(&["--demo"]);
     page.await_state("catalog1", "up");

@@ -14,6 +14,7 @@ use serde_json::json;
 use crate::config::Limits;
 use crate::http::Method;
 use crate::http::client::{Answer, Client, Failure};
+use crate::model::error::Error;
 use crate::runtime::sync::{self, lock};
 use crate::supervisor::cluster::Cluster;
 use crate::supervisor::cluster::account::Outcome;
@@ -294,24 +295,27 @@ fn restock_sold_out(cluster: &Cluster, book: u64) {
     let Some(read) = read else { return };
     let body: serde_json::Value = read.json().unwrap_or_default();
     if let (Some(0), Some(version)) = (body["quantity"].as_u64(), read.header("etag")) {
-        restock(cluster, book, COPIES, &[("If-Match", version)]);
+        // Whoever finds it sold out next tries again.
+        let _ = restock(cluster, book, COPIES, &[("If-Match", version)]);
     }
 }
 
 /// Adds copies to a book at the first catalog that does it: with a key, so that they are added once
-/// however many are asked. Returns whether it is known that it was done.
+/// however many are asked.
+///
+/// Fails with [`Error::NoSuchBook`], and with [`Error::Busy`] when it is not known that it was done.
 pub(super) fn restock(
     cluster: &Cluster,
     book: u64,
     copies: u64,
     condition: &[(&str, &str)],
-) -> bool {
+) -> Result<(), Error> {
     let client = Client::new(LIMITS, cluster.shop.token.as_deref());
     let key = format!("{:016x}", fastrand::u64(..));
     let headers = [&[("Idempotency-Key", key.as_str())], condition].concat();
     let body = json!({ "quantity": { "add": copies } }).to_string();
     cluster.account.adds(book, copies);
-    let mut outcome = Outcome::Nothing;
+    let (mut outcome, mut is_missing) = (Outcome::Nothing, false);
     for catalog in cluster.addresses(Kind::Catalog) {
         let url = format!("{catalog}/update/{book}");
         let answer = client.call(Method::Patch, &url, &headers, Some(body.as_bytes()));
@@ -320,12 +324,17 @@ pub(super) fn restock(
             Outcome::Nothing if outcome == Outcome::Unknown => (),
             now => outcome = now,
         }
+        is_missing |= answer.is_ok_and(|answer| answer.status == 404);
         if outcome == Outcome::Done {
             break;
         }
     }
     cluster.account.added(book, copies, outcome);
-    outcome == Outcome::Done
+    match outcome {
+        Outcome::Done => Ok(()),
+        Outcome::Nothing if is_missing => Err(Error::NoSuchBook),
+        _ => Err(Error::Busy("No catalog has added the copies".into())),
+    }
 }
 
 #[cfg(test)]

@@ -165,10 +165,7 @@ impl Page {
             (Post, ["restock", id]) => {
                 let id = id.parse().map_err(|_| Error::IdNotANumber)?;
                 let copies = number("copies")?.unwrap_or(10).min(COPIES_MAX);
-                match load::restock(cluster, id, copies, &[]) {
-                    true => Ok(done()),
-                    false => Err(Error::Busy("No catalog has added the copies".into())),
-                }
+                load::restock(cluster, id, copies, &[]).map(|()| done())
             }
             (Post, ["count"]) => {
                 cluster.account.forget();
