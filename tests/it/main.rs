@@ -49,3 +49,4 @@ mod status;
 mod teaching;
 mod total_failures;
 mod traces;
+mod upgrade;

@@ -1,8 +1,9 @@
 //! One server as a real process: started, killed, stopped, continued, started again.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::{env, fs};
 
 use bazar::supervisor::process::{Process, Spec};
 use serde_json::Value;
@@ -26,6 +27,8 @@ pub struct Server {
     stderr: PathBuf,
     /// `None` while it does not run.
     process: Mutex<Option<Process>>,
+    /// It is no longer the first start.
+    is_again: AtomicBool,
 }
 
 impl Server {
@@ -44,6 +47,7 @@ impl Server {
             settings,
             stderr: folder.join(format!("{name}.stderr")),
             process: Mutex::new(None),
+            is_again: AtomicBool::new(false),
         }
     }
 
@@ -77,15 +81,19 @@ impl Server {
     fn spec(&self, options: &[&str]) -> Spec {
         let (host, port) = self.address.split_once(':').expect("an address has a port");
         let own = [("HOST", host.to_string()), ("PORT", port.to_string())];
+        // An upgrade begins with an older one: see `upgrade.rs`.
+        let old = env::var("OLD_BAZAR").ok();
+        let old = old.filter(|_| !self.is_again.swap(true, Ordering::Relaxed));
+        let bazar = old.as_deref().unwrap_or(BAZAR);
         let mut args = [&[self.command, "--exit-with-stdin"], options].concat();
         let limit = self.settings.iter().find(|(name, _)| *name == DESCRIPTORS);
         let limit = limit.map(|(_, limit)| format!("ulimit -n {limit}; exec \"$0\" \"$@\""));
         if let Some(script) = &limit {
-            args.splice(..0, ["-c", script, BAZAR]);
+            args.splice(..0, ["-c", script, bazar]);
         }
         Spec {
             name: self.name.clone(),
-            program: Some(limit.as_ref().map_or(BAZAR, |_| "/bin/sh").into()),
+            program: Some(limit.as_ref().map_or(bazar, |_| "/bin/sh").into()),
             args: args.iter().map(ToString::to_string).collect(),
             environment: own.into_iter().chain(self.settings.clone()).collect(),
             inherits: false,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::reply::{encode, outcome};
 use super::request::{body, decode, path};
@@ -190,5 +190,40 @@ fn a_reply_that_no_catalog_sends_is_silence() {
             body: body.into(),
         };
         assert_eq!(outcome(&get, Ok(answer)), Outcome::Silent, "{body}");
+    }
+}
+
+/// Requests and answers of two catalogs of the edition before, as they travelled. While a shop is
+/// upgraded its catalogs are of both, and some of what they send is refused if a field is new.
+#[test]
+fn what_the_previous_edition_sent_is_what_this_one_sends() {
+    let json = |text: &[u8]| serde_json::from_slice::<Value>(text).unwrap();
+    let mut lines = include_str!("previous.txt").lines();
+    while let (Some(request), Some(response)) = (lines.next(), lines.next()) {
+        let (head, recorded) = request.split_once(" {").unwrap();
+        let recorded = format!("{{{recorded}");
+        let parts: Vec<&str> = head.split('/').skip(2).collect();
+        let message = decode(parts[0], parts.get(1).copied(), recorded.as_bytes());
+        let message = message.unwrap_or_else(|error| panic!("{head}: {error}"));
+        assert_eq!(json(&body(&message)), json(recorded.as_bytes()), "{head}");
+
+        let (status, text) = response.split_once(' ').unwrap();
+        let answer = Answer {
+            status: status.parse().unwrap(),
+            headers: Headers::new(),
+            body: text.into(),
+        };
+        let Outcome::Reply(reply) = outcome(&message, Ok(answer)) else {
+            panic!("{head} is answered {response}");
+        };
+        let encoded = encode(&reply);
+        assert_eq!(encoded.status.to_string(), status, "{head}");
+        let Body::Bytes(body) = encoded.body else {
+            panic!("no body")
+        };
+        // What a refusal says is for people.
+        if json(text.as_bytes()).get("message").is_none() {
+            assert_eq!(json(&body), json(text.as_bytes()), "{head}");
+        }
     }
 }
