@@ -3,6 +3,8 @@
 
 use serde_json::Value;
 
+use crate::harness::process::eventually;
+use crate::harness::server::Server;
 use crate::harness::shop::{Shop, ShopOptions};
 
 impl Shop {
@@ -116,7 +118,18 @@ fn an_update_is_invalidated_in_every_cache_before_it_is_answered() {
         "/search/distributed",
         "/search/graduate",
     ];
-    let update = |body: &str| assert_eq!(shop.catalog(1).put("/update/2", body).status, 200);
+    let update = |body: &str| {
+        assert_eq!(shop.catalog(1).put("/update/2", body).status, 200);
+        // A catalog that waits too long for the confirmation finishes the write itself, and has all
+        // searches dropped.
+        let is_confirmed = |catalog: &Server| {
+            let tentative = catalog.metric(r#"bazar_books{state="tentative"}"#);
+            tentative == 0.0
+        };
+        eventually("it is confirmed", || {
+            shop.catalogs().iter().all(is_confirmed)
+        });
+    };
     let statuses = || paths.map(|path| shop.cache_status(path));
 
     shop.get_all(&paths);
