@@ -32,6 +32,7 @@ impl FrontEnd {
         let copies = request.copies()?.unwrap_or(1);
         span::set("book", || id);
         let open_order = self.order_ids.open(request.key()?);
+        let mut open_buy = self.earlier_buys.begin(&open_order.order);
         let buy = BatchBuy {
             id,
             order: Order {
@@ -58,6 +59,12 @@ impl FrontEnd {
             BuyAttempt::Unknown => self.buy_alone(&buy, true, false),
             BuyAttempt::Late => self.buy_alone(&buy, true, true),
             answer => answer,
+        };
+        open_buy.is_settled = attempt.is_best();
+        let attempt = if !attempt.is_best() && open_buy.earlier_may_sell(SETTLING_MAX) {
+            attempt.made_unknown()
+        } else {
+            attempt
         };
         self.metrics.buy(&attempt);
         match attempt {

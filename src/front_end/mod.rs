@@ -5,8 +5,9 @@
 //! `cache` or from a catalog whose turn it is (`round_robin`). `heartbeat` keeps the leases that
 //! the cache needs. A buy (`buy`) goes to an order server whose turn it is, in a request of its own
 //! or in a batch (`batch_buy`), and to the next one if the first is slow (`race`); `order_reply`
-//! says what the reply means. `dump` and `metrics` show what is going on. `page` is the shop as a
-//! browser sees it. Read the files in this order.
+//! says what the reply means, and `earlier_buys` when "out of stock" is no promise. `dump` and
+//! `metrics` show what is going on. `page` is the shop as a browser sees it. Read the files in this
+//! order.
 //!
 //! # When a cached answer may be used
 //!
@@ -42,6 +43,7 @@ mod batch_buy;
 mod buy;
 mod cache;
 mod dump;
+mod earlier_buys;
 mod fetch;
 mod heartbeat;
 mod metrics;
@@ -60,6 +62,7 @@ use std::time::{Duration, Instant};
 use crate::config::{FrontEndSettings, Limits};
 use crate::front_end::batch_buy::BuyBatcher;
 use crate::front_end::cache::leased_cache::LeasedCache;
+use crate::front_end::earlier_buys::EarlierBuys;
 use crate::front_end::metrics::Metrics;
 use crate::front_end::race::ErrandPool;
 use crate::front_end::round_robin::RoundRobin;
@@ -85,6 +88,7 @@ struct FrontEnd {
     errands: ErrandPool,
     buy_hedging: Hedging,
     order_ids: OrderIds,
+    earlier_buys: Arc<EarlierBuys>,
     metrics: Metrics,
     /// Longer than any fetch, which asks each catalog once with all the time there is.
     fetch_max: Duration,
@@ -154,6 +158,8 @@ impl FrontEnd {
             buy_hedging: race::buy_hedging(settings.hedge_after),
             reads,
             order_ids: OrderIds::new(),
+            // A round is a read and an update.
+            earlier_buys: Arc::new(EarlierBuys::new(2 * doubled.whole)),
             metrics: Metrics::default(),
             fetch_max: (limits.connect + limits.whole) * (catalogs + 2),
             read_hedging: read_hedging(settings.hedge_after),

@@ -18,6 +18,8 @@ const PASSED_ON: [&str; 4] = [
     "Bazar-Outcome",
 ];
 
+const EARLIER: &str = "An earlier buy with this key may be sold a copy yet: send it again";
+
 /// The body of an order server's 200.
 #[derive(Deserialize)]
 struct BuyBody {
@@ -58,6 +60,15 @@ impl BuyAttempt {
             (BuyAttempt::OutOfStock(_), attempt @ BuyAttempt::OutOfStock(_)) => attempt,
             _ => BuyAttempt::Late,
         }
+    }
+
+    /// The buyer's answer while an earlier order with the same key may still be sold a copy.
+    pub(super) fn made_unknown(self) -> BuyAttempt {
+        let response = match self {
+            BuyAttempt::Answered(response) => response,
+            _ => Error::TimedOut(EARLIER.into()).into(),
+        };
+        BuyAttempt::Answered(response.with_outcome(true))
     }
 
     /// Whether no other order server's reply could be a better answer: a purchase, or the client's

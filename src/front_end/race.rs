@@ -13,6 +13,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
 use crate::front_end::FrontEnd;
+use crate::front_end::earlier_buys::EarlierBuys;
 use crate::front_end::round_robin::LAST_PATIENCE;
 use crate::http::client::{Answer, Client, Failure};
 use crate::http::trace_headers;
@@ -55,6 +56,7 @@ pub(super) struct Errand {
     server: Arc<HealthCheck>,
     buys: Arc<[BatchBuy]>,
     replies: Sender<Reply>,
+    earlier_buys: Arc<EarlierBuys>,
     /// What it is sent for, if that is traced.
     span: Option<SpanContext>,
 }
@@ -153,8 +155,10 @@ impl<'a, I: Iterator<Item = (usize, &'a Arc<HealthCheck>)>> Race<'a, I> {
             server: server.clone(),
             buys: self.buys.clone(),
             replies: self.sender.clone(),
+            earlier_buys: self.front_end.earlier_buys.clone(),
             span: span::current(),
         };
+        errand.earlier_buys.sent(&errand.buys);
         self.asked += 1;
         self.pending.push((errand.number, server.clone()));
         let servers = &self.front_end.order_servers;
@@ -202,6 +206,9 @@ impl Errand {
             [alone] => self.send_alone(alone),
             batch => self.send_batch(batch),
         };
+        let is_late = matches!(answer, Err(Failure::TimedOut(_)));
+        let late = is_late.then_some(&self.server);
+        self.earlier_buys.answered(&self.buys, late);
         // The race may be over.
         let _ = self.replies.send(Reply {
             number: self.number,

@@ -27,10 +27,12 @@ enum Behind {
     Late,
     /// Sells a copy, later than usual.
     SellsLate,
+    /// Has no copy left, far later than others are waited for.
+    RefusesLate,
     /// Nothing listens there.
     Refuses,
 }
-use Behind::{Hangs, HangsUp, Late, Refuses, Says, SellsLate};
+use Behind::{Hangs, HangsUp, Late, Refuses, RefusesLate, Says, SellsLate};
 
 const BOOK: Behind = Says(
     200,
@@ -72,6 +74,7 @@ fn serve(listener: &TcpListener, behind: Behind) {
         let (late_ms, answers) = match behind {
             Late => (500, BOOK),
             SellsLate => (100, SELLS),
+            RefusesLate => (2000, OUT_OF_STOCK),
             _ => (0, behind),
         };
         thread::sleep(Duration::from_millis(late_ms));
@@ -119,6 +122,7 @@ fn front_end(catalogs: &[Behind], orders: &[Behind]) -> FrontEnd {
         errands: race::errand_pool(),
         buy_hedging: race::buy_hedging(None),
         order_ids: OrderIds::new(),
+        earlier_buys: Arc::new(EarlierBuys::new(limits.whole)),
         metrics: Metrics::default(),
         fetch_max: limits.whole,
         read_hedging: read_hedging(None),
@@ -126,11 +130,25 @@ fn front_end(catalogs: &[Behind], orders: &[Behind]) -> FrontEnd {
 }
 
 fn ask(front_end: &FrontEnd, method: Method, path: &str) -> Response {
+    ask_with(front_end, method, path, Vec::new())
+}
+
+fn buy_with_key(front_end: &FrontEnd, key: &str) -> Response {
+    let headers = vec![("idempotency-key".into(), key.into())];
+    ask_with(front_end, Method::Put, "/buy/1", headers)
+}
+
+fn ask_with(
+    front_end: &FrontEnd,
+    method: Method,
+    path: &str,
+    headers: Vec<(String, String)>,
+) -> Response {
     front_end.answer(&Request {
         method,
         segments: split_path(path).unwrap(),
         query: None,
-        headers: Vec::new(),
+        headers,
         body: Vec::new(),
         id: "r".into(),
     })
@@ -324,6 +342,32 @@ fn out_of_stock_is_no_promise_while_an_order_server_that_hangs_may_sell_yet() {
     );
     let answer = ask(&front_end, Method::Put, "/buy/1");
     check(&answer, 200, "out of stock");
+}
+
+#[test]
+fn who_asks_again_with_a_key_is_not_told_out_of_stock_while_the_first_try_may_sell() {
+    let mut front_end = front_end(&[], &[Hangs, OUT_OF_STOCK]);
+    let short = Limits {
+        connect: Duration::from_secs(10),
+        whole: Duration::from_millis(300),
+    };
+    front_end.buys = Client::new(short, None);
+    for _ in 0..2 {
+        let answer = buy_with_key(&front_end, "k");
+        let unknown = ("Bazar-Outcome", "unknown".into());
+        assert!(answer.status == 504 && answer.headers.contains(&unknown));
+    }
+    check(&buy_with_key(&front_end, "other"), 200, "out of stock");
+}
+
+#[test]
+fn who_asks_again_with_a_key_is_told_out_of_stock_once_the_first_try_has_ended() {
+    let front_end = front_end(&[], &[RefusesLate, OUT_OF_STOCK]);
+    let answers = || buy_with_key(&front_end, "k");
+    check(&answers(), 504, "to buy");
+    // Each waits for a moment.
+    let last = (0..100).map(|_| answers()).find(|it| it.status == 200);
+    check(&last.expect("it ends"), 200, "out of stock");
 }
 
 #[test]

@@ -58,6 +58,8 @@ pub(crate) struct HealthCheck {
     health: AtomicU8,
     /// The last check was answered, be it that the server is not ready.
     answers: AtomicBool,
+    /// When it was silent for the last time.
+    silent_at: Mutex<Option<Instant>>,
     /// What the server is instead, if it has another role.
     wrong: Mutex<Option<String>>,
 }
@@ -86,6 +88,7 @@ impl HealthCheck {
             role,
             health: AtomicU8::new(DOWN),
             answers: AtomicBool::new(false),
+            silent_at: Mutex::default(),
             wrong: Mutex::default(),
         }
     }
@@ -137,6 +140,11 @@ impl HealthCheck {
     /// Whether it runs and does not hang, as the last check has found. It need not be ready.
     pub(crate) fn answers(&self) -> bool {
         self.answers.load(Relaxed)
+    }
+
+    /// Whether no check has found it silent for so long. One that is gone is not silent: it refuses.
+    pub(crate) fn was_heard_for(&self, time: Duration) -> bool {
+        sync::lock(&self.silent_at).is_none_or(|silent| time <= silent.elapsed())
     }
 
     pub(crate) fn is_down(&self) -> bool {
@@ -192,6 +200,7 @@ impl HealthCheck {
             }
             Err(Failure::Refused(_)) => self.report(false),
             Err(_) => {
+                *sync::lock(&self.silent_at) = Some(Instant::now());
                 seen.silent = seen.silent.saturating_add(1);
                 self.report_slow();
                 if SILENT_MAX <= seen.silent {

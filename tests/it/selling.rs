@@ -280,6 +280,38 @@ fn the_other_order_server_finishes_for_one_that_stops() {
     check_order_server_stopped(&shop, &shop.front_end().address);
 }
 
+/// A restock is not for those who were told that nothing is left.
+#[test]
+fn who_asks_again_with_a_key_is_not_told_out_of_stock_while_the_first_try_waits() {
+    let shop = Shop::started(ShopOptions {
+        proxies: Proxies::Everywhere,
+        ..ShopOptions::default()
+    });
+    shop.stock_up(2, 0);
+    let (go_on, may_go_on) = channel::<()>();
+    let waits = move || {
+        may_go_on.recv().unwrap();
+        Action::Forward
+    };
+    shop.proxy("order1").first("PUT /buy/2", waits);
+    let buy = || {
+        let key = [("Idempotency-Key", "mine")];
+        shop.front_end().call("PUT", "/buy/2", &key, "")
+    };
+    eventually("order server 1 was asked", || buy().status == 504);
+    let again = buy();
+    assert_eq!(again.status, 504, "{again:?}");
+    assert_eq!(again.header("Bazar-Outcome"), "unknown");
+    shop.stock_up(2, 1);
+    go_on.send(()).unwrap();
+    eventually("the first try is sold a copy", || {
+        shop.quantities(2) == [0, 0]
+    });
+    let again = buy();
+    assert!(again.is_purchase(), "{again:?}");
+    assert_eq!(again.header("Idempotent-Replayed"), "true");
+}
+
 #[test]
 fn a_key_buys_one_copy_however_often_it_is_used() {
     let shop = Shop::started(ShopOptions::default());

@@ -5,6 +5,7 @@
 //! that are not about folders, or about how catalogs agree.
 
 mod caches;
+mod cut;
 mod ledger;
 mod members;
 mod migrating;

@@ -183,6 +183,14 @@ impl Member {
             .unwrap_or_default()
     }
 
+    /// Its id, as it names itself to other members.
+    #[track_caller]
+    pub fn id_in_hex(&self) -> String {
+        let status = self.status();
+        let id = status["header"]["member_id"].as_str().expect("it has one");
+        format!("{:x}", id.parse::<u64>().unwrap())
+    }
+
     /// The answer's body, if it was 200.
     pub fn call(&self, path: &str, body: &Value) -> Option<Value> {
         let address = format!("{}:2379", self.host);
