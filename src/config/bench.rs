@@ -24,6 +24,8 @@ pub struct BenchSettings {
     /// `None`: all.
     pub(crate) only: Option<Section>,
     pub(crate) quick: bool,
+    /// Of the etcd that is measured with `--store etcd`.
+    pub(crate) etcd_members: usize,
 }
 
 /// A part of the benchmark that can be run alone.
@@ -36,17 +38,20 @@ pub(crate) enum Section {
     Outages,
     Throughput,
     Yardsticks,
+    /// Not among the others: only with `--store etcd`.
+    Etcd,
 }
 
 impl Section {
     /// In the order in which they are run.
-    pub(crate) const ALL: [Section; 6] = [
+    pub(crate) const ALL: [Section; 7] = [
         Section::Lookups,
         Section::Invalidations,
         Section::Buys,
         Section::Outages,
         Section::Throughput,
         Section::Yardsticks,
+        Section::Etcd,
     ];
 
     /// In options and tables.
@@ -58,11 +63,13 @@ impl Section {
             Section::Outages => "outages",
             Section::Throughput => "throughput",
             Section::Yardsticks => "yardsticks",
+            Section::Etcd => "etcd",
         }
     }
 
     fn parse(name: &str) -> Option<Section> {
-        Section::ALL.into_iter().find(|one| one.name() == name)
+        let mut all = Section::ALL.into_iter();
+        all.find(|one| *one != Section::Etcd && one.name() == name)
     }
 }
 
@@ -77,6 +84,9 @@ CATALOGS ADDRESSES | sell nothing | all catalogs of the running shop, separated 
 SEED NUMBER | =1 | chooses the books of the requests
 JSON FILE | none | where to write all numbers
 SVG FILE | none | where to draw the picture
+STORE STORE | =own | etcd: measure sales and look-ups of a local shop whose books are in etcd, beside \
+    those of the own store and etcd's own txns; etcd must be installed
+ETCD_MEMBERS NUMBER | =1 | with --store etcd, so many members: 1 or 3
 ONLY SECTION | all | lookups, invalidations, buys, outages, throughput or yardsticks
 QUICK | at full length | a few requests of everything: shows that it works, not how fast";
 
@@ -98,8 +108,17 @@ pub(super) fn read(values: &Values) -> Result<BenchSettings, String> {
             "CATALOGS is set but must not be without FRONT_END: a local shop has its own".into(),
         );
     }
+    let which = |store: &str| ["own", "etcd"].iter().position(|name| *name == store);
+    let is_etcd = values.read("STORE", "own or etcd", which)? == 1;
+    if is_etcd && (front_end.is_some() || values.optional("ONLY").is_some()) {
+        return Err("STORE holds etcd, which goes with neither FRONT_END nor ONLY".into());
+    }
     let section = || values.read("ONLY", "a section; see bazar bench --help", Section::parse);
-    let only = values.optional("ONLY").map(|_| section());
+    let only = values.optional("ONLY").map(|_| section()).transpose()?;
+    let members = values.number("ETCD_MEMBERS", 1, 3)?;
+    if members == 2 {
+        return Err("ETCD_MEMBERS holds 2 but must hold 1 or 3: of 2, none may fail".into());
+    }
     Ok(BenchSettings {
         front_end,
         catalogs,
@@ -107,8 +126,9 @@ pub(super) fn read(values: &Values) -> Result<BenchSettings, String> {
         seed: values.number("SEED", 0, u64::MAX)?,
         json: values.optional("JSON").map(PathBuf::from),
         svg: values.optional("SVG").map(PathBuf::from),
-        only: only.transpose()?,
+        only: is_etcd.then_some(Section::Etcd).or(only),
         quick: values.flag("QUICK"),
+        etcd_members: members as usize,
     })
 }
 

@@ -176,6 +176,14 @@ fn a_bench_measures_local_shops_or_a_running_one() {
     );
     refused("bench --local --catalogs http://c", &["CATALOGS"]);
     refused("bench --catalogs http://c", &["CATALOGS"]);
+    let Ok(Command::Bench(settings)) = run("bench --store etcd --etcd-members 3") else {
+        panic!("etcd can be measured");
+    };
+    let expected = (Some(bench::Section::Etcd), 3);
+    assert_eq!((settings.only, settings.etcd_members), expected);
+    refused("bench --store etcd --only buys", &["STORE", "ONLY"]);
+    refused("bench --store etcd --etcd-members 2", &["ETCD_MEMBERS"]);
+    refused("bench --only etcd", &["ONLY"]);
     refused(
         "bench --local --only sales",
         &["ONLY", "\"sales\"", "a section"],

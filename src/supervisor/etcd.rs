@@ -1,4 +1,4 @@
-//! An etcd beside the shop, for `bazar shop --etcd`: one member, or three. They are started again
+//! An etcd beside the shop, for `bazar shop --etcd` and `bazar bench`: one member, or three. They are started again
 //! when they end, and end with this program, however that ends.
 
 use std::env;
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use crate::config::shop::{PORT_STEP, ShopSettings};
+use crate::config::shop::PORT_STEP;
 use crate::runtime::sync::lock;
 use crate::supervisor::events::Events;
 use crate::supervisor::ports;
@@ -33,10 +33,10 @@ wait $pid
 "#;
 
 #[derive(Debug)]
-pub(super) struct Etcd {
+pub(crate) struct Etcd {
     members: Vec<Member>,
     /// Its members, as the setting of a catalog.
-    pub(super) addresses: String,
+    pub(crate) addresses: String,
 }
 
 #[derive(Debug)]
@@ -47,19 +47,23 @@ struct Member {
 }
 
 impl Etcd {
-    /// The members that the settings ask for, which [`Etcd::look_after`] starts. `local` is where
-    /// they listen.
+    /// So many members with data in this folder, which [`Etcd::look_after`] starts. `local` is where
+    /// they listen: at ports from the first one on, or at ports that the system chooses.
     ///
     /// Fails when etcd is not installed.
-    pub(super) fn new(settings: &ShopSettings, local: &str) -> Result<Etcd, String> {
+    pub(crate) fn new(
+        members: usize,
+        first_port: Option<u16>,
+        folder: &Path,
+        local: &str,
+    ) -> Result<Etcd, String> {
         let paths = env::var_os("PATH").unwrap_or_default();
         if !env::split_paths(&paths).any(|path| path.join("etcd").is_file()) {
             return Err("etcd is not installed: apt-get install etcd-server".into());
         }
-        let folder = settings.data.join(FOLDER);
-        fs::create_dir_all(&folder)
+        fs::create_dir_all(folder)
             .map_err(|error| format!("cannot create {}: {error}", folder.display()))?;
-        let ports = ports_of(settings, local, &folder)?;
+        let ports = ports_of(members, first_port, local, folder)?;
         let urls: Vec<(String, String)> = ports
             .iter()
             .map(|(client, peer)| {
@@ -80,7 +84,7 @@ impl Etcd {
             .collect();
         let member = |(n, (client, peer)): (usize, &(String, String))| {
             let name = format!("m{}", n + 1);
-            let args = args(&name, client, peer, &peers.join(","), &folder);
+            let args = args(&name, client, peer, &peers.join(","), folder);
             let spec = Spec {
                 name: format!("etcd {name}"),
                 program: Some(PathBuf::from("sh")),
@@ -101,7 +105,7 @@ impl Etcd {
     }
 
     /// Starts what is due, and says what has ended.
-    pub(super) fn look_after(&self, events: &Events) {
+    pub(crate) fn look_after(&self, events: &Events) {
         for member in &self.members {
             let name = &member.process.spec.name;
             if let Some(end) = member.process.ended() {
@@ -120,7 +124,7 @@ impl Etcd {
     }
 
     /// Ends all members. What they acknowledged is on disk.
-    pub(super) fn stop(&self) {
+    pub(crate) fn stop(&self) {
         for member in &self.members {
             // It may have ended by itself.
             let _ = member.process.terminate();
@@ -153,13 +157,13 @@ fn args(name: &str, client: &str, peer: &str, peers: &str, folder: &Path) -> Vec
 /// The two ports of each member, for catalogs and for other members. Members remember where the
 /// others are. So ports that the system chose are chosen once, and kept in a file.
 fn ports_of(
-    settings: &ShopSettings,
+    count: usize,
+    first: Option<u16>,
     local: &str,
     folder: &Path,
 ) -> Result<Vec<(u16, u16)>, String> {
-    let count = settings.etcd_members;
-    if settings.ports.is_some() {
-        let nth = |n: usize| settings.etcd_port + PORT_STEP * n as u16;
+    if let Some(first) = first {
+        let nth = |n: usize| first + PORT_STEP * n as u16;
         return Ok((0..count).map(|n| (nth(n), nth(n) + 1)).collect());
     }
     let file = folder.join("ports");

@@ -16,7 +16,7 @@
 
 mod announcement;
 mod cluster;
-mod etcd;
+pub(crate) mod etcd;
 pub(crate) mod events;
 pub(crate) mod ports;
 pub mod process;
@@ -103,7 +103,11 @@ pub fn run(settings: &ShopSettings) -> Result<Outcome, Exit> {
     }
     let cannot = |error| format!("cannot create {}: {error}", settings.data.display());
     fs::create_dir_all(&settings.data).map_err(cannot)?;
-    let etcd = (0 < settings.etcd_members).then(|| Etcd::new(settings, &local));
+    let etcd = (0 < settings.etcd_members).then(|| {
+        let first_port = settings.ports.map(|_| settings.etcd_port);
+        let folder = settings.data.join(etcd::FOLDER);
+        Etcd::new(settings.etcd_members, first_port, &folder, &local)
+    });
     let etcd = etcd.transpose().map_err(Exit::Misconfigured)?;
     topology.etcd = etcd.as_ref().map(|etcd| etcd.addresses.clone());
     let relay = settings

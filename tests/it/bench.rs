@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
+use crate::harness::etcd;
 use crate::harness::process::{BAZAR, await_end, eventually, run};
 use crate::harness::shop::{Shop, ShopOptions, own_folder};
 
@@ -81,6 +82,27 @@ fn check_figures(figures: &Value, table: &str) {
     let sold = |audit: &Value| audit["sold"].as_u64().unwrap();
     assert_eq!(audits.len(), 13, "one for each shop");
     assert!(0 < audits.iter().map(sold).sum::<u64>());
+}
+
+#[test]
+fn a_bench_of_etcd_measures_it_beside_the_own_store_and_finds_every_sale() {
+    if !etcd::is_installed() {
+        return;
+    }
+    let folder = own_folder();
+    let (code, table, errors) = run(bench(&folder, &["--store", "etcd"]));
+    assert_eq!(code, Some(0), "{table}{errors}");
+    for row in [
+        "flash sale, 4 customers, own store",
+        "flash sale, 4 customers, etcd",
+        "txns of etcd beside flash sale, 4 at once",
+        "look-ups at a catalog, 4 connections, etcd",
+        "ranges of etcd, 4 at once",
+    ] {
+        assert!(table.contains(row), "{row}: {table}");
+    }
+    assert!(is_empty(&folder), "the shops' folder stays");
+    fs::remove_dir_all(folder).unwrap();
 }
 
 /// Every element that is opened is closed.

@@ -18,6 +18,7 @@
 
 mod audit;
 pub mod baseline_server;
+mod etcd;
 mod hedged;
 mod one_customer;
 mod outages;
@@ -94,7 +95,10 @@ fn measure(settings: &BenchSettings) -> Result<Report, String> {
         shops: 0,
     };
     let mut sections = Section::ALL.to_vec();
-    sections.retain(|section| settings.only.is_none_or(|only| only == *section));
+    sections.retain(|section| match settings.only {
+        Some(only) => only == *section,
+        None => *section != Section::Etcd,
+    });
     for section in &sections {
         bench.show_progress(section.name());
         match section {
@@ -110,6 +114,7 @@ fn measure(settings: &BenchSettings) -> Result<Report, String> {
             }
             Section::Throughput => throughput::run(&mut bench)?,
             Section::Yardsticks => yardsticks::run(&mut bench)?,
+            Section::Etcd => etcd::run(&mut bench)?,
         }
     }
     bench.show_progress("");
@@ -193,6 +198,7 @@ impl Bench<'_> {
             cached: true,
             hedged: true,
             timeout: self.sizes.timeout,
+            etcd: None,
             scratch: self.scratch.clone(),
         }
     }

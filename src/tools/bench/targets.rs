@@ -6,7 +6,7 @@ use crate::config::bench::Section;
 use crate::tools::bench::summary::Summary;
 
 use Bound::{AtLeast, AtMost};
-use Section::{Buys, Lookups, Outages, Throughput};
+use Section::{Buys, Etcd, Lookups, Outages, Throughput};
 
 /// A target and what was measured.
 #[derive(Clone, Debug, Serialize)]
@@ -107,6 +107,12 @@ const TARGETS: &[Target] = &[
     Target("a cached look-up beside 16 buyers, p99, of the bare server's", Throughput,
         "cached look-ups, beside 16 buyers", P99, Some("bare server, beside 16 buyers"),
         AtMost(3.0)),
+    Target("sales to many customers, on etcd, of its own txns", Etcd,
+        "buys all over 1000 books, 64 customers, etcd", RATE,
+        Some("txns of etcd beside buys all over 1000 books, 64 at once"), AtLeast(0.8)),
+    Target("a flash sale, on etcd, of its own txns", Etcd,
+        "flash sale, 64 customers, etcd", RATE,
+        Some("txns of etcd beside flash sale, 64 at once"), AtLeast(0.8)),
 ];
 
 /// Compares the rows with the targets. A target without its row is left out, unless it belongs to a

@@ -156,7 +156,7 @@ impl CachedLookups<'_> {
 }
 
 /// A closed loop with a thread for each buyer, because buys take long.
-fn buy(
+pub(super) fn buy(
     connections: &mut [Connection],
     duration: Duration,
     seed: u64,

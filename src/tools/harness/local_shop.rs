@@ -51,6 +51,8 @@ pub(crate) struct Setup {
     pub(crate) hedged: bool,
     /// `TIMEOUT_MS` of every server; `None`: the default.
     pub(crate) timeout: Option<Duration>,
+    /// The members of etcd that have the books; `None`: the catalogs' folders have them.
+    pub(crate) etcd: Option<String>,
     pub(crate) scratch: Arc<ScratchDir>,
 }
 
@@ -175,7 +177,7 @@ impl Setup {
             members: members.map(|(kind, n)| member(kind, n)).collect(),
             data: self.scratch.path().to_path_buf(),
             books: None,
-            etcd: None,
+            etcd: self.etcd.clone(),
         }
     }
 

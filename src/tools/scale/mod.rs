@@ -53,6 +53,7 @@ pub fn run(settings: &ScaleSettings) -> Result<(), Exit> {
         front_ends: 1,
         cached: true,
         timeout: None,
+        etcd: None,
         scratch: scratch.clone(),
     };
     let [small, large] = [setup(1), setup(2)];
