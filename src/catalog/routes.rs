@@ -217,7 +217,7 @@ impl Service for Catalog {
         match request.path().as_slice() {
             ["rep", "get", ..] => Lane::PeerRead,
             ["rep", "update" | "claim", ..] => Lane::PeerWrite,
-            ["rep", "heartbeat" | "check" | "confirm", ..] => Lane::Inline,
+            ["rep", "heartbeat" | "check" | "confirm" | "keys", ..] => Lane::Inline,
             ["batch", "query"] if !self.store.reads_wait() => Lane::Inline,
             // The receiving thread must not be occupied by long answers.
             ["rep", "page" | "fetch" | "ledger", ..] => Lane::PeerWrite,

@@ -40,7 +40,7 @@ impl Metrics {
     pub(super) fn buy(&self, attempt: &BuyAttempt) {
         let response = match attempt {
             BuyAttempt::Answered(response) => response,
-            BuyAttempt::OutOfStock(response) if response.status == 404 => response,
+            BuyAttempt::OutOfStock(response) if response.status != 200 => response,
             _ => return self.out_of_stock.inc(),
         };
         let has = |name, wanted| {

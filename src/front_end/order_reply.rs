@@ -31,7 +31,7 @@ pub(super) enum BuyAttempt {
     /// Its reply is the buyer's answer.
     Answered(Response),
     /// Its reply is the buyer's answer, unless another one that was asked sells a copy: none is
-    /// left, or there is no such book, which was perhaps removed just now.
+    /// left, or there is no such book, which was perhaps removed just now, or the key is in use.
     OutOfStock(Response),
     /// It sold nothing, and another order server may do better.
     NotSold,
@@ -126,13 +126,17 @@ impl FrontEnd {
     ///
     /// A 504 says that this order server cannot reach its catalog, a 401 that the tokens differ, a
     /// 500 that it has a bug: another one may do better. A 409 says that the catalogs would have
-    /// forgotten this order, and cannot tell. Any other status is the buyer's answer.
+    /// forgotten this order, and cannot tell; or that its key is in use. That, and any other status,
+    /// is the buyer's answer.
     pub(super) fn classify(&self, reply: OrderReply) -> BuyAttempt {
         if reply.is_out_of_stock() || reply.status == 404 {
             return BuyAttempt::OutOfStock(reply.into_response());
         }
         if reply.status == 409 {
             let body: Value = serde_json::from_slice(&reply.body).unwrap_or_default();
+            if body.get("in_use").is_some() {
+                return BuyAttempt::OutOfStock(reply.into_response());
+            }
             let forgotten = body["forgotten"].as_u64();
             self.order_ids.catch_up_with(forgotten.unwrap_or(0));
         }

@@ -50,6 +50,8 @@ pub(crate) enum Error {
         orders: Vec<OrderId>,
         forgotten: u64,
     },
+    /// 409: another purchase with the key of these orders is under way.
+    KeyInUse(Vec<OrderId>),
     /// 422: these orders, or their keys, were used for another book or number of copies.
     OtherPurchase(Vec<OrderId>),
     /// 409: there is a book with that id already.
@@ -94,7 +96,11 @@ impl Error {
             | Error::NotFound
             | Error::NoSuchQuery => 404,
             Error::MethodNotAllowed(_) => 405,
-            Error::OutOfDate | Error::Applied(_) | Error::Closed { .. } | Error::IdInUse => 409,
+            Error::OutOfDate
+            | Error::Applied(_)
+            | Error::Closed { .. }
+            | Error::KeyInUse(_)
+            | Error::IdInUse => 409,
             Error::LengthRequired => 411,
             Error::Changed => 412,
             Error::BodyTooLarge(_) => 413,
@@ -155,6 +161,9 @@ impl Error {
             Error::OutOfDate => "Update could not be processed because the item is not up to date",
             Error::Applied(_) => "Some of these orders were applied already",
             Error::Closed { .. } => "order is closed",
+            Error::KeyInUse(_) => {
+                "Another purchase with this Idempotency-Key is under way: try again in a moment"
+            }
             Error::OtherPurchase(_) => OTHER_PURCHASE,
             Error::IdInUse => "A book with this ID exists already",
             Error::Changed => "The book is at a version that If-Match or If-None-Match excludes",
@@ -189,6 +198,7 @@ impl Error {
                 json!({"message": message, "supportedQueryMethods": ["item", "topic"]})
             }
             Error::OtherPurchase(orders) => json!({"message": message, "differing": ids(orders)}),
+            Error::KeyInUse(orders) => json!({"message": message, "in_use": ids(orders)}),
             Error::Applied(orders) => json!({"message": message, "applied": ids(orders)}),
             Error::Closed { orders, forgotten } => {
                 json!({"message": message, "closed": ids(orders), "forgotten": forgotten})

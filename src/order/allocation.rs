@@ -106,6 +106,13 @@ impl Allocation {
                 refuse(&differing);
                 !differing.is_empty()
             }
+            WriteOutcome::KeysInUse(ids) => {
+                let (in_use, _) = split(buyers, &ids);
+                for waiter in &in_use {
+                    waiter.fail(Error::KeyInUse(vec![waiter.order.id]));
+                }
+                !in_use.is_empty()
+            }
             WriteOutcome::Closed { orders, forgotten } => {
                 let (closed, _) = split(buyers, &orders);
                 close(&closed, forgotten);

@@ -148,6 +148,8 @@ pub(super) enum WriteOutcome {
     Applied(Vec<OrderId>),
     /// Nothing changed: these, or their keys, were used for another book or number of copies.
     Differing(Vec<OrderId>),
+    /// Nothing changed: other purchases with the keys of these are under way.
+    KeysInUse(Vec<OrderId>),
     /// Nothing changed: these are closed, and so is what was issued up to `forgotten`.
     Closed {
         orders: Vec<OrderId>,
@@ -171,6 +173,8 @@ pub(super) struct AnswerBody {
     applied: Vec<OrderId>,
     #[serde(default, deserialize_with = "read_ids")]
     closed: Vec<OrderId>,
+    #[serde(default, deserialize_with = "read_ids")]
+    in_use: Vec<OrderId>,
     #[serde(default)]
     forgotten: u64,
     /// Those that a 422 is about.
@@ -239,6 +243,7 @@ impl WriteOutcome {
                 orders: body.closed.clone(),
                 forgotten: body.forgotten,
             },
+            409 if !body.in_use.is_empty() => WriteOutcome::KeysInUse(body.in_use.clone()),
             409 => WriteOutcome::Conflict,
             412 | 503 => WriteOutcome::Conflict,
             422 if !body.differing.is_empty() => WriteOutcome::Differing(body.differing.clone()),
@@ -353,6 +358,10 @@ mod tests {
                 orders: ids(&[2]),
                 forgotten: 9
             }
+        );
+        assert_eq!(
+            conflict(r#"{"message":"m","in_use":["7.2"]}"#),
+            WriteOutcome::KeysInUse(ids(&[2]))
         );
         let differing = body(r#"{"message":"m","differing":["7.3"]}"#);
         assert_eq!(

@@ -12,7 +12,7 @@ use crate::harness::server::Server;
 use crate::harness::shop::{Shop, ShopOptions};
 
 /// What catalogs put to each other, below `/rep/`; where it is about one book, about book 1.
-pub const MESSAGES: [&str; 11] = [
+pub const MESSAGES: [&str; 12] = [
     "heartbeat",
     "get/1",
     "check/1",
@@ -24,6 +24,7 @@ pub const MESSAGES: [&str; 11] = [
     "return",
     "dropped",
     "ledger",
+    "keys",
 ];
 
 /// A book as catalogs send it, with more copies than there are.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::harness::clients::buy_until_definite;
+use crate::harness::clients::{buy_until_definite, concurrently};
 use crate::harness::process::{BAZAR, eventually, run};
 use crate::harness::proxy::Proxy;
 use crate::harness::server::Server;
@@ -117,6 +117,39 @@ fn the_orders_of_today_are_listed_as_a_table_and_as_csv() {
     );
     let (code, _, stderr) = bazar(&shop, &["orders", "--since", "soon"]);
     assert!(code != Some(0) && stderr.contains("SINCE"), "{stderr}");
+}
+
+/// At two order servers, each of which has a catalog of its own.
+#[test]
+fn a_key_that_comes_with_two_books_at_once_buys_one_of_them() {
+    const KEYS: usize = 40;
+    let shop = Shop::started(ShopOptions::own());
+    let stocked = [1, 3].map(|book| {
+        shop.stock_up(book, KEYS);
+        KEYS as u64
+    });
+    for number in 0..KEYS {
+        let key = format!("key-{number}");
+        let buy = |n: usize| {
+            let path = ["/buy/1", "/buy/3"][n];
+            let headers = [("Idempotency-Key", key.as_str())];
+            shop.order(n + 1).call("PUT", path, &headers, "")
+        };
+        let buys = concurrently(2, buy);
+        let sold = buys.iter().filter(|buy| buy.is_purchase()).count();
+        assert!(sold <= 1, "{buys:?}");
+        let mut others = buys.iter().filter(|buy| !buy.is_purchase());
+        assert!(
+            others.all(|buy| matches!(buy.status, 409 | 422)),
+            "{buys:?}"
+        );
+        eventually("one of the two is bought", || {
+            [0, 1].iter().any(|n| buy(*n).is_purchase())
+        });
+    }
+    let left: u64 = [1, 3].iter().map(|book| shop.quantity(*book)).sum();
+    assert_eq!(stocked.iter().sum::<u64>() - left, KEYS as u64);
+    check_audit(&shop);
 }
 
 /// Ends the sale, also when the test fails.

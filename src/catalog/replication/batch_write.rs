@@ -26,7 +26,13 @@ impl<E: Environment> Replica<E> {
     ) -> Vec<Result<Updated>> {
         let mut outcomes = vec![Err(send_alone()); updates.len()];
         let mut started = Vec::new();
+        let refs: Vec<(BookId, &Update)> = updates.iter().map(|(id, it)| (*id, it)).collect();
+        let (keys, mut refused) = self.reserve_keys(&refs);
         for (index, (id, update)) in updates.iter().enumerate() {
+            if let Some(error) = refused.remove(&index) {
+                outcomes[index] = Err(error);
+                continue;
+            }
             match self.try_begin(*id, update) {
                 Ok((lock, Prepared::Pending(write))) => started.push((index, write, lock)),
                 Ok((_, Prepared::Unchanged(updated))) => outcomes[index] = Ok(updated),
@@ -35,6 +41,7 @@ impl<E: Environment> Replica<E> {
             }
         }
         self.finish_batch(&started, &mut outcomes);
+        keys.end(&outcomes);
         outcomes
     }
 

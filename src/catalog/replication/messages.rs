@@ -31,6 +31,7 @@ pub(crate) enum Message {
     Return(Return),
     Dropped(Dropped),
     Ledger(AskLedger),
+    Keys(AskKeys),
 }
 
 /// "I am up." A catalog also says how it stands; a front-end says only its start number. The
@@ -147,6 +148,13 @@ pub(crate) enum AskLedger {
     },
 }
 
+/// "I am about to sell these books for these `Idempotency-Key`s. Are they used for others?" The
+/// receiver never waits.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct AskKeys {
+    pub(crate) keys: Vec<(Arc<str>, BookId)>,
+}
+
 /// A copy that was dropped after a cut, and the one that took its place.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct DroppedCopy {
@@ -204,6 +212,7 @@ pub(crate) enum Reply {
     Claimed(Claimed),
     Returned(Returned),
     Ledger(LedgerReply),
+    Keys(KeysReply),
 }
 
 /// To a front-end's heartbeat. Of the changes that it holds something for, those with lower numbers
@@ -296,6 +305,18 @@ impl LedgerReply {
             AskLedger::Entries { .. } | AskLedger::Order { .. } => LedgerReply::Entries(Vec::new()),
         }
     }
+}
+
+/// To [`AskKeys`]: those that are used for other books. A catalog that does not know the message
+/// knows of none.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct KeysReply {
+    /// Writes with them are under way, or may be.
+    #[serde(default)]
+    pub(crate) in_use: BTreeSet<Arc<str>>,
+    /// The others are sold.
+    #[serde(default)]
+    pub(crate) sold: BTreeSet<Arc<str>>,
 }
 
 /// Copies of books, each with its state at the catalog that sent it.

@@ -20,7 +20,7 @@
 //! | `receive.rs` | the answers to other catalogs' messages |
 //! | `returning.rs`, `dropped.rs` | "Coming back"; what is dropped after a cut |
 //! | `ledger.rs`, `cancel.rs` | "The ledger" |
-//! | `prior.rs` | "Orders" |
+//! | `prior.rs`, `keys.rs` | "Orders" |
 //! | `adopt.rs`, `persist.rs`, `book_locks.rs`, `rpc_round.rs` | what these share |
 //! | `rules.rs` | rules that tests leave out |
 //!
@@ -38,6 +38,7 @@ mod dropped;
 pub(crate) mod env;
 mod heartbeat;
 pub(crate) mod invalidate;
+mod keys;
 pub(crate) mod ledger;
 pub(crate) mod left_out;
 pub(crate) mod list;
@@ -60,6 +61,7 @@ use std::time::Duration;
 use crate::catalog::ledger::Ledger;
 use crate::catalog::replication::book_locks::BookLocks;
 use crate::catalog::replication::env::{Environment, WaitKey};
+use crate::catalog::replication::keys::Keys;
 use crate::catalog::replication::left_out::{LeftOut, NotServing, Record};
 use crate::catalog::replication::messages::{DroppedCopy, Versions};
 use crate::catalog::replication::rpc_round::Outcomes;
@@ -139,6 +141,7 @@ struct Inner {
     needed_repair_before: Versions,
     /// The locks that are held or waited for.
     book_locks: HashMap<BookId, BookLocks>,
+    keys: Keys,
     /// The rounds of messages in progress, by number: outcomes that nobody has taken yet.
     rounds: HashMap<u64, Outcomes>,
     next_round: u64,
@@ -234,6 +237,7 @@ impl<E: Environment> Replica<E> {
             disk_refuses: false,
             needed_repair_before: Vec::new(),
             book_locks: HashMap::new(),
+            keys: Keys::default(),
             rounds: HashMap::new(),
             next_round: 0,
             copies_dropped: 0,

@@ -4,7 +4,7 @@
 use crate::catalog::replication::env::Environment;
 use crate::catalog::replication::rules::Rule;
 use crate::catalog::replication::{Inner, Replica};
-use crate::model::book::Book;
+use crate::model::book::{Book, BookId};
 use crate::model::order::{Order, OrderId};
 
 /// Books that are just being written are looked through for a key that another book's sale has. A
@@ -50,7 +50,8 @@ impl<E: Environment> Replica<E> {
             let copies = entry.copies_for(key);
             return Some(prior(entry.book == book.id && copies == Some(order.copies)));
         }
-        self.is_being_sold(inner, book, key).then_some(Prior::Other)
+        self.is_being_sold(inner, book.id, key)
+            .then_some(Prior::Other)
     }
 
     /// The order that was sold for this one's key, if the ledger or the book's record has it.
@@ -64,9 +65,9 @@ impl<E: Environment> Replica<E> {
     }
 
     /// Whether a sale of another book with this key is not in the ledger yet: it may come true.
-    fn is_being_sold(&self, inner: &Inner, book: &Book, key: &str) -> bool {
+    pub(super) fn is_being_sold(&self, inner: &Inner, book: BookId, key: &str) -> bool {
         let others = inner.shelf.tentative().take(TENTATIVE_MAX);
-        let mut others = others.filter(|other| other.id != book.id);
+        let mut others = others.filter(|other| other.id != book);
         others.any(|other| {
             other
                 .account

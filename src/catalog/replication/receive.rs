@@ -39,6 +39,7 @@ impl<E: Environment> Replica<E> {
             Message::Return(asked) => self.answer_return(&asked),
             Message::Dropped(dropped) => Ok(self.answer_dropped(&dropped)),
             Message::Ledger(asked) => Ok(self.answer_ledger(&asked)),
+            Message::Keys(asked) => Ok(self.answer_keys(&asked)),
         }
     }
 

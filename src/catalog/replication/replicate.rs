@@ -17,7 +17,7 @@ use crate::model::error::{Error, Result};
 
 /// The pause before a message that failed is sent again, and before the peers' standing is looked
 /// at again.
-const RETRY_PAUSE: Duration = Duration::from_millis(20);
+pub(super) const RETRY_PAUSE: Duration = Duration::from_millis(20);
 
 /// What is replicated.
 #[derive(Clone, Debug)]

@@ -18,6 +18,8 @@ pub(crate) enum Rule {
     RecordKeys,
     /// A key is looked for in the ledger, and in what is on its way there.
     LedgerKeys,
+    /// A key that is used for another book is refused at any catalog.
+    KeysInUse,
     /// An order that a book may have forgotten is refused.
     ForgottenOrders,
     /// Front-ends invalidate before a copy becomes valid.
@@ -120,7 +122,7 @@ pub(crate) enum Rule {
 
 #[cfg(test)]
 impl Rule {
-    pub(crate) const ALL: [Rule; 55] = [
+    pub(crate) const ALL: [Rule; 56] = [
         Rule::Confirm,
         Rule::Lease,
         Rule::Tie,
@@ -128,6 +130,7 @@ impl Rule {
         Rule::Idempotency,
         Rule::RecordKeys,
         Rule::LedgerKeys,
+        Rule::KeysInUse,
         Rule::ForgottenOrders,
         Rule::Invalidate,
         Rule::AckOnceOnDisk,

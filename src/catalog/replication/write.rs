@@ -74,7 +74,8 @@ impl<E: Environment> Replica<E> {
     ///
     /// Fails with [`Error::NotFound`], or [`Error::IdInUse`] when a book that is there is to be
     /// added again; [`Error::OutOfDate`] when the copy here was not the newest (a newer one was
-    /// adopted); [`Error::Applied`], [`Error::OtherPurchase`] or [`Error::Closed`] for orders;
+    /// adopted); [`Error::Applied`], [`Error::OtherPurchase`], [`Error::KeyInUse`] or
+    /// [`Error::Closed`] for orders;
     /// [`Error::Changed`] when `if_match` names another version; [`Error::Invalid`] when the
     /// quantity would leave its range; [`Error::Busy`] when too many writes wait. After
     /// [`Error::TimedOut`] or [`Error::DiskRefuses`] the change may still be committed.
@@ -99,6 +100,17 @@ impl<E: Environment> Replica<E> {
 
     /// As [`Replica::update`], of a change that has the id of an order or of its own.
     fn update_with_id(self: &Arc<Self>, id: BookId, update: &Update) -> Result<Updated> {
+        let (keys, mut refused) = self.reserve_keys(&[(id, update)]);
+        let outcome = match refused.remove(&0) {
+            Some(error) => Err(error),
+            None => self.update_with_keys(id, update),
+        };
+        keys.end(std::slice::from_ref(&outcome));
+        outcome
+    }
+
+    /// As [`Replica::update`], of a change whose keys are reserved.
+    fn update_with_keys(self: &Arc<Self>, id: BookId, update: &Update) -> Result<Updated> {
         let until = self.deadline(PREPARE_MAX);
         let _lock = self.lock_for_write(id, until)?;
         match self.begin(id, update, until)? {

@@ -83,6 +83,7 @@ pub(super) fn message(message: &Message) -> String {
         Message::Return(asked) if asked.begins => "returns".into(),
         Message::Return(_) => "asks to be struck off".into(),
         Message::Ledger(asked) => format!("ledger {asked:?}"),
+        Message::Keys(asked) => format!("keys {:?}", asked.keys),
         Message::Dropped(dropped) => format!("dropped {}", dropped.copies.len()),
     }
 }
@@ -126,6 +127,7 @@ pub(super) fn reply(reply: &Option<Reply>) -> String {
         Reply::Claimed(claimed) if claimed.differing.is_empty() => "claimed".into(),
         Reply::Claimed(_) => "differing".into(),
         Reply::Ledger(answer) => format!("{answer:?}"),
+        Reply::Keys(answer) => format!("{answer:?}"),
     }
 }
 

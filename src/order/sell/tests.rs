@@ -158,6 +158,22 @@ fn an_order_or_a_key_that_comes_back_for_another_number_of_copies_is_refused() {
 }
 
 #[test]
+fn a_key_that_is_in_use_is_refused_unless_an_update_with_it_may_have_happened() {
+    let in_use = || Fault::Answer(WriteOutcome::KeysInUse(vec![order(1).id]));
+    let refused = Some(Err(Error::KeyInUse(vec![order(1).id])));
+    let seller = seller(9, [in_use()]);
+    let clicks = [order(1), order(2)];
+    assert_eq!(serve(&seller, &clicks), [refused, PURCHASED]);
+    assert_eq!(seller.catalog.book.lock().unwrap().quantity, 8);
+    *seller.catalog.faults.lock().unwrap() = [Fault::Lost { happened: false }, in_use()].into();
+    let outcome = serve(&seller, &[order(1)]).remove(0);
+    assert!(
+        matches!(outcome, Some(Err(Error::TimedOut(_)))),
+        "{outcome:?}"
+    );
+}
+
+#[test]
 fn a_long_queue_is_served_in_batches() {
     let seller = seller(100, []);
     assert_eq!(serve(&seller, &orders_upto(70)), vec![PURCHASED; 70]);

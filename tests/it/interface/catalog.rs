@@ -263,6 +263,12 @@ pub const DISK: &str = r#"
 PUT /update/2 {"quantity":1} | 507 | message + Bazar-Outcome: unknown
 "#;
 
+/// The other catalog has the key `k` in use.
+pub const KEY_IN_USE: &str = r#"
+= PATCH /update/<id> → 409
+PATCH /update/2 {"quantity":{"add":20}} + Idempotency-Key: k | 409 | fields message, in_use
+"#;
+
 /// `catalog2` is the address of the other catalog, `standing` what it says of itself, `sender` that
 /// with a token.
 pub const BETWEEN_CATALOGS: &str = r#"
@@ -278,6 +284,8 @@ PUT /rep/get/1 {"id":1,"requesters":["{catalog2}"],"best":"9-9"} | 409 | message
 PUT /rep/ledger {"days":{"before":9}} | 200 | {"digests":{}}
 PUT /rep/ledger {"keys":{"bucket":9,"after":null}} | 200 | {"keys":[]}
 PUT /rep/ledger {"order":{"order":"7.9"}} | 200 | {"entries":[]}
+= PUT /rep/keys → 200
+PUT /rep/keys {"keys":[["new",1]]} | 200 | {"in_use":[],"sold":[]}
 = PUT /rep/check/<id> → 200
 PUT /rep/check/1 {"id":1,"version":"0-0"} | 200 | {}
 = PUT /rep/check/<id> → 409

@@ -24,7 +24,8 @@ const PAGE: &str = include_str!("../../../src/API.md");
 #[test]
 fn the_cases_cover_exactly_the_rows_of_the_page() {
     use catalog::{
-        BATCH, BETWEEN_CATALOGS, CREATE, DISK, LEFT_OUT, OUTDATED, REMOVE, STOPPED, USUAL,
+        BATCH, BETWEEN_CATALOGS, CREATE, DISK, KEY_IN_USE, LEFT_OUT, OUTDATED, REMOVE, STOPPED,
+        USUAL,
     };
     let every_server = [
         every_server::USUAL,
@@ -38,6 +39,7 @@ fn the_cases_cover_exactly_the_rows_of_the_page() {
         order::SOLD_OUT,
         front_end::ALONE,
         order::CONFLICTS,
+        order::KEY_IN_USE,
         order::DISK,
     ];
     check_coverage(PAGE, "Front-end", &front_end);
@@ -47,10 +49,13 @@ fn the_cases_cover_exactly_the_rows_of_the_page() {
         order::SOLD_OUT,
         order::ALONE,
         order::CONFLICTS,
+        order::KEY_IN_USE,
         order::DISK,
     ];
     check_coverage(PAGE, "Order server", &order);
-    let catalog = [USUAL, CREATE, REMOVE, BATCH, OUTDATED, STOPPED, DISK];
+    let catalog = [
+        USUAL, CREATE, REMOVE, BATCH, OUTDATED, STOPPED, KEY_IN_USE, DISK,
+    ];
     check_coverage(PAGE, "Catalog", &catalog);
     check_coverage(PAGE, "Between catalogs", &[BETWEEN_CATALOGS, LEFT_OUT]);
 }
@@ -78,7 +83,7 @@ fn front_end_order_server_and_catalog_answer_as_documented() {
 
 #[test]
 fn each_server_describes_what_it_answers() {
-    use catalog::{CREATE, DISK, OUTDATED, REMOVE, STOPPED, USUAL};
+    use catalog::{CREATE, DISK, KEY_IN_USE, OUTDATED, REMOVE, STOPPED, USUAL};
     let shop = Shop::started(ShopOptions::default());
     let check = |server: &Server, tables: &[&str]| {
         let document = server.get("/openapi.json").json();
@@ -88,12 +93,13 @@ fn each_server_describes_what_it_answers() {
     };
     check(
         shop.catalog(1),
-        &[USUAL, CREATE, REMOVE, OUTDATED, STOPPED, DISK],
+        &[USUAL, CREATE, REMOVE, OUTDATED, STOPPED, KEY_IN_USE, DISK],
     );
     let buys = [
         order::REFUSED,
         order::SOLD_OUT,
         order::CONFLICTS,
+        order::KEY_IN_USE,
         order::DISK,
     ];
     check(
@@ -214,6 +220,27 @@ fn a_disk_that_refuses_is_reported() {
     check_in_a_shop(|shop| shop.catalog(1), catalog::DISK);
     check_in_a_shop(|shop| shop.order(1), order::DISK);
     check_in_a_shop(|shop| shop.front_end(), order::DISK);
+}
+
+#[test]
+fn a_key_that_is_in_use_is_reported() {
+    let shop = Shop::new(ShopOptions {
+        orders: 1,
+        ..ShopOptions::own()
+    });
+    shop.write_first_stock(1);
+    let has_key = |request: &str| match request {
+        "PUT /rep/keys" => Reply::Json(200, json!({"in_use": ["k"], "sold": []})),
+        "PUT /rep/page" => Reply::Json(200, json!({"entries": []})),
+        _ => Reply::Json(200, json!({"start": 5, "differing": []})),
+    };
+    let _peer = FakeServer::live_catalog(&shop.catalog(2).address, Arc::new(has_key));
+    shop.catalog(1).start();
+    shop.order(1).start();
+    shop.front_end().start();
+    check(shop.catalog(1), catalog::KEY_IN_USE);
+    check(shop.order(1), order::KEY_IN_USE);
+    check(shop.front_end(), order::KEY_IN_USE);
 }
 
 #[test]

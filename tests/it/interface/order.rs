@@ -50,6 +50,12 @@ PUT /orders/8.4 | 405 | message + Allow: GET, HEAD
 GET /buy/2                                 | 405 | {"message":"The method is not allowed for the requested URL."} + Allow: PUT
 "#;
 
+/// The other catalog has the key `k` in use. The same at a front-end.
+pub const KEY_IN_USE: &str = r#"
+= PUT /buy/<id> → 409
+PUT /buy/2 + Idempotency-Key: k            | 409 | fields message, in_use
+"#;
+
 /// Book 1 is sold out. The same at a front-end.
 pub const SOLD_OUT: &str = r#"
 = PUT /buy/<id> → 200

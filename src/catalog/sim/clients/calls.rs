@@ -227,13 +227,24 @@ pub(crate) fn change_price(
     id: BookId,
 ) -> Option<Result<Updated>> {
     let update = set_price(cluster.scheduler.draw(|rng| f64::from(rng.u8(..))));
+    write_book(cluster, catalog, id, update)
+}
+
+/// Changes this book at a catalog.
+pub(crate) fn write_book(
+    cluster: &Arc<Cluster>,
+    catalog: usize,
+    id: BookId,
+    update: Update,
+) -> Option<Result<Updated>> {
     let own = cluster.clone();
+    let text = cluster.trace.text(|| format!("{id}: {}", text(&update)));
     let work = move || own.at_catalog(catalog, |replica| replica.update(id, &update));
     let show = |updated: &Result<Updated>| match updated {
         Ok(updated) => updated.book.version.to_string(),
         Err(error) => error.to_string(),
     };
-    let call = client_call(catalog, CATALOG_TIMEOUT, format!("change {id}"));
+    let call = client_call(catalog, CATALOG_TIMEOUT, text);
     reply(cluster.network.call(call, work, show))
 }
 

@@ -63,7 +63,13 @@ fn buy_at(cluster: &Arc<Cluster>, order: &Order, catalog: usize) -> Sale {
                 return Sale::Bought;
             }
             // The next read tells whether it was removed.
-            Some(Err(Error::OutOfDate | Error::Changed | Error::Busy(_) | Error::NotFound)) => {
+            Some(Err(
+                Error::OutOfDate
+                | Error::Changed
+                | Error::KeyInUse(_)
+                | Error::Busy(_)
+                | Error::NotFound,
+            )) => {
                 cluster.trace.count("conflict");
                 cluster
                     .scheduler

@@ -292,6 +292,7 @@ fn kind(message: &Message) -> &'static str {
         Message::Return { .. } => "return",
         Message::Dropped { .. } => "dropped",
         Message::Ledger { .. } => "ledger",
+        Message::Keys { .. } => "keys",
     }
 }
 

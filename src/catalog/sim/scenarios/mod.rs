@@ -7,6 +7,7 @@
 mod coming_back;
 mod dropped_copies;
 mod folders;
+mod keys;
 mod late_messages;
 mod leaving_out;
 mod one_after_another;
@@ -32,7 +33,7 @@ const SETTLED: Micros = 500_000;
 const MS: Micros = 1000;
 
 /// What shows in a run that is wrong.
-const WRONG: [&str; 7] = [
+const WRONG: [&str; 8] = [
     "not linearizable",
     "both valid",
     "does not list it",
@@ -40,6 +41,7 @@ const WRONG: [&str; 7] = [
     "after the cut",
     "is not struck off",
     "does not serve",
+    "sold for one key",
 ];
 
 type Schedule = fn(&Arc<Cluster>);

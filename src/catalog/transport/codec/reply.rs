@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 use serde_json::json;
 
 use crate::catalog::replication::messages::{
-    Books, Known, LedgerReply, Message, Outcome, Reply, UpdatedReply,
+    Books, KeysReply, Known, LedgerReply, Message, Outcome, Reply, UpdatedReply,
 };
 use crate::http::Response;
 use crate::http::client::{Answer, Failure};
@@ -48,6 +48,8 @@ pub(crate) fn outcome(message: &Message, answer: Result<Answer, Failure>) -> Out
             404 => match message {
                 // A version of Bazar without a ledger.
                 Message::Ledger(asked) => Some(Reply::Ledger(LedgerReply::none(asked))),
+                // One that asks for no keys.
+                Message::Keys(_) => Some(Reply::Keys(KeysReply::default())),
                 _ => unexpected(404),
             },
             // The peer has just started, has too much to do, or its disk fails.
@@ -79,6 +81,7 @@ fn decode_success(message: &Message, body: &[u8]) -> Option<Reply> {
         Message::Claim(_) => parse(body).map(Reply::Claimed),
         Message::Return(_) => parse(body).map(Reply::Returned),
         Message::Ledger(_) => parse(body).map(Reply::Ledger),
+        Message::Keys(_) => parse(body).map(Reply::Keys),
     }
 }
 

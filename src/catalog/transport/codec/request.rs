@@ -13,7 +13,7 @@ const PREFIX: &str = "/rep/";
 type Decode = fn(&[u8]) -> Result<Message>;
 
 /// The path of each kind of message, without the id of a book, and how its body is decoded.
-const KINDS: [(&str, Decode); 11] = [
+const KINDS: [(&str, Decode); 12] = [
     ("/rep/heartbeat", |body| parse(body).map(Message::Heartbeat)),
     ("/rep/get", |body| parse(body).map(Message::Get)),
     ("/rep/check", |body| parse(body).map(Message::Check)),
@@ -25,6 +25,7 @@ const KINDS: [(&str, Decode); 11] = [
     ("/rep/return", |body| parse(body).map(Message::Return)),
     ("/rep/dropped", |body| parse(body).map(Message::Dropped)),
     ("/rep/ledger", |body| parse(body).map(Message::Ledger)),
+    ("/rep/keys", |body| parse(body).map(Message::Keys)),
 ];
 
 fn kind(name: &str) -> Option<(&'static str, Decode)> {
@@ -52,6 +53,7 @@ pub(crate) fn path(message: &Message) -> String {
         Message::Return(_) => "/rep/return",
         Message::Dropped(_) => "/rep/dropped",
         Message::Ledger(_) => "/rep/ledger",
+        Message::Keys(_) => "/rep/keys",
     };
     match subject(message) {
         Some(id) => format!("{path}/{id}"),
