@@ -26,6 +26,7 @@ fn a_large_shop_is_measured_beside_a_small_one_and_nothing_stays() {
         "search",
         "in one file",
         "A ledger of 1000 orders",
+        "200 orders more that came alone",
     ] {
         assert!(stdout.contains(row), "{row}: {stdout}");
     }

@@ -23,6 +23,14 @@ const RETRY_PAUSE: Duration = Duration::from_millis(50);
 /// The start numbers of the orders: one for each book and round.
 const STARTS: u64 = 1_000_000;
 
+/// Rounds in which a book is sold: to many, to many while a catalog is away, and to single
+/// customers.
+const ROUNDS: u64 = 3;
+
+/// One in so many orders is also measured as one that comes alone, of one copy and with a key: each
+/// has an entry of its own then, which is what costs most.
+const ALONE_PART: usize = 5;
+
 /// How many orders there are.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct LedgerSizes {
@@ -36,6 +44,9 @@ pub(super) struct LedgerSizes {
 pub(super) struct LedgerResults {
     /// What each order adds to a catalog that has started with it, in bytes.
     pub(super) memory_of_an_order: f64,
+    /// The same of orders of one copy with a key, each of which came alone; and how many they were.
+    pub(super) memory_of_one_alone: f64,
+    pub(super) alone: usize,
     /// From the start of a catalog until it is ready, while the other one runs.
     pub(super) start: Duration,
     /// The same of one that missed entries.
@@ -60,8 +71,17 @@ pub(super) fn measure(shop: &MeasuredShop, sizes: LedgerSizes) -> Result<LedgerR
     if first? != second? {
         return Err("the ledgers differ".into());
     }
+    shop.restart(&[1])?;
+    let before = shop.memory(1);
+    shop.local.await_ready()?;
+    let alone = sizes.orders / ALONE_PART;
+    sell_alone(shop, alone)?;
+    shop.restart(&[1])?;
+    let growth_alone = shop.memory(1).saturating_sub(before);
     Ok(LedgerResults {
         memory_of_an_order: growth as f64 / sizes.orders as f64,
+        memory_of_one_alone: growth_alone as f64 / alone as f64,
+        alone,
         start,
         catch_up,
     })
@@ -73,7 +93,7 @@ fn sell(shop: &MeasuredShop, orders: usize, round: u64) -> Result<(), String> {
     let books: Vec<u64> = shop.ids.clone().collect();
     let share = orders.div_ceil(books.len());
     let sold = in_parallel(books, |_, id| {
-        let start = STARTS + id * 2 + round;
+        let start = STARTS + id * ROUNDS + round;
         sell_book(
             &patient_client(None),
             &format!("{catalog}/update/{id}"),
@@ -99,11 +119,43 @@ fn sell_book(client: &Client, url: &str, orders: usize, start: u64) -> Result<()
     Ok(())
 }
 
+/// Sells one copy to each of so many customers with keys, who come one after another to each book.
+fn sell_alone(shop: &MeasuredShop, orders: usize) -> Result<(), String> {
+    let catalog = &shop.local.shop.catalogs[0];
+    let books: Vec<u64> = shop.ids.clone().collect();
+    let share = orders.div_ceil(books.len());
+    let sold = in_parallel(books, |_, id| {
+        let client = patient_client(None);
+        let url = format!("{catalog}/update/{id}");
+        let start = STARTS + id * ROUNDS + 2;
+        put(&client, &url, None, &json!({"quantity": share}).to_string())?;
+        for count in 0..share {
+            let order = format!("{start}.{count}; open={count}");
+            // As long as a UUID is.
+            let key = format!("customer-{start:012}-cart-{count:09}");
+            let headers = [("Bazar-Order", order.as_str()), ("Idempotency-Key", &key)];
+            let body = json!({"quantity": share - 1 - count}).to_string();
+            put_with(&client, &url, &headers, &body)?;
+        }
+        Ok(())
+    });
+    sold.into_iter().collect()
+}
+
 fn put(client: &Client, url: &str, version: Option<&str>, body: &str) -> Result<Answer, String> {
-    let until = Instant::now() + RETRY_MAX;
     let headers: Vec<(&str, &str)> = version.map(|it| ("If-Match", it)).into_iter().collect();
+    put_with(client, url, &headers, body)
+}
+
+fn put_with(
+    client: &Client,
+    url: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> Result<Answer, String> {
+    let until = Instant::now() + RETRY_MAX;
     loop {
-        let answer = client.put(url, &headers, body.as_bytes());
+        let answer = client.put(url, headers, body.as_bytes());
         let answer = answer.map_err(failure_text)?;
         if answer.status == 200 {
             return Ok(answer);

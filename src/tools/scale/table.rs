@@ -57,10 +57,13 @@ pub(super) fn ledger(sizes: LedgerSizes, results: &LedgerResults) -> String {
     };
     format!(
         "A ledger of {orders} orders: {:.0} bytes of memory each, {} to start; with {missed} more \
-        that were missed, {} (target: under 5 s): {reached}.\n",
+        that were missed, {} (target: under 5 s): {reached}. With {} orders more that came alone, \
+        of one copy and with a key: {:.0} bytes each.\n",
         results.memory_of_an_order,
         seconds(results.start),
         seconds(results.catch_up),
+        results.alone,
+        results.memory_of_one_alone,
     )
 }
 
