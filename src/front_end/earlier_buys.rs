@@ -19,8 +19,9 @@ use crate::model::order::Order;
 use crate::model::validation::BatchBuy;
 use crate::runtime::sync;
 
-/// An order server begins no round of an order later than this: `crate::order`, "Retries".
-const ROUNDS_MAX: Duration = Duration::from_secs(3);
+/// An order server begins no round of an order later than this. By its clock it is 3 s
+/// (`crate::order`, "Retries"); one that has hung first has to come to the order.
+const ROUNDS_MAX: Duration = Duration::from_secs(5);
 
 /// An order server that stays silent for so long is given up.
 const MEMORY_MAX: Duration = Duration::from_secs(600);

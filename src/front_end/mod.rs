@@ -158,8 +158,8 @@ impl FrontEnd {
             buy_hedging: race::buy_hedging(settings.hedge_after),
             reads,
             order_ids: OrderIds::new(),
-            // A round is a read and an update.
-            earlier_buys: Arc::new(EarlierBuys::new(2 * doubled.whole)),
+            // A round is a read and an update, each within the order server's own limits.
+            earlier_buys: Arc::new(EarlierBuys::new(doubled.whole)),
             metrics: Metrics::default(),
             fetch_max: (limits.connect + limits.whole) * (catalogs + 2),
             read_hedging: read_hedging(settings.hedge_after),
