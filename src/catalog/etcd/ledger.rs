@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use crate::catalog::etcd::EtcdStore;
-use crate::catalog::etcd::ledger_keys::{self, apart_key, cancels, entry_key, key_key, order_key};
+use crate::catalog::etcd::ledger_keys::{self, apart_key, cancels, entry_key, key_key};
 use crate::catalog::etcd::wire::KeyValue;
 use crate::catalog::replication::ledger::Found;
 use crate::catalog::replication::write::Update;
@@ -33,21 +33,36 @@ impl EtcdStore {
             .and_then(|kv| ledger_keys::decode_entry(&kv));
         entry.map_err(|why| nonsense(&why))
     }
+
+    /// The entry that sold this order. Of the entries that may have, some were never made.
+    fn sale(&self, order: OrderId) -> Result<Option<Arc<Entry>>> {
+        self.check_open()?;
+        let place = ledger_keys::place(order);
+        let end = ledger_keys::place_end(&place);
+        let (kvs, ..) = self.reader.read_between(&place, &end, 0, 0)?;
+        let mut keys = Vec::new();
+        for kv in &kvs {
+            let name = ledger_keys::decode_place(kv, order).map_err(|why| nonsense(&why))?;
+            keys.extend(name.map(|name| entry_key(&name)));
+        }
+        let found = self.reader.read(keys)?;
+        for kv in found.iter().flatten() {
+            let entry = ledger_keys::decode_entry(kv).map_err(|why| nonsense(&why))?;
+            if entry.sale(order).is_some() {
+                return Ok(Some(entry));
+            }
+        }
+        Ok(None)
+    }
 }
 
 impl OrderLedger for Arc<EtcdStore> {
     fn order(&self, order: OrderId) -> Result<Option<Found>> {
-        let keys = vec![order_key(order), key_key(&cancels(order))];
-        let [sold, back]: [Option<KeyValue>; 2] =
-            self.read_keys(keys)?.try_into().expect("one for one");
-        let Some(sold) = sold else { return Ok(None) };
-        let sale = self.read_entry(&String::from_utf8_lossy(&sold.value))?;
-        if sale.sale(order).is_none() {
-            return Err(nonsense(&format!(
-                "its entry does not have the order {order}"
-            )));
-        }
-        let back = back.map(|kv| {
+        let Some(sale) = self.sale(order)? else {
+            return Ok(None);
+        };
+        let back = self.read_keys(vec![key_key(&cancels(order))])?.pop();
+        let back = back.flatten().map(|kv| {
             let used = ledger_keys::decode_use(&kv).map_err(|why| nonsense(&why))?;
             self.read_entry(&used.entry)
         });
@@ -78,9 +93,7 @@ impl OrderLedger for Arc<EtcdStore> {
     }
 
     fn order_here(&self, order: OrderId) -> Result<Option<Arc<Entry>>> {
-        let sold = self.read_keys(vec![order_key(order)])?.pop().flatten();
-        let name = sold.map(|kv| String::from_utf8_lossy(&kv.value).into_owned());
-        name.map(|name| self.read_entry(&name)).transpose()
+        self.sale(order)
     }
 
     fn are_cancelled(&self, orders: &[OrderId]) -> Result<Vec<bool>> {

@@ -3,9 +3,13 @@
 //! | key | value |
 //! |---|---|
 //! | `bazar/entry/<time>.<book>.<stamp>` | the entry's JSON, as in a ledger's file |
-//! | `bazar/order/<order>` | the name of the entry that sold it, which is the end of that one's key |
+//! | `bazar/order/<start>.<span>.<stamp>` | of some orders the entries that sold them ([`Places`]) |
 //! | `bazar/key/<Idempotency-Key>` | what it was used for ([`KeyUse`]), put if the key is free |
 //! | `bazar/apart/<order>` | nothing: the other side of a cut sold it, before it was migrated |
+//!
+//! The name of an entry is the end of its key. Orders that are sold together have mostly been issued
+//! one after the other, so one key says where many of them are. A change that is not made leaves
+//! names of entries there that do not exist.
 //!
 //! Entries sort by time. The number of an entry's version is the revision of its key, since a book
 //! and its entry are put together; one that was migrated keeps its number. Taking an order back
@@ -27,6 +31,9 @@ pub(super) const FIRST: &str = "bazar/entry/";
 
 /// The key after those of all entries.
 pub(super) const END: &str = "bazar/entry0";
+
+/// So many orders that were issued one after the other are looked for together.
+const SPAN: u64 = 64;
 
 /// What an `Idempotency-Key` was used for.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -54,8 +61,41 @@ pub(super) fn entry_key(name: &str) -> String {
     format!("{FIRST}{name}")
 }
 
-pub(super) fn order_key(order: OrderId) -> String {
-    format!("bazar/order/{order}")
+/// Where orders are found: the name of the entry by order, by the key's beginning.
+pub(super) type Places = BTreeMap<String, BTreeMap<u64, String>>;
+
+/// Adds where this order is.
+pub(super) fn add_place(places: &mut Places, order: OrderId, entry: &str) {
+    let place = places.entry(place(order)).or_default();
+    place.insert(order.count, entry.into());
+}
+
+/// What is put for places. `stamp` tells it from what other changes put there.
+pub(super) fn place_puts(places: &Places, stamp: u64) -> Vec<(String, Vec<u8>)> {
+    let put = |(place, names): (&String, &BTreeMap<u64, String>)| {
+        (format!("{place}{stamp:016}"), encode(names))
+    };
+    places.iter().map(put).collect()
+}
+
+/// The beginning of the keys that may say where this order is.
+pub(super) fn place(order: OrderId) -> String {
+    let OrderId { start, count } = order;
+    format!("bazar/order/{start:016}.{:016}.", count / SPAN)
+}
+
+/// The key after all that begin so.
+pub(super) fn place_end(place: &str) -> String {
+    let dot = place.strip_suffix('.').expect("a place ends with a dot");
+    format!("{dot}/")
+}
+
+/// The name of the entry that may have sold this order. Fails as [`decode_entry`] does.
+pub(super) fn decode_place(kv: &KeyValue, order: OrderId) -> Result<Option<String>, String> {
+    let key = || String::from_utf8_lossy(&kv.key).into_owned();
+    let names: BTreeMap<u64, String> = serde_json::from_slice(&kv.value)
+        .map_err(|error| format!("{} holds no orders: {error}", key()))?;
+    Ok(names.get(&order.count).cloned())
 }
 
 pub(super) fn key_key(key: &str) -> String {
@@ -180,6 +220,27 @@ mod tests {
             }))
         });
         assert!(names.is_sorted() && FIRST < names[0].as_str() && names[2].as_str() < END);
+    }
+
+    #[test]
+    fn orders_that_were_issued_together_are_found_at_one_key() {
+        let order = |count| OrderId { start: 7, count };
+        let mut places = Places::new();
+        for count in [130, 190, 191, 192] {
+            add_place(&mut places, order(count), &format!("entry {count}"));
+        }
+        let puts = place_puts(&places, 9);
+        assert_eq!(puts.len(), 2);
+        let (key, value) = puts[0].clone();
+        let place = place(order(190));
+        assert!(place < key && key < place_end(&place), "{key}");
+        let kv = KeyValue {
+            key: key.into_bytes(),
+            value,
+            mod_revision: 1,
+        };
+        let found = |count| decode_place(&kv, order(count)).unwrap();
+        assert_eq!((found(191), found(192)), (Some("entry 191".into()), None));
     }
 
     #[test]

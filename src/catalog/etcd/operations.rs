@@ -1,9 +1,9 @@
 //! From changes to the operations of a txn, and from its replies to what came of the changes.
 //!
 //! A change is a txn within the txn: "if the book is still at this revision, and no other change
-//! has used its keys, put the book, its entry in the ledger, and its orders; otherwise read what
-//! is there". etcd counts the operations along each path from the outside in, at most 128. So many
-//! orders of one change are put by txns in that one, some by each.
+//! has used its keys, put the book and its entry in the ledger; otherwise read what is there".
+//! Where the orders are found is put beside the changes, since it is one key for many of them.
+//! etcd counts the operations along each path from the outside in, at most 128.
 
 use std::collections::BTreeSet;
 use std::iter;
@@ -13,13 +13,14 @@ use serde_json::Value;
 
 use crate::catalog::etcd::change::{Seen, at_revision};
 use crate::catalog::etcd::gateway::Answered;
-use crate::catalog::etcd::ledger_keys::{self, KeyUses, entry_key, key_key, order_key};
+use crate::catalog::etcd::ledger_keys::{self, KeyUses, Places, entry_key, key_key};
 use crate::catalog::etcd::record;
 use crate::catalog::etcd::wire::{self, KeyValue, TxnReply};
 use crate::model::book::Book;
 use crate::model::book::entry::Entry;
 use crate::model::error::{Error, Result};
 use crate::model::invalidation::Invalidation;
+use crate::model::order::OrderId;
 
 /// Changes in a txn.
 const WRITES_MAX: usize = 120;
@@ -27,8 +28,11 @@ const WRITES_MAX: usize = 120;
 /// etcd takes so many operations. Two are kept for what a txn has besides its changes.
 const OPERATIONS_MAX: usize = 128 - 2;
 
-/// Orders that one txn within a change puts.
-const ORDERS_TOGETHER: usize = 30;
+/// About how many bytes it takes to say where an order is.
+const PLACE_BYTES: usize = 80;
+
+/// Places of orders that one txn within the txn puts.
+const PLACES_TOGETHER: usize = 30;
 
 /// Keys that the orders of one change may have: each costs an operation.
 pub(super) const KEYS_MAX: usize = 80;
@@ -62,81 +66,94 @@ pub(super) enum Written {
     Conflict { seen: Seen, again: bool },
 }
 
-/// A change as an operation.
-struct Operation {
-    value: Value,
-    /// How many operations stand beside each other in it, from the outside in.
-    depth: usize,
-    bytes: usize,
-    /// What it puts.
-    keys: Vec<String>,
-}
+/// What a change puts.
+struct Puts(Vec<(String, Vec<u8>)>);
 
-/// The operations of as many of these as one txn takes: one at least, and no key twice.
-pub(super) fn encode_some(writes: &[Write]) -> Vec<Value> {
-    let (mut values, mut bytes, mut depth) = (Vec::new(), 0, 0);
-    let mut keys: BTreeSet<String> = BTreeSet::new();
+/// How many of these changes one txn makes, one at least, and its operations: those of the changes,
+/// and then others. No key is put twice, and no order is sold twice.
+pub(super) fn encode_some(writes: &[Write]) -> (usize, Vec<Value>) {
+    let (mut taken, mut bytes, mut depth) = (Vec::new(), 0, 0);
+    let (mut keys, mut spans) = (BTreeSet::<String>::new(), BTreeSet::<String>::new());
+    let mut orders: BTreeSet<OrderId> = BTreeSet::new();
     for write in writes.iter().take(WRITES_MAX) {
-        let operation = encode(write);
-        bytes += operation.bytes;
-        depth = depth.max(operation.depth);
-        let fits = bytes <= BYTES_MAX && values.len() + 1 + depth <= OPERATIONS_MAX;
-        let is_alone = values.is_empty();
-        if !(fits || is_alone) || operation.keys.iter().any(|key| keys.contains(key)) {
+        let puts = Puts::of(write);
+        let sales = write.entry.iter().flat_map(|entry| &entry.orders);
+        let sold: Vec<OrderId> = sales.map(|sale| sale.order).collect();
+        bytes += puts.bytes() + PLACE_BYTES * sold.len();
+        depth = depth.max(puts.0.len());
+        spans.extend(sold.iter().map(|order| ledger_keys::place(*order)));
+        let beside = taken.len() + 1 + spans.len().div_ceil(PLACES_TOGETHER);
+        let inside = depth.max(spans.len().min(PLACES_TOGETHER));
+        let fits = bytes <= BYTES_MAX && beside + inside <= OPERATIONS_MAX;
+        let is_twice = puts.0.iter().any(|(key, _)| keys.contains(key));
+        let is_twice = is_twice || sold.iter().any(|order| orders.contains(order));
+        if !taken.is_empty() && (!fits || is_twice) {
             break;
         }
-        keys.extend(operation.keys);
-        values.push(operation.value);
+        orders.extend(sold);
+        keys.extend(puts.0.iter().map(|(key, _)| key.clone()));
+        taken.push(puts);
     }
-    values
+    let places = places(&writes[..taken.len()]);
+    let together = places.chunks(PLACES_TOGETHER);
+    let places = together.map(|some| wire::within(&[], &values(some), &[]));
+    let places: Vec<Value> = places.collect();
+    let changes = writes.iter().zip(&taken);
+    let operations = match taken.as_slice() {
+        // If it is not made, nothing is put.
+        [puts] => vec![puts.operation(&writes[0], places)],
+        _ => changes
+            .map(|(write, puts)| puts.operation(write, Vec::new()))
+            .chain(places)
+            .collect(),
+    };
+    (taken.len(), operations)
 }
 
-fn encode(write: &Write) -> Operation {
-    let book = record::key(write.book.id);
-    let (mut puts, mut orders) = (
-        vec![(book.clone(), record::encode(&write.book))],
-        Vec::new(),
-    );
-    if let Some(entry) = &write.entry {
+/// Where the orders of these changes are.
+fn places(writes: &[Write]) -> Vec<(String, Vec<u8>)> {
+    let mut places = Places::new();
+    for entry in writes.iter().filter_map(|write| write.entry.as_ref()) {
         let name = ledger_keys::name(&entry.key());
-        puts.push((entry_key(&name), ledger_keys::encode(entry)));
-        let sold: BTreeSet<_> = entry.orders.iter().map(|sale| sale.order).collect();
-        let put = |order| (order_key(order), name.clone().into_bytes());
-        orders.extend(sold.into_iter().map(put));
+        for sale in &entry.orders {
+            ledger_keys::add_place(&mut places, sale.order, &name);
+        }
     }
-    let used = write.keys.iter();
-    puts.extend(used.map(|(key, used)| (key_key(key), ledger_keys::encode(used))));
-    let mut compare = vec![wire::is_at(&book, write.base)];
-    let mut read = vec![wire::range(&book)];
-    for key in write.keys.keys() {
-        compare.push(wire::is_at(&key_key(key), 0));
-        read.push(wire::range(&key_key(key)));
-    }
+    ledger_keys::place_puts(&places, writes[0].book.version.stamp)
+}
+
+fn values(puts: &[(String, Vec<u8>)]) -> Vec<Value> {
     let put = |(key, value): &(String, Vec<u8>)| wire::put(key, value);
-    let mut success: Vec<Value> = puts.iter().map(put).collect();
-    let mut depth = 0;
-    if orders.len() == 1 {
-        success.extend(orders.iter().map(put));
-    } else {
-        depth = ORDERS_TOGETHER.min(orders.len());
-        let together = orders.chunks(ORDERS_TOGETHER);
-        success.extend(
-            together.map(|some| wire::within(&[], &some.iter().map(put).collect::<Vec<_>>(), &[])),
-        );
+    puts.iter().map(put).collect()
+}
+
+impl Puts {
+    fn of(write: &Write) -> Puts {
+        let mut puts = vec![(record::key(write.book.id), record::encode(&write.book))];
+        if let Some(entry) = &write.entry {
+            let name = ledger_keys::name(&entry.key());
+            puts.push((entry_key(&name), ledger_keys::encode(entry)));
+        }
+        let used = write.keys.iter();
+        puts.extend(used.map(|(key, used)| (key_key(key), ledger_keys::encode(used))));
+        Puts(puts)
     }
-    depth += success.len().max(compare.len());
-    let all = puts.into_iter().chain(orders);
-    let (keys, bytes): (Vec<String>, Vec<usize>) = all
-        .map(|(key, value)| {
-            let bytes = key.len() + value.len();
-            (key, bytes)
-        })
-        .unzip();
-    Operation {
-        value: wire::within(&compare, &success, &read),
-        depth,
-        bytes: bytes.iter().sum(),
-        keys,
+
+    fn bytes(&self) -> usize {
+        let all = self.0.iter();
+        all.map(|(key, value)| key.len() + value.len()).sum()
+    }
+
+    /// The change, which puts `more` besides.
+    fn operation(&self, write: &Write, more: Vec<Value>) -> Value {
+        let mut compare = vec![wire::is_at(&record::key(write.book.id), write.base)];
+        let mut read = vec![wire::range(&record::key(write.book.id))];
+        for key in write.keys.keys() {
+            compare.push(wire::is_at(&key_key(key), 0));
+            read.push(wire::range(&key_key(key)));
+        }
+        let success = [values(&self.0), more].concat();
+        wire::within(&compare, &success, &read)
     }
 }
 
@@ -196,17 +213,17 @@ mod tests {
     #[test]
     fn no_book_is_twice_in_a_txn() {
         let writes = [1, 2, 1, 3].map(|id| write(id, "t"));
-        assert_eq!(encode_some(&writes).len(), 2);
-        assert_eq!(encode_some(&writes[2..]).len(), 2);
+        assert_eq!(encode_some(&writes).0, 2);
+        assert_eq!(encode_some(&writes[2..]).0, 2);
     }
 
     #[test]
     fn a_txn_has_no_more_changes_and_bytes_than_etcd_takes() {
         let many: Vec<Write> = (0..300).map(|id| write(id, "t")).collect();
-        assert_eq!(encode_some(&many).len(), WRITES_MAX);
+        assert_eq!(encode_some(&many).0, WRITES_MAX);
         let long = "x".repeat(500 << 10);
         let large: Vec<Write> = (0..3).map(|id| write(id, &long)).collect();
-        assert_eq!(encode_some(&large).len(), 1);
+        assert_eq!(encode_some(&large).0, 1);
     }
 
     fn replied(json: &str, again: bool) -> Result<Written> {

@@ -71,8 +71,8 @@ impl Writer {
     fn write_all(&self, mut rest: &[Write]) -> Vec<Result<Written>> {
         let mut outcomes = Vec::with_capacity(rest.len());
         while !rest.is_empty() {
-            let operations = operations::encode_some(rest);
-            let (some, others) = rest.split_at(operations.len());
+            let (count, operations) = operations::encode_some(rest);
+            let (some, others) = rest.split_at(count);
             outcomes.extend(self.txn(some, operations));
             rest = others;
         }

@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::catalog::etcd::ledger_keys::{
-    self, KeyUse, apart_key, cancels, entry_key, key_key, order_key,
+    self, KeyUse, Places, apart_key, cancels, entry_key, key_key,
 };
 use crate::catalog::etcd::record;
 use crate::model::audit::history;
-use crate::model::book::entry::{Account, Entry, EntryKey, Sale};
+use crate::model::book::entry::{Account, Entry, EntryKey};
 use crate::model::book::{Book, BookId, STAMP_MAX, Version};
 use crate::model::order::OrderId;
 use crate::model::order_ids::unix_ms;
@@ -72,38 +72,42 @@ pub(super) fn entries(entries: &[Arc<Entry>], books: &[Arc<Book>]) -> Vec<Puts> 
         .flat_map(|entry| &entry.orders)
         .map(|sale| sale.order)
         .collect();
-    let mut seen: HashSet<String> = HashSet::new();
+    let (mut seen, mut places) = (HashSet::<String>::new(), Places::new());
     let puts = entries.iter().map(|entry| {
-        let is_listed = |sale: &&Sale| is_own(entry) || !owned.contains(&sale.order);
-        let sales = entry.orders.iter().filter(is_listed);
-        let mut puts = of_entry(entry, sales, !is_own(entry));
+        let name = ledger_keys::name(&entry.key());
+        let mut puts = vec![(entry_key(&name), ledger_keys::encode(entry.as_ref()))];
+        for sale in &entry.orders {
+            if is_own(entry) {
+                ledger_keys::add_place(&mut places, sale.order, &name);
+            } else if !owned.contains(&sale.order) {
+                ledger_keys::add_place(&mut places, sale.order, &name);
+                puts.push((apart_key(sale.order), Vec::new()));
+            }
+        }
+        puts.extend(of_keys(entry, &name));
         // A key is good for its first use. An order may be in two entries of the other side.
         puts.retain(|(key, _)| seen.insert(key.clone()));
         puts
     });
-    puts.collect()
+    let puts: Vec<Puts> = puts.collect();
+    let places = ledger_keys::place_puts(&places, 0);
+    let places = places.into_iter().map(|put| vec![put]);
+    puts.into_iter().chain(places).collect()
 }
 
-/// What is put for an entry, with these of its orders.
-fn of_entry<'a>(entry: &Entry, sales: impl Iterator<Item = &'a Sale>, are_apart: bool) -> Puts {
-    let name = ledger_keys::name(&entry.key());
-    let mut puts = vec![(entry_key(&name), ledger_keys::encode(entry))];
-    for sale in sales {
-        puts.push((order_key(sale.order), name.clone().into_bytes()));
-        if are_apart {
-            puts.push((apart_key(sale.order), Vec::new()));
-        }
-    }
-    for key in entry.keys().cloned().chain(entry.cancels.map(cancels)) {
+/// What is put for the keys of an entry.
+fn of_keys(entry: &Entry, name: &str) -> Puts {
+    let keys = entry.keys().cloned().chain(entry.cancels.map(cancels));
+    let put = |key: Arc<str>| {
         let used = KeyUse {
             book: entry.book,
             copies: entry.copies_for(&key).unwrap_or(0),
             order: entry.order_for(&key),
-            entry: name.clone(),
+            entry: name.into(),
         };
-        puts.push((key_key(&key), ledger_keys::encode(&used)));
-    }
-    puts
+        (key_key(&key), ledger_keys::encode(&used))
+    };
+    keys.map(put).collect()
 }
 
 /// The entries that the books' quantities follow from. The others are of the other side of a cut.
@@ -123,6 +127,7 @@ fn in_history(entries: &[Arc<Entry>], books: &[Arc<Book>]) -> HashSet<(BookId, V
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::catalog::etcd::wire::KeyValue;
 
     /// An entry of book 2, made at its number.
     fn entry(number: u64, stamp: u64, base: u64, sales: &str) -> Arc<Entry> {
@@ -155,14 +160,21 @@ mod tests {
         let puts = entries(&all, &[sold_book()]).concat();
         let keys: Vec<&str> = puts.iter().map(|(key, _)| key.as_str()).collect();
         let count = |wanted: &str| keys.iter().filter(|key| **key == wanted).count();
-        for order in [
-            "bazar/order/7.1",
-            "bazar/order/7.2",
-            "bazar/order/8.1",
-            "bazar/key/k",
-        ] {
-            assert_eq!(count(order), 1, "{order}: {keys:?}");
-        }
+        assert_eq!(count("bazar/key/k"), 1, "{keys:?}");
+        let found = |start, count| {
+            let order = OrderId { start, count };
+            let place = format!("{}{:016}", ledger_keys::place(order), 0);
+            let (key, value) = puts.iter().find(|(key, _)| *key == place).unwrap();
+            let (key, value) = (key.clone().into_bytes(), value.clone());
+            let kv = KeyValue {
+                key,
+                value,
+                mod_revision: 1,
+            };
+            ledger_keys::decode_place(&kv, order).unwrap().unwrap()
+        };
+        let name = |entry: &Arc<Entry>| ledger_keys::name(&entry.key());
+        assert_eq!((found(7, 2), found(8, 1)), (name(&all[1]), name(&all[2])));
         let apart = keys.iter().filter(|key| key.starts_with("bazar/apart/"));
         assert_eq!(apart.collect::<Vec<_>>(), [&"bazar/apart/8.1"]);
     }
