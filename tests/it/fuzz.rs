@@ -35,7 +35,7 @@ const FOR_CATALOGS: [&str; 12] = [
     "GET /query/topic/t?limit=2 HTTP/1.1\r\nHost: localhost\r\n\r\n",
     "GET /query/nothing/3 HTTP/1.1\r\nHost: localhost\r\n\r\n",
     "PUT /update/4 HTTP/1.1\r\nHost: localhost\r\nContent-Length: 15\r\n\r\n{\"price\": 12.5}",
-    "PUT /update/5 HTTP/1.1\r\nHost: localhost\r\nIf-Match: \"9-9\"\r\nContent-Length: 17\r\n\r\n{\"quantity\": 5.0}",
+    "PUT /update/5 HTTP/1.1\r\nHost: localhost\r\nIf-Match: \"9-9\"\r\nContent-Length: 17\r\n\r\n{\"quantity\": 5.5}",
     "PUT /update/6 HTTP/1.1\r\nHost: localhost\r\nContent-Length: 34\r\n\r\n{\"title\": \"T\", \"topic\": [\"\\ud800\"]}",
     "POST /add HTTP/1.1\r\nHost: localhost\r\nContent-Length: 27\r\n\r\n{\"title\": \"T\", \"topic\": \"\"}",
     "GET /dump/ HTTP/1.1\r\nHost: localhost\r\n\r\n",

@@ -5,9 +5,8 @@
 //! them with the servers; `shapes.json` adds the schemas of bodies and parameters, which the page
 //! has in words only. What only servers ask each other (`/batch/`, `/rep/`, `Bazar-Order`) is left
 //! out, and so is what no path has of its own: `HEAD`, `OPTIONS`, 405, 501, and the headers of
-//! conditional requests. Two rules JSON Schema cannot say: `5.0` is refused where `5` is not, and a
-//! key that was used for another quantity is. So a tool that sends what a schema allows, as
-//! schemathesis does, finds these two: "schema-valid request rejected", with 422.
+//! conditional requests. One rule JSON Schema cannot say: a key that was used for
+//! another book or quantity is refused, with 422.
 
 mod table;
 #[cfg(test)]
@@ -56,9 +55,8 @@ pub(crate) fn document(server: &str, needs_token: &dyn Fn(&str) -> bool) -> Valu
             "title": format!("Bazar, {server}"),
             "version": env!("CARGO_PKG_VERSION"),
             "description": "What each status means is also in src/API.md. HEAD is allowed \
-                wherever GET is. Paths that only servers ask each other are left out. In a body a \
-                whole number is written without a point and without an exponent, which JSON Schema \
-                has no word for: 5.0 is a 422.",
+                wherever GET is. Paths that only servers ask each other are left out. A key that \
+                was used for another book or quantity is a 422, which JSON Schema has no word for.",
         },
         "paths": paths,
         "components": {

@@ -1,17 +1,18 @@
-//! JSON values as they were written: unlike `serde_json::Value` they keep a field that was given
-//! twice, and they tell `5` from `5.0`.
+//! JSON values. Unlike `serde_json::Value` they keep a field that was given twice, and `5.0` is as
+//! whole as `5`, as in JSON Schema.
 
 use std::{fmt, result};
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 
 use crate::model::error::{Error, Result};
+use crate::model::number::EXACT_MAX;
 use crate::model::validation::exact;
 
 /// The longest excerpt of a value in a message.
 const EXCERPT_CHARS_MAX: usize = 60;
 
-/// A JSON value. `5` is whole, `5.0` is not.
+/// A JSON value.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Json {
     Null,
@@ -19,7 +20,7 @@ pub(super) enum Json {
     Whole(u64),
     /// A negative whole number.
     Negative(i64),
-    /// Written with a point or an exponent, or too large for the others.
+    /// Not whole, or beyond 2^53 and written with a point or an exponent, or too large for the others.
     Float(f64),
     Text(String),
     List(Vec<Json>),
@@ -95,7 +96,15 @@ impl<'de> Visitor<'de> for AnyJson {
     }
 
     fn visit_f64<E>(self, number: f64) -> result::Result<Json, E> {
-        Ok(Json::Float(number))
+        if number.fract() != 0.0 || (EXACT_MAX as f64) < number.abs() {
+            return Ok(Json::Float(number));
+        }
+        let is_negative = number < 0.0;
+        Ok(if is_negative {
+            Json::Negative(number as i64)
+        } else {
+            Json::Whole(number as u64)
+        })
     }
 
     fn visit_str<E>(self, text: &str) -> result::Result<Json, E> {

@@ -126,11 +126,22 @@ fn a_body_that_is_not_json_is_refused_with_its_place() {
 }
 
 #[test]
+fn a_whole_number_may_be_written_with_a_point_or_an_exponent() {
+    for (was, quantity) in [("5.0", 5), ("2e1", 20), ("-0.0", 0), ("1e9", 1_000_000_000)] {
+        let body = format!(r#"{{"quantity":{was}}}"#);
+        let (change, _) = parse_change(body.as_bytes()).unwrap();
+        assert_eq!(change.quantity, Some(quantity), "{was}");
+    }
+    let difference = parse_patch(br#"{"quantity":{"add":-2.0}}"#).unwrap();
+    assert_eq!(difference.added, Some(-2));
+    check_422(r#"{"quantity":1e15}"#, &["quantity", "1000000000000000"]);
+}
+
+#[test]
 fn an_invalid_value_is_refused_with_field_value_and_range() {
     for was in [
         "-1",
         "5.5",
-        "5.0",
         "1000000001",
         "18446744073709551616",
         "\"5\"",

@@ -56,7 +56,7 @@ PUT /update/4 {"price":1e308}                                | 422 | message pri
 PUT /update/4 {"price":0.0001}                               | 422 | message price, decimals
 PUT /update/4 {"title":" "}                                  | 422 | message title, blank
 PUT /update/4 {"price":-0.5}                                 | 422 | message price, -0.5
-PUT /update/4 {"quantity":5.0}                               | 422 | message quantity, 5.0
+PUT /update/4 {"quantity":5.5}                               | 422 | message quantity, 5.5
 PUT /update/4 {"quantity":1000000001}                        | 422 | message quantity, 1000000001
 PUT /update/4 {"quantity":"5"}                               | 422 | message quantity, 5
 PUT /update/4 {"price":true}                                 | 422 | message price, true
