@@ -14,12 +14,14 @@ const STORIES: &str = include_str!("../../src/supervisor/page/stories.js");
 
 /// Ten times the usual ones. A machine on which both catalogs are silent for longer is two sides of
 /// a cut to them, and each goes on alone: that would be another lesson.
-const PATIENT_TIMES: [(&str, &str); 5] = [
+const PATIENT_TIMES: [(&str, &str); 6] = [
     ("HEARTBEAT_TIMEOUT_MS", "3000"),
     ("LEASE_MS", "5000"),
     ("STALL_MS", "2500"),
     ("CONNECT_TIMEOUT_MS", "2000"),
     ("TIMEOUT_MS", "10000"),
+    // A server that is only slow is not passed over.
+    ("HEDGE_AFTER_MS", "500"),
 ];
 
 /// The commands of the page, each with what it prints.
