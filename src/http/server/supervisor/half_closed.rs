@@ -11,8 +11,9 @@ use crate::runtime::{process, sync};
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// The table is everybody's, and may be long: a look in each `/metrics` once kept the shop's
-/// servers busy with nothing else. So looks take at most one in so many parts of the time.
-const COST_PART: u32 = 100;
+/// servers busy with nothing else, and at one part in 100 they took 2.6 % of a selling catalog's time
+/// while the table had 60,000 rows. So looks take at most one in so many parts of the time.
+const COST_PART: u32 = 300;
 
 /// Returns when the server has ended.
 pub(super) fn run(dispatcher: &Arc<Dispatcher>, port: u16) {
