@@ -26,7 +26,7 @@ const ROUNDS_MAX: Duration = Duration::from_secs(5);
 /// An order server that stays silent for so long is given up.
 const MEMORY_MAX: Duration = Duration::from_secs(600);
 
-/// Buys are noted of so many keys. Beyond, those of more keys are not.
+/// Buys are noted of so many keys. Beyond, and for [`MEMORY_MAX`] after, any key may be in doubt.
 const KEYS_MAX: usize = 10_000;
 
 pub(super) struct EarlierBuys {
@@ -35,6 +35,8 @@ pub(super) struct EarlierBuys {
     /// By key. Held for moments only.
     buys: Mutex<HashMap<Arc<str>, Vec<Begun>>>,
     ended: Condvar,
+    /// When a buy was last not noted, for lack of room.
+    unnoted: Mutex<Option<Instant>>,
 }
 
 /// One order that was begun.
@@ -52,6 +54,8 @@ struct Begun {
 /// A buy that waits for its answer. Drop it once it has one.
 pub(super) struct OpenBuy<'a> {
     earlier_buys: &'a EarlierBuys,
+    has_key: bool,
+    /// If the buy is noted.
     key: Option<Arc<str>>,
     count: u64,
     /// No order of this key can take a copy any more.
@@ -65,6 +69,7 @@ impl EarlierBuys {
             late_max: ROUNDS_MAX + round_max,
             buys: Mutex::default(),
             ended: Condvar::new(),
+            unnoted: Mutex::default(),
         }
     }
 
@@ -72,6 +77,7 @@ impl EarlierBuys {
     pub(super) fn begin(&self, order: &Order) -> OpenBuy<'_> {
         let mut open = OpenBuy {
             earlier_buys: self,
+            has_key: order.key.is_some(),
             key: order.key.clone(),
             count: order.id.count,
             is_settled: false,
@@ -85,6 +91,7 @@ impl EarlierBuys {
         }
         if KEYS_MAX <= buys.len() {
             open.key = None;
+            *sync::lock(&self.unnoted) = Some(Instant::now());
             return open;
         }
         buys.entry(key).or_default().push(Begun {
@@ -143,8 +150,12 @@ impl OpenBuy<'_> {
     /// Whether an order server may still sell a copy for an earlier buy of the same key. Waits for
     /// at most this long until none may.
     pub(super) fn earlier_may_sell(&self, timeout: Duration) -> bool {
-        let Some(key) = &self.key else { return false };
         let all = self.earlier_buys;
+        let is_recent = |at: Instant| at.elapsed() < MEMORY_MAX;
+        if self.has_key && sync::lock(&all.unnoted).is_some_and(is_recent) {
+            return true;
+        }
+        let Some(key) = &self.key else { return false };
         let may_sell = |buys: &mut HashMap<Arc<str>, Vec<Begun>>| {
             let begun = buys.get(key).map_or(&[][..], Vec::as_slice);
             let mut earlier = begun.iter().filter(|one| one.count < self.count);
@@ -175,5 +186,27 @@ impl Drop for OpenBuy<'_> {
             buys.remove(key);
         }
         all.ended.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn beyond_the_keys_that_are_noted_out_of_stock_is_no_promise_to_anybody_with_a_key() {
+        let all = EarlierBuys::new(Duration::from_secs(1));
+        let buy = |text: &str| all.begin(&Order::parse_with_key(text).unwrap());
+        let mut noted = Vec::new();
+        for n in 0..KEYS_MAX {
+            noted.push(buy(&format!("7.{n}; open=0; key=k{n}")));
+        }
+        let may_sell = |buy: &OpenBuy| buy.earlier_may_sell(Duration::ZERO);
+        assert!(!may_sell(&noted[0]));
+        let (one_more, without) = (buy("7.20000; open=0; key=x"), buy("7.20001; open=0"));
+        assert!(may_sell(&one_more) && may_sell(&noted[0]));
+        assert!(!may_sell(&without));
+        drop(noted);
+        assert!(may_sell(&buy("7.20002; open=0; key=y")));
     }
 }
