@@ -117,9 +117,9 @@ pub(super) fn list(catalog: &Catalog, request: &Request) -> Result<Response> {
 }
 
 fn order_here(ledger: &dyn OrderLedger, text: &str) -> Result<(OrderId, Arc<Entry>)> {
-    let unlisted = || Error::BadRequest("after must be an order of this list".into());
-    let order = OrderId::parse(text).ok_or_else(unlisted)?;
-    let entry = ledger.order_here(order)?.ok_or_else(unlisted)?;
+    let malformed = || Error::BadRequest("after must be an order's id, such as 7.5".into());
+    let order = OrderId::parse(text).ok_or_else(malformed)?;
+    let entry = ledger.order_here(order)?.ok_or(Error::NoSuchOrder)?;
     Ok((order, entry))
 }
 

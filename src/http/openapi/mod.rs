@@ -3,10 +3,10 @@
 //!
 //! Paths, methods, statuses and texts are those of the tables of `src/API.md`, whose tests compare
 //! them with the servers; `shapes.json` adds the schemas of bodies and parameters, which the page
-//! has in words only. What only servers ask each other (`/batch/`, `/rep/`, `Bazar-Order`) is left
-//! out, and so is what no path has of its own: `HEAD`, `OPTIONS`, 405, 501, and the headers of
-//! conditional requests. One rule JSON Schema cannot say: a key that was used for
-//! another book or quantity is refused, with 422.
+//! has in words only. What only servers ask each other (`/batch/`, `/hold`, `/release`, `/rep/`,
+//! `Bazar-Order`) is left out, and so is what no path has of its own: `HEAD`, `OPTIONS`, 405, 501,
+//! and the headers of conditional requests. One rule JSON Schema cannot say: a key that was used
+//! for another book or quantity is refused, with 422.
 
 mod table;
 #[cfg(test)]
@@ -43,6 +43,7 @@ pub(crate) fn document(server: &str, needs_token: &dyn Fn(&str) -> bool) -> Valu
             .or_insert_with(|| operation(&row, &shapes, needs_token(row.path)));
         add_parameters(
             operation,
+            &row,
             row.query.split('&').map(name_of),
             "query",
             &shapes,
@@ -75,7 +76,8 @@ fn rows(server: &str) -> impl Iterator<Item = Row> {
             .iter()
             .any(|it| row.path.contains(it))
     };
-    let is_internal = |row: &Row| row.path.starts_with("/batch/");
+    let internal = ["/batch/", "/hold", "/release"];
+    let is_internal = move |row: &Row| internal.iter().any(|it| row.path.starts_with(it));
     let is_no_own = |row: &Row| row.status == "405" || matches!(row.method, "HEAD" | "OPTIONS");
     rows.filter(move |row| !is_general(row) && !is_internal(row) && !is_no_own(row))
 }
@@ -100,6 +102,7 @@ fn operation(row: &Row, shapes: &Value, needs_token: bool) -> Value {
     let in_path = row.path.split('/').filter(|part| part.starts_with('<'));
     add_parameters(
         &mut operation,
+        row,
         in_path.map(|part| part.trim_matches(['<', '>'])),
         "path",
         shapes,
@@ -107,6 +110,7 @@ fn operation(row: &Row, shapes: &Value, needs_token: bool) -> Value {
     let headers = shape["headers"].as_array().into_iter().flatten();
     add_parameters(
         &mut operation,
+        row,
         headers.filter_map(Value::as_str),
         "header",
         shapes,
@@ -140,10 +144,12 @@ fn name_of(parameter: &str) -> &str {
 /// Adds parameters that are not there yet.
 fn add_parameters<'a>(
     operation: &mut Value,
+    row: &Row,
     names: impl Iterator<Item = &'a str>,
     place: &str,
     shapes: &Value,
 ) {
+    let operation_name = format!("{} {}", row.method, row.path);
     let parameters = operation["parameters"]
         .as_array_mut()
         .expect("it was made so");
@@ -151,7 +157,10 @@ fn add_parameters<'a>(
         if parameters.iter().any(|known| known["name"] == name) {
             continue;
         }
-        let mut parameter = shapes["parameters"][name].clone();
+        // What a name means may differ from path to path.
+        let shapes = &shapes["parameters"];
+        let own = shapes.get(format!("{operation_name} {name}"));
+        let mut parameter = own.unwrap_or(&shapes[name]).clone();
         parameter["name"] = name.into();
         parameter["in"] = place.into();
         parameter["required"] = (place == "path").into();

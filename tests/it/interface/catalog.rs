@@ -125,7 +125,9 @@ GET /orders?book=5&limit=1&after=7.1 | 200 | text "order":"7.2", "status":"sold"
 GET /orders?since=2000-01-01&until=2000-01-02T12:00:00Z | 200 | []
 = GET /orders?since=<time>&until=<time>&book=<id>&limit=<n>&after=<order> → 400
 GET /orders?since=yesterday | 400 | message since
-GET /orders?after=7.9 | 400 | message after
+GET /orders?after=7 | 400 | message after
+= GET /orders?since=<time>&until=<time>&book=<id>&limit=<n>&after=<order> → 404
+GET /orders?after=7.9 | 404 | message order
 = PUT /orders → 405
 PUT /orders | 405 | message + Allow: GET, HEAD
 = GET /ledger?limit=<n>&after=<entry> → 200
