@@ -325,14 +325,20 @@ fn a_read_finds_the_catalog_that_is_back_while_the_only_one_that_counts_as_up_ha
     assert!(started.elapsed() < Duration::from_secs(5));
 }
 
-#[test]
-fn out_of_stock_is_no_promise_while_an_order_server_that_hangs_may_sell_yet() {
+/// Its first order server hangs, and it does not wait long for it; at the second none is left.
+fn impatient() -> FrontEnd {
     let mut front_end = front_end(&[], &[Hangs, OUT_OF_STOCK]);
     let short = Limits {
         connect: Duration::from_secs(10),
         whole: Duration::from_millis(300),
     };
     front_end.buys = Client::new(short, None);
+    front_end
+}
+
+#[test]
+fn out_of_stock_is_no_promise_while_an_order_server_that_hangs_may_sell_yet() {
+    let front_end = impatient();
     let answer = ask(&front_end, Method::Put, "/buy/1");
     check(&answer, 504, "to buy");
     assert!(
@@ -346,12 +352,7 @@ fn out_of_stock_is_no_promise_while_an_order_server_that_hangs_may_sell_yet() {
 
 #[test]
 fn who_asks_again_with_a_key_is_not_told_out_of_stock_while_the_first_try_may_sell() {
-    let mut front_end = front_end(&[], &[Hangs, OUT_OF_STOCK]);
-    let short = Limits {
-        connect: Duration::from_secs(10),
-        whole: Duration::from_millis(300),
-    };
-    front_end.buys = Client::new(short, None);
+    let front_end = impatient();
     for _ in 0..2 {
         let answer = buy_with_key(&front_end, "k");
         let unknown = ("Bazar-Outcome", "unknown".into());

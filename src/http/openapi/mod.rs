@@ -84,7 +84,7 @@ fn rows(server: &str) -> impl Iterator<Item = Row> {
 
 /// An operation with the statuses that every one may have.
 fn operation(row: &Row, shapes: &Value, needs_token: bool) -> Value {
-    let shape = &shapes["operations"][format!("{} {}", row.method, row.path)];
+    let shape = &shapes["operations"][row.operation()];
     let words = row.path.split(|c: char| !c.is_ascii_alphanumeric());
     let words: Vec<&str> = words.filter(|word| !word.is_empty()).collect();
     let all = if row.path.ends_with('/') { "_all" } else { "" };
@@ -149,7 +149,6 @@ fn add_parameters<'a>(
     place: &str,
     shapes: &Value,
 ) {
-    let operation_name = format!("{} {}", row.method, row.path);
     let parameters = operation["parameters"]
         .as_array_mut()
         .expect("it was made so");
@@ -159,7 +158,7 @@ fn add_parameters<'a>(
         }
         // What a name means may differ from path to path.
         let shapes = &shapes["parameters"];
-        let own = shapes.get(format!("{operation_name} {name}"));
+        let own = shapes.get(format!("{} {name}", row.operation()));
         let mut parameter = own.unwrap_or(&shapes[name]).clone();
         parameter["name"] = name.into();
         parameter["in"] = place.into();
@@ -170,7 +169,7 @@ fn add_parameters<'a>(
 
 /// Adds what the row says of its status.
 fn add_response(operation: &mut Value, row: &Row, shapes: &Value) {
-    let shape = &shapes["operations"][format!("{} {}", row.method, row.path)];
+    let shape = &shapes["operations"][row.operation()];
     let own = shape["answers"][row.status].as_str();
     let when = if row.when.is_empty() {
         row.answer

@@ -17,6 +17,13 @@ pub(super) struct Row {
     pub(super) answer: &'static str,
 }
 
+impl Row {
+    /// As in `shapes.json`.
+    pub(super) fn operation(&self) -> String {
+        format!("{} {}", self.method, self.path)
+    }
+}
+
 /// The rows of a section, in their order.
 pub(super) fn rows(section: &str) -> impl Iterator<Item = Row> {
     lines(section).filter_map(row)

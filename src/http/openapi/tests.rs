@@ -30,12 +30,12 @@ fn references(value: &Value, found: &mut BTreeSet<String>) {
 fn the_shapes_are_those_of_the_operations_of_the_page() {
     let operations: BTreeSet<String> = SERVERS
         .into_iter()
-        .flat_map(|server| rows(server).map(|row| format!("{} {}", row.method, row.path)))
+        .flat_map(|server| rows(server).map(|row| row.operation()))
         .collect();
     assert_eq!(keys(&shapes()["operations"]), operations);
     for server in SERVERS {
         for row in rows(server).filter(|row| row.answer.contains('{') || row.answer.contains('[')) {
-            let operation = format!("{} {}", row.method, row.path);
+            let operation = row.operation();
             let own = row.status < "400" || row.path == "/readyz";
             let shape = &shapes()["operations"][&operation]["answers"][row.status];
             assert!(!own || shape.is_string(), "{operation} → {}", row.status);

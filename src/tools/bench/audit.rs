@@ -27,7 +27,7 @@ pub(super) struct Audit {
 }
 
 /// Audits the shop, and compares its stock with what the customers bought. A shop that cannot be
-/// audited, because a catalog does not answer or has no ledger, has a problem.
+/// audited, because a catalog does not answer, has a problem.
 pub(super) fn audit(shop: &Shop, name: &str) -> Audit {
     let mut found = match shop.audit() {
         Ok(findings) => {

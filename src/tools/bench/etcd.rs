@@ -109,20 +109,10 @@ fn sell(
     for (store, shop, _, measured) in &sales {
         shop.record_sales(measured);
         let name = format!("{name}, {}, {store}", counted(customers, "customer"));
-        bench.add(Summary::new(
-            Section::Etcd,
-            name,
-            measured,
-            generator(measured),
-        ));
+        add(bench, name, measured, generator(measured));
     }
     let name = format!("txns of etcd beside {name}, {customers} at once");
-    bench.add(Summary::new(
-        Section::Etcd,
-        name,
-        &raw,
-        "one key each, if it is unchanged",
-    ));
+    add(bench, name, &raw, "one key each, if it is unchanged");
     Ok(())
 }
 
@@ -157,21 +147,15 @@ fn look_up(
     let at_once = counted(connections, "connection");
     for (store, _, measured) in &reads {
         let name = format!("look-ups at a catalog, {at_once}, {store}");
-        bench.add(Summary::new(
-            Section::Etcd,
-            name,
-            measured,
-            generator(measured),
-        ));
+        add(bench, name, measured, generator(measured));
     }
     let name = format!("ranges of etcd, {connections} at once");
-    bench.add(Summary::new(
-        Section::Etcd,
-        name,
-        &raw,
-        "one key each, linearizable",
-    ));
+    add(bench, name, &raw, "one key each, linearizable");
     Ok(())
+}
+
+fn add(bench: &mut Bench, name: String, measured: &Measurement, note: impl Into<String>) {
+    bench.add(Summary::new(Section::Etcd, name, measured, note));
 }
 
 /// etcd without a shop.
