@@ -15,12 +15,15 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// while the table had 60,000 rows. So looks take at most one in so many parts of the time.
 const COST_PART: u32 = 300;
 
+/// But one that a busy machine made slow must not be the last for long.
+const PAUSE_MAX: Duration = Duration::from_secs(30);
+
 /// Returns when the server has ended.
 pub(super) fn run(dispatcher: &Arc<Dispatcher>, port: u16) {
     while !dispatcher.has_ended() {
         let began = Instant::now();
         let lost = process::half_closed(port);
         *sync::lock(&dispatcher.metrics.connections_lost) = lost;
-        thread::sleep(LOOK_EVERY.max(began.elapsed() * COST_PART));
+        thread::sleep((began.elapsed() * COST_PART).clamp(LOOK_EVERY, PAUSE_MAX));
     }
 }
