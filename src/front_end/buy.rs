@@ -5,16 +5,21 @@
 //! another's answer, even if it travels in a batch ([`crate::front_end::batch_buy`]). Its 5xx says
 //! in `Bazar-Outcome` whether a copy may have been sold.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::front_end::FrontEnd;
 use crate::front_end::batch_buy::{TracedBuy, fits_in_a_batch};
+use crate::front_end::earlier_buys::OpenBuy;
 use crate::front_end::order_reply::{BuyAttempt, OrderReply, not_reached};
 use crate::front_end::race::Reply;
+use crate::http::server::Pending;
 use crate::http::{Request, Response};
 use crate::model::book::BookId;
 use crate::model::error::{Error, Result};
 use crate::model::order::Order;
+use crate::model::order_ids::OpenOrder;
+use crate::model::trace::Trace;
 use crate::model::validation::BatchBuy;
 use crate::runtime::log;
 use crate::runtime::span;
@@ -25,22 +30,40 @@ const SETTLING_MAX: Duration = Duration::from_millis(500);
 
 const UNREACHABLE: &str = "Could not connect to a server to buy";
 
+/// What a client asks for.
+struct Wanted {
+    id: BookId,
+    copies: u32,
+    key: Option<Arc<str>>,
+    trace: Trace,
+}
+
+/// A buy that waits for its answer.
+struct BegunBuy {
+    buy: BatchBuy,
+    open_buy: OpenBuy,
+    _open_order: OpenOrder,
+}
+
+impl Wanted {
+    /// Fails as [`FrontEnd::buy`] does.
+    fn of(id: BookId, request: &Request) -> Result<Wanted> {
+        Ok(Wanted {
+            id,
+            copies: request.copies()?.unwrap_or(1),
+            key: request.key()?,
+            trace: request.trace(),
+        })
+    }
+}
+
 impl FrontEnd {
     /// Sells as many copies as the body says. Fails with 400 when the client's key is malformed,
     /// and as [`Request::copies`] does.
     pub(super) fn buy(&self, id: BookId, request: &Request) -> Result<Response> {
-        let copies = request.copies()?.unwrap_or(1);
+        let wanted = Wanted::of(id, request)?;
         span::set("book", || id);
-        let open_order = self.order_ids.open(request.key()?);
-        let mut open_buy = self.earlier_buys.begin(&open_order.order);
-        let buy = BatchBuy {
-            id,
-            order: Order {
-                copies,
-                ..open_order.order.clone()
-            },
-            trace: request.trace(),
-        };
+        let begun = self.begin_buy(wanted);
         let attempt = if fits_in_a_batch(id) {
             let run = |batch: Vec<TracedBuy>| {
                 let _entered = span::enter(batch.iter().map(|(_, span)| *span));
@@ -50,10 +73,85 @@ impl FrontEnd {
                     _ => self.buy_batch(buys),
                 }
             };
-            self.buy_batcher.submit((buy.clone(), span::current()), run)
+            let traced = (begun.buy.clone(), span::current());
+            self.buy_batcher.submit(traced, run)
         } else {
             BuyAttempt::NotSold
         };
+        Ok(self.finish_buy(begun, attempt))
+    }
+
+    /// Lets a buy join those that wait for their batch to begin: the thread that runs it answers
+    /// them all. Gives back what cannot join.
+    pub(super) fn try_join_buys(
+        self: Arc<Self>,
+        id: BookId,
+        pending: Pending,
+    ) -> std::result::Result<(), Pending> {
+        let wanted = Wanted::of(id, pending.request()).ok();
+        let Some(wanted) = wanted.filter(|_| fits_in_a_batch(id)) else {
+            return Err(pending);
+        };
+        let mut pending = Some(pending);
+        self.buy_batcher.try_join(|| {
+            let begun = self.begin_buy(wanted);
+            let traced = (begun.buy.clone(), None);
+            let (front_end, pending) = (self.clone(), pending.take());
+            let taker = |attempt| front_end.take_attempt(begun, pending, attempt);
+            (traced, Box::new(taker))
+        });
+        pending.map_or(Ok(()), Err)
+    }
+
+    /// Answers a buy that joined others. `None`: the thread that ran their batch has panicked.
+    fn take_attempt(
+        self: Arc<Self>,
+        begun: BegunBuy,
+        pending: Option<Pending>,
+        attempt: Option<BuyAttempt>,
+    ) {
+        // What is dropped here is answered with a 500.
+        let (Some(pending), Some(attempt)) = (pending, attempt) else {
+            return;
+        };
+        let is_over = match &attempt {
+            BuyAttempt::Answered(_) | BuyAttempt::OutOfStock(_) => {
+                attempt.is_best() || !begun.open_buy.has_key()
+            }
+            BuyAttempt::NotSold | BuyAttempt::Unknown | BuyAttempt::Late => false,
+        };
+        if is_over {
+            pending.reply(self.finish_buy(begun, attempt));
+        } else {
+            pending.finish_with(move || self.finish_buy(begun, attempt));
+        }
+    }
+
+    fn begin_buy(&self, wanted: Wanted) -> BegunBuy {
+        let open_order = self.order_ids.open(wanted.key);
+        let open_buy = self.earlier_buys.begin(&open_order.order);
+        let buy = BatchBuy {
+            id: wanted.id,
+            order: Order {
+                copies: wanted.copies,
+                ..open_order.order.clone()
+            },
+            trace: wanted.trace,
+        };
+        BegunBuy {
+            buy,
+            open_buy,
+            _open_order: open_order,
+        }
+    }
+
+    /// The answer after the attempt together with others. May have to ask for this buy alone.
+    fn finish_buy(&self, begun: BegunBuy, attempt: BuyAttempt) -> Response {
+        let BegunBuy {
+            buy,
+            mut open_buy,
+            _open_order,
+        } = begun;
         let attempt = match attempt {
             BuyAttempt::NotSold => self.buy_alone(&buy, false, false),
             BuyAttempt::Unknown => self.buy_alone(&buy, true, false),
@@ -68,7 +166,7 @@ impl FrontEnd {
         };
         self.metrics.buy(&attempt);
         match attempt {
-            BuyAttempt::Answered(response) | BuyAttempt::OutOfStock(response) => Ok(response),
+            BuyAttempt::Answered(response) | BuyAttempt::OutOfStock(response) => response,
             _ => unreachable!("a buy alone has an answer"),
         }
     }

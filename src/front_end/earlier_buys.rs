@@ -52,8 +52,8 @@ struct Begun {
 }
 
 /// A buy that waits for its answer. Drop it once it has one.
-pub(super) struct OpenBuy<'a> {
-    earlier_buys: &'a EarlierBuys,
+pub(super) struct OpenBuy {
+    earlier_buys: Arc<EarlierBuys>,
     has_key: bool,
     /// If the buy is noted.
     key: Option<Arc<str>>,
@@ -74,9 +74,9 @@ impl EarlierBuys {
     }
 
     /// Notes an order, if it has a key.
-    pub(super) fn begin(&self, order: &Order) -> OpenBuy<'_> {
+    pub(super) fn begin(self: &Arc<Self>, order: &Order) -> OpenBuy {
         let mut open = OpenBuy {
-            earlier_buys: self,
+            earlier_buys: self.clone(),
             has_key: order.key.is_some(),
             key: order.key.clone(),
             count: order.id.count,
@@ -146,11 +146,16 @@ impl EarlierBuys {
     }
 }
 
-impl OpenBuy<'_> {
+impl OpenBuy {
+    /// Whether [`OpenBuy::earlier_may_sell`] may have to wait.
+    pub(super) fn has_key(&self) -> bool {
+        self.has_key
+    }
+
     /// Whether an order server may still sell a copy for an earlier buy of the same key. Waits for
     /// at most this long until none may.
     pub(super) fn earlier_may_sell(&self, timeout: Duration) -> bool {
-        let all = self.earlier_buys;
+        let all = &self.earlier_buys;
         let is_recent = |at: Instant| at.elapsed() < MEMORY_MAX;
         if self.has_key && sync::lock(&all.unnoted).is_some_and(is_recent) {
             return true;
@@ -167,10 +172,10 @@ impl OpenBuy<'_> {
     }
 }
 
-impl Drop for OpenBuy<'_> {
+impl Drop for OpenBuy {
     fn drop(&mut self) {
         let Some(key) = &self.key else { return };
-        let all = self.earlier_buys;
+        let all = &self.earlier_buys;
         let mut buys = sync::lock(&all.buys);
         let Some(begun) = buys.get_mut(key) else {
             return;
@@ -195,7 +200,7 @@ mod tests {
 
     #[test]
     fn beyond_the_keys_that_are_noted_out_of_stock_is_no_promise_to_anybody_with_a_key() {
-        let all = EarlierBuys::new(Duration::from_secs(1));
+        let all = Arc::new(EarlierBuys::new(Duration::from_secs(1)));
         let buy = |text: &str| all.begin(&Order::parse_with_key(text).unwrap());
         let mut noted = Vec::new();
         for n in 0..KEYS_MAX {

@@ -1,6 +1,8 @@
 //! The front-end's paths: see `src/API.md`. Those that only catalogs call, and `GET /dump/`, need
 //! the service token, if there is one.
 
+use std::sync::Arc;
+
 use serde_json::json;
 
 use crate::front_end::FrontEnd;
@@ -9,7 +11,7 @@ use crate::front_end::page;
 use crate::front_end::query::{By, Lookup, Search};
 use crate::http::Method::{Delete, Get, Put};
 use crate::http::server::status::{Contact, Status};
-use crate::http::server::{Lane, Service};
+use crate::http::server::{Lane, Pending, Service};
 use crate::http::{Request, RequestHead, Response, decode};
 use crate::model::book::BookId;
 use crate::model::error::{Error, Result};
@@ -125,6 +127,13 @@ impl Service for FrontEnd {
         match request.segments.first().map(String::as_str) {
             Some("search" | "titles" | "lookup" | "buy" | "orders" | "dump") => Lane::Client,
             _ => Lane::Inline,
+        }
+    }
+
+    fn try_join(self: Arc<Self>, pending: Pending) -> std::result::Result<(), Pending> {
+        match parse(pending.request()) {
+            Ok(Endpoint::Buy(id)) => self.try_join_buys(id, pending),
+            _ => Err(pending),
         }
     }
 

@@ -16,7 +16,7 @@ use crate::model::order::{Order, OrderId};
 #[derive(Debug)]
 pub(crate) struct OrderIds {
     start: u64,
-    counts: Mutex<Counts>,
+    counts: Arc<Mutex<Counts>>,
 }
 
 #[derive(Debug, Default)]
@@ -30,8 +30,8 @@ struct Counts {
 
 /// An order that is not answered yet. Drop it once it is.
 #[derive(Debug)]
-pub(crate) struct OpenOrder<'a> {
-    order_ids: &'a OrderIds,
+pub(crate) struct OpenOrder {
+    counts: Arc<Mutex<Counts>>,
     pub(crate) order: Order,
 }
 
@@ -44,18 +44,18 @@ impl OrderIds {
 
     /// As [`OrderIds::new`], with the start number that this server already has.
     pub(crate) fn of_start(start: u64) -> OrderIds {
-        let counts = Mutex::default();
+        let counts = Arc::default();
         OrderIds { start, counts }
     }
 
     /// A new order of one copy, with the client's own `Idempotency-Key` if there is one.
-    pub(crate) fn open(&self, key: Option<Arc<str>>) -> OpenOrder<'_> {
+    pub(crate) fn open(&self, key: Option<Arc<str>>) -> OpenOrder {
         self.open_at(unix_ms(), key)
     }
 
     /// As [`OrderIds::open`], issued at `now`.
-    pub(crate) fn open_at(&self, now: u64, key: Option<Arc<str>>) -> OpenOrder<'_> {
-        let mut counts = self.lock();
+    pub(crate) fn open_at(&self, now: u64, key: Option<Arc<str>>) -> OpenOrder {
+        let mut counts = lock(&self.counts);
         let count = counts.next;
         counts.next += 1;
         counts.at = counts.at.max(now);
@@ -67,7 +67,7 @@ impl OrderIds {
             count,
         };
         OpenOrder {
-            order_ids: self,
+            counts: self.counts.clone(),
             order: Order {
                 id,
                 open,
@@ -82,15 +82,13 @@ impl OrderIds {
     /// clock that is behind others by minutes makes this necessary: a logical clock (Lamport,
     /// 1978).
     pub(crate) fn catch_up_with(&self, forgotten: u64) {
-        let mut counts = self.lock();
+        let mut counts = lock(&self.counts);
         counts.at = counts.at.max(forgotten + 1);
     }
+}
 
-    fn lock(&self) -> MutexGuard<'_, Counts> {
-        self.counts
-            .lock()
-            .expect("no thread panics under this lock")
-    }
+fn lock(counts: &Mutex<Counts>) -> MutexGuard<'_, Counts> {
+    counts.lock().expect("no thread panics under this lock")
 }
 
 /// The time in ms since 1970.
@@ -99,9 +97,9 @@ pub(crate) fn unix_ms() -> u64 {
     since.map_or(0, |since| since.as_millis() as u64)
 }
 
-impl Drop for OpenOrder<'_> {
+impl Drop for OpenOrder {
     fn drop(&mut self) {
-        self.order_ids.lock().open.remove(&self.order.id.count);
+        lock(&self.counts).open.remove(&self.order.id.count);
     }
 }
 

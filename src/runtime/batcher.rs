@@ -5,8 +5,12 @@
 //! of the callers. A lone request runs immediately. After a batch of several requests, the next one
 //! waits once for others to join.
 //!
+//! A caller that has something else to do joins a batch that waits for others, and leaves what is
+//! to be done with its answer ([`Batcher::try_join`]): then it need not be woken for it.
+//!
 //! Nothing is retried here, and a batch has no time limit of its own: `run` must have one.
 
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex};
@@ -30,6 +34,9 @@ pub(crate) struct Batcher<Q, A> {
     open: Mutex<Option<Arc<Batch<Q, A>>>>,
 }
 
+/// What is done with an answer, on the thread that ran the batch. It gets `None` if that panicked.
+pub(crate) type Taker<A> = Box<dyn FnOnce(Option<A>) + Send>;
+
 /// Requests that run together. The one at index 0 runs them all.
 struct Batch<Q, A> {
     state: Mutex<State<Q, A>>,
@@ -39,6 +46,11 @@ struct Batch<Q, A> {
 
 struct State<Q, A> {
     requests: Vec<Q>,
+    /// By index, of requests whose callers do not wait.
+    takers: BTreeMap<usize, Taker<A>>,
+    /// How many requests the first one waits for; 0 while it does not wait. Who makes the batch so
+    /// large wakes it: to be woken by each would take it as long as the whole batch.
+    awaited: usize,
     /// In the order of the requests; each is taken once. Empty if `run` has panicked.
     answers: Option<Vec<Option<A>>>,
 }
@@ -76,6 +88,23 @@ impl<Q, A> Batcher<Q, A> {
         batch.wait_for_answer(index)
     }
 
+    /// Adds a request to the open batch, if there is one. Does not wait.
+    pub(crate) fn try_join(&self, request: impl FnOnce() -> (Q, Taker<A>)) -> bool {
+        let open = sync::lock(&self.open);
+        let Some(batch) = open.as_ref() else {
+            return false;
+        };
+        let mut state = sync::lock(&batch.state);
+        let index = state.requests.len();
+        if self.batch_max <= index {
+            return false;
+        }
+        let (request, taker) = request();
+        state.takers.insert(index, taker);
+        batch.add(&mut state, request);
+        true
+    }
+
     /// How many requests the open batch has.
     pub(crate) fn pending(&self) -> usize {
         let open = sync::lock(&self.open);
@@ -90,13 +119,14 @@ impl<Q, A> Batcher<Q, A> {
             let mut state = sync::lock(&batch.state);
             let index = state.requests.len();
             if index < self.batch_max {
-                state.requests.push(request);
-                batch.joined.notify_one();
+                batch.add(&mut state, request);
                 return (batch.clone(), index);
             }
         }
         let state = State {
             requests: vec![request],
+            takers: BTreeMap::new(),
+            awaited: 0,
             answers: None,
         };
         let batch = Arc::new(Batch {
@@ -114,7 +144,11 @@ impl<Q, A> Batcher<Q, A> {
         let permit = self.permits.acquire((4 * run_time).min(self.wait_max));
         self.wait_for_expected(batch, run_time);
         sync::lock(&self.open).take_if(|open| std::ptr::eq(Arc::as_ptr(open), batch));
-        let requests = std::mem::take(&mut sync::lock(&batch.state).requests);
+        let (requests, takers) = {
+            let mut state = sync::lock(&batch.state);
+            let requests = std::mem::take(&mut state.requests);
+            (requests, std::mem::take(&mut state.takers))
+        };
         let count = requests.len();
         let began = Instant::now();
         // The others must be told of a panic: otherwise they would wait for ever.
@@ -122,8 +156,18 @@ impl<Q, A> Batcher<Q, A> {
         drop(permit);
         self.record(count, began.elapsed());
         let answers = ran.as_mut().map(std::mem::take).unwrap_or_default();
-        sync::lock(&batch.state).answers = Some(answers.into_iter().map(Some).collect());
+        let mut answers: Vec<Option<A>> = answers.into_iter().map(Some).collect();
+        let taken = takers.into_iter().map(|(index, taker)| {
+            let answer = answers.get_mut(index).and_then(Option::take);
+            (taker, answer)
+        });
+        let taken: Vec<(Taker<A>, Option<A>)> = taken.collect();
+        sync::lock(&batch.state).answers = Some(answers);
         batch.done.notify_all();
+        for (taker, answer) in taken {
+            // The panic hook has logged it; the others must have their answers.
+            let _ = catch_unwind(AssertUnwindSafe(|| taker(answer)));
+        }
         if let Err(panic) = ran {
             resume_unwind(panic);
         }
@@ -135,7 +179,8 @@ impl<Q, A> Batcher<Q, A> {
             return;
         }
         let too_few = |state: &mut State<Q, A>| state.requests.len() < expected;
-        let state = sync::lock(&batch.state);
+        let mut state = sync::lock(&batch.state);
+        state.awaited = expected;
         let _state = sync::wait_timeout_while(&batch.joined, state, timeout, too_few);
     }
 
@@ -151,6 +196,13 @@ impl<Q, A> Batcher<Q, A> {
 }
 
 impl<Q, A> Batch<Q, A> {
+    fn add(&self, state: &mut State<Q, A>, request: Q) {
+        state.requests.push(request);
+        if state.requests.len() == state.awaited {
+            self.joined.notify_one();
+        }
+    }
+
     fn wait_for_answer(&self, index: usize) -> A {
         let state = sync::lock(&self.state);
         let mut state = sync::wait_while(&self.done, state, |state| state.answers.is_none());
@@ -222,6 +274,44 @@ mod tests {
             assert!(answers.eq([4, 9, 16, 25]));
         });
         assert_eq!(batches.into_inner().unwrap(), [1, 3, 1]);
+    }
+
+    #[test]
+    fn who_joins_a_batch_that_waits_need_not_wait_for_the_answer() {
+        let batcher = Batcher::new(Semaphore::new(1), 3, Duration::from_secs(100));
+        let (take, taken) = channel();
+        let request = |request: usize| {
+            let take = take.clone();
+            let taker = move |answer: Option<usize>| take.send((request, answer)).unwrap();
+            (request, Box::new(taker) as Taker<usize>)
+        };
+        assert!(!batcher.try_join(|| request(1)), "none waits");
+        batcher.expected.store(3, Relaxed);
+        let squares = |requests: Vec<usize>| requests.iter().map(|n| n * n).collect();
+        thread::scope(|scope| {
+            let first = scope.spawn(|| batcher.submit(2, squares));
+            wait_until_pending(&batcher, 1);
+            assert!(batcher.try_join(|| request(3)));
+            assert!(batcher.try_join(|| request(4)));
+            assert_eq!(first.join().unwrap(), 4);
+        });
+        let answers: Vec<_> = taken.try_iter().collect();
+        assert_eq!(answers, [(3, Some(9)), (4, Some(16))]);
+    }
+
+    #[test]
+    fn who_joined_a_batch_that_panics_is_told_so() {
+        let batcher = Batcher::new(Semaphore::new(1), 3, Duration::from_secs(100));
+        batcher.expected.store(2, Relaxed);
+        let (take, taken) = channel();
+        thread::scope(|scope| {
+            let first = scope.spawn(|| batcher.submit(1, |_| panic!("as the test wants")));
+            wait_until_pending(&batcher, 1);
+            let taker = move |answer: Option<usize>| take.send(answer).unwrap();
+            assert!(batcher.try_join(|| (2, Box::new(taker))));
+            assert!(first.join().is_err());
+        });
+        assert_eq!(taken.recv().unwrap(), None);
     }
 
     #[test]

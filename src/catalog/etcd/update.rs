@@ -77,7 +77,7 @@ impl EtcdStore {
 
     /// A change that serves no order has an id of its own, so that it can be recognized. With a key
     /// that is looked for among the orders, as a customer's is.
-    fn with_id(&self, id: BookId, update: &Update) -> ((BookId, Update), Option<OpenOrder<'_>>) {
+    fn with_id(&self, id: BookId, update: &Update) -> ((BookId, Update), Option<OpenOrder>) {
         let mut update = update.clone();
         if !update.orders.is_empty() {
             return ((id, update), None);

@@ -16,7 +16,8 @@
 //! - `http-receive`, two: takes requests from tiny_http, and answers those that wait for nothing:
 //!   `Lane::Inline`, the common routes, and what `Service::try_answer` has ready, such as a cached
 //!   look-up.
-//! - `http-client`, up to 256: answers clients' requests that wait for other servers or the disk.
+//! - `http-client`, up to 256: answers clients' requests that wait for other servers or the disk,
+//!   and those that have joined them.
 //! - `http-peer-write`, `http-peer-read`, up to 16 each: answers peers' requests that wait for the
 //!   disk, or for other servers.
 //! - `http-client-body`, `http-peer-body`: waits for bodies.
@@ -62,6 +63,7 @@ use crate::model::origin::Origin;
 use crate::runtime::exit::Exit;
 use crate::runtime::metrics::Exposition;
 use dispatch::Dispatcher;
+pub(crate) use dispatch::Pending;
 
 /// How long a write waits for a client to read. Then another thread sends the rest. A receiving
 /// thread waits for nothing longer than that.
@@ -93,6 +95,13 @@ pub(crate) trait Service: Send + Sync + 'static {
     /// request's lane.
     fn try_answer(&self, _head: &RequestHead) -> Option<(&'static str, Response)> {
         None
+    }
+
+    /// Takes a request that can be answered together with others which wait already, and answers
+    /// it later. Called on a receiving thread, so it must not wait. What it gives back goes to
+    /// [`Service::answer`], on the request's lane.
+    fn try_join(self: Arc<Self>, pending: Pending) -> std::result::Result<(), Pending> {
+        Err(pending)
     }
 
     /// Answers any request but those for the common routes. May wait as its lane allows.

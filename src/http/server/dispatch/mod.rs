@@ -6,8 +6,9 @@
 //! 2. `fast_path`: a response that the service has ready is sent right away.
 //! 3. A body that has yet to come is read by a pool for bodies, unless its request is refused all
 //!    the same: `early_refusal`.
-//! 4. A request that waits for other servers or the disk is answered by the pool of its lane.
-//! 5. `response_writer`: a long response, or one that the client does not take at once, is sent by
+//! 4. A request that a service can answer together with others joins them: `pending`.
+//! 5. A request that waits for other servers or the disk is answered by the pool of its lane.
+//! 6. `response_writer`: a long response, or one that the client does not take at once, is sent by
 //!    a pool for that.
 //!
 //! `worker_pools` lists the pools, `common_routes` holds what every server answers.
@@ -15,6 +16,7 @@
 mod common_routes;
 mod early_refusal;
 mod fast_path;
+mod pending;
 mod response_writer;
 mod worker_pools;
 
@@ -35,6 +37,7 @@ use crate::http::server::{Lane, ServerConfig, Service};
 use crate::http::{Method, Request, Response};
 use crate::model::error::{Error, Result};
 use crate::runtime::span;
+pub(crate) use pending::Pending;
 use worker_pools::{Pool, Task, WorkerPools};
 
 /// How long a body may take, in multiples of the silence that closes a connection. Then its request
@@ -170,6 +173,9 @@ impl Dispatcher {
         };
         let Some(pool) = pool else {
             return self.answer(exchange);
+        };
+        let Some(exchange) = self.try_join(exchange) else {
+            return;
         };
         if let Err(Task::Answer(exchange)) = self.try_submit(pool, Task::Answer(exchange)) {
             self.metrics.rejected.inc();

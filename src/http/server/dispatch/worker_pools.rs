@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use super::Dispatcher;
+use crate::http::Response;
 use crate::http::server::connections::Next;
 use crate::http::server::encoded_response::ResponseWrite;
 use crate::http::server::exchange::Exchange;
@@ -38,6 +39,9 @@ pub(super) struct Job {
     task: Task,
 }
 
+/// What finds the rest of an answer, and may wait for it.
+pub(super) type Rest = Box<dyn FnOnce() -> Response + Send>;
+
 /// What a thread of a pool does.
 pub(super) enum Task {
     /// Begins with a request that waited for its predecessor.
@@ -45,6 +49,8 @@ pub(super) enum Task {
     /// Reads a body, and goes on.
     ReadBody(Box<Exchange>),
     Answer(Box<Exchange>),
+    /// Finds the rest of an answer that was begun elsewhere.
+    Finish(Box<Exchange>, Rest),
     Send(Box<ResponseWrite>),
     /// Drops a request without an answer.
     Drop(Box<Raw>),
@@ -109,6 +115,7 @@ impl Work for Job {
             Task::Begin(next) => dispatcher.begin_next(*next),
             Task::ReadBody(exchange) => dispatcher.read_body(exchange),
             Task::Answer(exchange) => dispatcher.answer(exchange),
+            Task::Finish(exchange, rest) => dispatcher.finish_with(exchange, rest),
             Task::Send(write) => dispatcher.send_to_slow_reader(*write),
             Task::Drop(raw) => drop(raw.into_writer()),
             Task::Drain(unread) => dispatcher.drain(*unread),

@@ -11,6 +11,27 @@ fn an_answer_is_json_with_its_length() {
 }
 
 #[test]
+fn a_request_that_joined_others_is_answered_whatever_becomes_of_them() {
+    let server = server();
+    server.service.open_gate();
+    let mut connection = server.connect();
+    for (how, status, text) in [
+        ("elsewhere", 200, "\"joined\""),
+        ("with-a-rest", 200, "\"passed\""),
+        ("with-a-panic", 500, "internal error"),
+        ("and-dropped", 500, "internal error"),
+        ("and-panicked", 500, "internal error"),
+        ("elsewhere", 200, "\"joined\""),
+    ] {
+        let answer = connection.ask(&format!("PUT /joined/{how} HTTP/1.1\r\n\r\n"));
+        assert_eq!(answer.status, status, "{how}");
+        assert!(answer.text().contains(text), "{how}: {}", answer.text());
+        let outcome = answer.header("Bazar-Outcome");
+        assert_eq!(outcome, (status == 500).then_some("unknown"), "{how}");
+    }
+}
+
+#[test]
 fn a_204_has_no_body_and_no_length() {
     let answer = server().get("/nothing");
     assert_eq!(answer.status, 204);

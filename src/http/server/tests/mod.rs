@@ -16,7 +16,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use crate::http::server::{Lane, ServerConfig, Service, prepare, serve};
+use crate::http::server::{Lane, Pending, ServerConfig, Service, prepare, serve};
 use crate::http::{Body, Method, Request, RequestHead, Response};
 use crate::runtime::exit::Exit;
 use crate::runtime::metrics::Exposition;
@@ -80,6 +80,20 @@ impl Service for TestService {
             "/quick-panic" => panic!("a handler fails, as it should"),
             _ => None,
         }
+    }
+
+    fn try_join(self: Arc<Self>, pending: Pending) -> Result<(), Pending> {
+        match pending.request().path().as_slice() {
+            ["joined", "elsewhere"] => drop(thread::spawn(move || {
+                pending.reply(Response::bytes(200, b"\"joined\"".to_vec()));
+            })),
+            ["joined", "with-a-rest"] => pending.finish_with(move || self.pass_gate()),
+            ["joined", "with-a-panic"] => pending.finish_with(|| panic!("it fails, as it should")),
+            ["joined", "and-dropped"] => drop(pending),
+            ["joined", "and-panicked"] => panic!("{:?} fails, as it should", pending.request()),
+            _ => return Err(pending),
+        }
+        Ok(())
     }
 
     fn answer(&self, request: &Request) -> Response {
