@@ -16,5 +16,6 @@ pub(crate) mod number;
 pub(crate) mod order;
 pub(crate) mod order_ids;
 pub(crate) mod origin;
+pub(crate) mod text;
 pub(crate) mod trace;
 pub(crate) mod validation;

@@ -3,9 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::model::number;
+use crate::model::{number, text};
 
 /// The most copies that one order may take.
 pub(crate) const ORDER_COPIES_MAX: u32 = 1000;
@@ -45,8 +45,7 @@ impl Serialize for OrderId {
 
 impl<'de> Deserialize<'de> for OrderId {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<OrderId, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        OrderId::parse(&text).ok_or_else(|| de::Error::custom("an order id such as \"7.5\""))
+        text::deserialize(deserializer, "an order id such as \"7.5\"", OrderId::parse)
     }
 }
 

@@ -9,7 +9,8 @@
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::btree_map::Entry as MapEntry;
+use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -33,17 +34,24 @@ pub(crate) struct Digest(u64, u64);
 /// Digests by bucket or day.
 pub(crate) type Digests = BTreeMap<u64, Digest>;
 
+/// No hash tables: one that grows moves all it holds, while every sale waits.
 #[derive(Default)]
 pub(crate) struct Ledger {
-    entries: BTreeMap<EntryKey, Arc<Entry>>,
-    /// Those that are not in a file yet.
-    unsaved: BTreeSet<EntryKey>,
-    sales: HashMap<OrderId, Arc<Entry>>,
-    cancellations: HashMap<OrderId, Arc<Entry>>,
+    entries: BTreeMap<EntryKey, Kept>,
+    /// Those that may not be in a file yet, by age here.
+    unsaved: VecDeque<Arc<Entry>>,
+    sales: BTreeMap<OrderId, Arc<Entry>>,
+    cancellations: BTreeMap<OrderId, Arc<Entry>>,
     /// The first entry with each `Idempotency-Key`, of a client or an operator.
-    keys: HashMap<Arc<str>, Arc<Entry>>,
+    keys: BTreeMap<Arc<str>, Arc<Entry>>,
     buckets: Digests,
     days: Digests,
+}
+
+struct Kept {
+    entry: Arc<Entry>,
+    /// It is in a file.
+    is_saved: bool,
 }
 
 /// The bucket of a time in ms since 1970.
@@ -58,18 +66,24 @@ impl Ledger {
         for entry in entries {
             ledger.add(&Arc::new(entry));
         }
-        ledger.unsaved.clear();
+        for entry in std::mem::take(&mut ledger.unsaved) {
+            ledger.mark_saved(&[entry]);
+        }
         ledger
     }
 
     /// Adds an entry that came true. Returns whether it is new.
     pub(crate) fn add(&mut self, entry: &Arc<Entry>) -> bool {
         let key = entry.key();
-        if self.entries.contains_key(&key) {
-            return false;
+        match self.entries.entry(key) {
+            MapEntry::Occupied(_) => return false,
+            MapEntry::Vacant(place) => {
+                let entry = entry.clone();
+                let is_saved = false;
+                place.insert(Kept { entry, is_saved });
+            }
         }
-        self.entries.insert(key, entry.clone());
-        self.unsaved.insert(key);
+        self.unsaved.push_back(entry.clone());
         let sales = entry.orders.iter().map(|sale| sale.order);
         self.sales.extend(sales.map(|order| (order, entry.clone())));
         let cancels = entry.cancels.map(|order| (order, entry.clone()));
@@ -109,19 +123,22 @@ impl Ledger {
 
     /// Whether this entry is in a file.
     pub(crate) fn is_saved(&self, key: &EntryKey) -> bool {
-        self.contains(key) && !self.unsaved.contains(key)
+        self.entries.get(key).is_some_and(|kept| kept.is_saved)
     }
 
-    /// The oldest entries that are not in a file, at most `limit`.
+    /// The entries that are not in a file, at most `limit`, those first that came first.
     pub(crate) fn unsaved(&self, limit: usize) -> Vec<Arc<Entry>> {
-        let unsaved = self.unsaved.iter().take(limit);
-        unsaved.map(|key| self.entries[key].clone()).collect()
+        self.unsaved.iter().take(limit).cloned().collect()
     }
 
     pub(crate) fn mark_saved(&mut self, entries: &[Arc<Entry>]) {
         for entry in entries {
-            self.unsaved.remove(&entry.key());
+            let kept = self.entries.get_mut(&entry.key());
+            kept.expect("no entry is removed").is_saved = true;
         }
+        let saved = |entry: &&Arc<Entry>| self.is_saved(&entry.key());
+        let saved = self.unsaved.iter().take_while(saved).count();
+        self.unsaved.drain(..saved);
     }
 
     /// The entry with this sale, and the one that took it back, if one did.
@@ -156,12 +173,14 @@ impl Ledger {
         };
         self.entries
             .range((from, Bound::Unbounded))
-            .map(|(_, entry)| entry)
+            .map(|(_, kept)| &kept.entry)
     }
 
     /// Those of these entries that are here.
     pub(crate) fn entries(&self, keys: &[EntryKey]) -> Vec<Arc<Entry>> {
-        let here = keys.iter().filter_map(|key| self.entries.get(key).cloned());
+        let here = keys
+            .iter()
+            .filter_map(|key| Some(self.entries.get(key)?.entry.clone()));
         here.collect()
     }
 

@@ -43,11 +43,11 @@ impl<E: Environment> Replica<E> {
             .map(|book| (book.id, book.version))
             .collect();
         for book in books.iter().filter(|book| !superseded.contains(&book.id)) {
-            inner.shelf.ledger.add_all(book);
-        }
-        for (id, _) in &committed {
-            if inner.shelf.state(*id) == CopyState::Tentative && inner.shelf.epoch() == epoch {
-                inner.shelf.set_state(*id, CopyState::Valid);
+            let tentative = inner.shelf.state(book.id) == CopyState::Tentative;
+            if tentative && inner.shelf.epoch() == epoch {
+                inner.shelf.set_state(book.id, CopyState::Valid);
+            } else {
+                inner.shelf.ledger.add_all(book);
             }
         }
         drop(inner);

@@ -22,6 +22,13 @@ pub(super) enum Prior {
     Other,
 }
 
+/// The orders of which something was made before.
+#[derive(Default)]
+pub(super) struct MadeBefore {
+    pub(super) same: Vec<OrderId>,
+    pub(super) other: Vec<OrderId>,
+}
+
 impl<E: Environment> Replica<E> {
     /// What was made before of an order of this book, which is the copy here or the newest one.
     pub(super) fn prior(&self, inner: &Inner, book: &Book, order: &Order) -> Option<Prior> {
@@ -76,20 +83,17 @@ impl<E: Environment> Replica<E> {
         })
     }
 
-    /// The ids of those orders that were made before in this way.
-    pub(super) fn made_before(
-        &self,
-        inner: &Inner,
-        book: &Book,
-        orders: &[Order],
-        wanted: Prior,
-    ) -> Vec<OrderId> {
-        let is_wanted = |order: &&Order| self.prior(inner, book, order) == Some(wanted);
-        orders
-            .iter()
-            .filter(is_wanted)
-            .map(|order| order.id)
-            .collect()
+    /// Which of these orders were made before, and which were something else.
+    pub(super) fn made_before(&self, inner: &Inner, book: &Book, orders: &[Order]) -> MadeBefore {
+        let mut before = MadeBefore::default();
+        for order in orders {
+            match self.prior(inner, book, order) {
+                Some(Prior::Same) => before.same.push(order.id),
+                Some(Prior::Other) => before.other.push(order.id),
+                None => {}
+            }
+        }
+        before
     }
 }
 

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use crate::catalog::replication::env::Environment;
-use crate::catalog::replication::prior::Prior;
 use crate::catalog::replication::write::ids_where;
 use crate::catalog::replication::{Inner, Read, Replica};
 use crate::catalog::shelf::copy_state::CopyState;
@@ -36,16 +35,17 @@ impl<E: Environment> Replica<E> {
     }
 
     fn show(&self, inner: &Inner, book: Arc<Book>, orders: &[Order]) -> Read {
-        let differing = self.made_before(inner, &book, orders, Prior::Other);
-        let applied = self.made_before(inner, &book, orders, Prior::Same);
+        let before = self.made_before(inner, &book, orders);
+        let (differing, applied) = (before.other, before.same);
         let named = orders.iter().filter(|order| applied.contains(&order.id));
         let sold_as = named.filter_map(|order| {
             let sold = self.sold_for(inner, &book, order)?;
             Some((order.id, sold))
         });
         let sold_as = sold_as.collect();
+        let known = |order: &Order| applied.contains(&order.id) || differing.contains(&order.id);
         let closed = ids_where(orders, |order| {
-            self.is_closed(&book, order) && self.prior(inner, &book, order).is_none()
+            self.is_closed(&book, order) && !known(order)
         });
         Read {
             book,

@@ -217,8 +217,8 @@ impl<E: Environment> Replica<E> {
             let book = old.clone();
             Ok(Some(Prepared::Unchanged(Updated { book, replayed })))
         };
-        let before = |wanted| self.made_before(inner, old, &update.orders, wanted);
-        let (applied, differing) = (before(Prior::Same), before(Prior::Other));
+        let before = self.made_before(inner, old, &update.orders);
+        let (applied, differing) = (before.same, before.other);
         if !(applied.is_empty() && differing.is_empty()) {
             if !valid {
                 return Ok(Some(Prepared::NeedsRepair));
@@ -318,7 +318,7 @@ impl<E: Environment> Replica<E> {
         let (differing, applied) = {
             let inner = self.lock();
             let is_applied = |order| self.prior(&inner, &book, order) == Some(Prior::Same);
-            let differing = self.made_before(&inner, &book, &update.orders, Prior::Other);
+            let differing = self.made_before(&inner, &book, &update.orders).other;
             (differing, ids().next().is_some() && ids().all(is_applied))
         };
         if !committed && !differing.is_empty() {

@@ -4,13 +4,10 @@ use std::collections::HashSet;
 use std::ops::RangeInclusive;
 use std::sync::{Arc, Mutex};
 
-use serde::Deserialize;
-use serde::de::{DeserializeOwned, IgnoredAny};
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::model::applied_orders::AppliedOrders;
-use crate::model::book::entry::Account;
-use crate::model::book::{Book, BookId, Version};
+use crate::model::book::{Book, BookId};
 use crate::runtime::sync::lock;
 
 /// Interns topics: a million books have perhaps a thousand topics.
@@ -39,47 +36,6 @@ impl TopicInterner {
         shared.insert(interned.clone());
         self.own.insert(interned.clone());
         interned
-    }
-}
-
-/// A book as it stands in a data file. A field that no version of Bazar wrote is an error: it may
-/// be the misspelt name of one that counts.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct StoredBook {
-    id: BookId,
-    title: Arc<str>,
-    topic: Arc<str>,
-    quantity: u32,
-    price: f64,
-    version: Version,
-    #[serde(default)]
-    removed: bool,
-    #[serde(default, alias = "orders")]
-    applied_orders: AppliedOrders,
-    #[serde(default)]
-    account: Account,
-    /// Of earlier versions.
-    #[serde(default, rename = "committed", alias = "came_true")]
-    _committed: IgnoredAny,
-    /// Of earlier versions.
-    #[serde(default, rename = "diverged_at", alias = "apart")]
-    _diverged_at: IgnoredAny,
-}
-
-impl From<StoredBook> for Book {
-    fn from(stored: StoredBook) -> Book {
-        Book {
-            id: stored.id,
-            title: stored.title,
-            topic: stored.topic,
-            quantity: stored.quantity,
-            price: stored.price,
-            version: stored.version,
-            removed: stored.removed,
-            applied_orders: stored.applied_orders,
-            account: stored.account,
-        }
     }
 }
 

@@ -4,7 +4,7 @@
 //! One thread at a time runs a commit, for all threads that joined its batch ([`Batcher`]). The
 //! files of a large commit are divided into shares, and the threads of a [`WorkerPool`] help.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::mpsc::{Sender, SyncSender, channel, sync_channel};
 use std::time::Duration;
@@ -13,6 +13,7 @@ use crate::catalog::storage::Reader;
 use crate::catalog::storage::data_dir::{DataDir, ReplacedFile, TemporaryFile};
 use crate::catalog::storage::file_image::{FileImage, RecentImages};
 use crate::catalog::storage::id_range::IdRange;
+use crate::model::book::{Book, BookId};
 use crate::runtime::batcher::Batcher;
 use crate::runtime::metrics::Counter;
 use crate::runtime::semaphore::Semaphore;
@@ -55,16 +56,25 @@ pub(crate) struct CommitMetrics {
     pub(crate) files_replaced: Counter,
 }
 
-/// The files that one caller wants on disk.
+/// The books that one caller wants on disk.
 struct Request {
-    ranges: Vec<IdRange>,
+    ids: Vec<BookId>,
+    read: Reader,
+}
+
+/// A file to replace, and the books that changed in it.
+#[derive(Clone)]
+struct Changed {
+    range: IdRange,
+    /// By id.
+    ids: Vec<BookId>,
     read: Reader,
 }
 
 /// The files of a commit that one saver replaces.
 struct Share {
     group_commit: Arc<GroupCommit>,
-    files: Vec<(IdRange, Reader)>,
+    files: Vec<Changed>,
     done: Sender<Vec<Replaced>>,
 }
 
@@ -88,13 +98,16 @@ impl GroupCommit {
         })
     }
 
-    /// Puts these files on disk, in commits that begin after this call.
+    /// Puts these books, which are ordered by id, on disk, in commits that begin after this call.
     ///
-    /// Fails with the error of the first of them that cannot be replaced.
-    pub(super) fn save(self: &Arc<Self>, ranges: &[IdRange], read: &Reader) -> Result<(), String> {
-        ranges.chunks(REQUEST_FILES_MAX).try_for_each(|ranges| {
+    /// Fails with the error of the first file that cannot be replaced.
+    pub(super) fn save(self: &Arc<Self>, ids: &[BookId], read: &Reader) -> Result<(), String> {
+        let files: Vec<&[BookId]> = ids
+            .chunk_by(|a, b| IdRange::of(*a) == IdRange::of(*b))
+            .collect();
+        files.chunks(REQUEST_FILES_MAX).try_for_each(|files| {
             let request = Request {
-                ranges: ranges.to_vec(),
+                ids: files.concat(),
                 read: read.clone(),
             };
             self.commits
@@ -112,14 +125,7 @@ impl GroupCommit {
 
     /// Runs one commit. Returns the result of each request.
     fn commit(self: &Arc<Self>, requests: &[Request]) -> Vec<Result<(), String>> {
-        let files: BTreeMap<IdRange, &Reader> = requests
-            .iter()
-            .flat_map(|request| request.ranges.iter().map(|range| (*range, &request.read)))
-            .collect();
-        let files: Vec<(IdRange, Reader)> = files
-            .into_iter()
-            .map(|(range, read)| (range, read.clone()))
-            .collect();
+        let files = changed(requests);
         self.metrics.commits.inc();
         self.metrics.files_replaced.add(files.len() as u64);
         let mut failures = HashMap::new();
@@ -133,14 +139,15 @@ impl GroupCommit {
         let synced = self.dir.sync_dir();
         self.closer.close(replaced);
         let result = |request: &Request| {
-            let failure = request.ranges.iter().find_map(|range| failures.get(range));
+            let mut ranges = request.ids.iter().copied().map(IdRange::of);
+            let failure = ranges.find_map(|range| failures.get(&range));
             failure.map_or(synced.clone(), |why| Err(why.clone()))
         };
         requests.iter().map(result).collect()
     }
 
     /// Replaces these files with the help of the savers.
-    fn replace_all(self: &Arc<Self>, files: &[(IdRange, Reader)]) -> Vec<Replaced> {
+    fn replace_all(self: &Arc<Self>, files: &[Changed]) -> Vec<Replaced> {
         let threads = files.len().div_ceil(FILES_PER_THREAD).clamp(1, THREADS_MAX);
         let mut shares = files.chunks(files.len().div_ceil(threads).max(1));
         let own = shares.next().unwrap_or_default();
@@ -168,23 +175,47 @@ impl GroupCommit {
 
     /// Replaces these files, one step after the other for all of them: the disk takes together
     /// what is written together.
-    fn replace(&self, files: &[(IdRange, Reader)]) -> Vec<Replaced> {
-        let written = files.iter().map(|(range, read)| self.write(*range, read));
+    fn replace(&self, files: &[Changed]) -> Vec<Replaced> {
+        let written = files.iter().map(|file| self.write(file));
         let written: Vec<Result<TemporaryFile, String>> = written.collect();
         let synced = written.into_iter().map(|file| file?.sync());
         let synced: Vec<Result<TemporaryFile, String>> = synced.collect();
         let published = synced.into_iter().map(|file| self.dir.publish(file?));
-        let ranges = files.iter().map(|(range, _)| *range);
+        let ranges = files.iter().map(|file| file.range);
         ranges.zip(published).collect()
     }
 
-    fn write(&self, range: IdRange, read: &Reader) -> Result<TemporaryFile, String> {
-        let books = read(range.first(), range.last());
-        let image = FileImage::render(range, books, &self.images.take(range));
+    fn write(&self, file: &Changed) -> Result<TemporaryFile, String> {
+        let range = file.range;
+        let image = match self.images.take(range) {
+            Some(image) => {
+                let books = file.ids.iter().flat_map(|id| (file.read)(*id, *id));
+                image.with(&books.collect::<Vec<Arc<Book>>>())
+            }
+            None => FileImage::of(&(file.read)(range.first(), range.last())),
+        };
         let written = self.dir.write(self.dir.path_of(range), &image.text);
         self.images.insert(range, image);
         written
     }
+}
+
+/// The files of these requests, by range.
+fn changed(requests: &[Request]) -> Vec<Changed> {
+    let mut files: BTreeMap<IdRange, (BTreeSet<BookId>, &Reader)> = BTreeMap::new();
+    for request in requests {
+        for id in &request.ids {
+            let file = files.entry(IdRange::of(*id));
+            let file = file.or_insert_with(|| (BTreeSet::new(), &request.read));
+            file.0.insert(*id);
+        }
+    }
+    let changed = |(range, (ids, read)): (IdRange, (BTreeSet<BookId>, &Reader))| Changed {
+        range,
+        ids: ids.into_iter().collect(),
+        read: read.clone(),
+    };
+    files.into_iter().map(changed).collect()
 }
 
 impl Work for Share {

@@ -7,7 +7,7 @@
 //! all books, and opening reads all files.
 //!
 //! In which order to read: this file; `group_commit` (what a save does), `data_dir` (how a file is
-//! replaced), `id_range` and `file_image` (its name and its content); then opening: `recovery`,
+//! replaced), `id_range`, `file_image` and `stored_book` (its name and its content); then opening: `recovery`,
 //! `decode`, `first_stock`; and `ledger_files`.
 //!
 //! # Saving
@@ -52,6 +52,7 @@ mod id_range;
 mod ledger_files;
 mod plain_file;
 mod recovery;
+mod stored_book;
 #[cfg(test)]
 mod tests;
 
@@ -63,11 +64,12 @@ use crate::catalog::replication::left_out::Record;
 use crate::catalog::storage::data_dir::DataDir;
 use crate::catalog::storage::first_stock::FirstStock;
 use crate::catalog::storage::group_commit::{CommitMetrics, GroupCommit};
-use crate::catalog::storage::id_range::IdRange;
 use crate::catalog::storage::ledger_files::LedgerFiles;
 use crate::model::book::entry::Entry;
 use crate::model::book::{Book, BookId};
 use crate::runtime::sync::lock;
+
+pub(crate) use crate::catalog::storage::stored_book::StoredBook;
 
 /// Returns the books with these ids, first to last, as they are in memory, by id.
 pub(crate) type Reader = Arc<dyn Fn(BookId, BookId) -> Vec<Arc<Book>> + Send + Sync>;
@@ -109,16 +111,16 @@ impl Storage {
         &self.group_commit.metrics
     }
 
-    /// Puts the files of these books on disk. Returns once a replacement of each file that began
+    /// Puts these books on disk. Returns once a replacement of each of their files that began
     /// after this call has ended. Any thread that takes part in the commit may call `read`, so the
     /// caller may hold no lock that it needs.
     ///
     /// Fails with path and reason when one replacement fails. The others may have been made.
     pub(crate) fn save(&self, ids: &[BookId], read: &Reader) -> Result<(), String> {
-        let mut ranges: Vec<IdRange> = ids.iter().copied().map(IdRange::of).collect();
-        ranges.sort_unstable();
-        ranges.dedup();
-        self.group_commit.save(&ranges, read)
+        let mut ids = ids.to_vec();
+        ids.sort_unstable();
+        ids.dedup();
+        self.group_commit.save(&ids, read)
     }
 
     /// Puts these entries of the ledger on disk. Fails with path and reason; then some of them may

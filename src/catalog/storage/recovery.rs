@@ -6,10 +6,11 @@ use std::thread;
 use crate::catalog::replication::Opened;
 use crate::catalog::replication::left_out::Record;
 use crate::catalog::storage::data_dir::DataDir;
-use crate::catalog::storage::decode::{StoredBook, TopicInterner, decode_books};
+use crate::catalog::storage::decode::{TopicInterner, decode_books};
 use crate::catalog::storage::first_stock::FirstStock;
 use crate::catalog::storage::id_range::IdRange;
 use crate::catalog::storage::plain_file;
+use crate::catalog::storage::stored_book::StoredBook;
 use crate::model::book::Book;
 use crate::runtime::log;
 

@@ -4,14 +4,13 @@
 //! with the change. The record keeps it until it is in the ledger on the disk of the catalog that
 //! makes the next change. `catalog/replication/PROTOCOL.md`, "The ledger".
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::model::book::{BookId, QUANTITY_MAX, STAMP_MAX, TEXT_CHARS_MAX, Version};
-use crate::model::number;
 use crate::model::order::{Order, OrderId};
+use crate::model::{number, text};
 
 /// One change of a book.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -80,7 +79,7 @@ pub(crate) struct EntryKey {
 /// has none, and pays for a pointer.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub(crate) struct Account(Option<Arc<VecDeque<Arc<Entry>>>>);
+pub(crate) struct Account(Option<Arc<[Arc<Entry>]>>);
 
 impl EntryKey {
     /// Reads `<at>.<book>.<version>`.
@@ -221,12 +220,20 @@ impl Serialize for Sale {
 
 impl<'de> Deserialize<'de> for Sale {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Sale, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        Sale::parse(&text).ok_or_else(|| de::Error::custom("an order such as \"7.5; copies=3\""))
+        text::deserialize(
+            deserializer,
+            "an order such as \"7.5; copies=3\"",
+            Sale::parse,
+        )
     }
 }
 
 impl Account {
+    /// That of a book which has had entries, and keeps these, by age, the newest last.
+    pub(crate) fn of(entries: Vec<Arc<Entry>>) -> Account {
+        Account(Some(entries.into()))
+    }
+
     /// Whether no entry of this book was ever made.
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_none()
@@ -281,7 +288,7 @@ impl Account {
     pub(crate) fn with(&self, entry: Entry, may_forget: impl Fn(&Entry) -> bool) -> Account {
         let kept = self.entries().filter(|entry| !may_forget(entry)).cloned();
         let entries = kept.chain([Arc::new(entry)]).collect();
-        Account(Some(Arc::new(entries)))
+        Account::of(entries)
     }
 }
 

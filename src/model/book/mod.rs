@@ -5,12 +5,12 @@ pub(crate) mod entry;
 use std::fmt;
 use std::sync::Arc;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::model::applied_orders::AppliedOrders;
 use crate::model::book::entry::Account;
 use crate::model::error::{self, Error};
-use crate::model::number;
+use crate::model::{number, text};
 
 /// The largest id that a book may have.
 pub(crate) const BOOK_ID_MAX: u64 = number::EXACT_MAX;
@@ -86,21 +86,11 @@ impl Serialize for Version {
 
 impl<'de> Deserialize<'de> for Version {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Version, D::Error> {
-        // A visitor, because reading a `String` would allocate for each book of a data folder.
-        struct Text;
-        impl de::Visitor<'_> for Text {
-            type Value = Version;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a version such as \"3-12345\"")
-            }
-
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Version, E> {
-                Version::parse(text)
-                    .ok_or_else(|| E::invalid_value(de::Unexpected::Str(text), &self))
-            }
-        }
-        deserializer.deserialize_str(Text)
+        text::deserialize(
+            deserializer,
+            "a version such as \"3-12345\"",
+            Version::parse,
+        )
     }
 }
 

@@ -7,6 +7,7 @@ use std::hint;
 use std::path::Path;
 use std::time::Instant;
 
+use crate::catalog::StoredBook;
 use crate::config::import::BATCH_MAX;
 use crate::model::book::Book;
 use crate::tools::harness::dataset::{ONE_TOPIC, TEN_TOPICS};
@@ -74,8 +75,9 @@ fn read_all(data_dir: &Path) -> Result<Vec<Book>, String> {
 fn read(path: &Path) -> Result<Vec<Book>, String> {
     let text =
         fs::read(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
-    serde_json::from_slice(&text)
-        .map_err(|error| format!("cannot parse {}: {error}", path.display()))
+    let stored: Vec<StoredBook> = serde_json::from_slice(&text)
+        .map_err(|error| format!("cannot parse {}: {error}", path.display()))?;
+    Ok(stored.into_iter().map(Book::from).collect())
 }
 
 /// Looks at every book.

@@ -1,6 +1,7 @@
 //! Opening: every state that a crash or a person can leave.
 
 use super::*;
+use crate::catalog::storage::id_range::IdRange;
 use crate::model::book::{QUANTITY_MAX, Version};
 use crate::model::order::{Order, OrderId};
 
