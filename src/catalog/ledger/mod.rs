@@ -131,6 +131,11 @@ impl Ledger {
         self.unsaved.iter().take(limit).cloned().collect()
     }
 
+    /// How many entries are not in a file.
+    pub(crate) fn unsaved_len(&self) -> usize {
+        self.unsaved.len()
+    }
+
     pub(crate) fn mark_saved(&mut self, entries: &[Arc<Entry>]) {
         for entry in entries {
             let kept = self.entries.get_mut(&entry.key());

@@ -35,7 +35,9 @@ impl<E: Environment> Replica<E> {
             }
             match self.try_begin(*id, update) {
                 Ok((lock, Prepared::Pending(write))) => started.push((index, write, lock)),
-                Ok((_, Prepared::Unchanged(updated))) => outcomes[index] = Ok(updated),
+                Ok((_, Prepared::Unchanged(updated))) => {
+                    outcomes[index] = self.save_ledger_alone().map(|()| updated);
+                }
                 Ok((_, Prepared::NeedsRepair)) => (),
                 Err(error) => outcomes[index] = Err(error),
             }

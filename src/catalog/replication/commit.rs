@@ -53,6 +53,7 @@ impl<E: Environment> Replica<E> {
         drop(inner);
         self.wake_for(books.iter().map(|book| book.id));
         self.confirm(committed);
+        self.save_ledger_alone()?;
         Ok(superseded)
     }
 

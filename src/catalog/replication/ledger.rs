@@ -64,15 +64,36 @@ impl<E: Environment> Replica<E> {
         }
     }
 
+    /// Puts on disk what is not there when this is called.
     fn save_all_entries(&self) -> std::result::Result<(), String> {
-        loop {
+        let mut left = self.lock().shelf.ledger.unsaved_len();
+        while 0 < left {
             let entries = self.lock().shelf.ledger.unsaved(ENTRIES_MAX);
             if entries.is_empty() {
                 return Ok(());
             }
             self.env.save_entries(&entries)?;
             self.lock().shelf.ledger.mark_saved(&entries);
+            left = left.saturating_sub(entries.len());
         }
+        Ok(())
+    }
+
+    /// Before a change is acknowledged without a peer: puts it in the ledger's files. That peer may
+    /// be on the other side of a cut, and this copy may give way to one of that side: if this
+    /// catalog crashed meanwhile, its book's record would not tell that the change came true.
+    ///
+    /// Fails with [`Error::DiskRefuses`].
+    pub(super) fn save_ledger_alone(&self) -> Result<()> {
+        let is_alone = {
+            let left_out = &self.lock().left_out;
+            left_out.peers().any(|i| left_out.is_told(i))
+        };
+        if !is_alone || !self.enforces(Rule::LedgerAlone) {
+            return Ok(());
+        }
+        self.save_all_entries()
+            .map_err(|why| Error::disk_refuses(&why))
     }
 
     /// Takes what this peer's ledger has, to disk. A catalog that missed changes of a book may have

@@ -34,6 +34,8 @@ pub(crate) enum Rule {
     OwnWrite,
     /// A book's record forgets an entry only once it is in the ledger on disk.
     LedgerFirst,
+    /// A change that is acknowledged without a peer is in the ledger on disk before.
+    LedgerAlone,
     /// Whoever comes back, or starts, has the peer's ledger on disk before the two are in step.
     LedgerBack,
     /// Tentative copies that no writer confirms are repaired in the background.
@@ -122,7 +124,7 @@ pub(crate) enum Rule {
 
 #[cfg(test)]
 impl Rule {
-    pub(crate) const ALL: [Rule; 56] = [
+    pub(crate) const ALL: [Rule; 57] = [
         Rule::Confirm,
         Rule::Lease,
         Rule::Tie,
@@ -138,6 +140,7 @@ impl Rule {
         Rule::Created,
         Rule::OwnWrite,
         Rule::LedgerFirst,
+        Rule::LedgerAlone,
         Rule::LedgerBack,
         Rule::Repair,
         Rule::Token,

@@ -115,7 +115,7 @@ impl<E: Environment> Replica<E> {
         let _lock = self.lock_for_write(id, until)?;
         match self.begin(id, update, until)? {
             Prepared::Pending(pending) => self.finish(&pending, update),
-            Prepared::Unchanged(updated) => Ok(updated),
+            Prepared::Unchanged(updated) => self.save_ledger_alone().map(|()| updated),
             Prepared::NeedsRepair => Err(not_repaired()),
         }
     }

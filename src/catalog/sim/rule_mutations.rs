@@ -55,6 +55,19 @@ fn without_the_ledger_first_a_total_failure_loses_an_entry() {
     });
 }
 
+/// Who sold alone crashes at once, and its copy gives way to one of the other side.
+#[test]
+fn without_the_ledger_on_disk_a_sale_of_the_side_that_gives_way_is_forgotten() {
+    let world = |seed| {
+        let mut world = worlds::world(worlds::ADDS_IN_A_CUT, seed);
+        world.parameters.ledger = true;
+        world
+    };
+    check_found(0..400, "ledger", world, |world| {
+        world.parameters.rules = Rules::all().without(Rule::LedgerAlone);
+    });
+}
+
 /// The folders of two catalogs are lost, one after the other.
 #[test]
 fn without_the_ledger_in_a_return_lost_folders_lose_an_entry() {

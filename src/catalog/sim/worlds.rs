@@ -212,7 +212,7 @@ pub(super) const ADDS_WHILE_STOPPED: Row = (2, |world| {
 });
 
 /// Two sides may give the same id; then one of the books is dropped, and logged.
-const ADDS_IN_A_CUT: Row = (3, |world| {
+pub(super) const ADDS_IN_A_CUT: Row = (3, |world| {
     world.parameters.faults.random = 3;
     world.parameters.linearizable = false;
     world.tasks.push(faults::partition::tasks);

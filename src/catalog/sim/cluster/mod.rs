@@ -230,7 +230,10 @@ impl Cluster {
             timeout: Duration::from_micros(TIMEOUT),
             rules: match self.parameters.ledger {
                 true => self.parameters.rules,
-                false => self.parameters.rules.without(Rule::LedgerBack),
+                false => {
+                    let rules = self.parameters.rules.without(Rule::LedgerBack);
+                    rules.without(Rule::LedgerAlone)
+                }
             },
         };
         let opened = {
