@@ -356,6 +356,13 @@ fn what_only_one_side_sold_is_dropped_by_neither() {
         shop.proxy("catalog2").heal();
         await_equal(&shop, Instant::now());
         shop.servers().for_each(Server::await_ready);
+        // What is sold before that is not known to be on both sides of the next cut.
+        eventually("nobody is left out", || {
+            let left_out = |catalog: &Server| catalog.get("/status").json()["left_out"].clone();
+            shop.catalogs()
+                .iter()
+                .all(|catalog| left_out(catalog) == json!([]))
+        });
         sell(&shop, 3 - seller, 1);
     }
     assert_eq!(await_equal(&shop, Instant::now()), 15);
