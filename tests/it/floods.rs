@@ -169,7 +169,8 @@ fn more_connections_than_descriptors_leave_the_same_process_serving() {
             .map_while(|_| Connection::try_open(&server.address).ok())
             .collect();
         println!("{} connections", connections.len());
-        assert!(64 < connections.len(), "each has two descriptors of 128");
+        // Each has two descriptors of 128, and the server has some of its own.
+        assert!(48 < connections.len(), "the test has too few");
         thread::sleep(Duration::from_secs(1));
         drop(connections);
         let gone = Instant::now();
