@@ -15,8 +15,9 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// while the table had 60,000 rows. So looks take at most one in so many parts of the time.
 const COST_PART: u32 = 300;
 
-/// But one that a busy machine made slow must not be the last for long.
-const PAUSE_MAX: Duration = Duration::from_secs(30);
+/// But one that a busy machine made slow must not be the last for long: who has lost too many
+/// connections ends.
+const PAUSE_MAX: Duration = Duration::from_secs(5);
 
 /// Returns when the server has ended.
 pub(super) fn run(dispatcher: &Arc<Dispatcher>, port: u16) {
