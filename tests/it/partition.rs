@@ -345,24 +345,31 @@ fn after_an_unclean_cut_all_caches_and_copies_are_right_soon() {
     check_caches_after(&[(1, 2)]);
 }
 
+/// Waits until each catalog knows that the other one has all that it has. What is not so before a
+/// cut may be committed by both sides.
+fn await_no_debts(shop: &Shop) {
+    let has_none = |catalog: &Server| {
+        let status = catalog.get("/status").json();
+        status["left_out"] == json!([]) && status["books"]["tentative"] == 0
+    };
+    eventually("nobody is left out, and nothing tentative", || {
+        shop.catalogs().iter().all(has_none)
+    });
+}
+
 #[test]
 fn what_only_one_side_sold_is_dropped_by_neither() {
     let shop = shop(2);
     sell(&shop, 1, 1);
     for seller in [2, 1, 1] {
+        await_no_debts(&shop);
         cut(&shop);
         sell(&shop, seller, 2);
         shop.proxy("catalog1").heal();
         shop.proxy("catalog2").heal();
         await_equal(&shop, Instant::now());
         shop.servers().for_each(Server::await_ready);
-        // What is sold before that is not known to be on both sides of the next cut.
-        eventually("nobody is left out", || {
-            let left_out = |catalog: &Server| catalog.get("/status").json()["left_out"].clone();
-            shop.catalogs()
-                .iter()
-                .all(|catalog| left_out(catalog) == json!([]))
-        });
+        await_no_debts(&shop);
         sell(&shop, 3 - seller, 1);
     }
     assert_eq!(await_equal(&shop, Instant::now()), 15);
