@@ -31,6 +31,13 @@ fn check_found(
     assert!(whole.is_ok(), "seed {seed} goes wrong anyway: {whole:?}");
 }
 
+/// A world of this row, with the ledgers' checks.
+fn with_ledger(row: worlds::Row, seed: u64) -> World {
+    let mut world = worlds::world(row, seed);
+    world.parameters.ledger = true;
+    world
+}
+
 #[track_caller]
 fn check_rule(rule: Rule, seeds: u64, wrong: &str) {
     check_found(0..seeds, wrong, World::of_seed, |world| {
@@ -58,11 +65,7 @@ fn without_the_ledger_first_a_total_failure_loses_an_entry() {
 /// Who sold alone crashes at once, and its copy gives way to one of the other side.
 #[test]
 fn without_the_ledger_on_disk_a_sale_of_the_side_that_gives_way_is_forgotten() {
-    let world = |seed| {
-        let mut world = worlds::world(worlds::ADDS_IN_A_CUT, seed);
-        world.parameters.ledger = true;
-        world
-    };
+    let world = |seed| with_ledger(worlds::ADDS_IN_A_CUT, seed);
     check_found(0..400, "ledger", world, |world| {
         world.parameters.rules = Rules::all().without(Rule::LedgerAlone);
     });
@@ -71,11 +74,7 @@ fn without_the_ledger_on_disk_a_sale_of_the_side_that_gives_way_is_forgotten() {
 /// The folders of two catalogs are lost, one after the other.
 #[test]
 fn without_the_ledger_in_a_return_lost_folders_lose_an_entry() {
-    let world = |seed| {
-        let mut world = worlds::world(worlds::REMOVALS, seed);
-        world.parameters.ledger = true;
-        world
-    };
+    let world = |seed| with_ledger(worlds::REMOVALS, seed);
     check_found(0..2000, "ledger", world, |world| {
         world.parameters.rules = Rules::all().without(Rule::LedgerBack);
     });
