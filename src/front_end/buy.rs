@@ -88,8 +88,11 @@ impl FrontEnd {
         id: BookId,
         pending: Pending,
     ) -> std::result::Result<(), Pending> {
-        let wanted = Wanted::of(id, pending.request()).ok();
-        let Some(wanted) = wanted.filter(|_| fits_in_a_batch(id)) else {
+        // Nobody waits: what a lone buy wants is read once, by the thread that asks for it.
+        if self.buy_batcher.pending() == 0 || !fits_in_a_batch(id) {
+            return Err(pending);
+        }
+        let Ok(wanted) = Wanted::of(id, pending.request()) else {
             return Err(pending);
         };
         let mut pending = Some(pending);
