@@ -13,7 +13,7 @@ use crate::harness::process::{BAZAR, await_end, eventually, run};
 use crate::harness::server::Server;
 use crate::harness::shop::{Shop, ShopOptions, own_folder};
 
-const FIRST_FILE: &str = "books-0000000-0000099.json";
+const FIRST_FILE: &str = "books-0000000-0000199.json";
 
 /// A catalog on this folder ends at once, with an error that has these words, and changes nothing.
 #[track_caller]
@@ -52,7 +52,7 @@ fn a_catalog_does_not_start_on_a_file_that_is_wrong() {
     let second = |second: String| format!("[\n{},\n{second}\n]\n", line(1, 1));
     for (text, words) in [
         (second("{\"id\" 2}".into()), ["line 3 column 7", "`:`"]),
-        (second(line(100, 1)), ["line 3 column 3", "book 100"]),
+        (second(line(200, 1)), ["line 3 column 3", "book 200"]),
         (second(line(1, 1)), ["line 3 column 3", "there already"]),
         (second(line(2, -1)), ["line 3 column", "-1"]),
     ] {

@@ -112,7 +112,7 @@ fn write_book_2(shop: &Shop, n: usize, number: u64) {
     );
     let folder = shop.data_folder(n);
     fs::create_dir_all(&folder).unwrap();
-    fs::write(folder.join("books-0000000-0000099.json"), book).unwrap();
+    fs::write(folder.join("books-0000000-0000199.json"), book).unwrap();
 }
 
 #[test]

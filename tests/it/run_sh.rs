@@ -195,7 +195,7 @@ fn fresh_starts_with_the_first_stock_again() {
     let (host, folder) = (own_host(), own_folder());
     let old = folder.join("data/catalog1");
     fs::create_dir_all(&old).unwrap();
-    fs::write(old.join("books-0000000-0000099.json"), "no JSON").unwrap();
+    fs::write(old.join("books-0000000-0000199.json"), "no JSON").unwrap();
     let args = ["--catalogs", "1", "--orders", "1"];
     let (code, log, stderr) = run(run_sh(&host, &folder, &args));
     assert_eq!((code, stderr.as_str()), (Some(1), ""), "{log}");

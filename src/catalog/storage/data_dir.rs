@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use crate::catalog::replication::left_out::Record;
-use crate::catalog::storage::id_range::IdRange;
+use crate::catalog::storage::id_range::{IDS_PER_FILE, IdRange};
 use crate::runtime::sync::lock;
 
 /// What the catalog keeps of its standing among the others.
@@ -26,6 +26,8 @@ const UNFINISHED: &str = "first-stock.unfinished";
 pub(super) struct Contents {
     /// The ranges of the book files, in ascending order.
     pub(super) ranges: Vec<IdRange>,
+    /// Those of earlier versions, in ascending order.
+    pub(super) earlier: Vec<IdRange>,
     pub(super) temporary: Vec<PathBuf>,
     pub(super) record: Option<PathBuf>,
     /// Whether an earlier version did not write the first stock to its end.
@@ -91,7 +93,8 @@ impl DataDir {
     }
 
     fn list(&self) -> io::Result<Contents> {
-        let is_ours = |name: &str| name == RECORD || IdRange::parse(name).is_some();
+        let range = |name: &str| IdRange::parse(name).or(IdRange::parse_earlier(name));
+        let is_ours = |name: &str| name == RECORD || range(name).is_some();
         let mut contents = Contents::default();
         for entry in fs::read_dir(&self.path)? {
             let entry = entry?;
@@ -99,6 +102,8 @@ impl DataDir {
             let name = name.to_str().unwrap_or_default();
             if let Some(range) = IdRange::parse(name) {
                 contents.ranges.push(range);
+            } else if let Some(range) = IdRange::parse_earlier(name) {
+                contents.earlier.push(range);
             } else if name == LEDGER {
                 // It has files of its own.
             } else if name == RECORD {
@@ -114,6 +119,7 @@ impl DataDir {
             }
         }
         contents.ranges.sort_unstable();
+        contents.earlier.sort_unstable();
         Ok(contents)
     }
 
@@ -150,7 +156,11 @@ impl DataDir {
 
     /// Replaces the record, and returns once it is on disk.
     pub(super) fn save_record(&self, record: &Record) -> Result<(), String> {
-        let mut json = serde_json::to_vec_pretty(record).expect("a record is JSON");
+        let record = Record {
+            ids_per_file: IDS_PER_FILE,
+            ..record.clone()
+        };
+        let mut json = serde_json::to_vec_pretty(&record).expect("a record is JSON");
         json.push(b'\n');
         let written = self.write(self.path.join(RECORD), &json)?;
         self.publish(written.sync()?)?;

@@ -189,7 +189,7 @@ mod tests {
     #[test]
     fn the_oldest_image_is_dropped_beyond_the_maximum() {
         let images = RecentImages::default();
-        let range = |n: usize| IdRange::of(BookId(100 * n as u64));
+        let range = |n: usize| IdRange::of(BookId(200 * n as u64));
         for n in 0..=IMAGES_MAX {
             let first = range(n).first().0;
             images.insert(range(n), FileImage::of(&[book(first, "a")]));

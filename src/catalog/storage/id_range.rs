@@ -3,26 +3,41 @@
 use crate::model::book::{BOOK_ID_MAX, BookId};
 
 /// A file holds the books of this many ids.
-const IDS_PER_FILE: u64 = 100;
+///
+/// With more, a sale writes more bytes; with fewer, the sales of a batch are in more files. Of 64
+/// customers who bought among 1,000 books, 200 served 7 % more than 100 did, and 500 another 9 %;
+/// but one customer alone waited 11 % longer with 500 (20 pairs, 2 catalogs on one disk).
+pub(super) const IDS_PER_FILE: u64 = 200;
 
-/// The ids whose books are in one file, by the number of the file.
+/// As many as in a file of an earlier version.
+const EARLIER_IDS_PER_FILE: u64 = 100;
+
+/// The ids whose books are in one file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct IdRange(u64);
+pub(super) struct IdRange {
+    first: u64,
+    ids: u64,
+}
 
 impl IdRange {
     pub(super) fn of(id: BookId) -> IdRange {
-        IdRange(id.0 / IDS_PER_FILE)
+        IdRange::among(id, IDS_PER_FILE)
+    }
+
+    fn among(id: BookId, ids: u64) -> IdRange {
+        let first = id.0 - id.0 % ids;
+        IdRange { first, ids }
     }
 
     pub(super) fn first(self) -> BookId {
-        BookId(self.0 * IDS_PER_FILE)
+        BookId(self.first)
     }
 
     pub(super) fn last(self) -> BookId {
-        BookId(self.0 * IDS_PER_FILE + (IDS_PER_FILE - 1))
+        BookId(self.first + (self.ids - 1))
     }
 
-    /// `books-0000100-0000199.json`: seven digits, so that a list of files is in order up to ten
+    /// `books-0000200-0000399.json`: seven digits, so that a list of files is in order up to ten
     /// million books.
     pub(super) fn file_name(self) -> String {
         format!("books-{:07}-{:07}.json", self.first().0, self.last().0)
@@ -30,8 +45,18 @@ impl IdRange {
 
     /// The range whose file has exactly this name.
     pub(super) fn parse(file_name: &str) -> Option<IdRange> {
+        IdRange::parse_among(file_name, IDS_PER_FILE)
+    }
+
+    /// As [`IdRange::parse`], of a file of an earlier version.
+    pub(super) fn parse_earlier(file_name: &str) -> Option<IdRange> {
+        IdRange::parse_among(file_name, EARLIER_IDS_PER_FILE)
+    }
+
+    fn parse_among(file_name: &str, ids: u64) -> Option<IdRange> {
         let (first, _) = file_name.strip_prefix("books-")?.split_once('-')?;
         let first = BookId::parse(first).filter(|id| id.0 <= BOOK_ID_MAX)?;
-        Some(IdRange::of(first)).filter(|range| range.file_name() == file_name)
+        let range = IdRange::among(first, ids);
+        (range.file_name() == file_name).then_some(range)
     }
 }

@@ -1,14 +1,14 @@
-//! The books on disk: JSON files of up to 100 books each, complete at every moment, and on disk
+//! The books on disk: JSON files of up to 200 books each, complete at every moment, and on disk
 //! before the answer.
 //!
-//! The file `books-0000100-0000199.json` holds the books with ids 100 to 199: a JSON array, one
+//! The file `books-0000200-0000399.json` holds the books with ids 200 to 399: a JSON array, one
 //! book a line. A person may read it and, while no catalog uses the folder, edit it. A small shop
-//! has one file, a million books have 10,000. There is no index and no log beside them: memory has
+//! has one file, a million books have 5,000. There is no index and no log beside them: memory has
 //! all books, and opening reads all files.
 //!
 //! In which order to read: this file; `group_commit` (what a save does), `data_dir` (how a file is
 //! replaced), `id_range`, `file_image` and `stored_book` (its name and its content); then opening: `recovery`,
-//! `decode`, `first_stock`; and `ledger_files`.
+//! `decode`, `first_stock`, `earlier_files`; and `ledger_files`.
 //!
 //! # Saving
 //!
@@ -37,6 +37,8 @@
 //!   and the save was not acknowledged. Read as it is.
 //! - `standing.json` without `"whole": true`: the folder is new. It has no books, or not all of
 //!   them yet: the first stock, or what the other catalogs have, is still to come.
+//! - A file of an earlier version, such as `books-0000200-0000299.json`, beside the present one of
+//!   its ids: the books are in that one. Removed.
 //! - No folder, or a folder without files: the first start.
 //!
 //! Temporary files are removed only if they are plain files, and only after all book files were
@@ -45,6 +47,7 @@
 
 mod data_dir;
 mod decode;
+mod earlier_files;
 mod file_image;
 pub(crate) mod first_stock;
 pub(crate) mod group_commit;
@@ -90,15 +93,14 @@ impl Storage {
     pub(crate) fn open(path: &Path, first_stock: &FirstStock) -> Result<(Storage, Opened), String> {
         let dir = DataDir::open(path)?;
         let (ledger, entries) = LedgerFiles::open(&dir)?;
-        let opened = Opened {
-            entries,
-            ..recovery::recover(&dir, first_stock)?
-        };
+        let (opened, earlier) = recovery::recover(&dir, first_stock)?;
+        let group_commit = GroupCommit::new(dir);
+        earlier.replace(&group_commit, &opened.books)?;
         let storage = Storage {
-            group_commit: GroupCommit::new(dir),
+            group_commit,
             ledger: Mutex::new(ledger),
         };
-        Ok((storage, opened))
+        Ok((storage, Opened { entries, ..opened }))
     }
 
     /// Replaces what is kept of the catalog's standing, and returns once it is on disk. Fails with

@@ -1,5 +1,6 @@
 //! Opening a data folder: reading its files after a clean stop or a crash.
 
+use std::fmt::Display;
 use std::path::Path;
 use std::thread;
 
@@ -7,8 +8,9 @@ use crate::catalog::replication::Opened;
 use crate::catalog::replication::left_out::Record;
 use crate::catalog::storage::data_dir::DataDir;
 use crate::catalog::storage::decode::{TopicInterner, decode_books};
+use crate::catalog::storage::earlier_files::EarlierFiles;
 use crate::catalog::storage::first_stock::FirstStock;
-use crate::catalog::storage::id_range::IdRange;
+use crate::catalog::storage::id_range::{IDS_PER_FILE, IdRange};
 use crate::catalog::storage::plain_file;
 use crate::catalog::storage::stored_book::StoredBook;
 use crate::model::book::Book;
@@ -18,14 +20,20 @@ use crate::runtime::log;
 const READERS_MAX: usize = 8;
 
 /// What a folder holds. Counts this start, on disk, and removes what a crash left behind.
-pub(super) fn recover(dir: &DataDir, first_stock: &FirstStock) -> Result<Opened, String> {
+pub(super) fn recover(
+    dir: &DataDir,
+    first_stock: &FirstStock,
+) -> Result<(Opened, EarlierFiles), String> {
     let contents = dir.contents()?;
-    let books = read_all(dir, &contents.ranges)?;
+    let earlier = EarlierFiles::among(&contents);
+    let mut ranges: Vec<IdRange> = earlier.to_read().chain(contents.ranges).collect();
+    ranges.sort_unstable();
+    let books = read_all(dir, &ranges)?;
     let mut record = match &contents.record {
         Some(path) => read_record(path)?,
         // A new folder, or one of an earlier version, which is whole.
         None => Record {
-            whole: !contents.ranges.is_empty() && contents.unfinished.is_none(),
+            whole: !ranges.is_empty() && contents.unfinished.is_none(),
             ..Record::default()
         },
     };
@@ -42,18 +50,24 @@ pub(super) fn recover(dir: &DataDir, first_stock: &FirstStock) -> Result<Opened,
     for path in &contents.foreign {
         log::warn("ignored in the data folder", &[("path", &path.display())]);
     }
-    Ok(Opened {
+    let opened = Opened {
         books,
         entries: Vec::new(),
         record,
         first_stock,
         go_on_without: Vec::new(),
-    })
+    };
+    Ok((opened, earlier))
 }
 
 fn read_record(path: &Path) -> Result<Record, String> {
     let json = plain_file::read(path)?;
-    serde_json::from_slice(&json).map_err(|e| format!("cannot use {}: {e}", path.display()))
+    let cannot = |why: &dyn Display| format!("cannot use {}: {why}", path.display());
+    let record: Record = serde_json::from_slice(&json).map_err(|e| cannot(&e))?;
+    match record.ids_per_file {
+        0 | IDS_PER_FILE => Ok(record),
+        ids => Err(cannot(&format!("another version puts {ids} ids in a file"))),
+    }
 }
 
 fn read_all(dir: &DataDir, ranges: &[IdRange]) -> Result<Vec<Book>, String> {

@@ -1,6 +1,6 @@
 //! A book as it stands in a data file, a line of JSON.
 //!
-//! Each sale writes the lines of a hundred books, so a line is short: an entry of the book's account
+//! Each sale writes the lines of 200 books, so a line is short: an entry of the book's account
 //! leaves out what the book says already, or the entry behind it. The newest entry made the book's
 //! version and quantity; an older one made what the next one changed.
 

@@ -350,14 +350,14 @@ impl Shop {
         self.write_books(n, serde_json::from_str(stock).unwrap());
     }
 
-    /// As [`Shop::write_first_stock`], of other books with ids up to 99.
+    /// As [`Shop::write_first_stock`], of other books with ids up to 199.
     pub fn write_books(&self, n: usize, mut books: Vec<Value>) {
         for book in &mut books {
             book["version"] = "0-0".into();
         }
         let folder = self.data_folder(n);
         fs::create_dir_all(&folder).unwrap();
-        let file = folder.join("books-0000000-0000099.json");
+        let file = folder.join("books-0000000-0000199.json");
         fs::write(file, Value::from(books).to_string()).unwrap();
     }
 

@@ -213,7 +213,7 @@ fn a_disk_that_refuses_is_reported() {
             orders: 1,
             ..ShopOptions::default()
         });
-        let blocker = shop.data_folder(1).join("books-0000000-0000099.json.tmp");
+        let blocker = shop.data_folder(1).join("books-0000000-0000199.json.tmp");
         fs::create_dir(blocker).unwrap();
         check(server(&shop), table);
     };

@@ -11,7 +11,9 @@ use crate::harness::server::Server;
 use crate::harness::shop::{Shop, ShopOptions};
 use crate::orders::check_audit;
 
-const FILE: &str = "books-0000000-0000099.json";
+/// Then a file held the books of a hundred ids.
+const OLD_FILE: &str = "books-0000000-0000099.json";
+const FILE: &str = "books-0000000-0000199.json";
 const OLD: [&str; 2] = [include_str!("catalog1.json"), include_str!("catalog2.json")];
 const FORMER_NAMES: [&str; 4] = ["came_true", "apart", "orders", "starts"];
 
@@ -39,7 +41,7 @@ fn shop_with_old_folders() -> Shop {
     });
     for (n, text) in (1..).zip(OLD) {
         fs::create_dir_all(shop.data_folder(n)).unwrap();
-        fs::write(shop.data_folder(n).join(FILE), text).unwrap();
+        fs::write(shop.data_folder(n).join(OLD_FILE), text).unwrap();
     }
     shop.catalogs().iter().for_each(Server::launch);
     shop.catalogs().iter().for_each(Server::await_ready);

@@ -33,7 +33,7 @@ const KEYS_PER_REQUEST: usize = 100;
 /// A request has no more bytes, before they are encoded: etcd takes 1.5 MiB.
 const BYTES_MAX: usize = 800 << 10;
 
-/// Books that are saved together: a hundred files.
+/// Books that are saved together: fifty files.
 const BOOKS_PER_SAVE: usize = 10_000;
 
 /// Entries that are saved together: one file or two.

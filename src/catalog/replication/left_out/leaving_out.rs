@@ -116,6 +116,7 @@ impl LeftOut {
                 .zip(self.peers.iter().map(|peer| peer.seen))
                 .filter(|(_, seen)| seen.0 != 0)
                 .collect(),
+            ..Record::default()
         };
         Some((record, self.listed.clone()))
     }

@@ -60,6 +60,10 @@ pub(crate) struct Record {
     /// The last start that was heard of each peer: how often it was started, and its start number.
     #[serde(default)]
     pub(crate) peers: BTreeMap<Address, (u64, u64)>,
+    /// How many ids share a file of books; 0 in earlier versions. Only the storage sets it, and
+    /// refuses a number of which it would not find the files.
+    #[serde(default)]
+    pub(crate) ids_per_file: u64,
 }
 
 /// What [`LeftOut::hear`] changed.

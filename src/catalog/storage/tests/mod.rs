@@ -1,6 +1,7 @@
 //! The storage as a catalog sees it, on real files.
 
 mod doors;
+mod earlier_files;
 mod recovery;
 mod saving;
 
@@ -34,11 +35,11 @@ impl TestDir {
     }
 
     fn file(&self) -> PathBuf {
-        self.0.join("books-0000000-0000099.json")
+        self.0.join("books-0000000-0000199.json")
     }
 
     fn temporary(&self) -> PathBuf {
-        self.0.join("books-0000000-0000099.json.tmp")
+        self.0.join("books-0000000-0000199.json.tmp")
     }
 
     fn open(&self) -> Result<(Storage, Opened), String> {
@@ -87,6 +88,6 @@ impl Drop for TestDir {
     }
 }
 
-const FIRST: &str = "books-0000000-0000099.json";
+const FIRST: &str = "books-0000000-0000199.json";
 
 const RECORD: &str = "standing.json";

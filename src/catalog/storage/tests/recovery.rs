@@ -68,7 +68,7 @@ fn an_unfinished_temporary_file_is_removed_and_foreign_files_stay() {
     for foreign in [
         "notes.txt",
         "books-5-7.json",
-        "books-0000001-0000100.json.tmp",
+        "books-0000001-0000200.json.tmp",
     ] {
         fs::write(dir.0.join(foreign), "mine").unwrap();
     }
@@ -134,9 +134,9 @@ fn a_bad_file_is_named_with_line_and_column() {
     check("{}", "1 column 0", "expected a sequence");
     check("[\n]\n]", "3 column 1", "trailing");
     check(
-        &second("\"id\":7", "\"id\":100"),
+        &second("\"id\":7", "\"id\":200"),
         "3 column 3",
-        "book 100 is not one of 0 to 99",
+        "book 200 is not one of 0 to 199",
     );
     check(
         &second("\"id\":7", "\"id\":1"),
@@ -167,7 +167,7 @@ fn a_bad_file_is_named_with_line_and_column() {
 
 #[test]
 fn the_largest_values_are_fine() {
-    let text = line(99, ":5", &format!(":{QUANTITY_MAX}"));
+    let text = line(199, ":5", &format!(":{QUANTITY_MAX}"));
     let dir = TestDir::with(&format!("[{text}]"));
     assert_eq!(dir.books()[0].quantity, QUANTITY_MAX);
 }
@@ -182,7 +182,7 @@ fn an_unknown_field_is_refused_with_file_book_and_field() {
     );
     let refused = dir.open().err().unwrap();
     for word in [
-        "books-0000000-0000099.json",
+        "books-0000000-0000199.json",
         "book 2",
         "`quantitiy`",
         "line 3",
@@ -259,7 +259,7 @@ fn a_bad_first_stock_is_named_and_nothing_is_written() {
 
 #[test]
 fn every_file_name_is_parsed_to_its_range() {
-    for id in [0, 99, 100, 12_345_678, crate::model::book::BOOK_ID_MAX] {
+    for id in [0, 199, 200, 12_345_678, crate::model::book::BOOK_ID_MAX] {
         let range = IdRange::of(BookId(id));
         assert!(range.first().0 <= id && id <= range.last().0);
         assert_eq!(IdRange::parse(&range.file_name()), Some(range));

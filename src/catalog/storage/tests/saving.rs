@@ -86,15 +86,15 @@ fn saved_books_are_there_after_a_restart() {
 }
 
 #[test]
-fn many_books_are_in_files_of_a_hundred() {
+fn many_books_are_in_files_of_two_hundred() {
     let dir = TestDir::new();
     let (storage, _) = dir.open().unwrap();
     let books = Books::many(1050);
     let ids: Vec<u64> = (0..1050).collect();
     books.save(&storage, &ids).unwrap();
     drop(storage);
-    assert_eq!(dir.names().len(), 12);
-    assert_eq!(dir.names()[10], "books-0001000-0001099.json");
+    assert_eq!(dir.names().len(), 7);
+    assert_eq!(dir.names()[5], "books-0001000-0001199.json");
     assert_eq!(dir.books(), books.all());
 }
 
@@ -102,22 +102,22 @@ fn many_books_are_in_files_of_a_hundred() {
 fn every_acknowledged_save_is_in_the_file() {
     let dir = TestDir::new();
     let (storage, _) = dir.open().unwrap();
-    let books = Books::many(300);
+    let books = Books::many(600);
     books
         .0
         .lock()
         .unwrap()
         .iter_mut()
         .for_each(|book| Arc::make_mut(book).quantity = 1000);
-    books.save(&storage, &[0, 100, 200]).unwrap();
+    books.save(&storage, &[0, 200, 400]).unwrap();
     let names = dir.names().into_iter().filter(|name| name != RECORD);
     let files: Vec<_> = names.map(|name| dir.0.join(name)).collect();
     let work = |thread: u64| {
         for turn in 0..20 {
-            let id = (thread * 7 + turn * 101) % 300;
+            let id = (thread * 7 + turn * 101) % 600;
             let left = books.sell(BookId(id));
             books.save(&storage, &[id]).unwrap();
-            assert!(on_disk(&files[id as usize / 100], id) <= left);
+            assert!(on_disk(&files[id as usize / 200], id) <= left);
         }
     };
     thread::scope(|scope| {
@@ -134,7 +134,7 @@ fn every_acknowledged_save_is_in_the_file() {
 fn saves_that_wait_for_a_commit_share_the_next_one() {
     let dir = TestDir::new();
     let (storage, _) = dir.open().unwrap();
-    let books = Books::many(300);
+    let books = Books::many(600);
     let (go, may_go) = mpsc::channel::<()>();
     let (begun, has_begun) = mpsc::channel();
     let gate = Mutex::new((begun, may_go));
@@ -150,7 +150,7 @@ fn saves_that_wait_for_a_commit_share_the_next_one() {
         has_begun.recv().unwrap();
         let (storage, books) = (&storage, &books);
         let waiting: Vec<_> = (0..12)
-            .map(|n| scope.spawn(move || books.save(storage, &[n * 25])))
+            .map(|n| scope.spawn(move || books.save(storage, &[n * 50])))
             .collect();
         storage.group_commit.await_waiting(12);
         go.send(()).unwrap();
@@ -205,22 +205,22 @@ fn a_failed_save_leaves_no_temporary_file() {
 fn one_of_several_files_that_cannot_be_saved_fails_the_save() {
     let dir = TestDir::new();
     let (storage, _) = dir.open().unwrap();
-    symlink("/dev/full", dir.0.join("books-0000100-0000199.json.tmp")).unwrap();
-    let refused = Books::many(300).save(&storage, &[1, 101, 201]).unwrap_err();
-    assert!(refused.contains("books-0000100-0000199.json"), "{refused}");
+    symlink("/dev/full", dir.0.join("books-0000200-0000399.json.tmp")).unwrap();
+    let refused = Books::many(600).save(&storage, &[1, 201, 401]).unwrap_err();
+    assert!(refused.contains("books-0000200-0000399.json"), "{refused}");
 }
 
 #[test]
 fn a_file_that_cannot_be_saved_does_not_fail_saves_of_other_files() {
     let dir = TestDir::new();
     let (storage, _) = dir.open().unwrap();
-    let books = Books::many(200);
+    let books = Books::many(400);
     symlink("/dev/full", dir.temporary()).unwrap();
     thread::scope(|scope| {
         let (books, storage) = (&books, &storage);
         let save = |id| books.save(storage, &[id]).is_err();
         let saves: Vec<_> = (0..16)
-            .map(|n| scope.spawn(move || (n, save(n % 2 * 100))))
+            .map(|n| scope.spawn(move || (n, save(n % 2 * 200))))
             .collect();
         for save in saves {
             let (n, failed) = save.join().unwrap();
