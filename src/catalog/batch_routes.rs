@@ -139,16 +139,11 @@ fn updated_entry(updated: &Updated) -> Entry<'_> {
 
 fn to_update(entry: BatchUpdate) -> Result<(BookId, Update)> {
     let change = Change {
-        quantity: Some(entry.quantity),
+        quantity: entry.quantity,
         ..Change::default()
     };
-    let update = Update {
-        change,
-        if_match: Some(IfMatch::parse(&entry.if_match)?),
-        orders: entry.orders,
-        all_or_none: true,
-        ..Update::default()
-    };
+    let if_match = entry.if_match.as_deref().map(IfMatch::parse).transpose()?;
+    let update = Update::sale(change, if_match, entry.orders)?;
     Ok((entry.id, update))
 }
 

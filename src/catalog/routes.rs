@@ -76,21 +76,14 @@ impl Catalog {
         let id = BookId::parse(id).ok_or(Error::NotFound)?;
         let if_match = condition(request)?;
         let (change, order_list) = validation::parse_change(&request.body)?;
-        let all_or_none = order_list.is_some();
-        if all_or_none && (if_match.is_none() || change.quantity.is_none()) {
-            let message = "orders go with quantity and with the header If-Match";
-            return Err(Error::Invalid(message.into()));
-        }
-        let orders = match order_list {
-            Some(orders) => orders,
-            None => request.order()?.into_iter().collect(),
-        };
-        let update = Update {
-            change,
-            if_match,
-            orders,
-            all_or_none,
-            ..Update::default()
+        let update = match order_list {
+            Some(orders) => Update::sale(change, if_match, orders)?,
+            None => Update {
+                change,
+                if_match,
+                orders: request.order()?.into_iter().collect(),
+                ..Update::default()
+            },
         };
         Ok(responses::updated(&self.change(id, &update)?))
     }

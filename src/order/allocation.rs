@@ -1,6 +1,9 @@
 //! The allocation of copies to buys: from the book as it was read, over the one update that sells
 //! to many, to an outcome for each buy. First come, first served; each gets all its copies or none,
 //! and who wants more than is left does not keep the next one from the rest.
+//!
+//! While there are copies in plenty, the update is tried without a read. If it is refused, for
+//! whatever reason, nothing has changed, and a read begins as ever.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -9,7 +12,7 @@ use crate::model::book::BookId;
 use crate::model::error::{Error, OTHER_PURCHASE};
 use crate::model::order::{Order, OrderId};
 use crate::order::catalog_client::{
-    KnownOrders, ReadRequest, Snapshot, WriteOutcome, WriteRequest,
+    KnownOrders, ReadRequest, Snapshot, WhatWasRead, WriteOutcome, WriteRequest,
 };
 use crate::order::queue::{BuyOutcome, Waiter};
 
@@ -20,10 +23,8 @@ const REPLAYED: BuyOutcome = BuyOutcome::Purchased {
 
 /// Copies of one book that one update is to take.
 pub(super) struct Allocation {
-    /// The update is conditional on it.
-    version: String,
-    /// How many copies are left after the update.
-    left: u32,
+    /// `None`: without a read.
+    read: Option<WhatWasRead>,
     /// Get their copies.
     buyers: Vec<Arc<Waiter>>,
     /// Want more than was left for them.
@@ -65,19 +66,42 @@ impl Allocation {
                 false
             }
         });
-        (!buyers.is_empty()).then(|| Allocation {
-            version: book.version.clone(),
-            left,
+        let version = book.version.clone();
+        (!buyers.is_empty()).then_some(Allocation {
+            read: Some(WhatWasRead { version, left }),
             buyers,
             too_late,
         })
     }
 
+    /// Gives copies of a book that was not read to the waiters. `None`: it must be read, because an
+    /// update that may have served one of them is still open.
+    pub(super) fn unread(waiters: &[Arc<Waiter>]) -> Option<Allocation> {
+        let is_open = waiters.iter().any(|waiter| waiter.is_unknown());
+        (!is_open).then(|| Allocation {
+            read: None,
+            buyers: distinct(waiters),
+            too_late: Vec::new(),
+        })
+    }
+
+    /// Whether it has sold nothing, and the book must be read to know why.
+    pub(super) fn needs_read(&self, outcome: &WriteOutcome) -> bool {
+        let sold = matches!(
+            outcome,
+            WriteOutcome::Done {
+                replayed: false,
+                ..
+            }
+        );
+        let unknown = matches!(outcome, WriteOutcome::Unknown(_));
+        self.read.is_none() && !sold && !unknown
+    }
+
     pub(super) fn write_request(&self, id: BookId) -> WriteRequest {
         WriteRequest {
             id,
-            version: self.version.clone(),
-            quantity: self.left,
+            read: self.read.clone(),
             orders: orders(&self.buyers),
             trace: self.buyers[0].trace.clone(),
         }
@@ -88,7 +112,7 @@ impl Allocation {
     pub(super) fn conclude(&self, outcome: WriteOutcome) -> bool {
         let buyers = self.buyers.as_slice();
         match outcome {
-            WriteOutcome::Done { replayed } => {
+            WriteOutcome::Done { replayed, .. } => {
                 if !replayed {
                     succeed(&self.too_late, BuyOutcome::OutOfStock);
                 }
@@ -120,8 +144,9 @@ impl Allocation {
             }
             WriteOutcome::Conflict => retry(buyers, None),
             WriteOutcome::Unknown(error) => {
+                let version = self.read.as_ref().map(|read| read.version.as_str());
                 for waiter in buyers {
-                    waiter.update_unknown(&self.version);
+                    waiter.update_unknown(version);
                 }
                 retry(buyers, Some(&error))
             }

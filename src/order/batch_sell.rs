@@ -1,5 +1,5 @@
-//! Buys of several books that come in one request from a front-end: one read and one update for all
-//! of them.
+//! Buys of several books that come in one request from a front-end: one read, of those that are not
+//! in plenty, and one update for all of them.
 //!
 //! They join no queue, because nothing here waits for one book only. A buy that is not served (the
 //! catalog must be asked about its book alone, or others were faster again and again) has no
@@ -56,11 +56,51 @@ impl<C: Catalog> Seller<C> {
         outcomes
     }
 
-    /// One read and one update for all of them. Returns those that conflicted.
+    /// One read and one update for all of them. Returns those that conflicted, or must be read.
     fn batch_round(&self, books: Vec<BookWaiters>) -> Vec<BookWaiters> {
+        let mut sales: Vec<(BookWaiters, Allocation)> = Vec::new();
+        let mut to_read = Vec::new();
+        for book in books {
+            match self.unread(book.0, &book.1) {
+                Some(sale) => sales.push((book, sale)),
+                None => to_read.push(book),
+            }
+        }
+        self.read_into(&mut sales, to_read);
+        if sales.is_empty() {
+            return Vec::new();
+        }
+        let writes = sales.iter().map(|((id, _), sale)| sale.write_request(*id));
+        let writes: Vec<WriteRequest> = writes.collect();
+        self.metrics.updates.add(writes.len() as u64);
+        let mut conflicted = Vec::new();
+        for (sale, outcome) in sales.into_iter().zip(self.catalog.write_batch(&writes)) {
+            let ((id, mut waiters), allocation) = sale;
+            self.heard(id, outcome.as_ref());
+            let again = match outcome {
+                None => true,
+                Some(outcome) if allocation.needs_read(&outcome) => true,
+                Some(outcome) => {
+                    let conflict = outcome == WriteOutcome::Conflict;
+                    allocation.conclude(outcome);
+                    conflict
+                }
+            };
+            waiters.retain(|waiter| waiter.outcome().is_none());
+            if again && !waiters.is_empty() {
+                conflicted.push((id, waiters));
+            }
+        }
+        conflicted
+    }
+
+    /// Reads these books, and adds what is to be sold of them.
+    fn read_into(&self, sales: &mut Vec<(BookWaiters, Allocation)>, books: Vec<BookWaiters>) {
+        if books.is_empty() {
+            return;
+        }
         let reads = books.iter().map(|(id, waiters)| read_request(*id, waiters));
         let reads: Vec<ReadRequest> = reads.collect();
-        let mut sales: Vec<(BookWaiters, Allocation)> = Vec::new();
         for (book, outcome) in books.into_iter().zip(self.catalog.read_batch(&reads)) {
             match outcome {
                 Some(ReadOutcome::Book(snapshot)) => {
@@ -74,25 +114,6 @@ impl<C: Catalog> Seller<C> {
                 Some(ReadOutcome::Retry(_)) | None => {}
             }
         }
-        if sales.is_empty() {
-            return Vec::new();
-        }
-        let writes = sales.iter().map(|((id, _), sale)| sale.write_request(*id));
-        let writes: Vec<WriteRequest> = writes.collect();
-        self.metrics.updates.add(writes.len() as u64);
-        let mut conflicted = Vec::new();
-        for (sale, outcome) in sales.into_iter().zip(self.catalog.write_batch(&writes)) {
-            let ((id, mut waiters), allocation) = sale;
-            let conflict = matches!(outcome, None | Some(WriteOutcome::Conflict));
-            if let Some(outcome) = outcome {
-                allocation.conclude(outcome);
-            }
-            waiters.retain(|waiter| waiter.outcome().is_none());
-            if conflict && !waiters.is_empty() {
-                conflicted.push((id, waiters));
-            }
-        }
-        conflicted
     }
 }
 

@@ -26,19 +26,29 @@ pub(super) struct ReadRequest {
     pub(super) trace: Trace,
 }
 
-/// An update of a book's quantity to what is left once these orders have their copies, on condition
-/// that the book is still at this version; as an entry of `PUT /batch/update` has it.
+/// An update of a book's quantity to what is left once these orders have their copies, as an entry
+/// of `PUT /batch/update` has it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(super) struct WriteRequest {
     pub(super) id: BookId,
-    #[serde(rename = "if_match")]
-    pub(super) version: String,
-    pub(super) quantity: u32,
+    /// `None`: off whatever there is, if it is enough.
+    #[serde(flatten)]
+    pub(super) read: Option<WhatWasRead>,
     #[serde(serialize_with = "texts")]
     pub(super) orders: Vec<Order>,
     /// The client's request that it is for.
     #[serde(skip)]
     pub(super) trace: Trace,
+}
+
+/// An update is on condition that the book is still at the version that was read.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(super) struct WhatWasRead {
+    #[serde(rename = "if_match")]
+    pub(super) version: String,
+    /// How many copies are left after the update.
+    #[serde(rename = "quantity")]
+    pub(super) left: u32,
 }
 
 impl ReadRequest {
@@ -143,6 +153,8 @@ pub(super) enum WriteOutcome {
     Done {
         /// All of the orders had their copies before.
         replayed: bool,
+        /// How many copies there are now, if the answer says so.
+        left: Option<u32>,
     },
     /// Nothing changed: these have their copies already.
     Applied(Vec<OrderId>),
@@ -236,7 +248,10 @@ impl WriteOutcome {
     /// What the catalog's answer means.
     pub(super) fn of(status: u16, replayed: bool, body: &AnswerBody) -> WriteOutcome {
         match status {
-            200 => WriteOutcome::Done { replayed },
+            200 => WriteOutcome::Done {
+                replayed,
+                left: body.quantity,
+            },
             404 => WriteOutcome::Refused(Error::NoSuchBook),
             409 if !body.applied.is_empty() => WriteOutcome::Applied(body.applied.clone()),
             409 if !body.closed.is_empty() => WriteOutcome::Closed {

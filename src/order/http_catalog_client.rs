@@ -237,9 +237,14 @@ impl Catalog for HttpCatalog {
     fn write(&self, write: &WriteRequest) -> WriteOutcome {
         let path = format!("/update/{}", write.id);
         let orders = texts(&write.orders);
-        let json = json!({"quantity": write.quantity, "orders": orders}).to_string();
         let mut headers = trace_headers(&write.trace);
-        headers.push(("If-Match", write.version.as_str()));
+        let json = match &write.read {
+            Some(read) => {
+                headers.push(("If-Match", read.version.as_str()));
+                json!({"quantity": read.left, "orders": orders}).to_string()
+            }
+            None => json!({"orders": orders}).to_string(),
+        };
         let asked = self.ask(Kind::Update, |client, address| {
             client.put(&format!("{address}{path}"), &headers, json.as_bytes())
         });

@@ -13,6 +13,8 @@ pub(super) struct Metrics {
     pub(super) conflicts: Counter,
     /// Updates sent. Each may sell several copies.
     pub(super) updates: Counter,
+    /// Those of them for whose book no read was made.
+    pub(super) unread: Counter,
     purchased: Counter,
     replayed: Counter,
     out_of_stock: Counter,
@@ -61,6 +63,9 @@ impl Metrics {
         page.counters("bazar_buys_total", "Buys by outcome.", "outcome", outcomes);
         let help = "Updates that were sent; each may sell several copies.";
         page.counter("bazar_sale_updates_total", help, &[], self.updates.get());
+        let help = "Updates that were sent without reading the book first.";
+        let unread = self.unread.get();
+        page.counter("bazar_sale_unread_updates_total", help, &[], unread);
         let help = "Sales that had to begin again with the read.";
         let conflicts = self.conflicts.get();
         page.counter("bazar_sale_conflicts_total", help, &[], conflicts);

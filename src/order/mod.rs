@@ -1,8 +1,8 @@
 //! The order server: sells each buy its copies, many buys at once.
 //!
 //! A buy enters at `routes`, waits in its book's `queue`, and is served by `sell`, which reads the
-//! book from this server's catalog and writes it back with fewer copies (`allocation`). Buys
-//! that come in one request, of several books, are served by `batch_sell`. `catalog_client` says
+//! book from this server's catalog and writes it back with fewer copies (`allocation`); while
+//! there are copies in `plenty`, without the read. Buys that come in one request, of several books, are served by `batch_sell`. `catalog_client` says
 //! what is asked of the catalog and what its answers mean, `http_catalog_client` how that travels.
 //! Read the files in this order.
 //!
@@ -55,6 +55,7 @@ mod batch_sell;
 mod catalog_client;
 mod http_catalog_client;
 mod metrics;
+mod plenty;
 mod queue;
 mod routes;
 mod sell;
@@ -84,7 +85,10 @@ pub fn start(mut settings: OrderSettings) -> Result<(), Exit> {
     let token = settings.common.token.as_deref();
     let catalogs = HealthCheck::start(&settings.catalogs, CATALOG, token)?;
     let order_server = OrderServer {
-        seller: Seller::new(HttpCatalog::new(catalogs, &settings, token)),
+        seller: Seller::new(
+            HttpCatalog::new(catalogs, &settings, token),
+            settings.plenty,
+        ),
         order_ids: OrderIds::new(),
     };
     startup::serve("order", settings.common, listener, order_server)

@@ -62,11 +62,18 @@ pub(super) struct Waiter {
 #[derive(Debug, Default)]
 struct WaiterState {
     signal: Option<Signal>,
-    /// The version that an update of unknown outcome was conditional on: while the book is at this
-    /// version, the update may still happen.
-    unknown_since: Option<String>,
+    /// An update of unknown outcome, which may still happen.
+    unknown: Option<Unknown>,
     /// Why the last round did not serve this waiter. `None`: a conflict.
     last_error: Option<Error>,
+}
+
+/// When an update whose outcome is unknown may still happen.
+#[derive(Clone, Debug, PartialEq)]
+enum Unknown {
+    /// While the book is at this version.
+    AtVersion(String),
+    Always,
 }
 
 /// What ends a wait.
@@ -96,15 +103,20 @@ impl Waiter {
         }
     }
 
+    /// Ends. "Out of stock" would be no promise while an update may still happen: that ends as
+    /// [`Waiter::fail`] does.
     pub(super) fn succeed(&self, outcome: BuyOutcome) {
+        if outcome == BuyOutcome::OutOfStock && self.is_unknown() {
+            let why = "It is out of stock, but an earlier try may have been served";
+            return self.fail(Error::Busy(why.into()));
+        }
         self.signal(Signal::Done(Ok(outcome)));
     }
 
     /// Ends in failure. After an update of unknown outcome that is [`Error::TimedOut`], whatever
     /// `error` is.
     pub(super) fn fail(&self, error: Error) {
-        let unknown = sync::lock(&self.state).unknown_since.is_some() && !error.indefinite();
-        let error = if unknown {
+        let error = if self.is_unknown() && !error.indefinite() {
             Error::TimedOut(error.message().into())
         } else {
             error
@@ -122,21 +134,29 @@ impl Waiter {
         self.fail(last_error.unwrap_or_else(busy));
     }
 
-    /// An update conditional on this version ended without an outcome.
-    pub(super) fn update_unknown(&self, version: &str) {
-        sync::lock(&self.state).unknown_since = Some(version.into());
+    /// An update ended without an outcome. It was conditional on this version, or on none.
+    pub(super) fn update_unknown(&self, version: Option<&str>) {
+        let mut state = sync::lock(&self.state);
+        if state.unknown != Some(Unknown::Always) {
+            let at_version = |version: &str| Unknown::AtVersion(version.into());
+            state.unknown = Some(version.map_or(Unknown::Always, at_version));
+        }
     }
 
     /// Whether an update that may have served this waiter ended without an outcome.
     pub(super) fn is_unknown(&self) -> bool {
-        sync::lock(&self.state).unknown_since.is_some()
+        sync::lock(&self.state).unknown.is_some()
     }
 
     /// The book is at this version, and this order has no copy of it: an update that was
     /// conditional on another version can no longer happen.
     pub(super) fn saw(&self, version: &str) {
         let mut state = sync::lock(&self.state);
-        state.unknown_since.take_if(|since| since != version);
+        let is_over = |unknown: &mut Unknown| match unknown {
+            Unknown::AtVersion(since) => since != version,
+            Unknown::Always => false,
+        };
+        state.unknown.take_if(is_over);
     }
 
     /// A round did not serve this waiter, because of this error or, without one, of a conflict.

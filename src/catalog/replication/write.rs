@@ -337,6 +337,38 @@ impl<E: Environment> Replica<E> {
 }
 
 impl Update {
+    /// An update that serves these orders, all or none: that makes the quantity this one, if the
+    /// book is still at a version that was read; or that takes their copies off whatever quantity
+    /// there is, if it is enough.
+    ///
+    /// Fails with [`Error::Invalid`] when only one of quantity and version is given.
+    pub(crate) fn sale(
+        change: Change,
+        if_match: Option<IfMatch>,
+        orders: Vec<Order>,
+    ) -> Result<Update> {
+        let mut change = change;
+        match (&if_match, change.quantity) {
+            (Some(_), Some(_)) => {}
+            (None, None) => {
+                let copies = orders.iter().map(|order| i64::from(order.copies));
+                change.added = Some(-copies.sum::<i64>());
+            }
+            _ => {
+                let message = "orders go with quantity and with the header If-Match, or without \
+                               both";
+                return Err(Error::Invalid(message.into()));
+            }
+        }
+        Ok(Update {
+            change,
+            if_match,
+            orders,
+            all_or_none: true,
+            ..Update::default()
+        })
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.change == Change::default() && self.orders.is_empty()
     }

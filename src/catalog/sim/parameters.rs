@@ -106,6 +106,8 @@ pub(super) struct ClientParameters {
     pub(super) duplicated: f64,
     /// Writes that travel in a batch with a write of [`OTHER_BOOK`].
     pub(super) batched: f64,
+    /// Sales that are tried without reading the book first.
+    pub(super) unread: f64,
 }
 
 impl Parameters {
@@ -159,6 +161,7 @@ impl Parameters {
                 remove: 0.0,
                 duplicated: 0.0,
                 batched: 0.0,
+                unread: 0.0,
             },
         }
     }

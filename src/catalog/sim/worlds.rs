@@ -311,6 +311,22 @@ const HEDGED_BUYS: Row = (3, |world| {
     (clients.duplicated, clients.batched) = (0.8, 0.3);
 });
 
+/// Most sales are tried without reading the book first, some at two catalogs at once, however few
+/// copies are left.
+pub(super) const UNREAD_BUYS: Row = (3, |world| {
+    let Parameters {
+        faults,
+        network,
+        clients,
+        ..
+    } = &mut world.parameters;
+    (faults.random, faults.staggered, faults.at_step) = (6, 1, 0.03);
+    (faults.slow_disk, network.late, network.lost_reply) = (0.03, 0.1, 0.05);
+    (network.late_refusal, network.lost_request) = (0.05, 0.03);
+    (clients.unread, clients.duplicated, clients.batched) = (0.8, 0.3, 0.3);
+    world.parameters.ledger = true;
+});
+
 #[test]
 fn two_catalogs_that_crash_one_after_another() {
     check(TWO_STAGGERED, &["crash", "restocked", "staggered failure"]);
@@ -520,6 +536,17 @@ fn cuts_of_one_direction() {
 #[test]
 fn orders_that_are_asked_of_two_catalogs_at_once() {
     check(HEDGED_BUYS, &["duplicated order", "lost reply", "sold out"]);
+}
+
+#[test]
+fn sales_of_books_that_were_not_read() {
+    let events = [
+        "bought unread",
+        "refused unread",
+        "unknown unread",
+        "late message",
+    ];
+    check(UNREAD_BUYS, &events);
 }
 
 /// Catalog 2 comes back and acknowledges the copy of an added book whose writer crashes. Another

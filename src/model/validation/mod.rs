@@ -96,8 +96,8 @@ pub(crate) struct BatchQuery {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct BatchUpdate {
     pub(crate) id: BookId,
-    pub(crate) if_match: String,
-    pub(crate) quantity: u32,
+    pub(crate) if_match: Option<String>,
+    pub(crate) quantity: Option<u32>,
     pub(crate) orders: Vec<Order>,
 }
 
@@ -174,13 +174,13 @@ pub(crate) fn parse_batch_queries(body: &[u8]) -> Result<Vec<BatchQuery>> {
 }
 
 /// Reads the body of `PUT /batch/update`. Fails with `BadRequest` or `Invalid`. Whether `if_match`
-/// names a version is checked elsewhere.
+/// names a version, and goes with a quantity, is checked elsewhere.
 pub(crate) fn parse_batch_updates(body: &[u8]) -> Result<Vec<BatchUpdate>> {
     parse_entries(body, &["id", "if_match", "quantity", "orders"], |fields| {
         Ok(BatchUpdate {
             id: fields.required("id", fields::id)?,
-            if_match: fields.required("if_match", fields::if_match)?,
-            quantity: fields.required("quantity", fields::quantity)?,
+            if_match: fields.optional("if_match", fields::if_match)?,
+            quantity: fields.optional("quantity", fields::quantity)?,
             orders: fields.required("orders", fields::distinct_orders)?,
         })
     })

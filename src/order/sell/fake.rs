@@ -7,7 +7,8 @@ use crate::model::book::BookId;
 use crate::model::error::Error;
 use crate::model::order::{Order, OrderId};
 use crate::order::catalog_client::{
-    Catalog, KnownOrders, ReadOutcome, ReadRequest, Snapshot, WriteOutcome, WriteRequest,
+    Catalog, KnownOrders, ReadOutcome, ReadRequest, Snapshot, WhatWasRead, WriteOutcome,
+    WriteRequest,
 };
 
 /// The one book that there is.
@@ -62,27 +63,36 @@ impl Record {
         applied.any(|applied| same(applied, order) && applied.copies != order.copies)
     }
 
-    fn write(&mut self, version: &str, quantity: u32, orders: &[Order]) -> WriteOutcome {
+    fn write(&mut self, read: Option<&WhatWasRead>, orders: &[Order]) -> WriteOutcome {
         let differing = ids_where(orders, |o| self.differs(o));
         if !differing.is_empty() {
             return WriteOutcome::Differing(differing);
         }
         let applied = ids_where(orders, |o| self.has(o));
         if applied.len() == orders.len() {
-            return WriteOutcome::Done { replayed: true };
+            return self.done(true);
         }
         if !applied.is_empty() {
             return WriteOutcome::Applied(applied);
         }
-        if version != self.version.to_string() {
+        if read.is_some_and(|read| read.version != self.version.to_string()) {
             return WriteOutcome::Conflict;
         }
         let copies: u32 = orders.iter().map(|order| order.copies).sum();
-        assert_eq!(self.quantity, quantity + copies, "sold by count");
-        self.quantity = quantity;
+        let Some(left) = self.quantity.checked_sub(copies) else {
+            return WriteOutcome::Refused(Error::Internal);
+        };
+        let counted = read.is_none_or(|read| read.left == left);
+        assert!(counted, "sold by count");
+        self.quantity = left;
         self.version += 1;
         self.applied.extend_from_slice(orders);
-        WriteOutcome::Done { replayed: false }
+        self.done(false)
+    }
+
+    fn done(&self, replayed: bool) -> WriteOutcome {
+        let left = Some(self.quantity);
+        WriteOutcome::Done { replayed, left }
     }
 }
 
@@ -122,7 +132,7 @@ impl Catalog for Fake {
                 panic!("as the test says");
             }
         }
-        let outcome = book.write(&write.version, write.quantity, &write.orders);
+        let outcome = book.write(write.read.as_ref(), &write.orders);
         if fault.is_some_and(|fault| matches!(fault, Fault::Lost { .. })) {
             return lost();
         }

@@ -5,6 +5,8 @@
 //! takes the copies for each: flat combining (Hendler, Incze, Shavit and Tzafrir, SPAA 2010). Books
 //! do not wait for each other.
 //!
+//! While there are copies in plenty, the read is left out ([`crate::order::plenty`]).
+//!
 //! Every update carries the orders' ids, and every read shows which of them have their copies. So
 //! whatever failed on the way may be retried, and the answer is true: "purchased" only if the
 //! catalog says so, "out of stock" only of a book that was read with no copy left. A buy whose time
@@ -23,8 +25,9 @@ use crate::model::book::BookId;
 use crate::model::order::Order;
 use crate::model::trace::Trace;
 use crate::order::allocation::{Allocation, conclude_removed, fail, read_request, retry};
-use crate::order::catalog_client::{Catalog, READ_ORDERS_MAX, ReadOutcome};
+use crate::order::catalog_client::{Catalog, READ_ORDERS_MAX, ReadOutcome, WriteOutcome};
 use crate::order::metrics::Metrics;
+use crate::order::plenty::Plenty;
 use crate::order::queue::{BuyQueues, BuyResult, Signal, Waiter};
 use crate::runtime::span;
 
@@ -36,14 +39,17 @@ const PAUSE_MAX: Duration = Duration::from_millis(16);
 pub(super) struct Seller<C> {
     pub(super) catalog: C,
     queues: BuyQueues,
+    pub(super) plenty: Plenty,
     pub(super) metrics: Metrics,
 }
 
 impl<C: Catalog> Seller<C> {
-    pub(super) fn new(catalog: C) -> Seller<C> {
+    /// A book of which so many copies are left is sold without reading it first.
+    pub(super) fn new(catalog: C, plenty: u32) -> Seller<C> {
         Seller {
             catalog,
             queues: BuyQueues::default(),
+            plenty: Plenty::new(plenty),
             metrics: Metrics::default(),
         }
     }
@@ -92,9 +98,16 @@ impl<C: Catalog> Seller<C> {
         }
     }
 
-    /// One read, and one update if there is something to sell. Returns whether there was progress.
+    /// One read, if there is not plenty, and one update if there is something to sell. Returns
+    /// whether there was progress.
     fn round(&self, id: BookId, batch: &[Arc<Waiter>]) -> bool {
         let _entered = span::enter(batch.iter().map(|waiter| waiter.span));
+        if let Some(sale) = self.unread(id, batch) {
+            let outcome = self.write(id, &sale);
+            if !sale.needs_read(&outcome) {
+                return sale.conclude(outcome);
+            }
+        }
         let book = match self.catalog.read(&read_request(id, batch)) {
             ReadOutcome::Book(book) => book,
             ReadOutcome::Removed(orders) => return conclude_removed(batch, &orders),
@@ -104,8 +117,32 @@ impl<C: Catalog> Seller<C> {
         let Some(allocation) = Allocation::new(batch, &book) else {
             return true;
         };
+        allocation.conclude(self.write(id, &allocation))
+    }
+
+    /// What may be sold of a book without reading it.
+    pub(super) fn unread(&self, id: BookId, waiters: &[Arc<Waiter>]) -> Option<Allocation> {
+        let is_plenty = !waiters.is_empty() && self.plenty.is_plenty(id);
+        let sale = is_plenty.then(|| Allocation::unread(waiters)).flatten()?;
+        self.metrics.unread.inc();
+        Some(sale)
+    }
+
+    fn write(&self, id: BookId, allocation: &Allocation) -> WriteOutcome {
         self.metrics.updates.inc();
-        allocation.conclude(self.catalog.write(&allocation.write_request(id)))
+        let outcome = self.catalog.write(&allocation.write_request(id));
+        self.heard(id, Some(&outcome));
+        outcome
+    }
+
+    /// Notes what is left of a book. `None`: it is not known what came of the update.
+    pub(super) fn heard(&self, id: BookId, outcome: Option<&WriteOutcome>) {
+        match outcome {
+            Some(WriteOutcome::Done {
+                left: Some(left), ..
+            }) => self.plenty.heard(id, *left),
+            _ => self.plenty.forget(id),
+        }
     }
 
     /// A random pause before the next retry, after `retries` others.

@@ -6,6 +6,7 @@ use super::calls::{query, set_quantity, write};
 use crate::catalog::if_match::IfMatch;
 use crate::catalog::replication::write::Update;
 use crate::catalog::sim::cluster::Cluster;
+use crate::model::book::Change;
 use crate::model::error::Error;
 use crate::model::order::Order;
 
@@ -24,10 +25,47 @@ pub(super) enum Sale {
 
 /// Tries one catalog after another with the same order, until the outcome is known.
 pub(super) fn buy(cluster: &Arc<Cluster>, order: &Order, first: usize) -> Sale {
-    let catalogs = cluster.parameters.catalogs;
+    let (catalogs, unread) = (
+        cluster.parameters.catalogs,
+        cluster.parameters.clients.unread,
+    );
+    let mut is_open = false;
+    if 0.0 < unread && cluster.scheduler.chance(unread) {
+        match buy_unread(cluster, order, first % catalogs) {
+            Some(Sale::Unknown) => is_open = true,
+            Some(known) => return known,
+            None => {}
+        }
+    }
     let mut sales = (0..catalogs).map(|turn| buy_at(cluster, order, (first + turn) % catalogs));
-    let known = sales.find(|sale| *sale != Sale::Unknown);
-    known.unwrap_or(Sale::Unknown)
+    match sales.find(|sale| *sale != Sale::Unknown) {
+        Some(Sale::Bought) => Sale::Bought,
+        // What was tried without a read may still be executed.
+        Some(known) if !is_open => known,
+        _ => Sale::Unknown,
+    }
+}
+
+/// Takes the copies off whatever there is. `None`: nothing has changed.
+fn buy_unread(cluster: &Arc<Cluster>, order: &Order, catalog: usize) -> Option<Sale> {
+    let update = Update::sale(Change::default(), None, vec![order.clone()]);
+    let update = update.expect("it names no version and no quantity");
+    match write(cluster, catalog, update) {
+        Some(Ok(updated)) if !updated.replayed => {
+            cluster.trace.count("bought unread");
+            cluster.history.record_sold(order.id, order.copies);
+            Some(Sale::Bought)
+        }
+        Some(Ok(_)) => None,
+        Some(Err(error)) if !error.indefinite() => {
+            cluster.trace.count("refused unread");
+            None
+        }
+        _ => {
+            cluster.trace.count("unknown unread");
+            Some(Sale::Unknown)
+        }
+    }
 }
 
 /// Reads, takes the copies and writes, and begins again after a conflict.

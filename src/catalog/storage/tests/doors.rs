@@ -211,7 +211,7 @@ fn a_book_that_was_sold_in_a_batch_is_loaded_again() {
         let body = json!([entry]).to_string();
         let update = parse_batch_updates(body.as_bytes()).unwrap().remove(0);
         let mut book = one(rng, update.id);
-        book.quantity = update.quantity;
+        book.quantity = update.quantity.unwrap();
         book.applied_orders.apply(&update.orders);
         book
     });
