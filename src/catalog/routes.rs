@@ -77,7 +77,7 @@ impl Catalog {
         let if_match = condition(request)?;
         let (change, order_list) = validation::parse_change(&request.body)?;
         let update = match order_list {
-            Some(orders) => Update::sale(change, if_match, orders)?,
+            Some(orders) => Update::sale(change, if_match, None, orders)?,
             None => Update {
                 change,
                 if_match,

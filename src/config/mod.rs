@@ -131,8 +131,6 @@ pub struct OrderSettings {
     pub(crate) catalogs: Vec<Address>,
     /// How long a catalog has before another is asked too; `None`: as is usual.
     pub(crate) hedge_after: Option<Duration>,
-    /// A book is sold without reading it first while it has so many copies.
-    pub(crate) plenty: u32,
     pub(crate) limits: Limits,
 }
 

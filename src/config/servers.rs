@@ -49,9 +49,6 @@ const HEDGING: &str = "\
 rare HEDGE_AFTER_MS MS | as is usual | how long a server has before another is asked too, whatever \
     that costs; 0: always two are asked";
 
-const ORDER_RARE: &str = "\
-rare PLENTY NUMBER | =1000 | of how many copies on a book is sold without reading it first";
-
 const COMMON: &str = "\
 HOST NAME | =127.0.0.1 | where to listen; anything but loopback needs SERVICE_TOKEN
 PORT NUMBER | =PORT_DEFAULT | where to listen; 0: the system chooses
@@ -98,15 +95,7 @@ pub(super) fn catalog_settings() -> Vec<Setting> {
 }
 
 pub(super) fn order_settings() -> Vec<Setting> {
-    let tables = [
-        ORDER,
-        COMMON,
-        TOKEN,
-        RARE,
-        ORDER_RARE,
-        HEDGING,
-        otlp::SETTINGS,
-    ];
+    let tables = [ORDER, COMMON, TOKEN, RARE, HEDGING, otlp::SETTINGS];
     settings(&tables, ["5001", "150", "1500"])
 }
 
@@ -193,7 +182,6 @@ pub(super) fn order(values: &Values) -> Result<OrderSettings, String> {
         common: read_common(values, "order")?,
         catalogs: values.addresses("CATALOG_ADDRESS")?,
         hedge_after: read_hedge_after(values)?,
-        plenty: values.number("PLENTY", 0, u32::MAX.into())? as u32,
         limits: read_limits(values)?,
     })
 }

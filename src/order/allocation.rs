@@ -12,7 +12,7 @@ use crate::model::book::BookId;
 use crate::model::error::{Error, OTHER_PURCHASE};
 use crate::model::order::{Order, OrderId};
 use crate::order::catalog_client::{
-    KnownOrders, ReadRequest, Snapshot, WhatWasRead, WriteOutcome, WriteRequest,
+    Condition, KnownOrders, ReadRequest, Snapshot, WriteOutcome, WriteRequest,
 };
 use crate::order::queue::{BuyOutcome, Waiter};
 
@@ -23,8 +23,7 @@ const REPLAYED: BuyOutcome = BuyOutcome::Purchased {
 
 /// Copies of one book that one update is to take.
 pub(super) struct Allocation {
-    /// `None`: without a read.
-    read: Option<WhatWasRead>,
+    condition: Condition,
     /// Get their copies.
     buyers: Vec<Arc<Waiter>>,
     /// Want more than was left for them.
@@ -46,7 +45,8 @@ impl Allocation {
     /// `None`: no waiter needs one.
     pub(super) fn new(waiters: &[Arc<Waiter>], book: &Snapshot) -> Option<Allocation> {
         let mut waiting = conclude_known(waiters, &book.orders);
-        waiting.iter().for_each(|waiter| waiter.saw(&book.version));
+        let saw = |waiter: &Arc<Waiter>| waiter.saw(&book.version, book.quantity);
+        waiting.iter().for_each(saw);
         waiting.retain(|waiter| {
             let fits = waiter.order.copies <= book.quantity;
             if !fits {
@@ -68,18 +68,19 @@ impl Allocation {
         });
         let version = book.version.clone();
         (!buyers.is_empty()).then_some(Allocation {
-            read: Some(WhatWasRead { version, left }),
+            condition: Condition::Version { version, left },
             buyers,
             too_late,
         })
     }
 
-    /// Gives copies of a book that was not read to the waiters. `None`: it must be read, because an
-    /// update that may have served one of them is still open.
-    pub(super) fn unread(waiters: &[Arc<Waiter>]) -> Option<Allocation> {
+    /// Gives copies of a book that was not read to the waiters, if there was plenty since that
+    /// version. `None`: it must be read, because an update that may have served one of them is
+    /// still open.
+    pub(super) fn unread(waiters: &[Arc<Waiter>], since: u64) -> Option<Allocation> {
         let is_open = waiters.iter().any(|waiter| waiter.is_unknown());
         (!is_open).then(|| Allocation {
-            read: None,
+            condition: Condition::Plenty { since },
             buyers: distinct(waiters),
             too_late: Vec::new(),
         })
@@ -95,13 +96,13 @@ impl Allocation {
             }
         );
         let unknown = matches!(outcome, WriteOutcome::Unknown(_));
-        self.read.is_none() && !sold && !unknown
+        matches!(self.condition, Condition::Plenty { .. }) && !sold && !unknown
     }
 
     pub(super) fn write_request(&self, id: BookId) -> WriteRequest {
         WriteRequest {
             id,
-            read: self.read.clone(),
+            condition: self.condition.clone(),
             orders: orders(&self.buyers),
             trace: self.buyers[0].trace.clone(),
         }
@@ -144,9 +145,8 @@ impl Allocation {
             }
             WriteOutcome::Conflict => retry(buyers, None),
             WriteOutcome::Unknown(error) => {
-                let version = self.read.as_ref().map(|read| read.version.as_str());
                 for waiter in buyers {
-                    waiter.update_unknown(version);
+                    waiter.update_unknown(&self.condition);
                 }
                 retry(buyers, Some(&error))
             }
@@ -159,7 +159,7 @@ impl Allocation {
 pub(super) fn conclude_removed(waiters: &[Arc<Waiter>], orders: &KnownOrders) -> bool {
     for waiter in conclude_known(waiters, orders) {
         // What is left of a book sells nothing, whatever is on its way to it.
-        waiter.saw("");
+        waiter.saw("", 0);
         waiter.fail(Error::NoSuchBook);
     }
     true

@@ -2,9 +2,9 @@
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::model::book::BookId;
+use crate::model::book::{BookId, Version};
 use crate::model::error::Error;
-use crate::model::order::{Order, OrderId};
+use crate::model::order::{Order, OrderId, PLENTY};
 use crate::model::trace::Trace;
 
 /// The orders of one read travel in its headers, which have room for no more: there may be 100, of
@@ -31,9 +31,8 @@ pub(super) struct ReadRequest {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(super) struct WriteRequest {
     pub(super) id: BookId,
-    /// `None`: off whatever there is, if it is enough.
     #[serde(flatten)]
-    pub(super) read: Option<WhatWasRead>,
+    pub(super) condition: Condition,
     #[serde(serialize_with = "texts")]
     pub(super) orders: Vec<Order>,
     /// The client's request that it is for.
@@ -41,14 +40,24 @@ pub(super) struct WriteRequest {
     pub(super) trace: Trace,
 }
 
-/// An update is on condition that the book is still at the version that was read.
+/// What an update is on condition of.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub(super) struct WhatWasRead {
-    #[serde(rename = "if_match")]
-    pub(super) version: String,
-    /// How many copies are left after the update.
-    #[serde(rename = "quantity")]
-    pub(super) left: u32,
+#[serde(untagged)]
+pub(super) enum Condition {
+    /// The book is still at the version that was read.
+    Version {
+        #[serde(rename = "if_match")]
+        version: String,
+        /// How many copies are left after the update.
+        #[serde(rename = "quantity")]
+        left: u32,
+    },
+    /// There was plenty at each version from this number on. The copies are taken off whatever
+    /// there is.
+    Plenty {
+        #[serde(rename = "plenty_since")]
+        since: u64,
+    },
 }
 
 impl ReadRequest {
@@ -153,8 +162,8 @@ pub(super) enum WriteOutcome {
     Done {
         /// All of the orders had their copies before.
         replayed: bool,
-        /// How many copies there are now, if the answer says so.
-        left: Option<u32>,
+        /// The number of its version now, if that has copies in plenty.
+        plenty_at: Option<u64>,
     },
     /// Nothing changed: these have their copies already.
     Applied(Vec<OrderId>),
@@ -211,6 +220,12 @@ fn pairs<'a>(texts: impl Iterator<Item = &'a str>) -> Vec<(OrderId, OrderId)> {
     texts.filter_map(parsed).collect()
 }
 
+fn plenty_at(etag: Option<&str>, quantity: Option<u32>) -> Option<u64> {
+    quantity.filter(|quantity| PLENTY <= *quantity)?;
+    let version = etag?.strip_prefix('"')?.strip_suffix('"')?;
+    Version::parse(version).map(|version| version.number)
+}
+
 impl ReadOutcome {
     /// What the catalog's answer means.
     pub(super) fn of(
@@ -246,11 +261,16 @@ impl ReadOutcome {
 
 impl WriteOutcome {
     /// What the catalog's answer means.
-    pub(super) fn of(status: u16, replayed: bool, body: &AnswerBody) -> WriteOutcome {
+    pub(super) fn of(
+        status: u16,
+        replayed: bool,
+        etag: Option<&str>,
+        body: &AnswerBody,
+    ) -> WriteOutcome {
         match status {
             200 => WriteOutcome::Done {
                 replayed,
-                left: body.quantity,
+                plenty_at: plenty_at(etag, body.quantity),
             },
             404 => WriteOutcome::Refused(Error::NoSuchBook),
             409 if !body.applied.is_empty() => WriteOutcome::Applied(body.applied.clone()),
@@ -362,7 +382,7 @@ mod tests {
 
     #[test]
     fn a_conflict_may_name_orders() {
-        let conflict = |json| WriteOutcome::of(409, false, &body(json));
+        let conflict = |json| WriteOutcome::of(409, false, None, &body(json));
         assert_eq!(
             conflict(r#"{"message":"m","applied":["7.1"]}"#),
             WriteOutcome::Applied(ids(&[1]))
@@ -380,12 +400,12 @@ mod tests {
         );
         let differing = body(r#"{"message":"m","differing":["7.3"]}"#);
         assert_eq!(
-            WriteOutcome::of(422, false, &differing),
+            WriteOutcome::of(422, false, None, &differing),
             WriteOutcome::Differing(ids(&[3]))
         );
         assert_eq!(conflict(r#"{"message":"m"}"#), WriteOutcome::Conflict);
         assert_eq!(
-            WriteOutcome::of(412, false, &body("{}")),
+            WriteOutcome::of(412, false, None, &body("{}")),
             WriteOutcome::Conflict
         );
     }
@@ -394,7 +414,7 @@ mod tests {
     fn no_failed_write_passes_for_a_sale() {
         let lost = WriteOutcome::Unknown(Error::TimedOut(UNREACHABLE.into()));
         for status in [500, 502, 504] {
-            assert_eq!(WriteOutcome::of(status, true, &body("{}")), lost);
+            assert_eq!(WriteOutcome::of(status, true, None, &body("{}")), lost);
         }
         assert_eq!(WriteOutcome::unanswered(false), lost);
         assert_eq!(
@@ -403,7 +423,7 @@ mod tests {
         );
         let full = Error::DiskRefuses("full".into());
         assert_eq!(
-            WriteOutcome::of(507, false, &body(r#"{"message":"full"}"#)),
+            WriteOutcome::of(507, false, None, &body(r#"{"message":"full"}"#)),
             WriteOutcome::Refused(full)
         );
     }

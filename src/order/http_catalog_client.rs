@@ -20,8 +20,8 @@ use crate::model::error::Error;
 use crate::model::order::{Order, OrderId};
 use crate::model::trace::Trace;
 use crate::order::catalog_client::{
-    AnswerBody, Catalog, KnownOrders, ReadOutcome, ReadRequest, WriteOutcome, WriteRequest,
-    read_ids, read_pairs, unreachable,
+    AnswerBody, Catalog, Condition, KnownOrders, ReadOutcome, ReadRequest, WriteOutcome,
+    WriteRequest, read_ids, read_pairs, unreachable,
 };
 use crate::runtime::hedging::Hedging;
 use crate::runtime::log;
@@ -191,6 +191,13 @@ impl HttpCatalog {
         }
     }
 
+    fn write_in_batch(&self, writes: &[WriteRequest]) -> Vec<Option<WriteOutcome>> {
+        match self.put(Kind::Update, "update", &writes[0].trace, writes) {
+            Ok((_, answer)) => write_outcomes(&answer, writes.len()),
+            Err(failure) => vec![Some(WriteOutcome::unanswered(failure.definite())); writes.len()],
+        }
+    }
+
     fn put(
         &self,
         kind: Kind,
@@ -238,13 +245,13 @@ impl Catalog for HttpCatalog {
         let path = format!("/update/{}", write.id);
         let orders = texts(&write.orders);
         let mut headers = trace_headers(&write.trace);
-        let json = match &write.read {
-            Some(read) => {
-                headers.push(("If-Match", read.version.as_str()));
-                json!({"quantity": read.left, "orders": orders}).to_string()
-            }
-            None => json!({"orders": orders}).to_string(),
+        let Condition::Version { version, left } = &write.condition else {
+            // It would not wait for other writers of the book: then it is read.
+            let mut outcomes = self.write_in_batch(std::slice::from_ref(write));
+            return outcomes.remove(0).unwrap_or(WriteOutcome::Conflict);
         };
+        headers.push(("If-Match", version.as_str()));
+        let json = json!({"quantity": left, "orders": orders}).to_string();
         let asked = self.ask(Kind::Update, |client, address| {
             client.put(&format!("{address}{path}"), &headers, json.as_bytes())
         });
@@ -253,7 +260,8 @@ impl Catalog for HttpCatalog {
             Err(failure) => return WriteOutcome::unanswered(failure.definite()),
         };
         let replayed = answer.header("Idempotent-Replayed").is_some();
-        let outcome = WriteOutcome::of(answer.status, replayed, &body(&answer));
+        let etag = answer.header("ETag");
+        let outcome = WriteOutcome::of(answer.status, replayed, etag, &body(&answer));
         if let WriteOutcome::Refused(Error::Internal) = outcome {
             log_nonsense(address, &format!("PUT {path}"));
         }
@@ -276,10 +284,7 @@ impl Catalog for HttpCatalog {
         if let [write] = writes {
             return vec![Some(self.write(write))];
         }
-        match self.put(Kind::Update, "update", &writes[0].trace, writes) {
-            Ok((_, answer)) => write_outcomes(&answer, writes.len()),
-            Err(failure) => vec![Some(WriteOutcome::unanswered(failure.definite())); writes.len()],
-        }
+        self.write_in_batch(writes)
     }
 }
 
@@ -313,17 +318,24 @@ fn read_outcomes(answer: &Answer, count: usize) -> Vec<Option<ReadOutcome>> {
 
 /// The outcome of each of `count` updates. `None`: certainly nothing happened.
 fn write_outcomes(answer: &Answer, count: usize) -> Vec<Option<WriteOutcome>> {
-    let outcome = |status, replayed, body: &AnswerBody| {
-        (status != 503).then(|| WriteOutcome::of(status, replayed, body))
+    let outcome = |status, replayed, etag: Option<&str>, body: &AnswerBody| {
+        (status != 503).then(|| WriteOutcome::of(status, replayed, etag, body))
     };
     match answer.list::<BatchEntry>(count) {
         Some(entries) => entries
             .iter()
-            .map(|entry| outcome(entry.status, entry.replayed, &entry.body))
+            .map(|entry| {
+                outcome(
+                    entry.status,
+                    entry.replayed,
+                    entry.etag.as_deref(),
+                    &entry.body,
+                )
+            })
             .collect(),
         // The catalog did something, but the answer does not say what.
         None if answer.status == 200 => vec![Some(WriteOutcome::unanswered(false)); count],
         None if answer.status < 500 => vec![None; count],
-        None => vec![outcome(answer.status, false, &AnswerBody::default()); count],
+        None => vec![outcome(answer.status, false, None, &AnswerBody::default()); count],
     }
 }

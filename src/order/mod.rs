@@ -85,10 +85,7 @@ pub fn start(mut settings: OrderSettings) -> Result<(), Exit> {
     let token = settings.common.token.as_deref();
     let catalogs = HealthCheck::start(&settings.catalogs, CATALOG, token)?;
     let order_server = OrderServer {
-        seller: Seller::new(
-            HttpCatalog::new(catalogs, &settings, token),
-            settings.plenty,
-        ),
+        seller: Seller::new(HttpCatalog::new(catalogs, &settings, token)),
         order_ids: OrderIds::new(),
     };
     startup::serve("order", settings.common, listener, order_server)

@@ -1,12 +1,12 @@
-//! The books that had copies in plenty when they were last heard of. An update that takes copies off
-//! whatever is left needs no read before it: one exchange with the catalog instead of two.
+//! The books that had copies in plenty when they were last heard of. They are sold without a read:
+//! one exchange with the catalog instead of two.
 //!
-//! It is sent only while there is plenty, because of what is left open when it is not answered. An
-//! update conditional on a version ends, done or not, when the book has another one. This one may be
-//! done at any time, so the buyer can be told "purchased", but not "out of stock" any more. While
-//! there is plenty nobody has to be told that.
+//! Such an update takes copies off whatever there is, on condition that there was plenty at every
+//! version since the last one that was heard of. As no order is for more copies than plenty, a buyer
+//! who is told "out of stock" was told so at a version with less. So what was sent for this buyer
+//! before, and is still on its way, can no longer be executed.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::Mutex;
 
 use crate::model::book::BookId;
@@ -15,41 +15,28 @@ use crate::runtime::sync;
 /// When there are more books, all are forgotten, and read once again.
 const BOOKS_MAX: usize = 100_000;
 
+#[derive(Default)]
 pub(super) struct Plenty {
-    /// So many copies are plenty.
-    least: u32,
-    /// Held for moments only.
-    books: Mutex<HashSet<BookId>>,
+    /// The number of a version with plenty. Held for moments only.
+    books: Mutex<HashMap<BookId, u64>>,
 }
 
 impl Plenty {
-    pub(super) fn new(least: u32) -> Plenty {
-        Plenty {
-            least,
-            books: Mutex::default(),
-        }
-    }
-
-    /// So many copies are left of a book.
-    pub(super) fn heard(&self, id: BookId, quantity: u32) {
+    /// There was plenty at the version with this number, or (`None`) perhaps not.
+    pub(super) fn heard(&self, id: BookId, at: Option<u64>) {
         let mut books = sync::lock(&self.books);
-        if quantity < self.least {
+        let Some(at) = at else {
             books.remove(&id);
             return;
-        }
-        if BOOKS_MAX <= books.len() && !books.contains(&id) {
+        };
+        if BOOKS_MAX <= books.len() && !books.contains_key(&id) {
             books.clear();
         }
-        books.insert(id);
+        books.insert(id, at);
     }
 
-    /// The book is to be read before the next sale.
-    pub(super) fn forget(&self, id: BookId) {
-        sync::lock(&self.books).remove(&id);
-    }
-
-    pub(super) fn is_plenty(&self, id: BookId) -> bool {
-        sync::lock(&self.books).contains(&id)
+    pub(super) fn since(&self, id: BookId) -> Option<u64> {
+        sync::lock(&self.books).get(&id).copied()
     }
 }
 
@@ -58,22 +45,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_book_is_plenty_from_the_least_number_of_copies_on() {
-        let (plenty, id) = (Plenty::new(10), BookId(1));
-        assert!(!plenty.is_plenty(id));
-        for (left, expected) in [(9, false), (10, true), (11, true), (9, false)] {
-            plenty.heard(id, left);
-            assert_eq!(plenty.is_plenty(id), expected, "{left}");
-        }
-    }
-
-    #[test]
-    fn its_memory_is_bounded() {
-        let plenty = Plenty::new(1);
+    fn what_was_heard_last_counts_and_its_memory_is_bounded() {
+        let plenty = Plenty::default();
         for id in 0..=BOOKS_MAX as u64 {
-            plenty.heard(BookId(id), 1);
+            plenty.heard(BookId(id), Some(id));
         }
-        assert!(plenty.is_plenty(BookId(BOOKS_MAX as u64)));
+        let last = BookId(BOOKS_MAX as u64);
+        assert_eq!(plenty.since(last), Some(BOOKS_MAX as u64));
         assert!(sync::lock(&plenty.books).len() <= BOOKS_MAX);
+        plenty.heard(last, None);
+        assert_eq!(plenty.since(last), None);
     }
 }

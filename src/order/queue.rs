@@ -17,9 +17,9 @@ use std::time::{Duration, Instant};
 
 use crate::model::book::BookId;
 use crate::model::error::{Error, Result};
-use crate::model::order::{Order, OrderId};
+use crate::model::order::{Order, OrderId, PLENTY};
 use crate::model::trace::Trace;
-use crate::order::catalog_client::READ_BYTES_MAX;
+use crate::order::catalog_client::{Condition, READ_BYTES_MAX};
 use crate::runtime::span::{self, SpanContext};
 use crate::runtime::sync;
 
@@ -62,18 +62,13 @@ pub(super) struct Waiter {
 #[derive(Debug, Default)]
 struct WaiterState {
     signal: Option<Signal>,
-    /// An update of unknown outcome, which may still happen.
-    unknown: Option<Unknown>,
+    /// The version that an update of unknown outcome was conditional on: while the book is at this
+    /// version, the update may still happen.
+    unknown_at: Option<String>,
+    /// So may one that was sent without a read, while there is plenty.
+    unknown_in_plenty: bool,
     /// Why the last round did not serve this waiter. `None`: a conflict.
     last_error: Option<Error>,
-}
-
-/// When an update whose outcome is unknown may still happen.
-#[derive(Clone, Debug, PartialEq)]
-enum Unknown {
-    /// While the book is at this version.
-    AtVersion(String),
-    Always,
 }
 
 /// What ends a wait.
@@ -103,13 +98,7 @@ impl Waiter {
         }
     }
 
-    /// Ends. "Out of stock" would be no promise while an update may still happen: that ends as
-    /// [`Waiter::fail`] does.
     pub(super) fn succeed(&self, outcome: BuyOutcome) {
-        if outcome == BuyOutcome::OutOfStock && self.is_unknown() {
-            let why = "It is out of stock, but an earlier try may have been served";
-            return self.fail(Error::Busy(why.into()));
-        }
         self.signal(Signal::Done(Ok(outcome)));
     }
 
@@ -134,29 +123,27 @@ impl Waiter {
         self.fail(last_error.unwrap_or_else(busy));
     }
 
-    /// An update ended without an outcome. It was conditional on this version, or on none.
-    pub(super) fn update_unknown(&self, version: Option<&str>) {
+    /// An update on this condition ended without an outcome.
+    pub(super) fn update_unknown(&self, condition: &Condition) {
         let mut state = sync::lock(&self.state);
-        if state.unknown != Some(Unknown::Always) {
-            let at_version = |version: &str| Unknown::AtVersion(version.into());
-            state.unknown = Some(version.map_or(Unknown::Always, at_version));
+        match condition {
+            Condition::Version { version, .. } => state.unknown_at = Some(version.clone()),
+            Condition::Plenty { .. } => state.unknown_in_plenty = true,
         }
     }
 
     /// Whether an update that may have served this waiter ended without an outcome.
     pub(super) fn is_unknown(&self) -> bool {
-        sync::lock(&self.state).unknown.is_some()
+        let state = sync::lock(&self.state);
+        state.unknown_at.is_some() || state.unknown_in_plenty
     }
 
-    /// The book is at this version, and this order has no copy of it: an update that was
-    /// conditional on another version can no longer happen.
-    pub(super) fn saw(&self, version: &str) {
+    /// The book is at this version, with so many copies, and this order has none of them: an update
+    /// that was conditional on another version, or on plenty if there is less, can no longer happen.
+    pub(super) fn saw(&self, version: &str, quantity: u32) {
         let mut state = sync::lock(&self.state);
-        let is_over = |unknown: &mut Unknown| match unknown {
-            Unknown::AtVersion(since) => since != version,
-            Unknown::Always => false,
-        };
-        state.unknown.take_if(is_over);
+        state.unknown_at.take_if(|at| at != version);
+        state.unknown_in_plenty &= PLENTY <= quantity;
     }
 
     /// A round did not serve this waiter, because of this error or, without one, of a conflict.

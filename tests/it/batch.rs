@@ -73,6 +73,47 @@ fn a_catalog_answers_each_book_as_it_would_alone() {
     assert_eq!(again[0]["body"]["applied"], json!(["7.1"]));
 }
 
+/// An update of a book that was not read may be on its way for long. A buyer who was told "out of
+/// stock" meanwhile must not get a copy by it after a restock, whichever catalog it comes to.
+#[test]
+fn a_sale_without_a_read_that_comes_late_is_refused_once_there_was_less_than_plenty() {
+    let shop = Shop::started(ShopOptions::default());
+    let number = |n: usize| {
+        let version = version(shop.catalog(n), 2);
+        let number = version.trim_matches('"').split('-').next().unwrap();
+        number.parse::<u64>().unwrap()
+    };
+    let sell = |n: usize, since: u64, order: &str| {
+        let sale = json!([{"id": 2, "plenty_since": since, "orders": [order]}]);
+        list(shop.catalog(n), "/batch/update", sale)[0].clone()
+    };
+    shop.stock_up(2, 1001);
+    let then = number(1);
+    let first = sell(1, then, "7.1; open=1");
+    assert_eq!(
+        (&first["status"], &first["body"]["quantity"]),
+        (&json!(200), &json!(1000))
+    );
+    assert_eq!(first["etag"], version(shop.catalog(1), 2));
+    assert_eq!(sell(1, then, "7.2; open=1")["status"], 200);
+    // 999 are left: not plenty.
+    assert_eq!(sell(1, then, "7.3; open=1")["status"], 412);
+    for quantity in [0, 2000] {
+        shop.stock_up(2, quantity);
+        assert_eq!(sell(1, then, "7.3; open=1")["status"], 412, "{quantity}");
+    }
+    read_repair(shop.catalog(2), &[2]);
+    assert_eq!(sell(2, then, "7.3; open=1")["status"], 412);
+    shop.catalogs().iter().for_each(Server::kill);
+    shop.catalogs().iter().for_each(Server::launch);
+    shop.catalogs().iter().for_each(Server::await_ready);
+    read_repair(shop.catalog(2), &[2]);
+    assert_eq!(sell(2, then, "7.3; open=1")["status"], 412);
+    let now = number(2);
+    assert_eq!(sell(2, now, "7.3; open=1")["status"], 200);
+    assert_eq!(shop.quantity(2), 1999);
+}
+
 #[test]
 fn an_order_server_sells_to_each_buyer_of_a_batch() {
     let shop = Shop::started(ShopOptions::default());

@@ -30,6 +30,8 @@ const ATTEMPTS_MAX: usize = 12;
 pub(crate) struct Update {
     pub(crate) change: Change,
     pub(crate) if_match: Option<IfMatch>,
+    /// There must have been plenty of copies since the version of this number.
+    pub(crate) plenty_since: Option<u64>,
     /// The orders that this change serves.
     pub(crate) orders: Vec<Order>,
     /// All orders or none: an order that is applied already is an error. Otherwise it makes the
@@ -256,6 +258,10 @@ impl<E: Environment> Replica<E> {
         if !allowed && self.enforces(Rule::IfMatch) {
             return Err(Error::Changed);
         }
+        let is_plenty = |number| old.plenty_since(number, self.config.plenty);
+        if !update.plenty_since.is_none_or(is_plenty) {
+            return Err(Error::Changed);
+        }
         if update.is_empty() {
             return unchanged(false);
         }
@@ -277,6 +283,7 @@ impl<E: Environment> Replica<E> {
             new.applied_orders.set_created(old.version.stamp);
         }
         new.applied_orders.apply(update.ids());
+        new.note_plenty(old, self.config.plenty);
         new.version = Version {
             number: old.version.number + 1,
             stamp: self.env.random(),
@@ -339,30 +346,30 @@ impl<E: Environment> Replica<E> {
 impl Update {
     /// An update that serves these orders, all or none: that makes the quantity this one, if the
     /// book is still at a version that was read; or that takes their copies off whatever quantity
-    /// there is, if it is enough.
+    /// there is, if there was plenty since the version of a number.
     ///
-    /// Fails with [`Error::Invalid`] when only one of quantity and version is given.
+    /// Fails with [`Error::Invalid`] when it has not just one of these conditions.
     pub(crate) fn sale(
-        change: Change,
+        mut change: Change,
         if_match: Option<IfMatch>,
+        plenty_since: Option<u64>,
         orders: Vec<Order>,
     ) -> Result<Update> {
-        let mut change = change;
-        match (&if_match, change.quantity) {
-            (Some(_), Some(_)) => {}
-            (None, None) => {
+        match (&if_match, change.quantity, plenty_since) {
+            (Some(_), Some(_), None) => {}
+            (None, None, Some(_)) => {
                 let copies = orders.iter().map(|order| i64::from(order.copies));
                 change.added = Some(-copies.sum::<i64>());
             }
             _ => {
-                let message = "orders go with quantity and with the header If-Match, or without \
-                               both";
+                let message = "orders go with quantity and with the header If-Match";
                 return Err(Error::Invalid(message.into()));
             }
         }
         Ok(Update {
             change,
             if_match,
+            plenty_since,
             orders,
             all_or_none: true,
             ..Update::default()

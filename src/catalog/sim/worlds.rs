@@ -311,9 +311,9 @@ const HEDGED_BUYS: Row = (3, |world| {
     (clients.duplicated, clients.batched) = (0.8, 0.3);
 });
 
-/// Most sales are tried without reading the book first, some at two catalogs at once, however few
-/// copies are left.
-pub(super) const UNREAD_BUYS: Row = (3, |world| {
+/// Most sales are tried without reading the book first while it has two copies, some at two
+/// catalogs at once; and operators restock.
+const UNREAD_BUYS: Row = (3, |world| {
     let Parameters {
         faults,
         network,
@@ -322,9 +322,8 @@ pub(super) const UNREAD_BUYS: Row = (3, |world| {
     } = &mut world.parameters;
     (faults.random, faults.staggered, faults.at_step) = (6, 1, 0.03);
     (faults.slow_disk, network.late, network.lost_reply) = (0.03, 0.1, 0.05);
-    (network.late_refusal, network.lost_request) = (0.05, 0.03);
-    (clients.unread, clients.duplicated, clients.batched) = (0.8, 0.3, 0.3);
-    world.parameters.ledger = true;
+    (clients.unread, clients.duplicated, clients.batched) = (0.9, 0.3, 0.3);
+    world.parameters.plenty = 2;
 });
 
 #[test]

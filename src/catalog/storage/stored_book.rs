@@ -34,6 +34,8 @@ pub(crate) struct StoredBook<'a> {
         skip_serializing_if = "AppliedOrders::is_empty"
     )]
     applied_orders: AppliedOrders,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    scarce_at: Option<u64>,
     /// By age, the newest last. `None`: no entry of this book was ever made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     account: Option<Vec<StoredEntry<'a>>>,
@@ -87,6 +89,7 @@ impl<'a> From<&'a Book> for StoredBook<'a> {
             version: book.version,
             removed: book.removed,
             applied_orders: book.applied_orders.clone(),
+            scarce_at: book.scarce_at,
             account: (!book.account.is_empty()).then(|| stored_account(book)),
             _committed: IgnoredAny,
             _diverged_at: IgnoredAny,
@@ -105,6 +108,7 @@ impl From<StoredBook<'_>> for Book {
             version: stored.version,
             removed: stored.removed,
             applied_orders: stored.applied_orders,
+            scarce_at: stored.scarce_at,
             account: Account::default(),
         };
         book.account = stored

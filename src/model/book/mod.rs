@@ -118,6 +118,10 @@ pub(crate) struct Book {
         skip_serializing_if = "AppliedOrders::is_empty"
     )]
     pub(crate) applied_orders: AppliedOrders,
+    /// The number of the newest version with less than plenty of copies ([`Book::plenty_since`]),
+    /// while there is plenty again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) scarce_at: Option<u64>,
     /// Its entries that may not be in the ledger yet.
     #[serde(default, skip_serializing_if = "Account::is_empty")]
     pub(crate) account: Account,
@@ -184,6 +188,21 @@ impl Book {
         (self.id, self.version, self.quantity) == (other.id, other.version, other.quantity)
             && (&self.title, &self.topic, self.price) == (&other.title, &other.topic, other.price)
             && (self.removed, &self.applied_orders) == (other.removed, &other.applied_orders)
+    }
+
+    /// Whether there have been at least so many copies at every version from this number on.
+    pub(crate) fn plenty_since(&self, number: u64, plenty: u32) -> bool {
+        plenty <= self.quantity && self.scarce_at.is_none_or(|scarce| scarce < number)
+    }
+
+    /// Notes in this copy, which was made from that one, when there was less than plenty.
+    pub(crate) fn note_plenty(&mut self, old: &Book, plenty: u32) {
+        self.scarce_at = match () {
+            // It says so itself.
+            () if self.quantity < plenty => None,
+            () if old.quantity < plenty => Some(old.version.number),
+            () => old.scarce_at,
+        };
     }
 
     /// Whether this copy may have grown from that one, as their numbers and orders tell. A wrong

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::model::book::{BOOK_ID_MAX, BookId, QUANTITY_MAX, TEXT_CHARS_MAX};
 use crate::model::error::{Error, Result};
+use crate::model::number::EXACT_MAX;
 use crate::model::order::{ORDER_COPIES_MAX, Order};
 use crate::model::trace::is_traceparent;
 use crate::model::validation::ORDERS_MAX;
@@ -73,6 +74,10 @@ pub(super) fn invalid(name: &str, was: &Json, may: &str) -> Error {
 
 pub(super) fn quantity(name: &str, value: Json) -> Result<u32> {
     whole(name, &value, 0, u64::from(QUANTITY_MAX)).map(|number| number as u32)
+}
+
+pub(super) fn version_number(name: &str, value: Json) -> Result<u64> {
+    whole(name, &value, 0, EXACT_MAX)
 }
 
 /// What one order takes.

@@ -58,6 +58,7 @@ impl NewBook {
             version,
             removed: false,
             applied_orders: Default::default(),
+            scarce_at: None,
             account: Default::default(),
         }
     }
@@ -92,12 +93,14 @@ pub(crate) struct BatchQuery {
     pub(crate) orders: Vec<Order>,
 }
 
-/// An entry of `PUT /batch/update`: path, `If-Match` and body of a `PUT /update/<id>` that sells.
+/// An entry of `PUT /batch/update`: path, `If-Match` and body of a `PUT /update/<id>` that sells, or
+/// a sale of a book that was not read.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct BatchUpdate {
     pub(crate) id: BookId,
     pub(crate) if_match: Option<String>,
     pub(crate) quantity: Option<u32>,
+    pub(crate) plenty_since: Option<u64>,
     pub(crate) orders: Vec<Order>,
 }
 
@@ -176,11 +179,13 @@ pub(crate) fn parse_batch_queries(body: &[u8]) -> Result<Vec<BatchQuery>> {
 /// Reads the body of `PUT /batch/update`. Fails with `BadRequest` or `Invalid`. Whether `if_match`
 /// names a version, and goes with a quantity, is checked elsewhere.
 pub(crate) fn parse_batch_updates(body: &[u8]) -> Result<Vec<BatchUpdate>> {
-    parse_entries(body, &["id", "if_match", "quantity", "orders"], |fields| {
+    let known = ["id", "if_match", "quantity", "plenty_since", "orders"];
+    parse_entries(body, &known, |fields| {
         Ok(BatchUpdate {
             id: fields.required("id", fields::id)?,
             if_match: fields.optional("if_match", fields::if_match)?,
             quantity: fields.optional("quantity", fields::quantity)?,
+            plenty_since: fields.optional("plenty_since", fields::version_number)?,
             orders: fields.required("orders", fields::distinct_orders)?,
         })
     })

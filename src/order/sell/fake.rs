@@ -5,10 +5,9 @@ use std::sync::Mutex;
 
 use crate::model::book::BookId;
 use crate::model::error::Error;
-use crate::model::order::{Order, OrderId};
+use crate::model::order::{Order, OrderId, PLENTY};
 use crate::order::catalog_client::{
-    Catalog, KnownOrders, ReadOutcome, ReadRequest, Snapshot, WhatWasRead, WriteOutcome,
-    WriteRequest,
+    Catalog, Condition, KnownOrders, ReadOutcome, ReadRequest, Snapshot, WriteOutcome, WriteRequest,
 };
 
 /// The one book that there is.
@@ -25,7 +24,9 @@ pub(super) struct Fake {
 #[derive(Debug, Default)]
 pub(super) struct Record {
     pub(super) quantity: u32,
-    pub(super) version: u32,
+    pub(super) version: u64,
+    /// The last version with less than plenty.
+    pub(super) scarce_at: Option<u64>,
     pub(super) applied: Vec<Order>,
     /// How many orders each read showed, and each write carried.
     pub(super) reads: Vec<usize>,
@@ -63,7 +64,7 @@ impl Record {
         applied.any(|applied| same(applied, order) && applied.copies != order.copies)
     }
 
-    fn write(&mut self, read: Option<&WhatWasRead>, orders: &[Order]) -> WriteOutcome {
+    fn write(&mut self, condition: &Condition, orders: &[Order]) -> WriteOutcome {
         let differing = ids_where(orders, |o| self.differs(o));
         if !differing.is_empty() {
             return WriteOutcome::Differing(differing);
@@ -75,15 +76,25 @@ impl Record {
         if !applied.is_empty() {
             return WriteOutcome::Applied(applied);
         }
-        if read.is_some_and(|read| read.version != self.version.to_string()) {
+        let holds = match condition {
+            Condition::Version { version, .. } => *version == self.version.to_string(),
+            Condition::Plenty { since } => {
+                PLENTY <= self.quantity && self.scarce_at.is_none_or(|scarce| scarce < *since)
+            }
+        };
+        if !holds {
             return WriteOutcome::Conflict;
         }
         let copies: u32 = orders.iter().map(|order| order.copies).sum();
         let Some(left) = self.quantity.checked_sub(copies) else {
             return WriteOutcome::Refused(Error::Internal);
         };
-        let counted = read.is_none_or(|read| read.left == left);
-        assert!(counted, "sold by count");
+        if let Condition::Version { left: said, .. } = condition {
+            assert_eq!(*said, left, "sold by count");
+        }
+        if self.quantity < PLENTY {
+            self.scarce_at = Some(self.version);
+        }
         self.quantity = left;
         self.version += 1;
         self.applied.extend_from_slice(orders);
@@ -91,8 +102,11 @@ impl Record {
     }
 
     fn done(&self, replayed: bool) -> WriteOutcome {
-        let left = Some(self.quantity);
-        WriteOutcome::Done { replayed, left }
+        let plenty_at = (PLENTY <= self.quantity).then_some(self.version);
+        WriteOutcome::Done {
+            replayed,
+            plenty_at,
+        }
     }
 }
 
@@ -132,7 +146,7 @@ impl Catalog for Fake {
                 panic!("as the test says");
             }
         }
-        let outcome = book.write(write.read.as_ref(), &write.orders);
+        let outcome = book.write(&write.condition, &write.orders);
         if fault.is_some_and(|fault| matches!(fault, Fault::Lost { .. })) {
             return lost();
         }

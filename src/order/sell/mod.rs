@@ -44,12 +44,11 @@ pub(super) struct Seller<C> {
 }
 
 impl<C: Catalog> Seller<C> {
-    /// A book of which so many copies are left is sold without reading it first.
-    pub(super) fn new(catalog: C, plenty: u32) -> Seller<C> {
+    pub(super) fn new(catalog: C) -> Seller<C> {
         Seller {
             catalog,
             queues: BuyQueues::default(),
-            plenty: Plenty::new(plenty),
+            plenty: Plenty::default(),
             metrics: Metrics::default(),
         }
     }
@@ -122,8 +121,8 @@ impl<C: Catalog> Seller<C> {
 
     /// What may be sold of a book without reading it.
     pub(super) fn unread(&self, id: BookId, waiters: &[Arc<Waiter>]) -> Option<Allocation> {
-        let is_plenty = !waiters.is_empty() && self.plenty.is_plenty(id);
-        let sale = is_plenty.then(|| Allocation::unread(waiters)).flatten()?;
+        let since = self.plenty.since(id).filter(|_| !waiters.is_empty())?;
+        let sale = Allocation::unread(waiters, since)?;
         self.metrics.unread.inc();
         Some(sale)
     }
@@ -135,14 +134,13 @@ impl<C: Catalog> Seller<C> {
         outcome
     }
 
-    /// Notes what is left of a book. `None`: it is not known what came of the update.
+    /// Notes whether there is plenty of a book. `None`: it is not known what came of the update.
     pub(super) fn heard(&self, id: BookId, outcome: Option<&WriteOutcome>) {
-        match outcome {
-            Some(WriteOutcome::Done {
-                left: Some(left), ..
-            }) => self.plenty.heard(id, *left),
-            _ => self.plenty.forget(id),
-        }
+        let at = match outcome {
+            Some(WriteOutcome::Done { plenty_at, .. }) => *plenty_at,
+            _ => None,
+        };
+        self.plenty.heard(id, at);
     }
 
     /// A random pause before the next retry, after `retries` others.

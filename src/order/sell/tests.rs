@@ -6,9 +6,9 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 
 use super::*;
 use crate::model::error::{Error, OTHER_PURCHASE};
-use crate::model::order::OrderId;
+use crate::model::order::{OrderId, PLENTY};
 use crate::model::validation::BatchBuy;
-use crate::order::catalog_client::{KnownOrders, ReadRequest, WriteRequest};
+use crate::order::catalog_client::{Condition, ReadRequest, WriteRequest};
 use crate::order::queue::{BUY_RETRY_MAX, BuyOutcome};
 use crate::order::sell::fake::{BOOK, Fake, Fault, Record};
 
@@ -23,37 +23,22 @@ const fn purchased(replayed: bool) -> BuyOutcome {
 }
 const OUT_OF_STOCK: Option<BuyResult> = Some(Ok(BuyOutcome::OutOfStock));
 
-/// Of a shop in which nothing is plenty.
 fn seller(quantity: u32, faults: impl IntoIterator<Item = Fault>) -> Seller<Fake> {
-    seller_with(u32::MAX, quantity, faults)
-}
-
-/// As [`seller`], where so many copies are plenty, and the book has been sold from before: only the
-/// reads and writes of the test are recorded.
-fn seller_of_plenty(
-    plenty: u32,
-    quantity: u32,
-    faults: impl IntoIterator<Item = Fault>,
-) -> Seller<Fake> {
-    let seller = seller_with(plenty, quantity, faults);
-    seller.plenty.heard(BOOK, quantity);
-    seller
-}
-
-fn seller_with(
-    plenty: u32,
-    quantity: u32,
-    faults: impl IntoIterator<Item = Fault>,
-) -> Seller<Fake> {
     let book = Record {
         quantity,
         ..Record::default()
     };
-    let fake = Fake {
+    Seller::new(Fake {
         book: Mutex::new(book),
         faults: Mutex::new(faults.into_iter().collect()),
-    };
-    Seller::new(fake, plenty)
+    })
+}
+
+/// As [`seller`], of a book that has been heard of: so many copies more than plenty.
+fn seller_of_plenty(more: u32, faults: impl IntoIterator<Item = Fault>) -> Seller<Fake> {
+    let seller = seller(PLENTY + more, faults);
+    seller.plenty.heard(BOOK, Some(0));
+    seller
 }
 
 fn order(count: u64) -> Order {
@@ -268,14 +253,19 @@ fn expired(happened: impl FnOnce(&Waiter)) -> Error {
     outcome.unwrap_err()
 }
 
+fn at(version: &str) -> Condition {
+    let version = version.into();
+    Condition::Version { version, left: 8 }
+}
+
 #[test]
 fn after_three_seconds_a_buy_fails_with_as_much_as_is_known() {
     assert!(matches!(expired(|_| ()), Error::Busy(_)));
-    let unknown = expired(|waiter| waiter.update_unknown(Some("5")));
+    let unknown = expired(|waiter| waiter.update_unknown(&at("5")));
     assert!(matches!(unknown, Error::TimedOut(_)));
     let overtaken = expired(|waiter| {
-        waiter.update_unknown(Some("5"));
-        waiter.saw("6");
+        waiter.update_unknown(&at("5"));
+        waiter.saw("6", 9);
     });
     assert!(matches!(overtaken, Error::Busy(_)));
     let unreachable = Error::Unreachable("u".into());
@@ -317,54 +307,47 @@ fn after_a_leaders_panic_the_queue_goes_on() {
 
 #[test]
 fn while_there_is_plenty_a_sale_needs_no_read() {
-    let seller = seller_with(3, 6, []);
+    let seller = seller(PLENTY + 3, []);
     for count in 1..=2 {
         assert_eq!(serve(&seller, &[order(count)]), [PURCHASED]);
     }
     assert_eq!(serve(&seller, &[order(3), order(4)]), [PURCHASED; 2]);
-    // Two are left: the next one is read again.
-    check(&seller, 2, &[1], &[1, 1, 2]);
-    assert_eq!(serve(&seller, &[several(5, 2)]), [PURCHASED]);
-    assert_eq!(serve(&seller, &[order(6)]), [OUT_OF_STOCK]);
-    check(&seller, 0, &[1, 1, 1], &[1, 1, 2, 1]);
+    check(&seller, PLENTY - 1, &[1], &[1, 1, 2]);
+    assert_eq!(serve(&seller, &[order(5)]), [PURCHASED]);
+    check(&seller, PLENTY - 2, &[1, 1], &[1, 1, 2, 1]);
 }
 
 #[test]
 fn who_is_not_served_without_a_read_is_answered_after_one() {
-    let seller = seller_of_plenty(1, 3, []);
+    let seller = seller_of_plenty(9, []);
+    seller.catalog.book.lock().unwrap().quantity = 3;
     assert_eq!(serve(&seller, &[several(1, 4)]), [OUT_OF_STOCK]);
     check(&seller, 3, &[1], &[1]);
-    let seller = seller_of_plenty(1, 9, [Fault::Answer(WriteOutcome::Conflict)]);
+    let seller = seller_of_plenty(9, [Fault::Answer(WriteOutcome::Conflict)]);
     let orders = [keyed(1, "k"), keyed(2, "k")];
     assert_eq!(serve(&seller, &orders), [PURCHASED, REPLAYED]);
-    check(&seller, 8, &[2, 1], &[1, 1, 1]);
+    check(&seller, PLENTY + 8, &[2, 1], &[1, 1, 1]);
 }
 
 #[test]
 fn a_lost_update_without_a_read_sells_one_copy_whether_it_happened_or_not() {
     for (happened, expected) in [(true, REPLAYED), (false, PURCHASED)] {
-        let seller = seller_of_plenty(1, 5, [Fault::Lost { happened }]);
+        let seller = seller_of_plenty(5, [Fault::Lost { happened }]);
         assert_eq!(serve(&seller, &[order(1)]), [expected]);
-        assert_eq!(seller.catalog.book.lock().unwrap().quantity, 4);
+        assert_eq!(seller.catalog.book.lock().unwrap().quantity, PLENTY + 4);
     }
 }
 
 #[test]
-fn after_a_lost_update_without_a_read_nobody_is_told_out_of_stock() {
-    let seller = seller_of_plenty(1, 5, [Fault::Lost { happened: false }]);
+fn after_a_lost_update_without_a_read_out_of_stock_is_told_once_there_is_less_than_plenty() {
+    let seller = seller_of_plenty(5, [Fault::Lost { happened: false }]);
     let waiters = enqueue(&seller, &[order(1)], Instant::now());
     seller.round(BOOK, &waiters);
-    // The update may yet come, after a restock.
+    waiters[0].saw("0", PLENTY);
+    assert!(waiters[0].is_unknown());
     seller.catalog.book.lock().unwrap().quantity = 0;
-    let outcome = seller.lead(BOOK, &waiters[0]);
-    assert!(matches!(outcome, Err(Error::TimedOut(_))), "{outcome:?}");
-    let removed = seller_of_plenty(1, 5, []);
-    let waiters = enqueue(&removed, &[order(1)], Instant::now());
-    waiters[0].update_unknown(None);
-    waiters[0].update_unknown(Some("5"));
-    conclude_removed(&waiters, &KnownOrders::default());
-    let outcome = waiters[0].outcome().unwrap();
-    assert!(matches!(outcome, Err(Error::TimedOut(_))), "{outcome:?}");
+    assert_eq!(Some(seller.lead(BOOK, &waiters[0])), OUT_OF_STOCK);
+    assert!(!waiters[0].is_unknown());
 }
 
 /// A catalog whose reads of one book wait for the test.
@@ -405,7 +388,7 @@ fn buys_that_come_during_a_round_are_served_by_the_next_and_other_books_do_not_w
         open: Mutex::new(opened),
         fake: seller(9, []).catalog,
     };
-    let seller = Seller::new(gate, u32::MAX);
+    let seller = Seller::new(gate);
     let buy = |count| seller.buy(BOOK, order(count), "r".into());
     thread::scope(|scope| {
         let first = scope.spawn(move || buy(0));
@@ -462,22 +445,23 @@ fn a_batch_is_served_by_one_read_and_one_update_of_each_book() {
 
 #[test]
 fn a_batch_reads_only_what_is_not_in_plenty() {
-    let seller = seller_of_plenty(3, 5, []);
-    let batch = of_book(orders_upto(3));
-    assert_eq!(batch_sell(&seller, &batch), [PURCHASED; 3]);
-    check(&seller, 2, &[], &[3]);
+    let seller = seller_of_plenty(2, []);
+    assert_eq!(
+        batch_sell(&seller, &of_book(orders_upto(3))),
+        [PURCHASED; 3]
+    );
+    check(&seller, PLENTY - 1, &[], &[3]);
     let batch = of_book(vec![order(7), order(8), order(9)]);
-    let sold = [PURCHASED, PURCHASED, OUT_OF_STOCK];
-    assert_eq!(batch_sell(&seller, &batch), sold);
-    check(&seller, 0, &[3], &[3, 2]);
+    assert_eq!(batch_sell(&seller, &batch), [PURCHASED; 3]);
+    check(&seller, PLENTY - 4, &[3], &[3, 3]);
 }
 
 #[test]
-fn a_batch_without_a_read_that_wants_too_many_is_read_then() {
-    let seller = seller_of_plenty(1, 2, []);
-    let batch = of_book(orders_upto(3));
+fn a_batch_without_a_read_that_is_refused_is_read_then() {
+    let seller = seller_of_plenty(9, []);
+    seller.catalog.book.lock().unwrap().quantity = 2;
     let sold = [PURCHASED, PURCHASED, OUT_OF_STOCK];
-    assert_eq!(batch_sell(&seller, &batch), sold);
+    assert_eq!(batch_sell(&seller, &of_book(orders_upto(3))), sold);
     check(&seller, 0, &[3], &[3, 2]);
 }
 

@@ -60,7 +60,7 @@ fn play_of_seed(seed: u64) -> Figures {
             orders: 2,
             front_ends: 2,
             default_timeouts: true,
-            environment: plan.environment(),
+            environment: plan.hedging(),
             ..ShopOptions::default()
         },
     );

@@ -6,9 +6,10 @@ use super::calls::{query, set_quantity, write};
 use crate::catalog::if_match::IfMatch;
 use crate::catalog::replication::write::Update;
 use crate::catalog::sim::cluster::Cluster;
-use crate::model::book::Change;
+use crate::model::book::{Book, Change};
 use crate::model::error::Error;
 use crate::model::order::Order;
+use crate::runtime::sync;
 
 /// How often an order server begins again after a conflict.
 const TRIES_MAX: usize = 30;
@@ -25,47 +26,43 @@ pub(super) enum Sale {
 
 /// Tries one catalog after another with the same order, until the outcome is known.
 pub(super) fn buy(cluster: &Arc<Cluster>, order: &Order, first: usize) -> Sale {
-    let (catalogs, unread) = (
-        cluster.parameters.catalogs,
-        cluster.parameters.clients.unread,
-    );
-    let mut is_open = false;
-    if 0.0 < unread && cluster.scheduler.chance(unread) {
-        match buy_unread(cluster, order, first % catalogs) {
-            Some(Sale::Unknown) => is_open = true,
-            Some(known) => return known,
-            None => {}
-        }
+    let catalogs = cluster.parameters.catalogs;
+    let unread = cluster.parameters.clients.unread;
+    let plenty_at = *sync::lock(&cluster.plenty_at);
+    if let Some(since) = plenty_at.filter(|_| 0.0 < unread)
+        && cluster.scheduler.chance(unread)
+        && buy_unread(cluster, order, first % catalogs, since)
+    {
+        return Sale::Bought;
     }
     let mut sales = (0..catalogs).map(|turn| buy_at(cluster, order, (first + turn) % catalogs));
-    match sales.find(|sale| *sale != Sale::Unknown) {
-        Some(Sale::Bought) => Sale::Bought,
-        // What was tried without a read may still be executed.
-        Some(known) if !is_open => known,
-        _ => Sale::Unknown,
-    }
+    let known = sales.find(|sale| *sale != Sale::Unknown);
+    known.unwrap_or(Sale::Unknown)
 }
 
-/// Takes the copies off whatever there is. `None`: nothing has changed.
-fn buy_unread(cluster: &Arc<Cluster>, order: &Order, catalog: usize) -> Option<Sale> {
-    let update = Update::sale(Change::default(), None, vec![order.clone()]);
-    let update = update.expect("it names no version and no quantity");
+/// Takes the copies off whatever there is, if there was plenty since. Returns whether it is known to
+/// have done so.
+fn buy_unread(cluster: &Arc<Cluster>, order: &Order, catalog: usize, since: u64) -> bool {
+    let update = Update::sale(Change::default(), None, Some(since), vec![order.clone()]);
+    let update = update.expect("it has one condition");
     match write(cluster, catalog, update) {
         Some(Ok(updated)) if !updated.replayed => {
             cluster.trace.count("bought unread");
             cluster.history.record_sold(order.id, order.copies);
-            Some(Sale::Bought)
+            heard(cluster, &updated.book);
+            return true;
         }
-        Some(Ok(_)) => None,
-        Some(Err(error)) if !error.indefinite() => {
-            cluster.trace.count("refused unread");
-            None
-        }
-        _ => {
-            cluster.trace.count("unknown unread");
-            Some(Sale::Unknown)
-        }
+        Some(Err(error)) if !error.indefinite() => cluster.trace.count("refused unread"),
+        _ => cluster.trace.count("unknown unread"),
     }
+    *sync::lock(&cluster.plenty_at) = None;
+    false
+}
+
+/// Remembers a version with plenty.
+fn heard(cluster: &Cluster, book: &Book) {
+    let is_plenty = cluster.parameters.plenty <= book.quantity;
+    *sync::lock(&cluster.plenty_at) = is_plenty.then_some(book.version.number);
 }
 
 /// Reads, takes the copies and writes, and begins again after a conflict.
@@ -98,6 +95,7 @@ fn buy_at(cluster: &Arc<Cluster>, order: &Order, catalog: usize) -> Sale {
                 if !updated.replayed {
                     cluster.history.record_sold(order.id, order.copies);
                 }
+                heard(cluster, &updated.book);
                 return Sale::Bought;
             }
             // The next read tells whether it was removed.

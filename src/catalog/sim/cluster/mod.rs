@@ -60,6 +60,8 @@ pub(super) struct Cluster {
     pub(super) network: Arc<Network>,
     pub(super) trace: Arc<Trace>,
     pub(super) history: History,
+    /// What the order servers have heard last: the number of a version with plenty.
+    pub(super) plenty_at: Mutex<Option<u64>>,
     /// Never held while a replica is called.
     state: Mutex<State>,
 }
@@ -126,6 +128,7 @@ impl Cluster {
             network,
             trace,
             history: History::default(),
+            plenty_at: Mutex::default(),
             state: Mutex::new(state),
         })
     }
@@ -228,6 +231,7 @@ impl Cluster {
             front_ends: front_ends.map(Cluster::address).collect(),
             timing: Timing::default(),
             timeout: Duration::from_micros(TIMEOUT),
+            plenty: self.parameters.plenty,
             rules: match self.parameters.ledger {
                 true => self.parameters.rules,
                 false => {
