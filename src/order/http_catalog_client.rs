@@ -242,14 +242,14 @@ impl Catalog for HttpCatalog {
     }
 
     fn write(&self, write: &WriteRequest) -> WriteOutcome {
-        let path = format!("/update/{}", write.id);
-        let orders = texts(&write.orders);
-        let mut headers = trace_headers(&write.trace);
         let Condition::Version { version, left } = &write.condition else {
             // It would not wait for other writers of the book: then it is read.
             let mut outcomes = self.write_in_batch(std::slice::from_ref(write));
             return outcomes.remove(0).unwrap_or(WriteOutcome::Conflict);
         };
+        let path = format!("/update/{}", write.id);
+        let orders = texts(&write.orders);
+        let mut headers = trace_headers(&write.trace);
         headers.push(("If-Match", version.as_str()));
         let json = json!({"quantity": left, "orders": orders}).to_string();
         let asked = self.ask(Kind::Update, |client, address| {

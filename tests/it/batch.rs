@@ -157,6 +157,8 @@ fn a_malformed_batch_is_refused_whole_and_changes_nothing() {
     let (catalog, order) = (shop.catalog(1), shop.order(1));
     let many = Value::from(vec![json!({"id": 1, "orders": ["7.1; open=1"]}); 257]).to_string();
     let sale = r#"{"id":1,"if_match":"*","quantity":1,"orders":["7.1; open=1"]}"#;
+    let no_version = r#"{"id":2,"quantity":1,"orders":["7.2; open=1"]}"#;
+    let no_quantity = r#"{"id":2,"if_match":"*","orders":["7.2; open=1"]}"#;
     for (server, path, body, status) in [
         (catalog, "query", "", 400),
         (catalog, "query", "[]", 422),
@@ -170,6 +172,13 @@ fn a_malformed_batch_is_refused_whole_and_changes_nothing() {
             422,
         ),
         (catalog, "update", &format!(r#"[{sale},{{"id":1}}]"#), 422),
+        (catalog, "update", &format!(r#"[{sale},{no_version}]"#), 422),
+        (
+            catalog,
+            "update",
+            &format!(r#"[{sale},{no_quantity}]"#),
+            422,
+        ),
         (catalog, "update", &format!(r#"[{sale},5]"#), 422),
         (catalog, "update", &format!(r#"[{sale}"#), 400),
         (order, "buy", r#"[{"id":1,"order":"x","request":"r"}]"#, 422),

@@ -4,6 +4,7 @@
 //! A present file is put on disk with the books of all its ids before an earlier one is removed.
 //! So where both are there, a crash was in between, and the earlier one says nothing new.
 
+use std::borrow::Borrow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -62,19 +63,16 @@ impl EarlierFiles {
 }
 
 fn write(files: &Arc<GroupCommit>, ranges: &[IdRange], books: &[Book]) -> Result<(), String> {
-    let copies = ranges.iter().flat_map(|range| within(books, *range));
-    let copies: Vec<Arc<Book>> = copies.cloned().map(Arc::new).collect();
+    let of = |range: &IdRange| between(books, range.first(), range.last());
+    let copies: Vec<Arc<Book>> = ranges.iter().flat_map(of).cloned().map(Arc::new).collect();
     let ids: Vec<BookId> = copies.iter().map(|book| book.id).collect();
-    let read: Reader = Arc::new(move |first, last| {
-        let from = copies.partition_point(|book| book.id < first);
-        let to = copies.partition_point(|book| book.id <= last);
-        copies[from..to].to_vec()
-    });
+    let read: Reader = Arc::new(move |first, last| between(&copies, first, last).to_vec());
     files.save(&ids, &read)
 }
 
-fn within(books: &[Book], range: IdRange) -> &[Book] {
-    let from = books.partition_point(|book| book.id < range.first());
-    let to = books.partition_point(|book| book.id <= range.last());
+/// Those with these ids, of some that are ordered by id.
+fn between<B: Borrow<Book>>(books: &[B], first: BookId, last: BookId) -> &[B] {
+    let from = books.partition_point(|book| book.borrow().id < first);
+    let to = books.partition_point(|book| book.borrow().id <= last);
     &books[from..to]
 }

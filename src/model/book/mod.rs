@@ -197,11 +197,13 @@ impl Book {
 
     /// Notes in this copy, which was made from that one, when there was less than plenty.
     pub(crate) fn note_plenty(&mut self, old: &Book, plenty: u32) {
-        self.scarce_at = match () {
+        self.scarce_at = if self.quantity < plenty {
             // It says so itself.
-            () if self.quantity < plenty => None,
-            () if old.quantity < plenty => Some(old.version.number),
-            () => old.scarce_at,
+            None
+        } else if old.quantity < plenty {
+            Some(old.version.number)
+        } else {
+            old.scarce_at
         };
     }
 

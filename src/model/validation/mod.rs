@@ -177,15 +177,26 @@ pub(crate) fn parse_batch_queries(body: &[u8]) -> Result<Vec<BatchQuery>> {
 }
 
 /// Reads the body of `PUT /batch/update`. Fails with `BadRequest` or `Invalid`. Whether `if_match`
-/// names a version, and goes with a quantity, is checked elsewhere.
+/// names a version, and does not go with `plenty_since`, is checked elsewhere.
 pub(crate) fn parse_batch_updates(body: &[u8]) -> Result<Vec<BatchUpdate>> {
     let known = ["id", "if_match", "quantity", "plenty_since", "orders"];
     parse_entries(body, &known, |fields| {
+        let plenty_since = fields.optional("plenty_since", fields::version_number)?;
+        let (if_match, quantity) = match plenty_since {
+            Some(_) => (
+                fields.optional("if_match", fields::if_match)?,
+                fields.optional("quantity", fields::quantity)?,
+            ),
+            None => (
+                Some(fields.required("if_match", fields::if_match)?),
+                Some(fields.required("quantity", fields::quantity)?),
+            ),
+        };
         Ok(BatchUpdate {
             id: fields.required("id", fields::id)?,
-            if_match: fields.optional("if_match", fields::if_match)?,
-            quantity: fields.optional("quantity", fields::quantity)?,
-            plenty_since: fields.optional("plenty_since", fields::version_number)?,
+            if_match,
+            quantity,
+            plenty_since,
             orders: fields.required("orders", fields::distinct_orders)?,
         })
     })
