@@ -86,7 +86,7 @@ pub(super) fn run(
     let waking = dispatcher.clone();
     sync::spawn("http-wakeups", move || waking.wakeups.run())?;
     let counting = dispatcher.clone();
-    let count = move || half_closed::run(&counting, address.port());
+    let count = move || half_closed::run(&counting, address);
     sync::spawn("http-half-closed", count)?;
     let probe = move || self_probe::run(dispatcher, address, sender);
     sync::spawn("http-self-probe", probe)?;
