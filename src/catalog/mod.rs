@@ -209,6 +209,7 @@ fn start_loops(
     let saving = replica.clone();
     spawn("ledger", move || {
         loop {
+            saving.await_entries(COMPARE_INTERVAL);
             saving.save_ledger(LEDGER_INTERVAL);
         }
     })?;

@@ -26,6 +26,8 @@ pub(crate) enum WaitKey {
     Membership,
     /// Nothing: a pause of the ledger's loops.
     Ledger,
+    /// Entries of the ledger that are to be put on disk.
+    Entries,
 }
 
 /// A replica's surroundings. Peers and front-ends are numbered as in the settings.

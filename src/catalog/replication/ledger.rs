@@ -55,6 +55,13 @@ impl<E: Environment> Replica<E> {
         Ok(())
     }
 
+    /// Waits until the ledger has entries that are not on disk, at most for `timeout`.
+    pub(crate) fn await_entries(&self, timeout: Duration) {
+        let until = self.deadline(timeout);
+        let all_saved = |inner: &Inner| inner.shelf.ledger.unsaved_len() == 0;
+        drop(self.wait_while(self.lock(), WaitKey::Entries, until, all_saved));
+    }
+
     /// One step of a loop of the ledger: after a pause, puts on disk what is not there yet.
     pub(crate) fn save_ledger(self: &Arc<Self>, pause: Duration) {
         self.pause(pause);
@@ -183,6 +190,8 @@ impl<E: Environment> Replica<E> {
         for entry in entries.iter().filter(|entry| entry.defect().is_none()) {
             inner.shelf.ledger.add(entry);
         }
+        drop(inner);
+        self.env.wake(WaitKey::Entries);
         Ok(())
     }
 

@@ -329,8 +329,10 @@ impl<E: Environment> Replica<E> {
         inner
     }
 
+    /// Wakes who waits for a change of these books, or for the ledger's entries that it made true.
     fn wake_for(&self, ids: impl Iterator<Item = BookId>) {
         ids.for_each(|id| self.env.wake(WaitKey::Book(id)));
+        self.env.wake(WaitKey::Entries);
     }
 
     fn now(&self) -> Time {
