@@ -10,6 +10,7 @@ mod folders;
 mod keys;
 mod late_messages;
 mod leaving_out;
+mod ledger_loop;
 mod one_after_another;
 mod silent_peer;
 mod split;
