@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use crate::catalog::etcd::wire::{ErrorReply, StatusReply};
+use crate::catalog::etcd::wire::{ErrorReply, StatusReply, Txn};
 use crate::config::Limits;
 use crate::http::Method::Post;
 use crate::http::client::{Client, Failure, Lines};
@@ -91,15 +91,15 @@ impl Gateway {
     /// [`Error::Unreachable`], [`Error::DiskRefuses`] or [`Error::Internal`].
     pub(super) fn txn<T: DeserializeOwned>(
         &self,
-        body: &Value,
+        txn: &Txn,
         until: Instant,
     ) -> Result<Answered<T>> {
-        let json = body.to_string();
+        let json = serde_json::to_vec(txn).expect("it is JSON");
         let (mut again, mut tried) = (false, 0);
         let mut why = String::new();
         while Instant::now() < until {
             let index = self.first.load(Relaxed);
-            match self.ask(&self.members[index], "/v3/kv/txn", json.as_bytes(), until) {
+            match self.ask(&self.members[index], "/v3/kv/txn", &json, until) {
                 Ok(reply) => return Ok(Answered { reply, again }),
                 Err(Refusal::Full(text)) => {
                     self.metrics.full.inc();

@@ -39,6 +39,11 @@
 //! last change, or by the ids of its orders. So a change is refused only once it cannot be made any
 //! more. When time is up before that, the answer is 504, "it may have happened".
 //!
+//! Changes of many books are first tried all or none, then each by itself: see `operations`. That is
+//! no more than the same txn sent again. All or none was refused because some book or key was not
+//! as compared, or the catalog's own key. What was compared never comes back, so a copy of that
+//! txn that comes late is refused, too.
+//!
 //! # What a cut does
 //!
 //! A catalog that reaches only a minority of etcd's members answers 503 and 504: no read, no

@@ -10,6 +10,7 @@ use serde_json::json;
 
 use crate::catalog::etcd::ledger_keys::KeyUses;
 use crate::catalog::etcd::operations::{Write, Written};
+use crate::catalog::etcd::wire::Txn;
 use crate::catalog::etcd::{EtcdStore, memory, reader, record, wire};
 use crate::model::book::{Book, STAMP_MAX};
 use crate::model::error::{Error, Result};
@@ -79,9 +80,9 @@ impl EtcdStore {
             for books in first_stock.chunks(STOCK_BOOKS) {
                 self.put_first(books)?;
             }
-            let body = wire::txn(&[wire::put(WHOLE, b"")]);
+            let txn = Txn::of(vec![wire::put(WHOLE, b"")]);
             self.gateway
-                .txn::<serde::de::IgnoredAny>(&body, self.gateway.deadline())?;
+                .txn::<serde::de::IgnoredAny>(&txn, self.gateway.deadline())?;
             log::info(
                 "the first stock is in etcd",
                 &[("books", &first_stock.len())],

@@ -4,26 +4,24 @@
 //! has used its keys, put the book and its entry in the ledger; otherwise read what is there".
 //! Where the orders are found is put beside the changes, since it is one key for many of them.
 //! etcd counts the operations along each path from the outside in, at most 128.
+//!
+//! What is deeper in a request's JSON costs etcd more. So changes are first tried without txns
+//! within the txn, all or none of them: "if all these books are still at these revisions, …".
 
 use std::collections::BTreeSet;
 use std::iter;
 use std::sync::Arc;
 
-use serde_json::Value;
-
 use crate::catalog::etcd::change::{Seen, at_revision};
 use crate::catalog::etcd::gateway::Answered;
 use crate::catalog::etcd::ledger_keys::{self, KeyUses, Places, entry_key, key_key};
 use crate::catalog::etcd::record;
-use crate::catalog::etcd::wire::{self, KeyValue, TxnReply};
+use crate::catalog::etcd::wire::{self, Compare, KeyValue, Operation, Txn, TxnReply};
 use crate::model::book::Book;
 use crate::model::book::entry::Entry;
 use crate::model::error::{Error, Result};
 use crate::model::invalidation::Invalidation;
 use crate::model::order::OrderId;
-
-/// Changes in a txn.
-const WRITES_MAX: usize = 120;
 
 /// etcd takes so many operations. Two are kept for what a txn has besides its changes.
 const OPERATIONS_MAX: usize = 128 - 2;
@@ -69,13 +67,19 @@ pub(super) enum Written {
 /// What a change puts.
 struct Puts(Vec<(String, Vec<u8>)>);
 
-/// How many of these changes one txn makes, one at least, and its operations: those of the changes,
-/// and then others. No key is put twice, and no order is sold twice.
-pub(super) fn encode_some(writes: &[Write]) -> (usize, Vec<Value>) {
+/// Changes that one txn makes: no key is put twice, and no order is sold twice.
+pub(super) struct Batch<'a> {
+    pub(super) writes: &'a [Write],
+    /// By change.
+    puts: Vec<Puts>,
+}
+
+/// As many of these changes as one txn makes, one at least, and the others.
+pub(super) fn take_some(writes: &[Write]) -> (Batch<'_>, &[Write]) {
     let (mut taken, mut bytes, mut depth) = (Vec::new(), 0, 0);
     let (mut keys, mut spans) = (BTreeSet::<String>::new(), BTreeSet::<String>::new());
     let mut orders: BTreeSet<OrderId> = BTreeSet::new();
-    for write in writes.iter().take(WRITES_MAX) {
+    for write in writes {
         let puts = Puts::of(write);
         let sales = write.entry.iter().flat_map(|entry| &entry.orders);
         let sold: Vec<OrderId> = sales.map(|sale| sale.order).collect();
@@ -94,20 +98,64 @@ pub(super) fn encode_some(writes: &[Write]) -> (usize, Vec<Value>) {
         keys.extend(puts.0.iter().map(|(key, _)| key.clone()));
         taken.push(puts);
     }
-    let places = places(&writes[..taken.len()]);
-    let together = places.chunks(PLACES_TOGETHER);
-    let places = together.map(|some| wire::within(&[], &values(some), &[]));
-    let places: Vec<Value> = places.collect();
-    let changes = writes.iter().zip(&taken);
-    let operations = match taken.as_slice() {
-        // If it is not made, nothing is put.
-        [puts] => vec![puts.operation(&writes[0], places)],
-        _ => changes
-            .map(|(write, puts)| puts.operation(write, Vec::new()))
-            .chain(places)
-            .collect(),
+    let (some, others) = writes.split_at(taken.len());
+    let batch = Batch {
+        writes: some,
+        puts: taken,
     };
-    (taken.len(), operations)
+    (batch, others)
+}
+
+impl Batch<'_> {
+    /// A txn in which each change is made or not by itself. Its operations are those of the changes,
+    /// and then others.
+    pub(super) fn each(&self) -> Txn {
+        let places = places(self.writes);
+        let together = places.chunks(PLACES_TOGETHER);
+        let places = together.map(|some| Txn::of(values(some)).within());
+        let changes = self.writes.iter().zip(&self.puts);
+        Txn::of(match self.puts.as_slice() {
+            // If it is not made, nothing is put.
+            [puts] => vec![puts.operation(&self.writes[0], places.collect())],
+            _ => changes
+                .map(|(write, puts)| puts.operation(write, Vec::new()))
+                .chain(places)
+                .collect(),
+        })
+    }
+
+    /// A txn that makes all of these changes or none. `None`: there is one change, or etcd would
+    /// not take so many operations.
+    pub(super) fn all(&self) -> Option<Txn> {
+        let puts = || self.puts.iter().flat_map(|puts| &puts.0);
+        let places = places(self.writes);
+        if self.writes.len() == 1 || OPERATIONS_MAX < puts().count() + places.len() {
+            return None;
+        }
+        Some(Txn {
+            compare: self.writes.iter().flat_map(conditions).collect(),
+            ..Txn::of(puts().chain(&places).map(put).collect())
+        })
+    }
+
+    /// What came of these changes, when each was made or not by itself.
+    pub(super) fn outcomes(&self, answered: Answered<TxnReply>) -> Vec<Result<Written>> {
+        outcomes(self.writes, answered)
+    }
+
+    /// What came of these changes, when all were made at this revision.
+    pub(super) fn all_done(&self, revision: u64) -> Vec<Result<Written>> {
+        let done = |write: &Write| Ok(Written::Done(at_revision(&write.book, revision)));
+        self.writes.iter().map(done).collect()
+    }
+}
+
+/// That the book is as it was, and none of the keys was used.
+fn conditions(write: &Write) -> Vec<Compare> {
+    let book = wire::is_at(&record::key(write.book.id), write.base);
+    let keys = write.keys.keys();
+    let free = keys.map(|key| wire::is_at(&key_key(key), 0));
+    iter::once(book).chain(free).collect()
 }
 
 /// Where the orders of these changes are.
@@ -122,9 +170,12 @@ fn places(writes: &[Write]) -> Vec<(String, Vec<u8>)> {
     ledger_keys::place_puts(&places, writes[0].book.version.stamp)
 }
 
-fn values(puts: &[(String, Vec<u8>)]) -> Vec<Value> {
-    let put = |(key, value): &(String, Vec<u8>)| wire::put(key, value);
+fn values(puts: &[(String, Vec<u8>)]) -> Vec<Operation> {
     puts.iter().map(put).collect()
+}
+
+fn put((key, value): &(String, Vec<u8>)) -> Operation {
+    wire::put(key, value)
 }
 
 impl Puts {
@@ -145,20 +196,21 @@ impl Puts {
     }
 
     /// The change, which puts `more` besides.
-    fn operation(&self, write: &Write, more: Vec<Value>) -> Value {
-        let mut compare = vec![wire::is_at(&record::key(write.book.id), write.base)];
-        let mut read = vec![wire::range(&record::key(write.book.id))];
-        for key in write.keys.keys() {
-            compare.push(wire::is_at(&key_key(key), 0));
-            read.push(wire::range(&key_key(key)));
-        }
-        let success = [values(&self.0), more].concat();
-        wire::within(&compare, &success, &read)
+    fn operation(&self, write: &Write, more: Vec<Operation>) -> Operation {
+        let mut success = values(&self.0);
+        success.extend(more);
+        let mut failure = vec![wire::range(&record::key(write.book.id))];
+        failure.extend(write.keys.keys().map(|key| wire::range(&key_key(key))));
+        let txn = Txn {
+            compare: conditions(write),
+            success,
+            failure,
+        };
+        txn.within()
     }
 }
 
-/// What came of these changes.
-pub(super) fn outcomes(writes: &[Write], answered: Answered<TxnReply>) -> Vec<Result<Written>> {
+fn outcomes(writes: &[Write], answered: Answered<TxnReply>) -> Vec<Result<Written>> {
     let Answered { reply, again } = answered;
     let revision = reply.header.revision;
     let replies = reply.responses.into_iter().map(|reply| reply.response_txn);
@@ -194,6 +246,8 @@ fn seen(write: &Write, reply: TxnReply) -> Result<Seen> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
     use crate::catalog::etcd::base64;
 
@@ -213,17 +267,42 @@ mod tests {
     #[test]
     fn no_book_is_twice_in_a_txn() {
         let writes = [1, 2, 1, 3].map(|id| write(id, "t"));
-        assert_eq!(encode_some(&writes).0, 2);
-        assert_eq!(encode_some(&writes[2..]).0, 2);
+        assert_eq!(take_some(&writes).0.writes.len(), 2);
+        assert_eq!(take_some(&writes[2..]).0.writes.len(), 2);
     }
 
     #[test]
     fn a_txn_has_no_more_changes_and_bytes_than_etcd_takes() {
         let many: Vec<Write> = (0..300).map(|id| write(id, "t")).collect();
-        assert_eq!(encode_some(&many).0, WRITES_MAX);
+        assert_eq!(take_some(&many).0.writes.len(), OPERATIONS_MAX - 1);
         let long = "x".repeat(500 << 10);
         let large: Vec<Write> = (0..3).map(|id| write(id, &long)).collect();
-        assert_eq!(encode_some(&large).0, 1);
+        assert_eq!(take_some(&large).0.writes.len(), 1);
+    }
+
+    #[test]
+    fn all_or_none_compares_every_book_and_every_key() {
+        let mut writes = [1, 2].map(|id| write(id, "t"));
+        let used = serde_json::from_str(r#"{"book":1,"copies":1,"order":"7.1","entry":"e"}"#);
+        writes[0].keys.insert("k".into(), used.unwrap());
+        let all = take_some(&writes).0.all().unwrap();
+        let compares = serde_json::to_value(&all.compare).unwrap();
+        let compared = |key: String, revision: &str| {
+            let key = base64::encode(key.as_bytes());
+            json!({"key": key, "target": "MOD", "mod_revision": revision})
+        };
+        let (first, second) = (
+            record::key(writes[0].book.id),
+            record::key(writes[1].book.id),
+        );
+        let expected = [
+            compared(first, "4"),
+            compared(key_key("k"), "0"),
+            compared(second, "4"),
+        ];
+        assert_eq!(compares, json!(expected));
+        assert_eq!(all.success.len(), 3);
+        assert!(take_some(&writes[..1]).0.all().is_none(), "one change");
     }
 
     fn replied(json: &str, again: bool) -> Result<Written> {

@@ -10,10 +10,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
-use serde_json::Value;
-
 use crate::catalog::etcd::gateway::Gateway;
-use crate::catalog::etcd::wire::{self, KeyValue, TxnReply};
+use crate::catalog::etcd::wire::{self, KeyValue, Operation, Txn, TxnReply};
 use crate::model::error::{Error, Result};
 use crate::runtime::batcher::Batcher;
 use crate::runtime::semaphore::Semaphore;
@@ -106,12 +104,12 @@ impl Reader {
         Ok((range.kvs, range.more, revision))
     }
 
-    fn txn(&self, mut operations: Vec<Value>) -> Result<TxnReply> {
+    fn txn(&self, mut operations: Vec<Operation>) -> Result<TxnReply> {
         if self.is_through_log.load(Relaxed) {
             operations.push(wire::through_log());
         }
-        let body = wire::txn(&operations);
-        let answered = self.gateway.txn(&body, self.gateway.deadline());
+        let txn = Txn::of(operations);
+        let answered = self.gateway.txn(&txn, self.gateway.deadline());
         // A read changes nothing, whatever became of it.
         answered
             .map(|answered| answered.reply)

@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use crate::catalog::etcd::gateway::Gateway;
 use crate::catalog::etcd::reader::Reader;
-use crate::catalog::etcd::wire::{self, TxnReply};
+use crate::catalog::etcd::wire::{self, Txn, TxnReply};
 use crate::model::address::Address;
 use crate::model::error::{Error, Result};
 use crate::runtime::sync;
@@ -78,9 +78,12 @@ impl Registration {
         let found = reader.read(vec![self.key.clone()])?.pop().flatten();
         let before = found.map_or(0, |kv| kv.mod_revision);
         let put = wire::put(&self.key, mark.as_bytes());
-        let body = wire::txn_if(&self.key, before, &[put]);
+        let txn = Txn {
+            compare: vec![wire::is_at(&self.key, before)],
+            ..Txn::of(vec![put])
+        };
         self.gateway
-            .txn::<TxnReply>(&body, self.gateway.deadline())?;
+            .txn::<TxnReply>(&txn, self.gateway.deadline())?;
         // It may be that not this sending of it was done, but an earlier one.
         let found = reader.read(vec![self.key.clone()])?.pop().flatten();
         let own = found.filter(|kv| kv.value == mark.as_bytes());

@@ -3,7 +3,7 @@
 //! Protobuf's JSON: keys and values are base64, 64-bit numbers are strings, and a field that is
 //! zero, false or empty is left out of a reply.
 
-use serde::{Deserialize, Deserializer, de};
+use serde::{Deserialize, Deserializer, Serialize, de};
 use serde_json::{Value, json};
 
 use crate::catalog::etcd::base64;
@@ -102,54 +102,105 @@ pub(super) struct StatusReply {
     pub(super) version: String,
 }
 
+/// If all of `compare` is so, all of `success` is done, otherwise all of `failure`.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Txn {
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) compare: Vec<Compare>,
+    pub(super) success: Vec<Operation>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) failure: Vec<Operation>,
+}
+
+/// That a key is at a revision.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Compare {
+    key: String,
+    target: &'static str,
+    mod_revision: String,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub(super) enum Operation {
+    #[serde(rename = "request_range")]
+    Range(Range),
+    #[serde(rename = "request_put")]
+    Put { key: String, value: String },
+    #[serde(rename = "request_delete_range")]
+    Delete { key: String },
+    #[serde(rename = "request_txn")]
+    Txn(Txn),
+}
+
+#[derive(Clone, Debug, Default, Serialize)]
+pub(super) struct Range {
+    key: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    range_end: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    limit: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    min_mod_revision: Option<String>,
+}
+
 /// Reads one key.
-pub(super) fn range(key: &str) -> Value {
-    json!({"request_range": {"key": encoded(key)}})
+pub(super) fn range(key: &str) -> Operation {
+    Operation::Range(Range {
+        key: encoded(key),
+        ..Range::default()
+    })
 }
 
 /// Reads the keys from `first` to `end`, without `end`, in their order: at most `limit`, 0 being
 /// all, and only those that have changed since `min_revision`.
-pub(super) fn range_between(first: &str, end: &str, limit: usize, min_revision: u64) -> Value {
-    json!({"request_range": {
-        "key": encoded(first),
-        "range_end": encoded(end),
-        "limit": limit.to_string(),
-        "min_mod_revision": min_revision.to_string(),
-    }})
+pub(super) fn range_between(first: &str, end: &str, limit: usize, min_revision: u64) -> Operation {
+    Operation::Range(Range {
+        key: encoded(first),
+        range_end: Some(encoded(end)),
+        limit: Some(limit.to_string()),
+        min_mod_revision: Some(min_revision.to_string()),
+    })
 }
 
-pub(super) fn put(key: &str, value: &[u8]) -> Value {
-    json!({"request_put": {"key": encoded(key), "value": base64::encode(value)}})
+pub(super) fn put(key: &str, value: &[u8]) -> Operation {
+    Operation::Put {
+        key: encoded(key),
+        value: base64::encode(value),
+    }
 }
 
 /// Deletes a key that is never there. It changes nothing, makes no revision, needs no space, and
 /// yet goes through etcd's log: what is read in the same txn is as new as the log.
-pub(super) fn through_log() -> Value {
-    json!({"request_delete_range": {"key": encoded("bazar/none")}})
-}
-
-pub(super) fn txn(operations: &[Value]) -> Value {
-    json!({ "success": operations })
-}
-
-/// As [`txn`], on condition that a key is at this revision, 0 if it is not there.
-pub(super) fn txn_if(key: &str, revision: u64, operations: &[Value]) -> Value {
-    json!({"compare": [is_at(key, revision)], "success": operations})
+pub(super) fn through_log() -> Operation {
+    Operation::Delete {
+        key: encoded("bazar/none"),
+    }
 }
 
 /// That a key is at this revision, 0 if it is not there.
-pub(super) fn is_at(key: &str, revision: u64) -> Value {
-    json!({
-        "key": encoded(key),
-        "target": "MOD",
-        "result": "EQUAL",
-        "mod_revision": revision.to_string(),
-    })
+pub(super) fn is_at(key: &str, revision: u64) -> Compare {
+    // What is compared is equality, if nothing is said.
+    Compare {
+        key: encoded(key),
+        target: "MOD",
+        mod_revision: revision.to_string(),
+    }
 }
 
-/// A txn as an operation of another one.
-pub(super) fn within(compare: &[Value], success: &[Value], failure: &[Value]) -> Value {
-    json!({"request_txn": {"compare": compare, "success": success, "failure": failure}})
+impl Txn {
+    /// On no condition.
+    pub(super) fn of(success: Vec<Operation>) -> Txn {
+        Txn {
+            compare: Vec::new(),
+            success,
+            failure: Vec::new(),
+        }
+    }
+
+    /// As an operation of another one.
+    pub(super) fn within(self) -> Operation {
+        Operation::Txn(self)
+    }
 }
 
 /// Follows the keys from `first` to `end`, without `end`, from a revision on.

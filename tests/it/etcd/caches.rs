@@ -6,10 +6,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 
+use serde_json::json;
+
 use super::shop;
 use crate::harness::etcd::Etcd;
 use crate::harness::process::eventually;
 use crate::harness::shop::{Shop, ShopOptions, own_host};
+use crate::orders::check_audit;
 
 const HIT: &str = "bazar; hit";
 
@@ -94,21 +97,22 @@ impl Gate {
     }
 }
 
-/// A way to a server, on which requests are held back while the gate is closed. They arrive, late,
-/// even if their sender has gone.
-fn way(target: &str, gate: &Arc<Gate>) -> String {
+/// A way to a server, on which requests or answers are held back while their gate is closed.
+/// Requests arrive, late, even if their sender has gone.
+fn way(target: &str, requests: &Arc<Gate>, answers: &Arc<Gate>) -> String {
     let listener = TcpListener::bind((own_host(), 0)).unwrap();
     let address = listener.local_addr().unwrap().to_string();
-    let (target, gate) = (target.to_string(), gate.clone());
+    let target = target.to_string();
+    let (requests, answers) = (requests.clone(), answers.clone());
     thread::spawn(move || {
         for client in listener.incoming().map_while(Result::ok) {
             let Ok(server) = TcpStream::connect(&target) else {
                 return;
             };
             let (from, to) = (server.try_clone().unwrap(), client.try_clone().unwrap());
-            thread::spawn(move || copy(from, to, &Gate::default()));
-            let gate = gate.clone();
-            thread::spawn(move || copy(client, server, &gate));
+            let (requests, answers) = (requests.clone(), answers.clone());
+            thread::spawn(move || copy(from, to, &answers));
+            thread::spawn(move || copy(client, server, &requests));
         }
     });
     address
@@ -126,22 +130,27 @@ fn copy(mut from: TcpStream, mut to: TcpStream, gate: &Gate) {
     let _ = to.shutdown(Shutdown::Write);
 }
 
-/// Two ways to one etcd: requests on the first one come late.
-#[test]
-fn a_change_that_reaches_etcd_late_changes_nothing() {
-    let Some(etcd) = Etcd::started(1) else { return };
+/// A shop with two ways to one etcd, of which the first has these gates.
+fn shop_with_two_ways(etcd: &Etcd, requests: &Arc<Gate>, answers: &Arc<Gate>) -> Shop {
     let target = etcd.member(0).url().replace("http://", "");
-    let gate = Arc::new(Gate::default());
-    let (first, second) = (way(&target, &gate), way(&target, &Arc::default()));
+    let first = way(&target, requests, answers);
+    let second = way(&target, &Arc::default(), &Arc::default());
     let ways = format!("http://{first}|http://{second}");
-    let shop = Shop::started(ShopOptions {
+    Shop::started(ShopOptions {
         environment: vec![
             ("STORE", "etcd".into()),
             ("ETCD", ways),
             ("TIMEOUT_MS", "3000".into()),
         ],
         ..ShopOptions::default()
-    });
+    })
+}
+
+#[test]
+fn a_change_that_reaches_etcd_late_changes_nothing() {
+    let Some(etcd) = Etcd::started(1) else { return };
+    let gate = Arc::new(Gate::default());
+    let shop = shop_with_two_ways(&etcd, &gate, &Arc::default());
     shop.stock_up(2, 50);
     shop.stock_up(3, 50);
     shop.await_hit(2);
@@ -161,4 +170,31 @@ fn a_change_that_reaches_etcd_late_changes_nothing() {
         assert_eq!(shop.looked_up(2).1, 49);
     }
     assert_eq!(shop.catalog(2).dump(), dump);
+}
+
+/// It is sent again, as a whole and then each sale by itself, and each finds what it did.
+#[test]
+fn a_batch_of_sales_whose_answer_is_late_is_made_once() {
+    let Some(etcd) = Etcd::started(1) else { return };
+    let gate = Arc::new(Gate::default());
+    let shop = shop_with_two_ways(&etcd, &Arc::default(), &gate);
+    let catalog = shop.catalog(1);
+    let sale = |id: u64| {
+        let book = catalog.get(&format!("/query/item/{id}"));
+        let left = book.json()["quantity"].as_u64().unwrap() - 1;
+        json!({"id": id, "if_match": book.header("ETag"), "quantity": left, "orders": [format!("7.{id}; open=1")]})
+    };
+    let mut sales = [1, 2, 3].map(sale);
+    sales[2]["if_match"] = json!("\"1-1\"");
+    let before = [1, 2, 3].map(|id| shop.quantity(id));
+    gate.closed.store(true, Ordering::Relaxed);
+    let made = catalog.put("/batch/update", &json!(sales).to_string());
+    let status = |n: usize| made.json()[n]["status"].as_u64().unwrap();
+    assert_eq!([0, 1, 2].map(status), [200, 200, 412], "{made:?}");
+    gate.open();
+    let [first, second, third] = before;
+    assert_eq!(shop.quantities(1), [first - 1; 2]);
+    assert_eq!(shop.quantities(2), [second - 1; 2]);
+    assert_eq!(shop.quantities(3), [third; 2]);
+    check_audit(&shop);
 }

@@ -119,3 +119,30 @@ fn more_orders_and_keys_than_one_txn_takes_are_sold_or_refused_as_a_whole() {
     assert_eq!(found.json()["status"], "sold", "{found:?}");
     check_audit(&shop);
 }
+
+/// etcd makes all of the batch or nothing, and then each sale by itself.
+#[test]
+fn a_key_that_was_used_before_does_not_keep_the_others_of_its_batch_from_their_copies() {
+    let Some(shop) = shop(1) else { return };
+    assert!(buy_with_key(&shop, 1, 1, "used").is_purchase());
+    let before = [1, 2, 3].map(|id| shop.quantity(id));
+    let catalog = shop.catalog(1);
+    let sale = |id: u64, order: &str| {
+        let book = catalog.get(&format!("/query/item/{id}"));
+        let left = book.json()["quantity"].as_u64().unwrap() - 1;
+        json!({"id": id, "if_match": book.header("ETag"), "quantity": left, "orders": [order]})
+    };
+    let sales = json!([
+        sale(2, "7.1; open=1; key=new"),
+        sale(3, "7.2; open=1; key=used"),
+        sale(1, "7.3; open=1"),
+    ]);
+    let made = catalog.put("/batch/update", &sales.to_string());
+    let status = |n: usize| made.json()[n]["status"].as_u64().unwrap();
+    assert_eq!([0, 1, 2].map(status), [200, 422, 200], "{made:?}");
+    let [first, second, third] = before;
+    assert_eq!(shop.quantities(1), [first - 1; 2]);
+    assert_eq!(shop.quantities(2), [second - 1; 2]);
+    assert_eq!(shop.quantities(3), [third; 2]);
+    check_audit(&shop);
+}

@@ -12,13 +12,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use serde::de::IgnoredAny;
-use serde_json::Value;
 
 use crate::catalog::etcd::gateway::Gateway;
 use crate::catalog::etcd::migrate::ledger::Puts;
 use crate::catalog::etcd::opening::WHOLE;
 use crate::catalog::etcd::reader::Reader;
-use crate::catalog::etcd::wire::KeyValue;
+use crate::catalog::etcd::wire::{KeyValue, Operation, Txn};
 use crate::catalog::etcd::{ledger_keys, record, wire};
 use crate::catalog::replication::left_out::Record;
 use crate::catalog::storage::first_stock::FirstStock;
@@ -177,27 +176,26 @@ fn write_etcd(gateway: &Gateway, reader: &Reader, moved: &Moved) -> Result<(), S
     let mut rest = all.as_slice();
     while !rest.is_empty() {
         let (puts, others) = next_puts(rest);
-        put_all(gateway, &puts).map_err(|error| {
+        put_all(gateway, puts).map_err(|error| {
             let done = all.len() - rest.len();
             format!("after {done} books and entries: {error}")
         })?;
         rest = others;
     }
-    put_all(gateway, &[wire::put(WHOLE, b"")])
+    put_all(gateway, vec![wire::put(WHOLE, b"")])
 }
 
-fn put_all(gateway: &Gateway, puts: &[Value]) -> Result<(), String> {
+fn put_all(gateway: &Gateway, puts: Vec<Operation>) -> Result<(), String> {
     // What is long is put by txns in the txn: etcd counts their operations one by one.
-    let together: Vec<Value> = puts
-        .chunks(KEYS_PER_REQUEST)
-        .map(|some| wire::within(&[], some, &[]))
-        .collect();
-    let put = gateway.txn::<IgnoredAny>(&wire::txn(&together), gateway.deadline());
+    let together = puts.chunks(KEYS_PER_REQUEST);
+    let together = together.map(|some| Txn::of(some.to_vec()).within());
+    let txn = Txn::of(together.collect());
+    let put = gateway.txn::<IgnoredAny>(&txn, gateway.deadline());
     put.map(drop).map_err(|error| error.message().to_string())
 }
 
 /// As many of these as one request takes, and those that are left.
-fn next_puts(all: &[Puts]) -> (Vec<Value>, &[Puts]) {
+fn next_puts(all: &[Puts]) -> (Vec<Operation>, &[Puts]) {
     let (mut puts, mut bytes, mut count) = (Vec::new(), 0, 0);
     for one in all {
         let size = |(key, value): &(String, Vec<u8>)| key.len() + value.len();
