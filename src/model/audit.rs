@@ -226,11 +226,11 @@ mod tests {
             from,
             to: from - 1,
             opens: (number == 1).then_some(Opening::Stock),
-            orders: vec![Sale {
+            orders: Box::new([Sale {
                 order,
                 copies: 1,
                 key: None,
-            }],
+            }]),
             cancels: None,
             key: None,
         })
@@ -281,7 +281,7 @@ mod tests {
         );
         let mut back = Entry::clone(&sale(3, 9, 8, 7));
         back.cancels = Some(theirs.orders[0].order);
-        back.orders.clear();
+        back.orders = Box::default();
         back.to = back.from;
         let all = [all.to_vec(), vec![Arc::new(back)]].concat();
         let audit = audit_at(3, 9, 7, &all);
@@ -294,7 +294,7 @@ mod tests {
         let back = |stamp, base| {
             let mut back = Entry::clone(&sale(2, stamp, base, 8));
             back.cancels = Some(sold.orders[0].order);
-            back.orders.clear();
+            back.orders = Box::default();
             back.to = 9;
             Arc::new(back)
         };

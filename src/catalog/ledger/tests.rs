@@ -23,11 +23,11 @@ fn entry(at: u64, number: u64) -> Arc<Entry> {
         from: 9,
         to: 8,
         opens: None,
-        orders: vec![Sale {
+        orders: Box::new([Sale {
             order,
             copies: 1,
             key: None,
-        }],
+        }]),
         cancels: None,
         key: None,
     })
@@ -66,7 +66,7 @@ fn an_order_is_found_with_what_took_it_back() {
     let (sale, cancellation) = ledger.order(order).unwrap();
     assert_eq!((sale.version.number, cancellation), (3, None));
     let back = Arc::new(Entry {
-        orders: Vec::new(),
+        orders: Box::default(),
         cancels: Some(order),
         ..Entry::clone(&entry(9, 4))
     });
@@ -75,4 +75,43 @@ fn an_order_is_found_with_what_took_it_back() {
     assert!(ledger.is_saved(&sale.key()) && !ledger.is_saved(&back.key()));
     ledger.mark_saved(&ledger.unsaved(5));
     assert!(ledger.is_saved(&back.key()));
+}
+
+#[test]
+fn a_ledger_that_was_in_files_is_the_one_that_grew() {
+    let keyed = |at: u64, number: u64, key: &str| {
+        let mut entry = Entry::clone(&entry(at, number));
+        entry.orders[0].key = Some(key.into());
+        entry
+    };
+    let mut back = keyed(8, 4, "b");
+    back.cancels = Some(OrderId { start: 1, count: 2 });
+    // One is in two files.
+    let in_files = [
+        keyed(5, 1, "a"),
+        back,
+        keyed(6, 2, "a"),
+        keyed(7, 3, "b"),
+        keyed(6, 2, "a"),
+    ];
+    let mut grown = Ledger::default();
+    let mut by_time = in_files.clone();
+    by_time.sort_by_key(Entry::key);
+    for entry in by_time {
+        grown.add(&Arc::new(entry));
+    }
+    let read = Ledger::new(in_files.to_vec());
+    let entries = |ledger: &Ledger| ledger.after(0, None).cloned().collect::<Vec<_>>();
+    assert_eq!(entries(&read), entries(&grown));
+    assert_eq!(read.days(u64::MAX), grown.days(u64::MAX));
+    assert_eq!(read.buckets(0, u64::MAX), grown.buckets(0, u64::MAX));
+    for count in 1..=4 {
+        let order = OrderId { start: 1, count };
+        assert_eq!(read.order(order), grown.order(order));
+    }
+    let numbers = ["a", "b"].map(|key| read.with_key(key).unwrap().version.number);
+    assert_eq!(numbers, [1, 3], "the first one of a key");
+    let titles = entries(&read);
+    assert!(Arc::ptr_eq(&titles[0].title, &titles[3].title));
+    assert_eq!((read.unsaved_len(), grown.unsaved_len()), (0, 4));
 }

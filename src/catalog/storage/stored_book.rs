@@ -160,7 +160,7 @@ fn account_of(book: &Book, stored: Vec<StoredEntry>) -> Account {
             from: stored.from,
             to: stored.to.unwrap_or(quantity),
             opens: stored.opens,
-            orders: stored.orders.into_owned(),
+            orders: stored.orders.into_owned().into(),
             cancels: stored.cancels,
             key: stored.key,
         };

@@ -36,8 +36,8 @@ pub(crate) struct Entry {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) opens: Option<Opening>,
     /// What was sold.
-    #[serde(default, rename = "sales", skip_serializing_if = "Vec::is_empty")]
-    pub(crate) orders: Vec<Sale>,
+    #[serde(default, rename = "sales", skip_serializing_if = "<[Sale]>::is_empty")]
+    pub(crate) orders: Box<[Sale]>,
     /// The order that was taken back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) cancels: Option<OrderId>,
@@ -309,7 +309,7 @@ mod tests {
             from: 9,
             to: 9,
             opens: None,
-            orders: Vec::new(),
+            orders: Box::default(),
             cancels: None,
             key: None,
         };
@@ -367,7 +367,7 @@ mod tests {
             from: 9,
             to: 4,
             opens: Some(Opening::Stock),
-            orders: vec![sale(1, None), sale(3, None), sale(1, Some("k; key=;"))],
+            orders: Box::new([sale(1, None), sale(3, None), sale(1, Some("k; key=;"))]),
             cancels: None,
             key: None,
         };

@@ -52,7 +52,7 @@ pub(super) fn book(book: &Book) -> Puts {
         from: book.quantity,
         to: book.quantity,
         opens: None,
-        orders: Vec::new(),
+        orders: Box::default(),
         cancels: None,
         key: None,
     };
