@@ -22,11 +22,15 @@ const TIME_WIDTH: usize = 8;
 const UNAWAITED: &str = "PUT /rep/confirm";
 
 /// The kinds of server, from left to right, and the paths that tell them.
-const KINDS: [(&str, &[&str]); 4] = [
+const KINDS: [(&str, &[&str]); 5] = [
     ("client", &[]),
-    ("front-end", &["/invalidate/", "/search/", "/lookup/"]),
+    (
+        "front-end",
+        &["/invalidate/", "/hold", "/release", "/search/", "/lookup/"],
+    ),
     ("order", &["/buy/", "/batch/buy"]),
     ("catalog", &["/query/", "/update/", "/batch/", "/rep/"]),
+    ("etcd", &["/v3/"]),
 ];
 
 /// A server, and where its line is.
@@ -326,6 +330,7 @@ mod tests {
             ),
             client("c", span("o2", "6", "5", "PUT /update/2", [4, 6])),
             with(&copies, span("c", "7", "6", "PUT /update/2", [4, 6])),
+            client("e", span("c", "8", "7", "POST /v3/kv/txn", [5, 5])),
         ];
         let mut collected = Collected::default();
         collected.spans = spans.into();
@@ -341,20 +346,22 @@ mod tests {
             "o2",
             "catalog1",
             "c",
+            "etcd1",
+            "e",
         ];
         assert_eq!(legend, expected);
         let lines: Vec<&str> = drawn.lines().collect();
         let names: Vec<&str> = lines[0].split_whitespace().collect();
-        assert_eq!(
-            names,
-            ["ms", "client", "front-end1", "order1", "order2", "catalog1"]
-        );
+        let servers = ["front-end1", "order1", "order2", "catalog1", "etcd1"];
+        assert_eq!(names, [&["ms", "client"], &servers[..]].concat());
         let has = [
             "    0.00      │─ PUT /buy/2 ─▶│",
             "─ PUT /buy/2 ─▶│",
             "✕╌╌ refused ╌╌╌│",
             "PUT /buy/2",
             "─ PUT /update/2 ─▶│",
+            "─ POST /v3/kv/txn ─▶│",
+            "◀╌╌╌╌╌╌ 200 ╌╌╌╌╌╌╌╌│",
             "book 2: seq 0 unknown → seq 1 valid",
             "sold",
             "    9.00      │◀╌╌╌╌ 200 ╌╌╌╌╌│",

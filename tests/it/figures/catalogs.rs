@@ -239,3 +239,22 @@ fn after_a_total_failure_the_last_to_go_is_waited_for_and_has_the_newest_copy() 
         ]
     });
 }
+
+#[test]
+fn a_write_reaches_no_catalog_that_is_left_out() {
+    check(|| {
+        let shop = Shop::started(ShopOptions {
+            orders: 0,
+            front_ends: 0,
+            ..ShopOptions::default()
+        });
+        let change = ["--body", r#"{"price":45}"#, "PUT", "/update/2"];
+        assert_eq!(shop.catalog(1).put("/update/2", change[1]).status, 200);
+        shop.catalog(2).kill();
+        eventually("catalog 1 serves alone", || {
+            !shop.catalog(1).counts_peers_as_live()
+                && shop.catalog(1).put("/update/3", r#"{"price":20}"#).status == 200
+        });
+        vec![("write_alone", traced(shop.catalog(1), &change))]
+    });
+}
