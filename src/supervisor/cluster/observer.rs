@@ -58,7 +58,7 @@ struct ShownBook {
     id: u64,
     title: String,
     quantity: u64,
-    /// `<sequence number>-<stamp>`.
+    /// `<sequence number>-<stamp>`, or, if the books are in etcd, `<sequence number>`.
     version: String,
     /// `valid`, `tentative` or `unknown`.
     state: String,
@@ -93,6 +93,15 @@ struct FetchedBook {
     title: String,
     quantity: u64,
     version: String,
+}
+
+/// A book of `GET /dump/`.
+#[derive(Deserialize)]
+struct DumpedBook {
+    id: u64,
+    title: String,
+    quantity: u64,
+    sequence_number: u64,
 }
 
 /// When the page was last asked for the state.
@@ -208,13 +217,12 @@ impl Cluster {
     }
 
     fn books(&self, client: &Client, at: &Address, memory: &mut Memory) -> Vec<ShownBook> {
-        let ids: Vec<u64> = (1..=BOOKS_MAX).collect();
         let before = self.account.counts();
-        let body = json!({ "ids": ids }).to_string();
-        let answer = client.put(&format!("{at}/rep/fetch"), &[], body.as_bytes());
-        let fetched: Option<Fetched> = answer.ok().and_then(|answer| answer.json().ok());
+        let books = match self.shop.etcd {
+            Some(_) => books_in_etcd(client, at),
+            None => copies(client, at),
+        };
         let after = self.account.counts();
-        let books = fetched.map_or_else(Vec::new, |fetched| fetched.books);
         let shown = |(book, state): (FetchedBook, String)| {
             let right = (state == "valid").then(|| self.is_right(&book, [&before, &after], memory));
             ShownBook {
@@ -252,6 +260,31 @@ impl Cluster {
             .or_insert_with(Instant::now);
         since.elapsed() < EXPLANATION_MAX
     }
+}
+
+/// A catalog's copies, and their states.
+fn copies(client: &Client, at: &Address) -> Vec<(FetchedBook, String)> {
+    let ids: Vec<u64> = (1..=BOOKS_MAX).collect();
+    let body = json!({ "ids": ids }).to_string();
+    let answer = client.put(&format!("{at}/rep/fetch"), &[], body.as_bytes());
+    let fetched: Option<Fetched> = answer.ok().and_then(|answer| answer.json().ok());
+    fetched.map_or_else(Vec::new, |fetched| fetched.books)
+}
+
+/// What a catalog reads in etcd. It has no copies: all of this is valid.
+fn books_in_etcd(client: &Client, at: &Address) -> Vec<(FetchedBook, String)> {
+    let answer = client.get(&format!("{at}/dump/?limit={BOOKS_MAX}"), &[]);
+    let dumped: Option<Vec<DumpedBook>> = answer.ok().and_then(|answer| answer.json().ok());
+    let book = |dumped: DumpedBook| {
+        let book = FetchedBook {
+            id: dumped.id,
+            title: dumped.title,
+            quantity: dumped.quantity,
+            version: dumped.sequence_number.to_string(),
+        };
+        (book, "valid".to_string())
+    };
+    dumped.into_iter().flatten().map(book).collect()
 }
 
 /// Those that the page shows.

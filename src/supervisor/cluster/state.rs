@@ -28,6 +28,8 @@ pub(super) fn state(cluster: &Cluster) -> Value {
         "restarting": shop.restarting.load(Relaxed),
         "has_token": shop.token.is_some(),
         "event": shop.events.last(),
+        // Whether the books are there.
+        "etcd": shop.etcd.is_some(),
         "caches_max": [
             size("LOOKUP_CACHE_SIZE", LOOKUPS_MAX),
             size("SEARCH_CACHE_SIZE", SEARCHES_MAX),

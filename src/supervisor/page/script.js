@@ -309,7 +309,7 @@ function show() {
   showAccount();
   showLoad();
   showLinks();
-  offerCut();
+  offerStories();
   drawArrows();
 }
 

@@ -2,6 +2,7 @@
 // Stories: each sets a scene, sends requests, and explains what happens, step by step.
 //
 // A step says what is about to happen, does it, waits until it shows, and says what was seen.
+// `agreement`: how catalogs agree among themselves, which they do not if their books are in etcd.
 
 const lookup = (book) => ["GET", `/lookup/${book}`];
 const until = (name, wanted) => () => server(name).state === wanted;
@@ -29,6 +30,7 @@ const numbers = () => `Book 2 has sequence number ${number("catalog1", 2)} at ca
 const STORIES = [
   {
     title: "A normal order",
+    agreement: true,
     intro: "One customer buys one copy, and nothing goes wrong.",
     steps: [
       buy("The customer sends PUT /buy/2 to the front-end. It gives the order an id and sends it to the "
@@ -46,6 +48,7 @@ const STORIES = [
   },
   {
     title: "A write, all at one number",
+    agreement: true,
     intro: "The price of a book changes while both catalogs run.",
     steps: [
       request("catalog1", ["PUT", "/update/1"], "The owner sends the new price to catalog1. It checks that "
@@ -89,7 +92,8 @@ const STORIES = [
       { say: "How many copies are gone?", until: () => true,
         saw: () => `One: ${copyAt("catalog1", 2)?.quantity} are left, and stock + sold = start.` },
     ],
-    notice: "The book itself remembers which orders have their copies: on disk, at every catalog.",
+    notice: "The book's own record says which orders have their copies. It is on disk before the customer "
+      + "is told.",
     next: "The order servers' fail-over",
   },
   {
@@ -126,7 +130,7 @@ const STORIES = [
       request("catalog1", ["PUT", "/update/7"], "The title of book 7, whose topic is Developer Life, changes.",
         (answer) => `Now it is “${answer.body.title}”.`,
         { body: () => JSON.stringify({ title: `Spring in the Pioneer Valley, ${year += 1}` }) }),
-      { say: "The catalog sent invalidate with the topic.", until: () => !cacheHas("search", "developer"),
+      { say: "The catalog told the front-end which topic is void.", until: () => !cacheHas("search", "developer"),
         saw: () => `“developer” is void; “graduate” ${cacheHas("search", "graduate") ? "stays" : "is gone, too"}.` },
       request(null, ["GET", "/search/developer"], "The next search asks a catalog, and shows the new title.",
         (answer) => `Cache-Status: ${seen(answer)}; “${answer.body[0]?.title}”.`),
@@ -138,6 +142,7 @@ const STORIES = [
   },
   {
     title: "One catalog misses a write",
+    agreement: true,
     intro: "A catalog dies. The shop sells on. What does it know when it is back?",
     steps: [
       kill("catalog2", "catalog2 is killed. Restarting is off, so it stays down."),
@@ -152,6 +157,7 @@ const STORIES = [
   },
   {
     title: "Total failure, different numbers",
+    agreement: true,
     intro: "Both catalogs die, one after the other, and the first to die has missed a sale.",
     steps: [
       kill("catalog2", "catalog2 dies first."),
@@ -170,6 +176,7 @@ const STORIES = [
   },
   {
     title: "Cold start",
+    agreement: true,
     intro: "All catalogs were shut down, and start at the same moment. May they answer at once?",
     steps: [
       { say: "Both catalogs are killed.", acts: [["catalog1", "kill"], ["catalog2", "kill"]],
@@ -213,6 +220,7 @@ const STORIES = [
   },
   {
     title: "Order on an outdated catalog",
+    agreement: true,
     intro: "An order server asks its catalog at the very moment when that one has missed a sale.",
     steps: [
       kill("catalog2", "catalog2 is killed."),
@@ -229,6 +237,7 @@ const STORIES = [
   },
   {
     title: "A stopped catalog and its lease",
+    agreement: true,
     intro: "A stopped process is worse than a dead one: it accepts connections, and answers nothing.",
     steps: [
       { say: "catalog2 is stopped (SIGSTOP).", acts: [["catalog2", "stop"]], until: until("catalog2", "stopped"),
@@ -255,6 +264,7 @@ const left = (name) => `${name}: number ${number(name, 2)}, ${copyAt(name, 2)?.q
 /** Needs the switches of `bazar shop --demo`. */
 const CUT_STORY = {
   title: "A cut, and its healing",
+  agreement: true,
   intro: "The network between the two catalogs breaks. Both run, and each takes the other for dead.",
   steps: [
     { say: "The link between catalog1 and catalog2 is cut: what they send each other vanishes. After half a "
@@ -302,6 +312,9 @@ function newKey() {
   clickKey = `click-${Date.now()}`;
   return clickKey;
 }
+
+/** The stories that this shop can tell. */
+let offered = [];
 
 /** The story that is told: its steps so far, and whether it was restarting before. */
 let told = null;
@@ -427,7 +440,9 @@ async function nextStep() {
   button.textContent = over ? "The end" : "Next step";
   if (over) {
     const end = byId("story-end");
-    end.textContent = `Notice: ${story.notice}\nTry next: ${story.next}.`;
+    const next = offered.find((one) => one.title === story.next)
+      ?? offered[(offered.indexOf(story) + 1) % offered.length];
+    end.textContent = `Notice: ${story.notice}\nTry next: ${next.title}.`;
     end.hidden = false;
     byId("story-close").focus({ preventScroll: true });
   } else {
@@ -453,12 +468,12 @@ function offer(story) {
   button.addEventListener("click", () => attempt(() => begin(story)));
   byId("story-list").append(button);
 }
-STORIES.forEach(offer);
 
 /** Called when the state is known. */
-function offerCut() {
-  if (state.links && !STORIES.includes(CUT_STORY)) {
-    STORIES.push(CUT_STORY);
-    offer(CUT_STORY);
-  }
+function offerStories() {
+  if (offered.length) return;
+  const all = state.links ? [...STORIES, CUT_STORY] : STORIES;
+  offered = all.filter((story) => !(state.etcd && story.agreement));
+  offered.forEach(offer);
+  byId("story-etcd").hidden = !state.etcd;
 }

@@ -9,6 +9,9 @@ const RACE_MS = 400;
 
 /** Boxes that are further apart have others between them. */
 const GAP_MAX = 60;
+
+/** All members of etcd. They have a column in the diagram, and no box. */
+const ETCD = "etcd";
 let trace = null;
 
 /** What a message is for, by method and path, and by the kind of a server at one of its ends. */
@@ -23,6 +26,9 @@ const MEANINGS = [
   [/^PUT \/rep\/check/, "", "asks whether the other has a newer copy"],
   [/^PUT \/rep\/update/, "", "puts the new copy on the other's disk, as tentative"],
   [/^DELETE \/invalidate/, "", "makes the front-end drop what it has cached of it"],
+  [/^PUT \/hold/, "", "makes the front-end drop what it has cached of it, and keep nothing of it for now"],
+  [/^PUT \/release/, "", "says that the change has ended: the front-end may keep the book again"],
+  [/^POST \/v3\/kv\/txn/, "", "reads from etcd, or changes what is there if it is as compared"],
   [/^PUT \/rep\/confirm/, "", "says that the copy is valid now"],
   [/^PUT \/rep\/get/, "", "asks for the newest copy that the other knows of"],
   [/^PUT \/rep\/claim/, "", "brings the newest copy, as it is, to the other"],
@@ -65,7 +71,7 @@ async function messagesOf(id) {
     .filter((span) => span.kind === "client")
     .map((span) => ({
       from,
-      to: nameOf(span.attributes.peer ?? ""),
+      to: /^POST \/v3\//.test(span.name) ? ETCD : nameOf(span.attributes.peer ?? ""),
       name: span.name,
       span: span.span,
       parent: span.parent ?? "none",
@@ -203,11 +209,12 @@ function arrow(cls, from, to) {
 /** The messages up to now between the boxes: the last one strong, the earlier ones faint. */
 function drawArrows() {
   const svg = byId("arrows");
-  const messages = trace?.messages.slice(0, trace.shown) ?? [];
-  const last = messages.at(-1);
+  const shown = trace?.messages.slice(0, trace.shown) ?? [];
+  const between = shown.filter((one) => one.to !== ETCD);
+  const last = shown.at(-1)?.to === ETCD ? undefined : shown.at(-1);
   const ends = last ? [boxOf(last.from), boxOf(last.to)] : [];
   for (const box of document.querySelectorAll(".tiers .card")) box.classList.toggle("talks", ends.includes(box));
-  const earlier = new Map(messages.slice(0, -1).map((one) => [`${one.from} ${one.to}`, one]));
+  const earlier = new Map(between.filter((one) => one !== last).map((one) => [`${one.from} ${one.to}`, one]));
   if (last) earlier.delete(`${last.from} ${last.to}`);
   const key = JSON.stringify([[...earlier.keys()], last?.from, last?.to, trace?.shown,
     ...[...document.querySelectorAll(".tiers .card")].map((box) => [box.offsetLeft, box.offsetTop])]);
@@ -224,7 +231,7 @@ async function showTrace(id, title) {
   const messages = await messagesOf(id);
   const used = new Set(messages.flatMap((one) => [one.from, one.to]));
   const order = ["customer", ...["front-end", "order", "catalog"].flatMap((kind) =>
-    state.servers.filter((one) => one.kind === kind).map((one) => one.name))];
+    state.servers.filter((one) => one.kind === kind).map((one) => one.name)), ETCD];
   trace = { id, messages, names: order.filter((name) => used.has(name)), shown: messages.length, playing: 0 };
   byId("trace-empty").hidden = true;
   byId("trace-title").hidden = false;

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use super::checks::{FINGER, MOUSE, check_calm, check_for_everybody, check_looks};
 use super::webdriver::Browser;
 use crate::cluster_page::Page;
+use crate::harness::etcd;
 use crate::harness::process::eventually;
 
 /// Ten times what the longest one takes.
@@ -24,6 +25,9 @@ fn opened(args: &[&str]) -> Option<(Browser, Page)> {
     browser.find("#sum.true", "stock + sold = start");
     Some((browser, page))
 }
+
+/// The stories of a shop whose books are in etcd: what is not about how catalogs agree.
+const STORIES_ON_ETCD: usize = 6;
 
 fn url(page: &Page) -> String {
     format!("http://{}", page.address)
@@ -157,6 +161,57 @@ fn a_buys_messages_are_stepped_through_between_the_boxes() {
     browser.find("#trace-list dt", "status");
     browser.click("#trace-list summary", "writes the book");
     browser.find("#trace-list pre", "\"quantity\":4");
+    check_calm(&browser, &url(&page));
+    page.shop.stop();
+}
+
+/// etcd has no box: what goes there is in the diagram and the list, and is no arrow to a customer.
+#[test]
+fn a_buys_messages_to_etcd_have_a_column_of_their_own() {
+    if !etcd::is_installed() {
+        return;
+    }
+    let Some((browser, page)) = opened(&["--etcd"]) else {
+        return;
+    };
+    browser.click("#trace-send button", "Buy book 2");
+    browser.find("#trace-title", "PUT /buy/2: 200");
+    browser.find(
+        "#trace-list li",
+        "makes the front-end drop what it has cached",
+    );
+    browser.find("#trace-list li", "catalog1 → etcd, POST /v3/kv/txn");
+    browser.find("#trace-svg .column", "etcd");
+    let is_left_out = "return [...document.querySelectorAll('#trace-svg .label')]
+        .some((label) => label.getAttribute('x') < 0)";
+    assert_eq!(browser.script(is_left_out), false);
+    let to_etcd = || {
+        let text = browser.script("return document.getElementById('trace-now').textContent");
+        text.as_str().unwrap().contains("→ etcd")
+    };
+    while !to_etcd() {
+        browser.click("#trace-back", "Back");
+    }
+    let arrows = browser.script("return document.querySelectorAll('#arrows .now').length");
+    assert_eq!(arrows, 0);
+    check_calm(&browser, &url(&page));
+    page.shop.stop();
+}
+
+#[test]
+fn the_stories_on_etcd_go_on_to_their_end() {
+    if !etcd::is_installed() {
+        return;
+    }
+    let Some((browser, page)) = opened(&["--etcd"]) else {
+        return;
+    };
+    browser.find("#story-etcd", "The books of this shop are in etcd");
+    let stories = browser.script("return document.querySelectorAll('#story-list button').length");
+    assert_eq!(stories, STORIES_ON_ETCD);
+    for number in 1..=STORIES_ON_ETCD {
+        tell(&browser, number);
+    }
     check_calm(&browser, &url(&page));
     page.shop.stop();
 }
