@@ -149,7 +149,7 @@ mod tests {
         memory.advance(vec![book(1, 5, "new")], 5, true);
         memory.put(&book(1, 4, "old"));
         assert_eq!(memory.book(BookId(1)), Some(book(1, 5, "new")));
-        assert_eq!(memory.lock().shelf.search("old", None, 9), []);
+        assert_eq!(memory.lock().shelf.search("old", None, 9).0, []);
     }
 
     #[test]
@@ -180,6 +180,6 @@ mod tests {
         memory.advance(vec![book(1, 5, "here")], 5, true);
         memory.delete(BookId(1), 6);
         assert!(memory.book(BookId(1)).unwrap().removed);
-        assert_eq!(memory.lock().shelf.search("here", None, 9), []);
+        assert_eq!(memory.lock().shelf.search("here", None, 9).0, []);
     }
 }

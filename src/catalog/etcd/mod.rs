@@ -276,7 +276,7 @@ impl Store for Arc<EtcdStore> {
     }
 
     fn search(&self, text: &str, after: Option<BookId>, limit: usize) -> (Vec<Arc<Book>>, bool) {
-        (self.memory.lock().shelf.search(text, after, limit), true)
+        self.memory.lock().shelf.search(text, after, limit)
     }
 
     fn search_titles(

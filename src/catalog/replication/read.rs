@@ -70,9 +70,8 @@ impl<E: Environment> Replica<E> {
         limit: usize,
     ) -> (Vec<Arc<Book>>, bool) {
         let inner = self.lock();
-        let books = inner.shelf.search(text, after, limit);
-        let cacheable = self.may_be_cached(&inner, &books);
-        (books, cacheable)
+        let (books, are_valid) = inner.shelf.search(text, after, limit);
+        (books, are_valid && self.may_be_cached(&inner))
     }
 
     /// As [`Replica::search`], of the books whose titles contain the text. The lock is held for one
@@ -86,15 +85,18 @@ impl<E: Environment> Replica<E> {
         let (mut found, mut cacheable) = (Vec::new(), true);
         let read = |after, limit| self.books_after(after, limit);
         for page in titles::pages(text, after, limit, read) {
-            cacheable &= self.may_be_cached(&self.lock(), &page);
+            let inner = self.lock();
+            let valid = |book: &Arc<Book>| inner.shelf.has(book.id, book.version, CopyState::Valid);
+            cacheable &= self.may_be_cached(&inner) && page.iter().all(valid);
+            drop(inner);
             found.extend(page);
         }
         (found, cacheable)
     }
 
-    fn may_be_cached(&self, inner: &Inner, found: &[Arc<Book>]) -> bool {
-        let valid = |book: &Arc<Book>| inner.shelf.has(book.id, book.version, CopyState::Valid);
-        inner.caught_up && self.serves(inner) && found.iter().all(valid)
+    /// Whether valid books are the newest ones, and no other book is found.
+    fn may_be_cached(&self, inner: &Inner) -> bool {
+        inner.caught_up && self.serves(inner)
     }
 
     /// The books of exactly this topic as they are here, by id.

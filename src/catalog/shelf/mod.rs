@@ -91,7 +91,8 @@ impl Shelf {
 
     /// Whether exactly this version is here, in this state.
     pub(crate) fn has(&self, id: BookId, version: Version, state: CopyState) -> bool {
-        self.version(id) == Some(version) && self.state(id) == state
+        let copy = self.copies.get(&id);
+        copy.is_some_and(|copy| copy.book.version == version && copy.state_in(self.epoch) == state)
     }
 
     /// Whether exactly this version is here and in its file.
@@ -251,12 +252,22 @@ impl Shelf {
     }
 
     /// The books whose topic contains the text, ignoring case, by id: those after `after`, at most
-    /// `limit`.
-    pub(crate) fn search(&self, text: &str, after: Option<BookId>, limit: usize) -> Vec<Arc<Book>> {
-        let ids = self.topics.search(text, after, limit);
-        ids.into_iter()
-            .map(|id| self.copies[&id].book.clone())
-            .collect()
+    /// `limit`. And whether all of them are valid.
+    pub(crate) fn search(
+        &self,
+        text: &str,
+        after: Option<BookId>,
+        limit: usize,
+    ) -> (Vec<Arc<Book>>, bool) {
+        let mut are_valid = true;
+        let ids = self.topics.search(text, after, limit).into_iter();
+        // Each copy is looked up once: of many books that is what a search costs.
+        let books = ids.map(|id| {
+            let copy = &self.copies[&id];
+            are_valid &= copy.state_in(self.epoch) == CopyState::Valid;
+            copy.book.clone()
+        });
+        (books.collect(), are_valid)
     }
 
     /// The books of exactly this topic, by id: those after `after`, at most `limit`.
