@@ -112,7 +112,7 @@ impl Batch<'_> {
     pub(super) fn each(&self) -> Txn {
         let places = places(self.writes);
         let together = places.chunks(PLACES_TOGETHER);
-        let places = together.map(|some| Txn::of(values(some)).within());
+        let places = together.map(|some| Operation::Txn(Txn::of(values(some))));
         let changes = self.writes.iter().zip(&self.puts);
         Txn::of(match self.puts.as_slice() {
             // If it is not made, nothing is put.
@@ -201,12 +201,11 @@ impl Puts {
         success.extend(more);
         let mut failure = vec![wire::range(&record::key(write.book.id))];
         failure.extend(write.keys.keys().map(|key| wire::range(&key_key(key))));
-        let txn = Txn {
+        Operation::Txn(Txn {
             compare: conditions(write),
             success,
             failure,
-        };
-        txn.within()
+        })
     }
 }
 

@@ -103,7 +103,7 @@ pub(super) struct StatusReply {
 }
 
 /// If all of `compare` is so, all of `success` is done, otherwise all of `failure`.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub(super) struct Txn {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) compare: Vec<Compare>,
@@ -191,15 +191,9 @@ impl Txn {
     /// On no condition.
     pub(super) fn of(success: Vec<Operation>) -> Txn {
         Txn {
-            compare: Vec::new(),
             success,
-            failure: Vec::new(),
+            ..Txn::default()
         }
-    }
-
-    /// As an operation of another one.
-    pub(super) fn within(self) -> Operation {
-        Operation::Txn(self)
     }
 }
 

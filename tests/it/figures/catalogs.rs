@@ -6,7 +6,7 @@ use std::thread::{self, JoinHandle};
 
 use serde_json::{Value, json};
 
-use crate::figures::{check, traced, traced_at};
+use crate::figures::{PRICE, WRITE, check, traced, traced_at, two_catalogs};
 use crate::harness::http;
 use crate::harness::process::eventually;
 use crate::harness::proxy::Action;
@@ -16,8 +16,6 @@ use crate::harness::shop::{Proxies, Shop, ShopOptions};
 /// A hop asks a peer by chance. So there are several books, all alike, to ask for until the first
 /// hop is that of the figure.
 const BOOKS: std::ops::RangeInclusive<u64> = 1..=9;
-
-const PRICE: &str = r#"{"price":45}"#;
 
 /// Three catalogs with books that are all alike, of which none runs yet.
 fn three_catalogs(environment: Vec<(&'static str, String)>) -> Shop {
@@ -243,18 +241,13 @@ fn after_a_total_failure_the_last_to_go_is_waited_for_and_has_the_newest_copy() 
 #[test]
 fn a_write_reaches_no_catalog_that_is_left_out() {
     check(|| {
-        let shop = Shop::started(ShopOptions {
-            orders: 0,
-            front_ends: 0,
-            ..ShopOptions::default()
-        });
-        let change = ["--body", r#"{"price":45}"#, "PUT", "/update/2"];
-        assert_eq!(shop.catalog(1).put("/update/2", change[1]).status, 200);
+        let shop = two_catalogs();
+        assert_eq!(shop.catalog(1).put("/update/2", PRICE).status, 200);
         shop.catalog(2).kill();
         eventually("catalog 1 serves alone", || {
             !shop.catalog(1).counts_peers_as_live()
                 && shop.catalog(1).put("/update/3", r#"{"price":20}"#).status == 200
         });
-        vec![("write_alone", traced(shop.catalog(1), &change))]
+        vec![("write_alone", traced(shop.catalog(1), &WRITE))]
     });
 }

@@ -123,6 +123,19 @@ fn check(scene: impl Fn() -> Vec<Figure>) {
     }
 }
 
+const PRICE: &str = r#"{"price":45}"#;
+
+/// A write as `bazar trace` takes it.
+const WRITE: [&str; 4] = ["--body", PRICE, "PUT", "/update/2"];
+
+fn two_catalogs() -> Shop {
+    Shop::started(ShopOptions {
+        orders: 0,
+        front_ends: 0,
+        ..ShopOptions::default()
+    })
+}
+
 /// With one catalog a slow read is not asked of another, too.
 fn small_shop() -> Shop {
     Shop::started(ShopOptions {
@@ -185,14 +198,9 @@ fn a_search_is_cached_until_a_book_of_its_topic_changes() {
 #[test]
 fn a_read_at_one_catalog_sees_what_was_written_at_the_other() {
     check(|| {
-        let shop = Shop::started(ShopOptions {
-            orders: 0,
-            front_ends: 0,
-            ..ShopOptions::default()
-        });
-        let change = ["--body", r#"{"price":45}"#, "PUT", "/update/2"];
+        let shop = two_catalogs();
         vec![
-            ("write", traced(shop.catalog(1), &change)),
+            ("write", traced(shop.catalog(1), &WRITE)),
             ("read", traced(shop.catalog(2), &["GET", "/query/item/2"])),
         ]
     });

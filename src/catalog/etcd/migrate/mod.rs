@@ -188,7 +188,7 @@ fn write_etcd(gateway: &Gateway, reader: &Reader, moved: &Moved) -> Result<(), S
 fn put_all(gateway: &Gateway, puts: Vec<Operation>) -> Result<(), String> {
     // What is long is put by txns in the txn: etcd counts their operations one by one.
     let together = puts.chunks(KEYS_PER_REQUEST);
-    let together = together.map(|some| Txn::of(some.to_vec()).within());
+    let together = together.map(|some| Operation::Txn(Txn::of(some.to_vec())));
     let txn = Txn::of(together.collect());
     let put = gateway.txn::<IgnoredAny>(&txn, gateway.deadline());
     put.map(drop).map_err(|error| error.message().to_string())
