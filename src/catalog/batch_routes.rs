@@ -18,7 +18,6 @@ use crate::http::{Request, Response};
 use crate::model::book::{BookId, Change, Offer};
 use crate::model::error::{Error, Result};
 use crate::model::number;
-use crate::model::order::PLENTY;
 use crate::model::validation::{self, BatchUpdate};
 
 /// The answer to one entry.
@@ -47,7 +46,7 @@ enum Entry<'a> {
     },
     Updated {
         status: u16,
-        /// Of a book with copies in plenty.
+        /// Of a book with copies left.
         #[serde(skip_serializing_if = "Option::is_none")]
         etag: Option<String>,
         #[serde(skip_serializing_if = "std::ops::Not::not")]
@@ -136,7 +135,7 @@ fn item_entry(read: &Read) -> Entry<'static> {
 fn updated_entry(updated: &Updated) -> Entry<'_> {
     Entry::Updated {
         status: 200,
-        etag: (PLENTY <= updated.book.quantity).then(|| responses::etag(&updated.book)),
+        etag: (0 < updated.book.quantity).then(|| responses::etag(&updated.book)),
         replayed: updated.replayed,
         body: responses::current_values(&updated.book),
     }
@@ -148,7 +147,7 @@ fn to_update(entry: BatchUpdate) -> Result<(BookId, Update)> {
         ..Change::default()
     };
     let if_match = entry.if_match.as_deref().map(IfMatch::parse).transpose()?;
-    let update = Update::sale(change, if_match, entry.plenty_since, entry.orders)?;
+    let update = Update::sale(change, if_match, entry.not_restocked_since, entry.orders)?;
     Ok((entry.id, update))
 }
 

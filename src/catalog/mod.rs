@@ -79,7 +79,6 @@ use crate::config::CatalogSettings;
 use crate::config::migrate::MigrateSettings;
 use crate::http::startup;
 use crate::model::book::STAMP_MAX;
-use crate::model::order::PLENTY;
 use crate::runtime::exit::Exit;
 use crate::runtime::log;
 use crate::runtime::sync::spawn;
@@ -167,7 +166,6 @@ fn replica_config(settings: &CatalogSettings) -> Config {
         front_ends: settings.front_ends.clone(),
         timing: settings.timing,
         timeout: settings.limits.whole,
-        plenty: PLENTY,
         rules: Rules::all(),
     }
 }

@@ -10,10 +10,6 @@ use crate::model::{number, text};
 /// The most copies that one order may take.
 pub(crate) const ORDER_COPIES_MAX: u32 = 1000;
 
-/// While a book has so many copies none of its orders can be out of stock, so it is sold without
-/// reading it first: `PROTOCOL.md`, "Orders".
-pub(crate) const PLENTY: u32 = ORDER_COPIES_MAX;
-
 /// An `Idempotency-Key` has 1 to this many visible ASCII characters.
 pub(crate) const KEY_CHARS_MAX: usize = 255;
 

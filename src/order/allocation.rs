@@ -2,7 +2,7 @@
 //! to many, to an outcome for each buy. First come, first served; each gets all its copies or none,
 //! and who wants more than is left does not keep the next one from the rest.
 //!
-//! While there are copies in plenty, the update is tried without a read. If it is refused, for
+//! Of a book that was heard of before, the update is tried without a read. If it is refused, for
 //! whatever reason, nothing has changed, and a read begins as ever.
 
 use std::collections::HashSet;
@@ -74,13 +74,13 @@ impl Allocation {
         })
     }
 
-    /// Gives copies of a book that was not read to the waiters, if there was plenty since that
-    /// version. `None`: it must be read, because an update that may have served one of them is
+    /// Gives copies of a book that was not read to the waiters, if none came in since that version.
+    /// `None`: it must be read, because an update that may have served one of them is
     /// still open.
     pub(super) fn unread(waiters: &[Arc<Waiter>], since: u64) -> Option<Allocation> {
         let is_open = waiters.iter().any(|waiter| waiter.is_unknown());
         (!is_open).then(|| Allocation {
-            condition: Condition::Plenty { since },
+            condition: Condition::NotRestocked { since },
             buyers: distinct(waiters),
             too_late: Vec::new(),
         })
@@ -96,7 +96,7 @@ impl Allocation {
             }
         );
         let unknown = matches!(outcome, WriteOutcome::Unknown(_));
-        matches!(self.condition, Condition::Plenty { .. }) && !sold && !unknown
+        matches!(self.condition, Condition::NotRestocked { .. }) && !sold && !unknown
     }
 
     pub(super) fn write_request(&self, id: BookId) -> WriteRequest {

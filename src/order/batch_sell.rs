@@ -1,5 +1,5 @@
-//! Buys of several books that come in one request from a front-end: one read, of those that are not
-//! in plenty, and one update for all of them.
+//! Buys of several books that come in one request from a front-end: one read, of those that were not
+//! heard of, and one update for all of them.
 //!
 //! They join no queue, because nothing here waits for one book only. A buy that is not served (the
 //! catalog must be asked about its book alone, or others were faster again and again) has no
@@ -76,7 +76,7 @@ impl<C: Catalog> Seller<C> {
         let mut conflicted = Vec::new();
         for (sale, outcome) in sales.into_iter().zip(self.catalog.write_batch(&writes)) {
             let ((id, mut waiters), allocation) = sale;
-            self.heard(id, outcome.as_ref());
+            self.hear(id, outcome.as_ref());
             let again = match outcome {
                 None => true,
                 Some(outcome) if allocation.needs_read(&outcome) => true,

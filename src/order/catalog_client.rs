@@ -4,7 +4,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::model::book::{BookId, Version};
 use crate::model::error::Error;
-use crate::model::order::{Order, OrderId, PLENTY};
+use crate::model::order::{Order, OrderId};
 use crate::model::trace::Trace;
 
 /// The orders of one read travel in its headers, which have room for no more: there may be 100, of
@@ -52,10 +52,10 @@ pub(super) enum Condition {
         #[serde(rename = "quantity")]
         left: u32,
     },
-    /// There was plenty at each version from this number on. The copies are taken off whatever
-    /// there is.
-    Plenty {
-        #[serde(rename = "plenty_since")]
+    /// No copies came in since the version of this number. The copies are taken off whatever there
+    /// is.
+    NotRestocked {
+        #[serde(rename = "not_restocked_since")]
         since: u64,
     },
 }
@@ -162,8 +162,8 @@ pub(super) enum WriteOutcome {
     Done {
         /// All of the orders had their copies before.
         replayed: bool,
-        /// The number of its version now, if that has copies in plenty.
-        plenty_at: Option<u64>,
+        /// The number of its version now, if that has copies left.
+        left_at: Option<u64>,
     },
     /// Nothing changed: these have their copies already.
     Applied(Vec<OrderId>),
@@ -220,8 +220,8 @@ fn pairs<'a>(texts: impl Iterator<Item = &'a str>) -> Vec<(OrderId, OrderId)> {
     texts.filter_map(parsed).collect()
 }
 
-fn plenty_at(etag: Option<&str>, quantity: Option<u32>) -> Option<u64> {
-    quantity.filter(|quantity| PLENTY <= *quantity)?;
+fn left_at(etag: Option<&str>, quantity: Option<u32>) -> Option<u64> {
+    quantity.filter(|quantity| 0 < *quantity)?;
     let version = etag?.strip_prefix('"')?.strip_suffix('"')?;
     Version::parse(version).map(|version| version.number)
 }
@@ -270,7 +270,7 @@ impl WriteOutcome {
         match status {
             200 => WriteOutcome::Done {
                 replayed,
-                plenty_at: plenty_at(etag, body.quantity),
+                left_at: left_at(etag, body.quantity),
             },
             404 => WriteOutcome::Refused(Error::NoSuchBook),
             409 if !body.applied.is_empty() => WriteOutcome::Applied(body.applied.clone()),

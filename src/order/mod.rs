@@ -1,9 +1,9 @@
 //! The order server: sells each buy its copies, many buys at once.
 //!
 //! A buy enters at `routes`, waits in its book's `queue`, and is served by `sell`, which reads the
-//! book from this server's catalog and writes it back with fewer copies (`allocation`); while
-//! there are copies in `plenty`, without the read. Buys that come in one request, of several books, are served by `batch_sell`. `catalog_client` says
-//! what is asked of the catalog and what its answers mean, `http_catalog_client` how that travels.
+//! book from this server's catalog and writes it back with fewer copies (`allocation`), without the
+//! read if it has `heard` of the book before. Buys that come in one request, of several books, are
+//! served by `batch_sell`. `catalog_client` says what is asked of the catalog and what its answers mean, `http_catalog_client` how that travels.
 //! Read the files in this order.
 //!
 //! An order server has one catalog of its own, and may be given others, to which it turns while
@@ -53,9 +53,9 @@
 mod allocation;
 mod batch_sell;
 mod catalog_client;
+mod heard;
 mod http_catalog_client;
 mod metrics;
-mod plenty;
 mod queue;
 mod routes;
 mod sell;

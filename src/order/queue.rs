@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use crate::model::book::BookId;
 use crate::model::error::{Error, Result};
-use crate::model::order::{Order, OrderId, PLENTY};
+use crate::model::order::{Order, OrderId};
 use crate::model::trace::Trace;
 use crate::order::catalog_client::{Condition, READ_BYTES_MAX};
 use crate::runtime::span::{self, SpanContext};
@@ -65,8 +65,8 @@ struct WaiterState {
     /// The version that an update of unknown outcome was conditional on: while the book is at this
     /// version, the update may still happen.
     unknown_at: Option<String>,
-    /// So may one that was sent without a read, while there is plenty.
-    unknown_in_plenty: bool,
+    /// So may one that was sent without a read, while this order's copies are there.
+    unknown_unread: bool,
     /// Why the last round did not serve this waiter. `None`: a conflict.
     last_error: Option<Error>,
 }
@@ -128,22 +128,22 @@ impl Waiter {
         let mut state = sync::lock(&self.state);
         match condition {
             Condition::Version { version, .. } => state.unknown_at = Some(version.clone()),
-            Condition::Plenty { .. } => state.unknown_in_plenty = true,
+            Condition::NotRestocked { .. } => state.unknown_unread = true,
         }
     }
 
     /// Whether an update that may have served this waiter ended without an outcome.
     pub(super) fn is_unknown(&self) -> bool {
         let state = sync::lock(&self.state);
-        state.unknown_at.is_some() || state.unknown_in_plenty
+        state.unknown_at.is_some() || state.unknown_unread
     }
 
     /// The book is at this version, with so many copies, and this order has none of them: an update
-    /// that was conditional on another version, or on plenty if there is less, can no longer happen.
+    /// that was conditional on another version, or on copies that are not there, can no longer happen.
     pub(super) fn saw(&self, version: &str, quantity: u32) {
         let mut state = sync::lock(&self.state);
         state.unknown_at.take_if(|at| at != version);
-        state.unknown_in_plenty &= PLENTY <= quantity;
+        state.unknown_unread &= self.order.copies <= quantity;
     }
 
     /// A round did not serve this waiter, because of this error or, without one, of a conflict.

@@ -51,16 +51,25 @@ fn sixty_four_customers_buy_exactly_the_fifty_copies_there_are() {
 }
 
 #[test]
-fn a_book_in_plenty_is_sold_without_reading_it_first() {
+fn after_the_first_sale_a_book_is_sold_without_reading_it_first_until_copies_come_in() {
     let shop = Shop::started(ShopOptions::default());
-    shop.stock_up(2, 1003);
-    let mut sold = (0..10).map(|_| shop.order(1).put("/buy/2", ""));
+    shop.stock_up(2, 8);
+    let mut sold = (0..4).map(|_| shop.order(1).put("/buy/2", ""));
     assert!(sold.all(|sold| sold.is_purchase()));
-    assert_eq!(shop.quantities(2), [993, 993]);
-    // The first one reads; the second to fourth do not; then less than 1,000 are left.
-    let metric = |name| shop.order(1).metric(name);
-    assert_eq!(metric("bazar_sale_updates_total"), 10.0);
-    assert_eq!(metric("bazar_sale_unread_updates_total"), 3.0);
+    // The first one reads, the others do not.
+    let updates = || {
+        let metric = |name| shop.order(1).metric(name);
+        let unread = metric("bazar_sale_unread_updates_total");
+        (metric("bazar_sale_updates_total"), unread)
+    };
+    assert_eq!(updates(), (4.0, 3.0));
+    // The next one is refused, and reads.
+    shop.stock_up(2, 6);
+    assert!(shop.order(1).put("/buy/2", "").is_purchase());
+    assert_eq!(updates(), (6.0, 4.0));
+    assert!(shop.order(1).put("/buy/2", "").is_purchase());
+    assert_eq!(updates(), (7.0, 5.0));
+    assert_eq!(shop.quantities(2), [4, 4]);
 }
 
 /// Fifty customers want one to five copies each of fewer than they want in all, at front-end and

@@ -10,7 +10,7 @@ use crate::catalog::replication::write::{Update, ids_where};
 use crate::model::book::entry::Account;
 use crate::model::book::{Book, STAMP_MAX};
 use crate::model::error::{Error, Result};
-use crate::model::order::{Order, PLENTY};
+use crate::model::order::Order;
 
 /// A book as etcd had it at one moment, `None` if there was none, and those of the keys that were
 /// asked for which were used.
@@ -101,8 +101,7 @@ pub(super) fn check(old: &Book, uses: &KeyUses, update: &Update) -> Result<Check
     if !if_match.is_none_or(|if_match| if_match.allows(old.version)) {
         return Err(Error::Changed);
     }
-    let is_plenty = |number| old.plenty_since(number, PLENTY);
-    if !update.plenty_since.is_none_or(is_plenty) {
+    if !update.copies_are_there(old) {
         return Err(Error::Changed);
     }
     if update.is_empty() {
@@ -128,7 +127,7 @@ fn changed(old: &Book, update: &Update) -> Result<Book> {
     };
     let ids: Vec<Order> = update.ids().map(bare).collect();
     new.applied_orders.apply(&ids);
-    new.note_plenty(old, PLENTY);
+    new.note_restock(old);
     new.account = Account::kept_elsewhere();
     new.version.stamp = fastrand::u64(1..=STAMP_MAX);
     Ok(new)

@@ -90,8 +90,6 @@ pub(crate) struct Config {
     pub(crate) timing: Timing,
     /// How long one message, and one write's round of messages, may take.
     pub(crate) timeout: Duration,
-    /// So many copies are plenty: [`Book::plenty_since`].
-    pub(crate) plenty: u32,
     pub(crate) rules: Rules,
 }
 

@@ -12,6 +12,8 @@ pub(crate) enum Rule {
     Tie,
     /// An update is applied only to a version that `If-Match` names.
     IfMatch,
+    /// An update without a version is applied only if no copies came in since.
+    NotRestocked,
     /// An order is applied once.
     Idempotency,
     /// A book's record has the last clients' keys.

@@ -30,8 +30,9 @@ const ATTEMPTS_MAX: usize = 12;
 pub(crate) struct Update {
     pub(crate) change: Change,
     pub(crate) if_match: Option<IfMatch>,
-    /// There must have been plenty of copies since the version of this number.
-    pub(crate) plenty_since: Option<u64>,
+    /// The copies of its orders must be there, and no copies may have come in since the version of
+    /// this number.
+    pub(crate) not_restocked_since: Option<u64>,
     /// The orders that this change serves.
     pub(crate) orders: Vec<Order>,
     /// All orders or none: an order that is applied already is an error. Otherwise it makes the
@@ -258,8 +259,7 @@ impl<E: Environment> Replica<E> {
         if !allowed && self.enforces(Rule::IfMatch) {
             return Err(Error::Changed);
         }
-        let is_plenty = |number| old.plenty_since(number, self.config.plenty);
-        if !update.plenty_since.is_none_or(is_plenty) {
+        if !update.copies_are_there(old) && self.enforces(Rule::NotRestocked) {
             return Err(Error::Changed);
         }
         if update.is_empty() {
@@ -283,7 +283,7 @@ impl<E: Environment> Replica<E> {
             new.applied_orders.set_created(old.version.stamp);
         }
         new.applied_orders.apply(update.ids());
-        new.note_plenty(old, self.config.plenty);
+        new.note_restock(old);
         new.version = Version {
             number: old.version.number + 1,
             stamp: self.env.random(),
@@ -346,16 +346,16 @@ impl<E: Environment> Replica<E> {
 impl Update {
     /// An update that serves these orders, all or none: that makes the quantity this one, if the
     /// book is still at a version that was read; or that takes their copies off whatever quantity
-    /// there is, if there was plenty since the version of a number.
+    /// there is, if none came in since the version of a number.
     ///
     /// Fails with [`Error::Invalid`] when it has not just one of these conditions.
     pub(crate) fn sale(
         mut change: Change,
         if_match: Option<IfMatch>,
-        plenty_since: Option<u64>,
+        not_restocked_since: Option<u64>,
         orders: Vec<Order>,
     ) -> Result<Update> {
-        match (&if_match, change.quantity, plenty_since) {
+        match (&if_match, change.quantity, not_restocked_since) {
             (Some(_), Some(_), None) => {}
             (None, None, Some(_)) => {
                 let copies = orders.iter().map(|order| i64::from(order.copies));
@@ -369,7 +369,7 @@ impl Update {
         Ok(Update {
             change,
             if_match,
-            plenty_since,
+            not_restocked_since,
             orders,
             all_or_none: true,
             ..Update::default()
@@ -378,6 +378,13 @@ impl Update {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.change == Change::default() && self.orders.is_empty()
+    }
+
+    /// Whether that is so, of an update that names no version: [`Update::not_restocked_since`].
+    pub(crate) fn copies_are_there(&self, book: &Book) -> bool {
+        let copies = self.orders.iter().map(|order| u64::from(order.copies));
+        self.not_restocked_since
+            .is_none_or(|number| book.has_since(number, copies.sum()))
     }
 
     /// The entry of this change of the old copy to the new one, made at `now`. `opens`: it is the

@@ -15,7 +15,7 @@ fn book(id: u64, number: u64) -> Arc<Book> {
         },
         removed: false,
         applied_orders: Default::default(),
-        scarce_at: None,
+        restocked_at: None,
         account: Default::default(),
     })
 }

@@ -3,7 +3,6 @@
 use crate::catalog::replication::rules::Rules;
 use crate::model::applied_orders::AppliedOrders;
 use crate::model::book::{Book, BookId, Version};
-use crate::model::order::PLENTY;
 
 /// The book that clients buy and look up.
 pub(super) const BOOK: BookId = BookId(2);
@@ -38,8 +37,6 @@ pub(super) struct Parameters {
     pub(super) network: NetworkParameters,
     pub(super) faults: FaultParameters,
     pub(super) clients: ClientParameters,
-    /// So many copies are plenty.
-    pub(super) plenty: u32,
 }
 
 #[derive(Clone)]
@@ -109,7 +106,7 @@ pub(super) struct ClientParameters {
     pub(super) duplicated: f64,
     /// Writes that travel in a batch with a write of [`OTHER_BOOK`].
     pub(super) batched: f64,
-    /// Sales that are tried without reading the book first, while there is plenty.
+    /// Sales that are tried without reading the book first, if one was heard of.
     pub(super) unread: f64,
 }
 
@@ -152,7 +149,6 @@ impl Parameters {
                 old_folder: 0.0,
                 new_folders: false,
             },
-            plenty: PLENTY,
             clients: ClientParameters {
                 count: 4,
                 operations: 6,
@@ -227,7 +223,7 @@ pub(super) fn book(quantity: u32) -> Book {
         version: Version::FIRST,
         removed: false,
         applied_orders: AppliedOrders::default(),
-        scarce_at: None,
+        restocked_at: None,
         account: Default::default(),
     }
 }

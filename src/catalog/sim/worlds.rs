@@ -311,8 +311,8 @@ const HEDGED_BUYS: Row = (3, |world| {
     (clients.duplicated, clients.batched) = (0.8, 0.3);
 });
 
-/// Most sales are tried without reading the book first while it has two copies, some at two
-/// catalogs at once; and operators restock.
+/// Most sales are tried without reading the book first, some at two catalogs at once, some arrive
+/// late; and operators restock.
 const UNREAD_BUYS: Row = (3, |world| {
     let Parameters {
         faults,
@@ -323,7 +323,6 @@ const UNREAD_BUYS: Row = (3, |world| {
     (faults.random, faults.staggered, faults.at_step) = (6, 1, 0.03);
     (faults.slow_disk, network.late, network.lost_reply) = (0.03, 0.1, 0.05);
     (clients.unread, clients.duplicated, clients.batched) = (0.9, 0.3, 0.3);
-    world.parameters.plenty = 2;
 });
 
 #[test]

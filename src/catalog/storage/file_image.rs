@@ -143,7 +143,7 @@ mod tests {
             version: Version::FIRST,
             removed: false,
             applied_orders: AppliedOrders::default(),
-            scarce_at: None,
+            restocked_at: None,
             account: Default::default(),
         })
     }

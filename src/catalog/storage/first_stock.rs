@@ -43,7 +43,7 @@ impl From<StockedBook> for Book {
             version: Version::FIRST,
             removed: false,
             applied_orders: AppliedOrders::default(),
-            scarce_at: None,
+            restocked_at: None,
             account: Default::default(),
         }
     }

@@ -5,6 +5,7 @@
 //! version and quantity; an older one made what the next one changed.
 
 use std::borrow::Cow;
+use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use serde::de::IgnoredAny;
@@ -35,7 +36,7 @@ pub(crate) struct StoredBook<'a> {
     )]
     applied_orders: AppliedOrders,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    scarce_at: Option<u64>,
+    restocked_at: Option<NonZeroU64>,
     /// By age, the newest last. `None`: no entry of this book was ever made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     account: Option<Vec<StoredEntry<'a>>>,
@@ -45,6 +46,9 @@ pub(crate) struct StoredBook<'a> {
     /// Of earlier versions.
     #[serde(default, rename = "diverged_at", alias = "apart", skip_serializing)]
     _diverged_at: IgnoredAny,
+    /// Of earlier versions.
+    #[serde(default, rename = "scarce_at", skip_serializing)]
+    _scarce_at: IgnoredAny,
 }
 
 /// [`Entry`], where `None` is what follows from the book or the next entry. Earlier versions left
@@ -89,10 +93,11 @@ impl<'a> From<&'a Book> for StoredBook<'a> {
             version: book.version,
             removed: book.removed,
             applied_orders: book.applied_orders.clone(),
-            scarce_at: book.scarce_at,
+            restocked_at: book.restocked_at,
             account: (!book.account.is_empty()).then(|| stored_account(book)),
             _committed: IgnoredAny,
             _diverged_at: IgnoredAny,
+            _scarce_at: IgnoredAny,
         }
     }
 }
@@ -108,7 +113,7 @@ impl From<StoredBook<'_>> for Book {
             version: stored.version,
             removed: stored.removed,
             applied_orders: stored.applied_orders,
-            scarce_at: stored.scarce_at,
+            restocked_at: stored.restocked_at,
             account: Account::default(),
         };
         book.account = stored

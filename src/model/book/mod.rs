@@ -3,6 +3,7 @@
 pub(crate) mod entry;
 
 use std::fmt;
+use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -118,10 +119,10 @@ pub(crate) struct Book {
         skip_serializing_if = "AppliedOrders::is_empty"
     )]
     pub(crate) applied_orders: AppliedOrders,
-    /// The number of the newest version with less than plenty of copies ([`Book::plenty_since`]),
-    /// while there is plenty again.
+    /// The number of the newest version that may have more copies than the one before
+    /// ([`Book::has_since`]). `None`: not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) scarce_at: Option<u64>,
+    pub(crate) restocked_at: Option<NonZeroU64>,
     /// Its entries that may not be in the ledger yet.
     #[serde(default, skip_serializing_if = "Account::is_empty")]
     pub(crate) account: Account,
@@ -190,21 +191,18 @@ impl Book {
             && (self.removed, &self.applied_orders) == (other.removed, &other.applied_orders)
     }
 
-    /// Whether there have been at least so many copies at every version from this number on.
-    pub(crate) fn plenty_since(&self, number: u64, plenty: u32) -> bool {
-        plenty <= self.quantity && self.scarce_at.is_none_or(|scarce| scarce < number)
+    /// Whether there have been so many copies at every version from this number on: there are, and
+    /// none came in since.
+    pub(crate) fn has_since(&self, number: u64, copies: u64) -> bool {
+        let restocked = self.restocked_at.map(NonZeroU64::get);
+        copies <= u64::from(self.quantity) && restocked.is_some_and(|at| at <= number)
     }
 
-    /// Notes in this copy, which was made from that one, when there was less than plenty.
-    pub(crate) fn note_plenty(&mut self, old: &Book, plenty: u32) {
-        self.scarce_at = if self.quantity < plenty {
-            // It says so itself.
-            None
-        } else if old.quantity < plenty {
-            Some(old.version.number)
-        } else {
-            old.scarce_at
-        };
+    /// Notes in this copy, which is the next version of that one, whether copies came in.
+    pub(crate) fn note_restock(&mut self, old: &Book) {
+        if old.restocked_at.is_none() || old.quantity < self.quantity {
+            self.restocked_at = Some(NonZeroU64::MIN.saturating_add(old.version.number));
+        }
     }
 
     /// Whether this copy may have grown from that one, as their numbers and orders tell. A wrong

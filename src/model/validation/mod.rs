@@ -58,7 +58,7 @@ impl NewBook {
             version,
             removed: false,
             applied_orders: Default::default(),
-            scarce_at: None,
+            restocked_at: None,
             account: Default::default(),
         }
     }
@@ -100,7 +100,7 @@ pub(crate) struct BatchUpdate {
     pub(crate) id: BookId,
     pub(crate) if_match: Option<String>,
     pub(crate) quantity: Option<u32>,
-    pub(crate) plenty_since: Option<u64>,
+    pub(crate) not_restocked_since: Option<u64>,
     pub(crate) orders: Vec<Order>,
 }
 
@@ -177,12 +177,18 @@ pub(crate) fn parse_batch_queries(body: &[u8]) -> Result<Vec<BatchQuery>> {
 }
 
 /// Reads the body of `PUT /batch/update`. Fails with `BadRequest` or `Invalid`. Whether `if_match`
-/// names a version, and does not go with `plenty_since`, is checked elsewhere.
+/// names a version, and does not go with `not_restocked_since`, is checked elsewhere.
 pub(crate) fn parse_batch_updates(body: &[u8]) -> Result<Vec<BatchUpdate>> {
-    let known = ["id", "if_match", "quantity", "plenty_since", "orders"];
+    let known = [
+        "id",
+        "if_match",
+        "quantity",
+        "not_restocked_since",
+        "orders",
+    ];
     parse_entries(body, &known, |fields| {
-        let plenty_since = fields.optional("plenty_since", fields::version_number)?;
-        let (if_match, quantity) = match plenty_since {
+        let not_restocked_since = fields.optional("not_restocked_since", fields::version_number)?;
+        let (if_match, quantity) = match not_restocked_since {
             Some(_) => (
                 fields.optional("if_match", fields::if_match)?,
                 fields.optional("quantity", fields::quantity)?,
@@ -196,7 +202,7 @@ pub(crate) fn parse_batch_updates(body: &[u8]) -> Result<Vec<BatchUpdate>> {
             id: fields.required("id", fields::id)?,
             if_match,
             quantity,
-            plenty_since,
+            not_restocked_since,
             orders: fields.required("orders", fields::distinct_orders)?,
         })
     })

@@ -5,7 +5,7 @@ use std::sync::Mutex;
 
 use crate::model::book::BookId;
 use crate::model::error::Error;
-use crate::model::order::{Order, OrderId, PLENTY};
+use crate::model::order::{Order, OrderId};
 use crate::order::catalog_client::{
     Catalog, Condition, KnownOrders, ReadOutcome, ReadRequest, Snapshot, WriteOutcome, WriteRequest,
 };
@@ -25,8 +25,8 @@ pub(super) struct Fake {
 pub(super) struct Record {
     pub(super) quantity: u32,
     pub(super) version: u64,
-    /// The last version with less than plenty.
-    pub(super) scarce_at: Option<u64>,
+    /// The last version with more copies than the one before.
+    pub(super) restocked_at: u64,
     pub(super) applied: Vec<Order>,
     /// How many orders each read showed, and each write carried.
     pub(super) reads: Vec<usize>,
@@ -76,24 +76,21 @@ impl Record {
         if !applied.is_empty() {
             return WriteOutcome::Applied(applied);
         }
+        let copies: u32 = orders.iter().map(|order| order.copies).sum();
         let holds = match condition {
             Condition::Version { version, .. } => *version == self.version.to_string(),
-            Condition::Plenty { since } => {
-                PLENTY <= self.quantity && self.scarce_at.is_none_or(|scarce| scarce < *since)
+            Condition::NotRestocked { since } => {
+                copies <= self.quantity && self.restocked_at <= *since
             }
         };
         if !holds {
             return WriteOutcome::Conflict;
         }
-        let copies: u32 = orders.iter().map(|order| order.copies).sum();
         let Some(left) = self.quantity.checked_sub(copies) else {
             return WriteOutcome::Refused(Error::Internal);
         };
         if let Condition::Version { left: said, .. } = condition {
             assert_eq!(*said, left, "sold by count");
-        }
-        if self.quantity < PLENTY {
-            self.scarce_at = Some(self.version);
         }
         self.quantity = left;
         self.version += 1;
@@ -102,11 +99,8 @@ impl Record {
     }
 
     fn done(&self, replayed: bool) -> WriteOutcome {
-        let plenty_at = (PLENTY <= self.quantity).then_some(self.version);
-        WriteOutcome::Done {
-            replayed,
-            plenty_at,
-        }
+        let left_at = (0 < self.quantity).then_some(self.version);
+        WriteOutcome::Done { replayed, left_at }
     }
 }
 

@@ -5,7 +5,7 @@
 //! takes the copies for each: flat combining (Hendler, Incze, Shavit and Tzafrir, SPAA 2010). Books
 //! do not wait for each other.
 //!
-//! While there are copies in plenty, the read is left out ([`crate::order::plenty`]).
+//! A book that was heard of before is sold without a read ([`crate::order::heard`]).
 //!
 //! Every update carries the orders' ids, and every read shows which of them have their copies. So
 //! whatever failed on the way may be retried, and the answer is true: "purchased" only if the
@@ -26,8 +26,8 @@ use crate::model::order::Order;
 use crate::model::trace::Trace;
 use crate::order::allocation::{Allocation, conclude_removed, fail, read_request, retry};
 use crate::order::catalog_client::{Catalog, READ_ORDERS_MAX, ReadOutcome, WriteOutcome};
+use crate::order::heard::Heard;
 use crate::order::metrics::Metrics;
-use crate::order::plenty::Plenty;
 use crate::order::queue::{BuyQueues, BuyResult, Signal, Waiter};
 use crate::runtime::span;
 
@@ -39,7 +39,7 @@ const PAUSE_MAX: Duration = Duration::from_millis(16);
 pub(super) struct Seller<C> {
     pub(super) catalog: C,
     queues: BuyQueues,
-    pub(super) plenty: Plenty,
+    pub(super) heard: Heard,
     pub(super) metrics: Metrics,
 }
 
@@ -48,7 +48,7 @@ impl<C: Catalog> Seller<C> {
         Seller {
             catalog,
             queues: BuyQueues::default(),
-            plenty: Plenty::default(),
+            heard: Heard::default(),
             metrics: Metrics::default(),
         }
     }
@@ -97,7 +97,7 @@ impl<C: Catalog> Seller<C> {
         }
     }
 
-    /// One read, if there is not plenty, and one update if there is something to sell. Returns
+    /// One read, unless the book was heard of, and one update if there is something to sell. Returns
     /// whether there was progress.
     fn round(&self, id: BookId, batch: &[Arc<Waiter>]) -> bool {
         let _entered = span::enter(batch.iter().map(|waiter| waiter.span));
@@ -121,7 +121,7 @@ impl<C: Catalog> Seller<C> {
 
     /// What may be sold of a book without reading it.
     pub(super) fn unread(&self, id: BookId, waiters: &[Arc<Waiter>]) -> Option<Allocation> {
-        let since = self.plenty.since(id).filter(|_| !waiters.is_empty())?;
+        let since = self.heard.since(id).filter(|_| !waiters.is_empty())?;
         let sale = Allocation::unread(waiters, since)?;
         self.metrics.unread.inc();
         Some(sale)
@@ -130,17 +130,17 @@ impl<C: Catalog> Seller<C> {
     fn write(&self, id: BookId, allocation: &Allocation) -> WriteOutcome {
         self.metrics.updates.inc();
         let outcome = self.catalog.write(&allocation.write_request(id));
-        self.heard(id, Some(&outcome));
+        self.hear(id, Some(&outcome));
         outcome
     }
 
-    /// Notes whether there is plenty of a book. `None`: it is not known what came of the update.
-    pub(super) fn heard(&self, id: BookId, outcome: Option<&WriteOutcome>) {
+    /// Notes what an update's outcome tells of a book. `None`: it is not known what came of it.
+    pub(super) fn hear(&self, id: BookId, outcome: Option<&WriteOutcome>) {
         let at = match outcome {
-            Some(WriteOutcome::Done { plenty_at, .. }) => *plenty_at,
+            Some(WriteOutcome::Done { left_at, .. }) => *left_at,
             _ => None,
         };
-        self.plenty.heard(id, at);
+        self.heard.hear(id, at);
     }
 
     /// A random pause before the next retry, after `retries` others.

@@ -87,8 +87,14 @@ pub(crate) fn write(
 ) -> Option<Result<Updated>> {
     let text = cluster.trace.text(|| text(&update));
     let batched = cluster.scheduler.chance(cluster.parameters.clients.batched);
+    // It may wait in an order server that was stopped.
+    let unordered = update.not_restocked_since.is_some();
+    let call = Call {
+        unordered,
+        ..client_call(catalog, CATALOG_TIMEOUT, text)
+    };
     let own = cluster.clone();
-    call_write(cluster, catalog, text, move |replica| {
+    call_write(cluster, call, move |replica| {
         if batched {
             batch_write(&own, replica, &update)
         } else {
@@ -100,11 +106,10 @@ pub(crate) fn write(
 /// Writes [`BOOK`] at a catalog, and checks what it acknowledges.
 fn call_write(
     cluster: &Arc<Cluster>,
-    catalog: usize,
-    text: String,
+    call: Call,
     write: impl Fn(&Arc<SimReplica>) -> Result<Updated> + Send + Sync + 'static,
 ) -> Option<Result<Updated>> {
-    let own = cluster.clone();
+    let (own, catalog) = (cluster.clone(), call.to);
     let work = move || {
         own.at_catalog(catalog, |replica| {
             let updated = write(replica);
@@ -125,7 +130,6 @@ fn call_write(
         }
         Err(error) => error.to_string(),
     };
-    let call = client_call(catalog, CATALOG_TIMEOUT, text);
     reply(cluster.network.call(call, work, show))
 }
 
@@ -145,9 +149,8 @@ pub(crate) fn add_difference(
         ..Update::default()
     };
     let text = format!("{copies} more, {key}");
-    call_write(cluster, catalog, text, move |replica| {
-        replica.update(BOOK, &update)
-    })
+    let call = client_call(catalog, CATALOG_TIMEOUT, text);
+    call_write(cluster, call, move |replica| replica.update(BOOK, &update))
 }
 
 /// Adds a book without an id.

@@ -28,8 +28,8 @@ pub(super) enum Sale {
 pub(super) fn buy(cluster: &Arc<Cluster>, order: &Order, first: usize) -> Sale {
     let catalogs = cluster.parameters.catalogs;
     let unread = cluster.parameters.clients.unread;
-    let plenty_at = *sync::lock(&cluster.plenty_at);
-    if let Some(since) = plenty_at.filter(|_| 0.0 < unread)
+    let heard = *sync::lock(&cluster.heard);
+    if let Some(since) = heard.filter(|_| 0.0 < unread)
         && cluster.scheduler.chance(unread)
         && buy_unread(cluster, order, first % catalogs, since)
     {
@@ -40,7 +40,7 @@ pub(super) fn buy(cluster: &Arc<Cluster>, order: &Order, first: usize) -> Sale {
     known.unwrap_or(Sale::Unknown)
 }
 
-/// Takes the copies off whatever there is, if there was plenty since. Returns whether it is known to
+/// Takes the copies off whatever there is, if none came in since. Returns whether it is known to
 /// have done so.
 fn buy_unread(cluster: &Arc<Cluster>, order: &Order, catalog: usize, since: u64) -> bool {
     let update = Update::sale(Change::default(), None, Some(since), vec![order.clone()]);
@@ -55,14 +55,13 @@ fn buy_unread(cluster: &Arc<Cluster>, order: &Order, catalog: usize, since: u64)
         Some(Err(error)) if !error.indefinite() => cluster.trace.count("refused unread"),
         _ => cluster.trace.count("unknown unread"),
     }
-    *sync::lock(&cluster.plenty_at) = None;
+    *sync::lock(&cluster.heard) = None;
     false
 }
 
-/// Remembers a version with plenty.
+/// Remembers a version with copies left.
 fn heard(cluster: &Cluster, book: &Book) {
-    let is_plenty = cluster.parameters.plenty <= book.quantity;
-    *sync::lock(&cluster.plenty_at) = is_plenty.then_some(book.version.number);
+    *sync::lock(&cluster.heard) = (0 < book.quantity).then_some(book.version.number);
 }
 
 /// Reads, takes the copies and writes, and begins again after a conflict.

@@ -60,8 +60,8 @@ pub(super) struct Cluster {
     pub(super) network: Arc<Network>,
     pub(super) trace: Arc<Trace>,
     pub(super) history: History,
-    /// What the order servers have heard last: the number of a version with plenty.
-    pub(super) plenty_at: Mutex<Option<u64>>,
+    /// What the order servers have heard last: the number of a version with copies left.
+    pub(super) heard: Mutex<Option<u64>>,
     /// Never held while a replica is called.
     state: Mutex<State>,
 }
@@ -128,7 +128,7 @@ impl Cluster {
             network,
             trace,
             history: History::default(),
-            plenty_at: Mutex::default(),
+            heard: Mutex::default(),
             state: Mutex::new(state),
         })
     }
@@ -231,7 +231,6 @@ impl Cluster {
             front_ends: front_ends.map(Cluster::address).collect(),
             timing: Timing::default(),
             timeout: Duration::from_micros(TIMEOUT),
-            plenty: self.parameters.plenty,
             rules: match self.parameters.ledger {
                 true => self.parameters.rules,
                 false => {

@@ -2,7 +2,11 @@
 
 use super::{MS, Scenario, check, check_lists, look, request, sell, sleep_until};
 use crate::catalog::replication::rules::Rule;
-use crate::catalog::sim::clients::set;
+use crate::catalog::replication::write::Update;
+use crate::catalog::sim::clients::{calls, set};
+use crate::model::book::Change;
+use crate::model::order::{Order, OrderId};
+use crate::testing::linearizability::Kind;
 
 /// A heartbeat of an earlier start of catalog 0 arrives, and looks as if an older folder had been
 /// put back there. Catalog 1 would leave it out, and crash before catalog 0 knows that.
@@ -56,4 +60,38 @@ fn without_a_look_at_token_and_standing_an_update_from_before_the_strike_off_und
         look(cluster, 0);
     });
     scenario.check_either([Rule::Token, Rule::StandingOrder]);
+}
+
+/// A sale of the last copy, of a book that was heard of, waits in an order server that is stopped.
+/// Another customer gets the copy, and another order server tells the first one that there is none.
+#[test]
+fn without_a_look_at_restocks_who_was_told_out_of_stock_is_sold_a_copy_later() {
+    check(Rule::NotRestocked, 2, |cluster| {
+        set(cluster, 0, 1);
+        let heard = calls::query(cluster, 0, &[]).expect("catalog 0 serves");
+        let sale = |start| {
+            let order = Order {
+                id: OrderId { start, count: 0 },
+                open: 0,
+                at: cluster.unix_ms(),
+                copies: 1,
+                key: None,
+            };
+            let since = Some(heard.book.version.number);
+            Update::sale(Change::default(), None, since, vec![order]).expect("it has one condition")
+        };
+        let (late, other) = (sale(1), sale(2));
+        let start = cluster.scheduler.now();
+        let sold = calls::write(cluster, 1, other);
+        assert!(matches!(sold, Some(Ok(_))), "{sold:?}");
+        let end = Some(cluster.scheduler.now());
+        cluster.history.record(Kind::Bought(1), start, end);
+        let start = cluster.scheduler.now();
+        look(cluster, 0);
+        let end = Some(cluster.scheduler.now());
+        cluster.history.record(Kind::SoldOut(1), start, end);
+        set(cluster, 0, 3);
+        calls::write(cluster, 1, late);
+        look(cluster, 1);
+    });
 }

@@ -145,7 +145,7 @@ fn added(new: &NewBook) -> Book {
         },
         removed: false,
         applied_orders: AppliedOrders::default(),
-        scarce_at: None,
+        restocked_at: None,
         account: Default::default(),
     }
 }

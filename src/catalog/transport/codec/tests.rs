@@ -29,7 +29,7 @@ fn book(id: u64) -> Arc<Book> {
         },
         removed: false,
         applied_orders: Default::default(),
-        scarce_at: None,
+        restocked_at: None,
         account: Default::default(),
     })
 }
