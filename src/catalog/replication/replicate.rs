@@ -142,10 +142,7 @@ impl<E: Environment> Replication<'_, E> {
             if self.is_left_out {
                 return Err(timed_out());
             }
-            let replaced =
-                |(id, version): &(BookId, Version)| inner.shelf.version(*id) != Some(*version);
-            let lost = !self.result.conflicts.is_empty() || self.versions.iter().any(replaced);
-            if self.payload.is_single_book() && lost {
+            if self.payload.is_single_book() && self.is_lost(&inner) {
                 return Ok(std::mem::take(&mut self.result));
             }
             replica.note_standing(&mut inner);
@@ -157,12 +154,13 @@ impl<E: Environment> Replication<'_, E> {
             let without = self.without(&inner);
             let due = self.due(&mut inner, &without);
             if !due.is_empty() || !is_saved {
-                let unsaved = self.unsaved(&inner);
+                let is_first = !std::mem::replace(&mut is_saved, true);
+                let unsaved = is_first.then(|| self.unsaved(&inner));
                 drop(inner);
                 for (peer, sender) in due {
                     self.round.send(peer, self.payload.message(sender));
                 }
-                if !std::mem::replace(&mut is_saved, true) && !unsaved.is_empty() {
+                if let Some(unsaved) = unsaved.filter(|unsaved| !unsaved.is_empty()) {
                     replica.save(&unsaved)?;
                 }
                 continue;
@@ -302,15 +300,20 @@ impl<E: Environment> Replication<'_, E> {
             && !inner.left_out.is_fencing()
             && !inner.left_out.must_yield()
             && !inner.left_out.is_split()
-            && self.unsaved(inner).is_empty()
             && inner.left_out.peers().all(is_settled)
+            && self.unsaved(inner).is_empty()
+    }
+
+    /// Whether another copy took the place of one of these, here or at a peer.
+    fn is_lost(&self, inner: &Inner) -> bool {
+        let replaced =
+            |(id, version): &(BookId, Version)| inner.shelf.version(*id) != Some(*version);
+        !self.result.conflicts.is_empty() || self.versions.iter().any(replaced)
     }
 
     /// The books of the payload that are still here, but not on disk here.
     fn unsaved(&self, inner: &Inner) -> Vec<BookId> {
-        let unsaved = |(id, version): &&(BookId, Version)| {
-            inner.shelf.version(*id) == Some(*version) && !inner.shelf.on_disk(*id, *version)
-        };
+        let unsaved = |(id, version): &&(BookId, Version)| inner.shelf.is_unsaved(*id, *version);
         let unsaved = self.versions.iter().filter(unsaved);
         unsaved.map(|(id, _)| *id).collect()
     }

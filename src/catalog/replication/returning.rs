@@ -200,22 +200,21 @@ impl<E: Environment> Replica<E> {
     /// Takes over the copies of peer `i`, to disk. Returns what it said of itself last.
     fn take_all(self: &Arc<Self>, i: usize, start: u64, takes: Takes) -> Result<Standing> {
         let mut act = |ours: &[PageEntry], theirs: &[PageEntry]| {
-            let version = |id: BookId| {
-                let at = ours.binary_search_by_key(&id, |entry| entry.0);
-                at.ok().map(|at| ours[at].1)
-            };
-            let differs = |entry: &&PageEntry| match takes {
-                Takes::Outright => version(entry.0) != Some(entry.1),
-                Takes::Better => version(entry.0) < Some(entry.1),
-            };
-            let ids: Vec<BookId> = theirs.iter().filter(differs).map(|entry| entry.0).collect();
-            for ids in ids.chunks(FETCH_MAX) {
+            let mut ours = ours.iter().peekable();
+            let (mut wanted, mut same) = (Vec::new(), Versions::new());
+            for PageEntry(id, version, _) in theirs {
+                while ours.next_if(|entry| entry.0 < *id).is_some() {}
+                let own = ours.next_if(|entry| entry.0 == *id);
+                let own = own.map(|entry| entry.1);
+                if own == Some(*version) {
+                    same.push((*id, *version));
+                } else if takes == Takes::Outright || own < Some(*version) {
+                    wanted.push(*id);
+                }
+            }
+            for ids in wanted.chunks(FETCH_MAX) {
                 self.fetch(i, ids, takes)?;
             }
-            let same = theirs
-                .iter()
-                .filter(|entry| version(entry.0) == Some(entry.1));
-            let same: Versions = same.map(|entry| (entry.0, entry.1)).collect();
             self.save_missing(&same)
         };
         let must_serve = takes == Takes::Outright && self.enforces(Rule::FromServing);

@@ -102,6 +102,13 @@ impl Shelf {
             .is_some_and(|copy| copy.on_disk && copy.book.version == version)
     }
 
+    /// Whether exactly this version is here, and not in its file.
+    pub(crate) fn is_unsaved(&self, id: BookId, version: Version) -> bool {
+        self.copies
+            .get(&id)
+            .is_some_and(|copy| !copy.on_disk && copy.book.version == version)
+    }
+
     /// Records that this version was in its file when that was last replaced.
     pub(crate) fn mark_saved(&mut self, id: BookId, version: Version) {
         if let Some(copy) = self.copies.get_mut(&id) {
