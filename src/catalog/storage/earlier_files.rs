@@ -1,8 +1,8 @@
-//! Book files of earlier versions, which held the books of fewer ids each. Opening writes their
-//! books into present ones, and removes them.
+//! Book files of earlier versions, which held the books of more or fewer ids each. Opening writes
+//! their books into present ones, and removes them.
 //!
 //! A present file is put on disk with the books of all its ids before an earlier one is removed.
-//! So where both are there, a crash was in between, and the earlier one says nothing new.
+//! So where both are there, a crash was in between, and what both have is in the present one.
 
 use std::borrow::Borrow;
 use std::collections::BTreeSet;
@@ -29,17 +29,27 @@ impl EarlierFiles {
     pub(super) fn among(contents: &Contents) -> EarlierFiles {
         let files = contents.earlier.clone();
         let present: BTreeSet<&IdRange> = contents.ranges.iter().collect();
-        let needed = files.iter().map(|file| IdRange::of(file.first()));
+        let needed = files.iter().flat_map(|file| file.present());
         EarlierFiles {
             unwritten: needed.filter(|range| !present.contains(range)).collect(),
             files,
         }
     }
 
-    /// Those whose books are not in a present file.
+    /// Those whose books are not all in a present file.
     pub(super) fn to_read(&self) -> impl Iterator<Item = IdRange> {
-        let needed = |file: &&IdRange| self.unwritten.contains(&IdRange::of(file.first()));
+        let is_unwritten = |range| self.unwritten.contains(&range);
+        let needed = move |file: &&IdRange| file.present().any(is_unwritten);
         self.files.iter().filter(needed).copied()
+    }
+
+    /// Forgets what an earlier file says of a book that a present one has. `books` is all that was
+    /// read, the present file's first.
+    pub(super) fn forget_read_twice(&self, books: &mut Vec<Book>) {
+        if !self.files.is_empty() {
+            books.sort_by_key(|book| book.id);
+            books.dedup_by_key(|book| book.id);
+        }
     }
 
     /// Writes the present files, and removes the earlier ones. `books` is all that was read, by id.
@@ -57,7 +67,7 @@ impl EarlierFiles {
             files.dir.remove(&files.dir.path_of(*file))?;
         }
         let fields: [log::Field; 2] = [("from", &self.files.len()), ("to", &unwritten.len())];
-        log::info("books are in larger files now", &fields);
+        log::info("books are in files of other sizes now", &fields);
         Ok(())
     }
 }

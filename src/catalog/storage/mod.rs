@@ -1,14 +1,14 @@
-//! The books on disk: JSON files of up to 200 books each, complete at every moment, and on disk
-//! before the answer.
+//! The books on disk: JSON files of up to 200 books each, or 100 from id 10,000 on, complete at every
+//! moment, and on disk before the answer.
 //!
 //! The file `books-0000200-0000399.json` holds the books with ids 200 to 399: a JSON array, one
 //! book a line. A person may read it and, while no catalog uses the folder, edit it. A small shop
-//! has one file, a million books have 5,000. There is no index and no log beside them: memory has
+//! has one file, a million books have 10,000. There is no index and no log beside them: memory has
 //! all books, and opening reads all files.
 //!
 //! In which order to read: this file; `group_commit` (what a save does), `data_dir` (how a file is
-//! replaced), `id_range`, `file_image` and `stored_book` (its name and its content); then opening: `recovery`,
-//! `decode`, `first_stock`, `earlier_files`; and `ledger_files`.
+//! replaced), `id_range`, `file_image` and `stored_book` (its name and its content); then opening:
+//! `recovery`, `decode`, `first_stock`, `earlier_files`; and `ledger_files`.
 //!
 //! # Saving
 //!

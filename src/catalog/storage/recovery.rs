@@ -26,9 +26,10 @@ pub(super) fn recover(
 ) -> Result<(Opened, EarlierFiles), String> {
     let contents = dir.contents()?;
     let earlier = EarlierFiles::among(&contents);
-    let mut ranges: Vec<IdRange> = earlier.to_read().chain(contents.ranges).collect();
-    ranges.sort_unstable();
-    let books = read_all(dir, &ranges)?;
+    let ranges = contents.ranges.into_iter().chain(earlier.to_read());
+    let ranges: Vec<IdRange> = ranges.collect();
+    let mut books = read_all(dir, &ranges)?;
+    earlier.forget_read_twice(&mut books);
     let mut record = match &contents.record {
         Some(path) => read_record(path)?,
         // A new folder, or one of an earlier version, which is whole.

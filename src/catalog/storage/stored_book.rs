@@ -1,6 +1,6 @@
 //! A book as it stands in a data file, a line of JSON.
 //!
-//! Each sale writes the lines of 200 books, so a line is short: an entry of the book's account
+//! Each sale writes the lines of 100 or 200 books, so a line is short: an entry of the book's account
 //! leaves out what the book says already, or the entry behind it. The newest entry made the book's
 //! version and quantity; an older one made what the next one changed.
 
@@ -22,8 +22,8 @@ use crate::model::order::OrderId;
 #[serde(deny_unknown_fields)]
 pub(crate) struct StoredBook<'a> {
     id: BookId,
-    title: Arc<str>,
-    topic: Arc<str>,
+    title: Cow<'a, Arc<str>>,
+    topic: Cow<'a, Arc<str>>,
     quantity: u32,
     price: f64,
     version: Version,
@@ -34,7 +34,7 @@ pub(crate) struct StoredBook<'a> {
         alias = "orders",
         skip_serializing_if = "AppliedOrders::is_empty"
     )]
-    applied_orders: AppliedOrders,
+    applied_orders: Cow<'a, AppliedOrders>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     restocked_at: Option<NonZeroU64>,
     /// By age, the newest last. `None`: no entry of this book was ever made.
@@ -86,13 +86,13 @@ impl<'a> From<&'a Book> for StoredBook<'a> {
     fn from(book: &'a Book) -> StoredBook<'a> {
         StoredBook {
             id: book.id,
-            title: book.title.clone(),
-            topic: book.topic.clone(),
+            title: Cow::Borrowed(&book.title),
+            topic: Cow::Borrowed(&book.topic),
             quantity: book.quantity,
             price: book.price,
             version: book.version,
             removed: book.removed,
-            applied_orders: book.applied_orders.clone(),
+            applied_orders: Cow::Borrowed(&book.applied_orders),
             restocked_at: book.restocked_at,
             account: (!book.account.is_empty()).then(|| stored_account(book)),
             _committed: IgnoredAny,
@@ -106,13 +106,13 @@ impl From<StoredBook<'_>> for Book {
     fn from(stored: StoredBook) -> Book {
         let mut book = Book {
             id: stored.id,
-            title: stored.title,
-            topic: stored.topic,
+            title: stored.title.into_owned(),
+            topic: stored.topic.into_owned(),
             quantity: stored.quantity,
             price: stored.price,
             version: stored.version,
             removed: stored.removed,
-            applied_orders: stored.applied_orders,
+            applied_orders: stored.applied_orders.into_owned(),
             restocked_at: stored.restocked_at,
             account: Account::default(),
         };

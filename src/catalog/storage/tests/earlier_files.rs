@@ -1,4 +1,4 @@
-//! A folder of an earlier version, whose files held the books of a hundred ids.
+//! Folders of earlier versions, whose files held the books of a hundred ids, or of two hundred.
 
 use super::*;
 
@@ -96,4 +96,47 @@ fn a_folder_with_other_files_than_this_version_finds_is_refused() {
     let refused = dir.open().err().unwrap();
     assert!(refused.contains("500 ids in a file"), "{refused}");
     assert_eq!(dir.names(), [PRESENT.as_slice(), &[RECORD]].concat());
+}
+
+const LARGER: [&str; 2] = ["books-0010000-0010199.json", "books-0012000-0012199.json"];
+
+const HALVES: [&str; 3] = [
+    "books-0010000-0010099.json",
+    "books-0010100-0010199.json",
+    "books-0012000-0012099.json",
+];
+
+/// A folder of high ids.
+fn folder_of_larger_files() -> TestDir {
+    let dir = TestDir::new();
+    fs::create_dir(&dir.0).unwrap();
+    fs::write(dir.0.join(RECORD), RECORD_THEN).unwrap();
+    let two = [text_of(10_007, 5), text_of(10_107, 5)].concat();
+    fs::write(dir.0.join(LARGER[0]), two.replace("][", ",")).unwrap();
+    fs::write(dir.0.join(LARGER[1]), text_of(12_007, 5)).unwrap();
+    dir
+}
+
+#[test]
+fn larger_files_of_high_ids_are_divided_and_those_of_low_ids_stay() {
+    let dir = folder_of_larger_files();
+    fs::write(dir.0.join(PRESENT[2]), text_of(1007, 5)).unwrap();
+    for _ in 0..2 {
+        let all = [(1007, 5), (10_007, 5), (10_107, 5), (12_007, 5)];
+        assert_eq!(ids_and_quantities(&dir), all);
+        assert_eq!(dir.names(), [&PRESENT[2..], &HALVES, &[RECORD]].concat());
+    }
+}
+
+/// One of them, which were sold from since, was there before.
+#[test]
+fn a_crash_between_the_parts_of_a_larger_file_loses_nothing() {
+    for (there, id) in [(0, 10_007), (1, 10_107)] {
+        let dir = folder_of_larger_files();
+        fs::write(dir.0.join(HALVES[there]), text_of(id, 4)).unwrap();
+        let mut all = [(10_007, 5), (10_107, 5), (12_007, 5)];
+        all[there].1 = 4;
+        assert_eq!(ids_and_quantities(&dir), all);
+        assert_eq!(dir.names(), [HALVES.as_slice(), &[RECORD]].concat());
+    }
 }
