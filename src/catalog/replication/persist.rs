@@ -47,6 +47,9 @@ impl<E: Environment> Replica<E> {
     pub(super) fn save_missing(self: &Arc<Self>, versions: &[(BookId, Version)]) -> Result<()> {
         let missing: Vec<BookId> = {
             let inner = self.lock();
+            if inner.shelf.is_all_on_disk() {
+                return Ok(());
+            }
             let missing = |(id, version): &&(BookId, Version)| !inner.shelf.on_disk(*id, *version);
             versions.iter().filter(missing).map(|(id, _)| *id).collect()
         };

@@ -313,6 +313,9 @@ impl<E: Environment> Replication<'_, E> {
 
     /// The books of the payload that are still here, but not on disk here.
     fn unsaved(&self, inner: &Inner) -> Vec<BookId> {
+        if inner.shelf.is_all_on_disk() {
+            return Vec::new();
+        }
         let unsaved = |(id, version): &&(BookId, Version)| inner.shelf.is_unsaved(*id, *version);
         let unsaved = self.versions.iter().filter(unsaved);
         unsaved.map(|(id, _)| *id).collect()

@@ -54,6 +54,8 @@ pub(crate) struct Shelf {
     topics: TopicIndex,
     epoch: u32,
     counts: StateCounts,
+    /// How many copies are not in their files.
+    unsaved: usize,
     /// Copies that became tentative or unknown one by one: their writer may have failed.
     needing_repair: BTreeSet<BookId>,
     /// Books that were replaced here after they had been valid, and are not valid again yet: a
@@ -109,10 +111,18 @@ impl Shelf {
             .is_some_and(|copy| !copy.on_disk && copy.book.version == version)
     }
 
+    /// Whether each copy is in its file, so that none of many need be looked up.
+    pub(crate) fn is_all_on_disk(&self) -> bool {
+        self.unsaved == 0
+    }
+
     /// Records that this version was in its file when that was last replaced.
     pub(crate) fn mark_saved(&mut self, id: BookId, version: Version) {
-        if let Some(copy) = self.copies.get_mut(&id) {
-            copy.on_disk |= copy.book.version == version;
+        let copy = self.copies.get_mut(&id);
+        let unsaved = |copy: &&mut Copy| !copy.on_disk && copy.book.version == version;
+        if let Some(copy) = copy.filter(unsaved) {
+            copy.on_disk = true;
+            self.unsaved -= 1;
         }
     }
 
@@ -125,6 +135,7 @@ impl Shelf {
             if std::mem::take(&mut copy.was_valid) {
                 self.may_be_cached.insert(id);
             }
+            self.unsaved += usize::from(copy.on_disk);
             (copy.book, copy.on_disk, copy.taken) = (book, false, 0);
         } else {
             self.insert(book, false);
@@ -136,6 +147,7 @@ impl Shelf {
     fn insert(&mut self, book: Arc<Book>, on_disk: bool) {
         self.topics.insert(&book);
         self.counts.unknown += 1;
+        self.unsaved += usize::from(!on_disk);
         let copy = Copy {
             epoch: self.epoch,
             state: CopyState::Unknown,

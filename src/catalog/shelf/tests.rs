@@ -91,9 +91,17 @@ fn only_the_saved_version_is_on_disk() {
     shelf.put(book(1, 1), CopyState::Tentative);
     shelf.put(book(1, 2), CopyState::Tentative);
     shelf.mark_saved(BookId(1), book(1, 1).version);
-    assert!(!shelf.on_disk(BookId(1), book(1, 2).version));
-    shelf.mark_saved(BookId(1), book(1, 2).version);
-    assert!(shelf.on_disk(BookId(1), book(1, 2).version));
+    assert!(!shelf.on_disk(BookId(1), book(1, 2).version) && !shelf.is_all_on_disk());
+    for _ in 0..2 {
+        shelf.mark_saved(BookId(1), book(1, 2).version);
+        assert!(shelf.on_disk(BookId(1), book(1, 2).version) && shelf.is_all_on_disk());
+    }
+    shelf.put(book(1, 3), CopyState::Valid);
+    shelf.put(book(2, 1), CopyState::Valid);
+    shelf.mark_saved(BookId(1), book(1, 3).version);
+    assert!(!shelf.is_all_on_disk());
+    shelf.mark_saved(BookId(2), book(2, 1).version);
+    assert!(shelf.is_all_on_disk());
 }
 
 #[test]
