@@ -75,8 +75,7 @@ impl Allocation {
     }
 
     /// Gives copies of a book that was not read to the waiters, if none came in since that version.
-    /// `None`: it must be read, because an update that may have served one of them is
-    /// still open.
+    /// `None`: it must be read, because an update that may have served one of them is still open.
     pub(super) fn unread(waiters: &[Arc<Waiter>], since: u64) -> Option<Allocation> {
         let is_open = waiters.iter().any(|waiter| waiter.is_unknown());
         (!is_open).then(|| Allocation {

@@ -154,13 +154,17 @@ impl<E: Environment> Replication<'_, E> {
             let without = self.without(&inner);
             let due = self.due(&mut inner, &without);
             if !due.is_empty() || !is_saved {
-                let is_first = !std::mem::replace(&mut is_saved, true);
-                let unsaved = is_first.then(|| self.unsaved(&inner));
+                let unsaved = if is_saved {
+                    Vec::new()
+                } else {
+                    self.unsaved(&inner)
+                };
+                is_saved = true;
                 drop(inner);
                 for (peer, sender) in due {
                     self.round.send(peer, self.payload.message(sender));
                 }
-                if let Some(unsaved) = unsaved.filter(|unsaved| !unsaved.is_empty()) {
+                if !unsaved.is_empty() {
                     replica.save(&unsaved)?;
                 }
                 continue;
@@ -316,7 +320,9 @@ impl<E: Environment> Replication<'_, E> {
         if inner.shelf.is_all_on_disk() {
             return Vec::new();
         }
-        let unsaved = |(id, version): &&(BookId, Version)| inner.shelf.is_unsaved(*id, *version);
+        let unsaved = |(id, version): &&(BookId, Version)| {
+            inner.shelf.version(*id) == Some(*version) && !inner.shelf.on_disk(*id, *version)
+        };
         let unsaved = self.versions.iter().filter(unsaved);
         unsaved.map(|(id, _)| *id).collect()
     }

@@ -104,13 +104,6 @@ impl Shelf {
             .is_some_and(|copy| copy.on_disk && copy.book.version == version)
     }
 
-    /// Whether exactly this version is here, and not in its file.
-    pub(crate) fn is_unsaved(&self, id: BookId, version: Version) -> bool {
-        self.copies
-            .get(&id)
-            .is_some_and(|copy| !copy.on_disk && copy.book.version == version)
-    }
-
     /// Whether each copy is in its file, so that none of many need be looked up.
     pub(crate) fn is_all_on_disk(&self) -> bool {
         self.unsaved == 0

@@ -37,8 +37,8 @@
 //!   and the save was not acknowledged. Read as it is.
 //! - `standing.json` without `"whole": true`: the folder is new. It has no books, or not all of
 //!   them yet: the first stock, or what the other catalogs have, is still to come.
-//! - A file of an earlier version, such as `books-0000200-0000299.json`, beside the present one of
-//!   its ids: the books are in that one. Removed.
+//! - A file of an earlier version, such as `books-0000200-0000299.json`, beside the present ones
+//!   of its ids: the books are in those. Removed.
 //! - No folder, or a folder without files: the first start.
 //!
 //! Temporary files are removed only if they are plain files, and only after all book files were

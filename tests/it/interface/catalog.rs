@@ -237,7 +237,7 @@ PUT /batch/query [ | 400 | message line 1
 PUT /batch/query [] | 422 | message 256
 PUT /batch/query [{"id":1}] | 422 | message orders
 = PUT /batch/update → 200
-PUT /batch/update [{"id":1,"if_match":"\"0-0\"","quantity":9,"orders":["7.1; open=1"]},{"id":2,"if_match":"\"9-9\"","quantity":9,"orders":["7.2; open=1"]}] | 200 | text "status":200, "etag":"\"1-, "quantity":9, "topic":"Distributed Systems", "status":412, If-Match
+PUT /batch/update [{"id":1,"if_match":"\"0-0\"","quantity":9,"orders":["7.1; open=1"]},{"id":2,"if_match":"\"9-9\"","quantity":9,"orders":["7.2; open=1"]}] | 200 | text [{"status":200, "etag":"\"1-, "body":{"price":25.0, "quantity":9, "title":"How to get a good grade in DOS in 20 minutes a day", "topic":"Distributed Systems"}}, {"body":{"message":"The book is at a version that If-Match or If-None-Match excludes"}, "status":412}]
 = PUT /batch/update → 400
 PUT /batch/update [ | 400 | message line 1
 = PUT /batch/update → 422
