@@ -98,7 +98,8 @@ fn other_side(inner: &Inner, from: Option<usize>, ours: &Book, theirs: &Book) ->
     let follows = theirs.may_follow(ours);
     let changed = |i: &usize| {
         let owed = inner.shelf.owed(*i);
-        owed.is_some_and(|owed| owed.contains(&ours.id)) || left_out.is_unrecorded(*i) && !follows
+        owed.is_some_and(|owed| owed.contains_key(&ours.id))
+            || left_out.is_unrecorded(*i) && !follows
     };
     // A peer of this side may have met the other side first. What it sends is either that side's
     // copy, or a later one of this side.

@@ -210,6 +210,7 @@ impl<E: Environment> Replica<E> {
         let now = self.now();
         // Something of another start may have been heard since: then this answer is of the past.
         let is_newest = inner.membership.peers[peer].last_contact.monotonic <= sent.monotonic;
+        let mut is_doubtful = false;
         let outcome = match outcome {
             Outcome::Reply(Reply::Standing(said))
                 if is_newest || inner.left_out.start_of(peer) == Some(said.standing.start) =>
@@ -222,6 +223,11 @@ impl<E: Environment> Replica<E> {
                     inner.left_out.answered(peer, sent, said.token);
                 }
                 HeartbeatOutcome::Answered(said.reply)
+            }
+            // Two that send at the same moments would never hear each other otherwise.
+            Outcome::Reply(Reply::Standing(_)) => {
+                is_doubtful = true;
+                HeartbeatOutcome::Silent
             }
             Outcome::Reply(Reply::UnknownPeer) => HeartbeatOutcome::UnknownPeer,
             Outcome::Refused => {
@@ -241,7 +247,7 @@ impl<E: Environment> Replica<E> {
         // Silence is not answered with haste.
         let goes_on = !was_silent && !inner.membership.round_complete();
         let is_untold = !was_silent && !inner.left_out.knows_period(peer);
-        let is_due = is_untold && inner.membership.start_heartbeat(peer, now);
+        let is_due = (is_untold || is_doubtful) && inner.membership.start_heartbeat(peer, now);
         drop(inner);
         self.report(&self.config.peers[peer], changes);
         self.env.wake(WaitKey::Membership);

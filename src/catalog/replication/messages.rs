@@ -349,6 +349,7 @@ pub(crate) mod examples {
             period: 0,
             sequence: 2,
             left_out: BTreeSet::new(),
+            not_compared: BTreeSet::new(),
             serving: true,
             whole: true,
             disk_refuses: false,

@@ -422,6 +422,8 @@ impl<E: Environment> Replica<E> {
         for i in inner.left_out.peers() {
             let start = inner.left_out.start_of(i).expect("it has answered");
             inner.left_out.set_in_step(i, start);
+            let losses = inner.left_out.losses();
+            inner.left_out.note_compared(i, losses);
         }
         inner.was_serving = true;
     }
@@ -470,7 +472,8 @@ impl Inner {
     fn waiting_peers(&self) -> impl Iterator<Item = usize> {
         let left_out = &self.left_out;
         self.membership.live_peers().filter(|i| {
-            !left_out.is_in_step(*i) && (!left_out.is_told(*i) || left_out.lists_us(*i))
+            let waits = !left_out.is_in_step(*i) || left_out.may_hold_forgotten(*i);
+            waits && (!left_out.is_told(*i) || left_out.lists_us(*i))
         })
     }
 
@@ -478,6 +481,13 @@ impl Inner {
     fn untold_peers(&self) -> impl Iterator<Item = usize> {
         let untold = |i: &usize| self.untold.contains_key(i);
         self.membership.live_peers().filter(untold)
+    }
+
+    /// A copy takes the place of the one here. If that is better, it is forgotten from now on.
+    fn note_loss(&mut self, theirs: &Book) {
+        if Some(theirs.version) < self.shelf.version(theirs.id) {
+            self.left_out.note_loss();
+        }
     }
 
     /// What changes from now on is not owed to this peer.

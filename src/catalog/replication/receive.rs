@@ -191,6 +191,10 @@ impl<E: Environment> Replica<E> {
         if inner.left_out.is_told(accepted.peer) && !accepted.is_told {
             return Ok(Reply::LeftOut);
         }
+        // Whoever has what was forgotten here may have acknowledged these before it came to it.
+        if inner.left_out.lags_for(accepted.peer) {
+            return Ok(Reply::NotNow);
+        }
         // What was taken before this period began may be lost.
         let period = inner.left_out.period();
         if period != accepted.period && self.enforces(Rule::PresentPeriod) {
@@ -218,6 +222,7 @@ impl<E: Environment> Replica<E> {
                 CopyState::Valid
             };
             self.note_dropped(inner, Some(from), book);
+            inner.note_loss(book);
             inner.shelf.put(book.clone(), state);
             inner.shelf.note_acknowledged(from, id, version);
         } else if !same {

@@ -255,7 +255,10 @@ impl<E: Environment> Replication<'_, E> {
             let live = inner.membership.peers[*peer].live;
             self.acknowledged(inner, *peer).is_none()
                 && inner.left_out.is_told(*peer)
-                && (!live || self.progress[*peer].is_skipped || inner.left_out.is_full(*peer))
+                && (!live
+                    || self.progress[*peer].is_skipped
+                    || inner.left_out.is_full(*peer)
+                    || inner.left_out.lags(*peer))
         };
         inner.left_out.peers().filter(goes_without).collect()
     }

@@ -12,6 +12,7 @@ use crate::catalog::replication::messages::{
 use crate::catalog::replication::rules::Rule;
 use crate::catalog::replication::{Inner, Replica};
 use crate::catalog::shelf::copy_state::{CopyState, PageEntry};
+use crate::catalog::shelf::returning::Owed;
 use crate::model::book::BookId;
 use crate::model::error::{Error, Result};
 use crate::model::invalidation::Invalidation;
@@ -89,6 +90,7 @@ impl<E: Environment> Replica<E> {
             self.invalidate(&[Invalidation::AllItems, Invalidation::AllTopics])?;
         }
         self.lock().shelf.note_invalidated(&replaced);
+        self.look_for_forgotten()?;
         let mut has = Vec::new();
         for _ in 0..STRIKES_MAX {
             self.take_ledger(i)?;
@@ -145,6 +147,17 @@ impl<E: Environment> Replica<E> {
             inner.end_owing(i);
             drop(inner);
             self.save_list()?;
+        }
+        Ok(())
+    }
+
+    /// Takes what each peer has that this catalog may have forgotten. It is not struck off before:
+    /// then writes would wait for its acknowledgement.
+    fn look_for_forgotten(self: &Arc<Self>) -> Result<()> {
+        for i in 0..self.config.peers.len() {
+            if self.lock().left_out.may_hold_forgotten(i) {
+                self.take_all(i, self.start_of(i)?, Takes::Better)?;
+            }
         }
         Ok(())
     }
@@ -218,7 +231,10 @@ impl<E: Environment> Replica<E> {
             self.save_missing(&same)
         };
         let must_serve = takes == Takes::Outright && self.enforces(Rule::FromServing);
-        self.compare_all_with(i, start, must_serve, &mut act)
+        let losses = self.lock().left_out.losses();
+        let said = self.compare_all_with(i, start, must_serve, &mut act)?;
+        self.lock().left_out.note_compared(i, losses);
+        Ok(said)
     }
 
     /// Compares all pages with those of peer `i`, and calls `act` with each two. Returns what
@@ -268,6 +284,7 @@ impl<E: Environment> Replica<E> {
             let loses = outright && inner.shelf.is_own(book.id);
             if ours < Some(book.version) || ours != Some(book.version) && loses {
                 self.note_dropped(&mut inner, Some(i), book);
+                inner.note_loss(book);
                 inner.shelf.put(book.clone(), CopyState::Unknown);
                 inner.shelf.note_acknowledged(i, book.id, book.version);
             }
@@ -329,15 +346,16 @@ impl<E: Environment> Replica<E> {
         }
         // A write of this catalog's own that is under way waits for this peer's acknowledgement,
         // once it is struck off. Another's, or one that another has claimed, may be acknowledged
-        // there without this peer.
+        // there without this peer; and so may be one before it.
         let owed = inner.shelf.owed(i).into_iter().flatten();
         let is_owed = self.enforces(Rule::StrikeOwed);
         let is_own_write = |id: &BookId| {
             let version = inner.shelf.version(*id);
             version.is_some_and(|version| inner.own_writes.contains(&(*id, version)))
         };
-        let waits = owed.filter(|id| is_owed && !is_own_write(id));
-        let ids: Vec<BookId> = waits.copied().take(FETCH_MAX).collect();
+        let lacks = |lacks: Owed| lacks == Owed::Earlier && self.enforces(Rule::StrikeEarlier);
+        let waits = owed.filter(|(id, owed)| is_owed && (lacks(**owed) || !is_own_write(id)));
+        let ids: Vec<BookId> = waits.map(|(id, _)| *id).take(FETCH_MAX).collect();
         let lacks = asked.begins || !ids.is_empty();
         if lacks || !inner.left_out.strike(i, &asked.left_out) {
             return Ok(self.returned(&mut inner, Some(ids)));

@@ -82,6 +82,8 @@ pub(crate) enum Rule {
     ListedRefused,
     /// A catalog that must take over from one peer acknowledges nothing of another.
     YieldFirst,
+    /// A catalog that may have forgotten a write looks for it at all others before it acknowledges.
+    ForgottenFirst,
     /// Copies of a catalog that was left out lose outright.
     LoseOutright,
     /// They lose outright each time that it begins to come back.
@@ -100,6 +102,8 @@ pub(crate) enum Rule {
     StrikeOwed,
     /// So it is when all that it lacks are writes of this catalog that nobody acknowledged yet.
     StrikeOwn,
+    /// But for those that were made on top of what was acknowledged without it.
+    StrikeEarlier,
     /// A peer is struck off when its list is equal.
     StrikeEqualList,
     /// No peer is struck off while another one's strike-off is on its way to the disk.
@@ -126,11 +130,12 @@ pub(crate) enum Rule {
 
 #[cfg(test)]
 impl Rule {
-    pub(crate) const ALL: [Rule; 57] = [
+    pub(crate) const ALL: [Rule; 60] = [
         Rule::Confirm,
         Rule::Lease,
         Rule::Tie,
         Rule::IfMatch,
+        Rule::NotRestocked,
         Rule::Idempotency,
         Rule::RecordKeys,
         Rule::LedgerKeys,
@@ -164,6 +169,7 @@ impl Rule {
         Rule::WithoutOnly,
         Rule::ListedRefused,
         Rule::YieldFirst,
+        Rule::ForgottenFirst,
         Rule::LoseOutright,
         Rule::OutrightAgain,
         Rule::PeriodKnown,
@@ -173,6 +179,7 @@ impl Rule {
         Rule::InvalidateBack,
         Rule::StrikeOwed,
         Rule::StrikeOwn,
+        Rule::StrikeEarlier,
         Rule::StrikeEqualList,
         Rule::StrikeOneByOne,
         Rule::StrikeOnDisk,

@@ -8,7 +8,7 @@
 //! (what a catalog that was left out must take over, and what is owed to one).
 
 pub(crate) mod copy_state;
-mod returning;
+pub(crate) mod returning;
 #[cfg(test)]
 mod tests;
 pub(crate) mod titles;

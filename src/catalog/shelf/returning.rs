@@ -5,10 +5,19 @@
 //! back". The books that change here while a peer comes back are *owed* to it, until it has
 //! acknowledged just that version.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::Shelf;
 use crate::model::book::{BookId, Version};
+
+/// What a returning peer may lack of a book.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Owed {
+    /// The version that is here.
+    Newest,
+    /// That, and one before, which may have been acknowledged without it.
+    Earlier,
+}
 
 #[derive(Default)]
 pub(super) struct Returning {
@@ -16,13 +25,16 @@ pub(super) struct Returning {
     /// stands for copies that were never taken.
     period: u32,
     /// By returning peer.
-    owed: BTreeMap<usize, BTreeSet<BookId>>,
+    owed: BTreeMap<usize, BTreeMap<BookId, Owed>>,
 }
 
 impl Returning {
     pub(super) fn note_change(&mut self, id: BookId) {
         for owed in self.owed.values_mut() {
-            owed.insert(id);
+            let lacks = owed.entry(id);
+            lacks
+                .and_modify(|lacks| *lacks = Owed::Earlier)
+                .or_insert(Owed::Newest);
         }
     }
 }
@@ -50,12 +62,13 @@ impl Shelf {
 
     /// From now on the books that change here are owed to this peer, and those that are changing.
     pub(crate) fn begin_owing(&mut self, peer: usize) {
-        let changing = self.needing_repair.clone();
+        let changing = self.needing_repair.iter();
+        let changing = changing.map(|id| (*id, Owed::Newest)).collect();
         self.returning.owed.insert(peer, changing);
     }
 
     /// The books that are owed to a peer; `None`: it has not begun to come back.
-    pub(crate) fn owed(&self, peer: usize) -> Option<&BTreeSet<BookId>> {
+    pub(crate) fn owed(&self, peer: usize) -> Option<&BTreeMap<BookId, Owed>> {
         self.returning.owed.get(&peer)
     }
 

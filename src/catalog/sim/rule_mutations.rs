@@ -66,7 +66,8 @@ fn without_the_ledger_first_a_total_failure_loses_an_entry() {
 #[test]
 fn without_the_ledger_on_disk_a_sale_of_the_side_that_gives_way_is_forgotten() {
     let world = |seed| with_ledger(worlds::ADDS_IN_A_CUT, seed);
-    check_found(0..400, "ledger", world, |world| {
+    let seeds = iter::once(3682).chain(0..4000);
+    check_found(seeds, "ledger", world, |world| {
         world.parameters.rules = Rules::all().without(Rule::LedgerAlone);
     });
 }
@@ -193,27 +194,26 @@ fn without_a_strike_off_on_disk_nobody_comes_back() {
     check_rule_in(worlds::FIRST_START, Rule::StrikeOnDisk, 0..300);
 }
 
-/// Few seeds show these. Each list begins with one that did; if it does no longer, because the
-/// worlds have changed, the search takes minutes, and prints another to put in its place.
+/// Few seeds show it, so the known one comes first. If it shows it no longer, because the worlds have
+/// changed, the search takes minutes, and prints another to put in its place.
 #[test]
-fn without_a_rarely_missed_rule_some_seed_goes_wrong() {
-    for (row, rule, known, max) in [
-        (worlds::STARVED, Rule::StartWait, 289, 2000),
-        (worlds::THREE_BUSY, Rule::StrikeEqualList, 88, 4000),
-        (worlds::RETURNS, Rule::YieldFirst, 266, 4000),
-        (worlds::FULL_DISKS, Rule::PresentPeriod, 182, 2000),
-        (worlds::THREE_BUSY, Rule::PeriodKnown, 4724, 5000),
-        (worlds::RETURNS, Rule::StandingOrder, 3761, 4000),
-    ] {
-        check_rule_in(row, rule, iter::once(known).chain(0..max));
-    }
+fn without_taking_over_first_a_catalog_acknowledges_what_it_then_loses() {
+    let seeds = iter::once(266).chain(0..4000);
+    check_rule_in(worlds::RETURNS, Rule::YieldFirst, seeds);
 }
 
 /// Of each row no schedule and no seed has shown that the first rule is missed while the others
 /// hold: it is a second lock. Without all of them it is missed, and while one of them holds it is not.
 #[test]
 fn without_all_of_some_rules_some_seed_goes_wrong() {
-    let rows: [(worlds::Row, &[Rule], u64); 3] = [
+    // Whoever looks for what it forgot finds most of what another rule did not prevent.
+    let second = |rule| [rule, Rule::ForgottenFirst];
+    let rows: [(worlds::Row, &[Rule], u64); 8] = [
+        (worlds::STARVED, &second(Rule::StartWait), 289),
+        (worlds::THREE_BUSY, &second(Rule::StrikeEqualList), 88),
+        (worlds::FULL_DISKS, &second(Rule::PresentPeriod), 182),
+        (worlds::THREE_BUSY, &second(Rule::PeriodKnown), 4724),
+        (worlds::RETURNS, &second(Rule::StandingOrder), 1117),
         (
             worlds::FIRST_START,
             &[Rule::NewFolderList, Rule::StrikeOnDisk],
@@ -222,12 +222,12 @@ fn without_all_of_some_rules_some_seed_goes_wrong() {
         (
             worlds::THREE_BUSY,
             &[Rule::ServingLeaves, Rule::InStepLeaves, Rule::SplitWaits],
-            56,
+            829,
         ),
         (
             worlds::THREE_BUSY,
             &[Rule::PresentStart, Rule::ListOnDisk],
-            222,
+            18,
         ),
     ];
     for (row, rules, known) in rows {

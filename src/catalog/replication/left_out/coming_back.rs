@@ -30,6 +30,43 @@ impl LeftOut {
         peer.in_step = peer.start() == Some(start) && !lists;
     }
 
+    /// A better copy here has lost outright to a worse one.
+    pub(crate) fn note_loss(&mut self) {
+        self.losses += 1;
+    }
+
+    /// How often that was, in this start.
+    pub(crate) fn losses(&self) -> u64 {
+        self.losses
+    }
+
+    /// All that peer `i` has was compared, beginning when there were so many losses.
+    pub(crate) fn note_compared(&mut self, i: usize, losses: u64) {
+        self.peers[i].compared = Some(losses);
+    }
+
+    /// Whether peer `i` may have a write that this catalog made or passed on, and has forgotten since:
+    /// it started, or the copy lost outright, after the two were compared last.
+    pub(crate) fn may_hold_forgotten(&self, i: usize) -> bool {
+        !self.is_told(i)
+            && self.peers[i].compared != Some(self.losses)
+            && self.rules.enforce(Rule::ForgottenFirst)
+    }
+
+    /// Whether a peer may have what this catalog has forgotten, apart from peer `i`.
+    pub(crate) fn lags_for(&self, i: usize) -> bool {
+        let mut others = self.peers().filter(|other| *other != i);
+        others.any(|other| self.may_hold_forgotten(other))
+    }
+
+    /// Whether peer `i` may have forgotten what a third catalog has, so that it acknowledges no write
+    /// of this one.
+    pub(crate) fn lags(&self, i: usize) -> bool {
+        self.says(i, |said| {
+            said.not_compared.iter().any(|peer| *peer != self.address)
+        })
+    }
+
     /// Whether copies may have changed here while peer `i` was left out of which nobody remembers
     /// it.
     pub(crate) fn is_unrecorded(&self, i: usize) -> bool {
@@ -162,6 +199,8 @@ impl LeftOut {
             let peer = &mut self.peers[i];
             peer.struck = peer.start();
             peer.in_step = true;
+            // It has taken over whatever is here.
+            peer.compared = Some(self.losses);
         }
         equal
     }

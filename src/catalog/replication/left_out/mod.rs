@@ -56,6 +56,9 @@ struct PeerStanding {
     gap: u64,
     /// Its start that was struck off.
     struck: Option<u64>,
+    /// What [`LeftOut::losses`] was when all that it has began to be compared, the last time in this
+    /// start.
+    compared: Option<u64>,
     /// When the last heartbeat was sent that it answered without listing this catalog.
     answered: Option<Time>,
     /// Nobody remembers which copies changed here while it was left out: that was before this
@@ -86,6 +89,8 @@ pub(crate) struct LeftOut {
     period_since: Time,
     /// An update or claim was accepted in it.
     has_accepted: bool,
+    /// How many copies here have lost outright to worse ones in this start.
+    losses: u64,
     /// The first heartbeats after the start have ended.
     pub(crate) ready: bool,
     pub(crate) whole: bool,
@@ -144,6 +149,7 @@ impl LeftOut {
             period: 0,
             period_since: now,
             has_accepted: false,
+            losses: 0,
             ready: false,
             whole: record.whole,
             becomes_whole: false,

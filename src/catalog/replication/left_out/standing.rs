@@ -26,6 +26,10 @@ pub(crate) struct Standing {
     /// Grows with every change of what is said in one start.
     pub(crate) sequence: u64,
     pub(crate) left_out: BTreeSet<Address>,
+    /// The peers that may have a write that this catalog has forgotten: it acknowledges nothing but
+    /// theirs.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub(crate) not_compared: BTreeSet<Address>,
     pub(crate) serving: bool,
     /// The folder holds a whole shop. A new folder does not, until it has caught up.
     pub(crate) whole: bool,
@@ -90,6 +94,7 @@ impl LeftOut {
             period: self.period,
             sequence: self.said.as_ref().map_or(0, |said| said.sequence),
             left_out: self.list(self.peers().filter(|i| self.is_told(*i))),
+            not_compared: self.addresses(self.peers().filter(|i| self.may_hold_forgotten(*i))),
             serving,
             whole: self.whole,
             disk_refuses,

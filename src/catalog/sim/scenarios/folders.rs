@@ -21,24 +21,40 @@ fn crash_with_one_left_out(cluster: &Arc<Cluster>) {
     scheduler.sleep(1000 * MS);
 }
 
-/// Catalog 0 has an older folder, from when catalog 1 was left out. Catalogs 0 and 2 lack a sale
-/// that catalog 1 has.
+/// Catalog 0 starts with an older folder, from when catalog 1 was left out, and catalog 2 starts at
+/// the same moment. Both lack a sale that catalog 1 has.
+fn start_with_an_older_folder(cluster: &Arc<Cluster>) {
+    crash_with_one_left_out(cluster);
+    cluster.crash(2);
+    cluster.scheduler.sleep(110 * MS);
+    set(cluster, 1, 9);
+    cluster.crash(1);
+    cluster.crash(0);
+    cluster.state().catalogs[0].disk.put_back(0);
+    cluster.start(0);
+    cluster.start(2);
+    cluster.scheduler.sleep(1500 * MS);
+}
+
 #[test]
 fn without_counts_of_starts_an_older_folder_opens_the_shop() {
     check(Rule::CountStarts, 3, |cluster| {
-        let scheduler = &cluster.scheduler;
-        crash_with_one_left_out(cluster);
-        cluster.crash(2);
-        scheduler.sleep(110 * MS);
-        set(cluster, 1, 9);
-        cluster.crash(1);
-        cluster.crash(0);
-        cluster.state().catalogs[0].disk.put_back(0);
-        cluster.start(0);
-        cluster.start(2);
-        scheduler.sleep(1500 * MS);
+        start_with_an_older_folder(cluster);
         look(cluster, 0);
         look(cluster, 2);
+        cluster.start(1);
+    });
+}
+
+/// Each answer comes after a heartbeat of the other one that was sent meanwhile.
+#[test]
+fn catalogs_that_send_heartbeats_at_the_same_moments_know_an_older_folder() {
+    check_right(3, |cluster| {
+        start_with_an_older_folder(cluster);
+        cluster.crash(2);
+        cluster.scheduler.sleep(200 * MS);
+        look(cluster, 0);
+        cluster.start(2);
         cluster.start(1);
     });
 }

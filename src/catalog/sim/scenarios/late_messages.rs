@@ -14,7 +14,7 @@ use crate::testing::linearizability::Kind;
 fn without_a_look_at_the_start_a_late_heartbeat_parts_two_catalogs() {
     check(Rule::OlderStart, 2, |cluster| {
         let scheduler = &cluster.scheduler;
-        let late = request(0, 1, "heartbeat");
+        let (late, asked) = (request(0, 1, "heartbeat"), request(1, 0, "heartbeat"));
         sleep_until(cluster, 595.0);
         cluster.network.hold(late);
         sleep_until(cluster, 605.0);
@@ -23,9 +23,11 @@ fn without_a_look_at_the_start_a_late_heartbeat_parts_two_catalogs() {
         sleep_until(cluster, 650.0);
         cluster.start(0);
         sleep_until(cluster, 1001.0);
+        cluster.network.hold(asked);
         cluster.network.release(late);
         sleep_until(cluster, 1010.0);
         cluster.crash(1);
+        cluster.network.stop_holding(asked);
         sleep_until(cluster, 1060.0);
         set(cluster, 0, 8);
         cluster.crash(0);

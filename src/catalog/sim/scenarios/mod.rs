@@ -7,6 +7,7 @@
 mod coming_back;
 mod dropped_copies;
 mod folders;
+mod forgotten_write;
 mod keys;
 mod late_messages;
 mod leaving_out;
@@ -182,7 +183,7 @@ fn sleep_until(cluster: &Arc<Cluster>, ms: f64) {
     cluster.scheduler.sleep(moment - now);
 }
 
-fn request(from: usize, to: usize, kind: &'static str) -> Held {
+const fn request(from: usize, to: usize, kind: &'static str) -> Held {
     Held {
         from,
         to,
