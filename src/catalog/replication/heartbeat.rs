@@ -60,8 +60,7 @@ impl<E: Environment> Replica<E> {
     pub(super) fn note_standing(&self, inner: &mut Inner) {
         let now = self.now();
         let round_complete = inner.membership.round_complete();
-        let has_asked = round_complete && inner.membership.is_ready(now);
-        inner.left_out.ready |= has_asked || !self.enforces(Rule::StartWait);
+        inner.left_out.ready |= round_complete && inner.membership.is_ready(now);
         if inner.left_out.consider(&inner.membership, now) {
             self.note_left_out(inner);
         }

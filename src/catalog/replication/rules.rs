@@ -50,8 +50,6 @@ pub(crate) enum Rule {
     StandingOrder,
     /// A message of an earlier start is ignored.
     OlderStart,
-    /// A catalog that has just started asks its peers before it decides anything.
-    StartWait,
     /// Only a catalog that serves leaves a peer out.
     ServingLeaves,
     /// Only a peer that is in step is left out.
@@ -130,7 +128,7 @@ pub(crate) enum Rule {
 
 #[cfg(test)]
 impl Rule {
-    pub(crate) const ALL: [Rule; 60] = [
+    pub(crate) const ALL: [Rule; 59] = [
         Rule::Confirm,
         Rule::Lease,
         Rule::Tie,
@@ -153,7 +151,6 @@ impl Rule {
         Rule::Token,
         Rule::StandingOrder,
         Rule::OlderStart,
-        Rule::StartWait,
         Rule::ServingLeaves,
         Rule::InStepLeaves,
         Rule::FreshRefusal,

@@ -107,7 +107,7 @@ const OLD_FOLDERS: Row = (3, |world| {
     (faults.lost_folder, faults.old_folder) = (0.2, 0.6);
 });
 
-pub(super) const STARVED: Row = (3, |world| {
+const STARVED: Row = (3, |world| {
     let faults = &mut world.parameters.faults;
     (faults.random, faults.staggered, faults.starvation) = (6, 1, 0.3);
 });

@@ -24,8 +24,9 @@ fn fail(cluster: &Arc<Cluster>, faults: usize) {
         if !cluster.may_fail(node) {
             continue;
         }
-        let starvation = parameters.faults.starvation;
-        if node < parameters.catalogs && cluster.scheduler.chance(starvation) {
+        // Two that starve at once may leave each other out: that is a cut.
+        let may_starve = node < parameters.catalogs && !cluster.network.starves();
+        if may_starve && cluster.scheduler.chance(parameters.faults.starvation) {
             let time = cluster.either_between((100.0, 450.0), (300.0, 1200.0));
             cluster.network.starve(node, time);
         } else {

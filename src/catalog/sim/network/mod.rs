@@ -77,8 +77,19 @@ impl Network {
     /// The server answers no heartbeat for this time.
     pub(super) fn starve(&self, node: usize, time: Micros) {
         self.trace.count("starvation");
+        let ms = time / 1000;
+        self.trace.note(|| format!("{node} starves for {ms} ms"));
         let until = self.scheduler.now() + time;
         self.state().starved_until.insert(node, until);
+    }
+
+    /// Whether any server answers no heartbeat now.
+    pub(super) fn starves(&self) -> bool {
+        let now = self.scheduler.now();
+        self.state()
+            .starved_until
+            .values()
+            .any(|until| now < *until)
     }
 
     /// The server crashes: the connections of its callers break.
