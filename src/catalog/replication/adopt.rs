@@ -5,19 +5,29 @@ use std::sync::Arc;
 
 use crate::catalog::replication::Replica;
 use crate::catalog::replication::env::Environment;
-use crate::catalog::replication::messages::{Copies, Versions};
+use crate::catalog::replication::left_out::Asked;
+use crate::catalog::replication::messages::Versions;
 use crate::catalog::shelf::copy_state::CopyState;
 use crate::model::book::{Book, BookId};
 use crate::model::error::Result;
 use crate::runtime::log::{self, RateLimited};
 
+/// A copy that a peer has sent in an answer, with its state there.
+#[derive(Clone, Debug)]
+pub(super) struct Offered {
+    pub(super) from: Asked,
+    pub(super) book: Arc<Book>,
+    pub(super) state: CopyState,
+}
+
 impl<E: Environment> Replica<E> {
-    /// Adopts those of these copies that are better, as another catalog sent them. They are valid
+    /// Adopts those of these copies that are better, and still count. They are valid
     /// here if they were valid there and the valid list has not been emptied since `epoch`. Returns
     /// once they are on disk.
-    pub(super) fn adopt(self: &Arc<Self>, copies: Copies, epoch: u32) -> Result<()> {
+    pub(super) fn adopt(self: &Arc<Self>, mut copies: Vec<Offered>, epoch: u32) -> Result<()> {
         let mut inner = self.lock();
-        for (book, state) in &copies {
+        copies.retain(|copy| inner.left_out.counts(&copy.from));
+        for Offered { book, state, .. } in &copies {
             let id = book.id;
             log_other_content(inner.shelf.book(id), book);
             if inner.shelf.version(id) < Some(book.version) {
@@ -33,12 +43,12 @@ impl<E: Environment> Replica<E> {
         drop(inner);
         let versions: Versions = copies
             .iter()
-            .map(|(book, _)| (book.id, book.version))
+            .map(|Offered { book, .. }| (book.id, book.version))
             .collect();
         self.save_missing(&versions)?;
         let mut inner = self.lock();
         let trusted = inner.shelf.epoch() == epoch && !inner.left_out.must_yield();
-        for (book, state) in copies.iter().filter(|_| trusted) {
+        for Offered { book, state, .. } in copies.iter().filter(|_| trusted) {
             let same = inner.shelf.version(book.id) == Some(book.version);
             if same && *state == CopyState::Valid && !inner.shelf.may_be_cached(book.id) {
                 inner.shelf.set_state(book.id, CopyState::Valid);
@@ -52,21 +62,20 @@ impl<E: Environment> Replica<E> {
     /// Adopts the best of the conflicting copies of each book. Returns the ids of those books.
     pub(super) fn adopt_best(
         self: &Arc<Self>,
-        mut copies: Copies,
+        mut copies: Vec<Offered>,
         epoch: u32,
     ) -> Result<Vec<BookId>> {
         if copies.is_empty() {
             return Ok(Vec::new());
         }
-        copies.sort_by_key(|(book, _)| (book.id, Reverse(book.version)));
-        copies.dedup_by_key(|(book, _)| book.id);
-        for (_, state) in copies
-            .iter_mut()
-            .filter(|(_, state)| *state == CopyState::Unknown)
-        {
-            *state = CopyState::Tentative;
+        copies.sort_by_key(|copy| (copy.book.id, Reverse(copy.book.version)));
+        copies.dedup_by_key(|copy| copy.book.id);
+        for copy in &mut copies {
+            if copy.state == CopyState::Unknown {
+                copy.state = CopyState::Tentative;
+            }
         }
-        let ids = copies.iter().map(|(book, _)| book.id).collect();
+        let ids = copies.iter().map(|copy| copy.book.id).collect();
         self.adopt(copies, epoch)?;
         Ok(ids)
     }

@@ -4,9 +4,11 @@
 use std::sync::Arc;
 
 use crate::catalog::replication::Replica;
+use crate::catalog::replication::adopt::Offered;
 use crate::catalog::replication::diff::{Diff, diff};
 use crate::catalog::replication::env::Environment;
-use crate::catalog::replication::messages::{AskPage, Copies, Fetch, Message, Outcome, Reply};
+use crate::catalog::replication::left_out::Asked;
+use crate::catalog::replication::messages::{AskPage, Fetch, Message, Outcome, Reply};
 use crate::catalog::replication::replicate::Payload;
 use crate::catalog::replication::rules::Rule;
 use crate::catalog::shelf::copy_state::{CopyState, PageEntry};
@@ -172,12 +174,18 @@ impl<E: Environment> Replica<E> {
         })
     }
 
-    /// Peer `i`'s copies of these books, at most [`FETCH_MAX`].
-    pub(super) fn fetch_books(self: &Arc<Self>, i: usize, ids: &[BookId]) -> Result<Copies> {
-        match self.ask(i, Message::Fetch(Fetch { ids: ids.to_vec() })) {
-            Outcome::Reply(Reply::Books(reply)) => Ok(reply.books),
-            _ => Err(no_answer()),
-        }
+    /// A peer's copies of these books, at most [`FETCH_MAX`].
+    pub(super) fn fetch_books(
+        self: &Arc<Self>,
+        from: Asked,
+        ids: &[BookId],
+    ) -> Result<Vec<Offered>> {
+        let fetch = Message::Fetch(Fetch { ids: ids.to_vec() });
+        let Outcome::Reply(Reply::Books(reply)) = self.ask(from.peer, fetch) else {
+            return Err(no_answer());
+        };
+        let offered = |(book, state)| Offered { from, book, state };
+        Ok(reply.books.into_iter().map(offered).collect())
     }
 
     fn apply(self: &Arc<Self>, mut diff: Diff, run: &mut CatchUp) -> Result<()> {
@@ -188,7 +196,12 @@ impl<E: Environment> Replica<E> {
         self.make_valid(diff.valid, run.epoch);
         for (peer, ids) in diff.fetch {
             for ids in ids.chunks(FETCH_MAX) {
-                self.adopt(self.fetch_books(peer, ids)?, run.epoch)?;
+                let from = self.lock().left_out.asked(peer);
+                // It may have been left out since it was asked for its page.
+                if from.was_told && self.enforces(Rule::PresentAnswers) {
+                    return Err(no_answer());
+                }
+                self.adopt(self.fetch_books(from, ids)?, run.epoch)?;
             }
         }
         if diff.claim.is_empty() && diff.push.is_empty() {
@@ -216,7 +229,7 @@ impl<E: Environment> Replica<E> {
     fn claim_many(self: &Arc<Self>, payload: &Payload, epoch: u32) -> Result<()> {
         let versions = payload.versions();
         let replicated = self.replicate(payload)?;
-        let conflicts = replicated.conflicts.iter().map(|(book, _)| book.id);
+        let conflicts = replicated.conflicts.iter().map(|copy| copy.book.id);
         let mut disputed: Vec<BookId> = conflicts.chain(replicated.differing).collect();
         disputed.sort_unstable();
         self.adopt(replicated.conflicts, epoch)?;

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::catalog::replication::adopt::Offered;
 use crate::catalog::replication::env::{Environment, WaitKey};
 use crate::catalog::replication::messages::{Get, Known, Message, Outcome, Reply};
 use crate::catalog::replication::{Guard, Inner, Replica};
@@ -102,11 +103,12 @@ impl<E: Environment> Replica<E> {
     fn hop(self: &Arc<Self>, inner: Guard<'_>, asked: &Get) -> Result<Option<Repaired>> {
         let (id, epoch) = (asked.id, inner.shelf.epoch());
         let best = asked.best.max(inner.shelf.version(id));
-        let peer = self.next_to_ask(&inner, &asked.requesters);
-        drop(inner);
-        let Some(peer) = peer else {
+        let Some(peer) = self.next_to_ask(&inner, &asked.requesters) else {
+            drop(inner);
             return self.end_of_hops(asked, epoch);
         };
+        let from = inner.left_out.asked(peer);
+        drop(inner);
         let myself = std::slice::from_ref(&self.config.address);
         let requesters = [&asked.requesters[..], myself].concat();
         let get = Get {
@@ -116,7 +118,7 @@ impl<E: Environment> Replica<E> {
         };
         match self.ask(peer, Message::Get(get)) {
             Outcome::Reply(Reply::Known(Known { book, state })) => {
-                self.adopt(vec![(book, state)], epoch)?;
+                self.adopt(vec![Offered { from, book, state }], epoch)?;
                 // If the copy here is still unknown after it adopted a tentative one, it was the
                 // better of the two. After it adopted a valid one, a cache may hold an older copy,
                 // which a claim invalidates.

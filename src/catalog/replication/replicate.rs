@@ -5,9 +5,11 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::catalog::replication::adopt::Offered;
 use crate::catalog::replication::env::{Environment, WaitKey};
+use crate::catalog::replication::left_out::Asked;
 use crate::catalog::replication::messages::{
-    Claim, Copies, Message, Outcome, Reply, Sender, Update, Versions,
+    Claim, Message, Outcome, Reply, Sender, Update, Versions,
 };
 use crate::catalog::replication::rpc_round::RpcRound;
 use crate::catalog::replication::rules::Rule;
@@ -31,7 +33,7 @@ pub(super) enum Payload {
 #[derive(Debug, Default)]
 pub(super) struct Replicated {
     /// Peers' copies that conflict with some of the books. All other books are committed.
-    pub(super) conflicts: Copies,
+    pub(super) conflicts: Vec<Offered>,
     /// The ids of which some peer has another version than the payload names.
     pub(super) differing: Vec<BookId>,
 }
@@ -40,6 +42,8 @@ pub(super) struct Replicated {
 #[derive(Clone, Debug, Default)]
 struct Progress {
     is_asked: bool,
+    /// As it stood then.
+    asked: Asked,
     /// Nothing is sent before this time.
     not_before: Duration,
     /// Acknowledged in this start and period of the peer; the write went without these then.
@@ -236,7 +240,11 @@ impl<E: Environment> Replication<'_, E> {
                     inner.shelf.note_acknowledged(peer, *id, *version);
                 }
             }
-            self.result.conflicts.extend(conflicts);
+            let from = progress.asked;
+            let offered = |(book, state)| Offered { from, book, state };
+            self.result
+                .conflicts
+                .extend(conflicts.into_iter().map(offered));
             self.result.differing.extend(differing);
         }
         doubtful
@@ -291,6 +299,7 @@ impl<E: Environment> Replication<'_, E> {
             };
             let progress = &mut self.progress[peer];
             progress.is_asked = true;
+            progress.asked = inner.left_out.asked(peer);
             progress.sent_without = others;
             due.push((peer, sender));
         }

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use crate::catalog::replication::adopt::Offered;
 use crate::catalog::replication::catch_up::{FETCH_MAX, PAGE_MAX, no_answer};
 use crate::catalog::replication::env::Environment;
 use crate::catalog::replication::left_out::Standing;
@@ -274,12 +275,16 @@ impl<E: Environment> Replica<E> {
 
     /// Fetches these books of peer `i`, and takes those that count, to disk.
     fn fetch(self: &Arc<Self>, i: usize, ids: &[BookId], takes: Takes) -> Result<()> {
-        let books = self.fetch_books(i, ids)?;
+        let from = self.lock().left_out.asked(i);
+        let books = self.fetch_books(from, ids)?;
         let mut inner = self.lock();
         // It may serve no longer, or another catalog's copies may count now.
         let outright = takes == Takes::Outright && inner.left_out.yields_to(i);
         let mut taken = Vec::new();
-        for (book, _) in &books {
+        for Offered { from, book, .. } in &books {
+            if !inner.left_out.counts(from) {
+                return Err(no_answer());
+            }
             let ours = inner.shelf.version(book.id);
             let loses = outright && inner.shelf.is_own(book.id);
             if ours < Some(book.version) || ours != Some(book.version) && loses {

@@ -82,6 +82,8 @@ pub(crate) enum Rule {
     YieldFirst,
     /// A catalog that may have forgotten a write looks for it at all others before it acknowledges.
     ForgottenFirst,
+    /// What a peer answers counts only while it stands as it did when it was asked.
+    PresentAnswers,
     /// Copies of a catalog that was left out lose outright.
     LoseOutright,
     /// They lose outright each time that it begins to come back.
@@ -116,6 +118,8 @@ pub(crate) enum Rule {
     Circle,
     /// A catalog with a new folder is left out at once.
     NewFolderLeftOut,
+    /// But not by one that has to come back to another catalog first.
+    NewFolderWaits,
     /// The list of a folder that is not whole is ignored.
     NewFolderList,
     /// The first stock is used only when all folders are new and have the same one.
@@ -128,7 +132,7 @@ pub(crate) enum Rule {
 
 #[cfg(test)]
 impl Rule {
-    pub(crate) const ALL: [Rule; 59] = [
+    pub(crate) const ALL: [Rule; 61] = [
         Rule::Confirm,
         Rule::Lease,
         Rule::Tie,
@@ -167,6 +171,7 @@ impl Rule {
         Rule::ListedRefused,
         Rule::YieldFirst,
         Rule::ForgottenFirst,
+        Rule::PresentAnswers,
         Rule::LoseOutright,
         Rule::OutrightAgain,
         Rule::PeriodKnown,
@@ -184,6 +189,7 @@ impl Rule {
         Rule::SplitOnDisk,
         Rule::Circle,
         Rule::NewFolderLeftOut,
+        Rule::NewFolderWaits,
         Rule::NewFolderList,
         Rule::FirstStock,
         Rule::OneOpens,

@@ -5,8 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::catalog::if_match::IfMatch;
+use crate::catalog::replication::adopt::Offered;
 use crate::catalog::replication::env::Environment;
 use crate::catalog::replication::invalidate::invalidations;
+use crate::catalog::replication::left_out::Asked;
 use crate::catalog::replication::messages::{Check, Known, Message, Outcome, Reply};
 use crate::catalog::replication::prior::Prior;
 use crate::catalog::replication::read_repair::not_repaired;
@@ -163,17 +165,22 @@ impl<E: Environment> Replica<E> {
     /// `PROTOCOL.md`, "Write 1: check", for an unknown copy: asks all peers that are not left out
     /// whether theirs is better.
     fn check(self: &Arc<Self>, id: BookId) -> Result<()> {
-        let peers = self.peers_to_ask();
-        let (version, epoch) = {
-            let inner = self.lock();
-            (inner.shelf.version(id), inner.shelf.epoch())
-        };
+        let inner = self.lock();
+        let peers: Vec<usize> = inner.left_out.peers_to_ask().collect();
+        let asked: Vec<Asked> = inner
+            .left_out
+            .peers()
+            .map(|i| inner.left_out.asked(i))
+            .collect();
+        let (version, epoch) = (inner.shelf.version(id), inner.shelf.epoch());
+        drop(inner);
         let mut better = Vec::new();
         let mut silent = false;
-        for (_, outcome) in self.ask_all(&peers, &Message::Check(Check { id, version })) {
+        for (i, outcome) in self.ask_all(&peers, &Message::Check(Check { id, version })) {
             match outcome {
                 Outcome::Reply(Reply::CheckFailed(Known { book, state })) => {
-                    better.push((book, state))
+                    let from = asked[i];
+                    better.push(Offered { from, book, state })
                 }
                 Outcome::Reply(_) => {}
                 Outcome::Refused | Outcome::Silent => silent = true,

@@ -14,6 +14,9 @@ use crate::model::book::{Book, Version};
 /// The first round of heartbeats is over by then.
 const FIRST_ROUND: Micros = 250_000;
 
+/// Each has told the others by then that it serves.
+const NEXT_ROUND: Micros = 100_000;
+
 /// Five catalogs with copies of these sequence numbers; `*` is valid. Returns the messages after
 /// the first round of heartbeats.
 fn messages(copies: &str, question: fn(&Arc<Cluster>)) -> Vec<String> {
@@ -37,6 +40,7 @@ fn messages(copies: &str, question: fn(&Arc<Cluster>)) -> Vec<String> {
                 cluster.replica(node).assume_valid(BOOK);
             }
         }
+        cluster.scheduler.sleep(NEXT_ROUND);
         cluster.trace.take_lines();
         question(cluster);
         cluster.scheduler.sleep(20_000);

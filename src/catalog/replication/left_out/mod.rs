@@ -29,7 +29,7 @@ use crate::membership::time::Time;
 use crate::model::address::Address;
 
 pub(crate) use serving::NotServing;
-pub(crate) use standing::{Record, Standing, Token};
+pub(crate) use standing::{Asked, Record, Standing, Token};
 
 /// Where one peer stands with this catalog.
 #[derive(Debug, Default)]

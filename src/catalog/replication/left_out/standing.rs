@@ -51,6 +51,16 @@ pub(crate) struct Token {
     at: u64,
 }
 
+/// A peer, as it stood when it was asked for its books.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Asked {
+    pub(crate) peer: usize,
+    /// Its start, and the number of what it had said of itself last.
+    said: Option<(u64, u64)>,
+    /// It was on this catalog's list.
+    pub(crate) was_told: bool,
+}
+
 /// What a catalog keeps on disk of its standing among the others.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -146,6 +156,24 @@ impl LeftOut {
         self.peers[i].start() == Some(start) && token.is_some_and(is_current)
     }
 
+    /// Peer `i` is about to be asked for its books.
+    pub(crate) fn asked(&self, i: usize) -> Asked {
+        let said = self.peers[i].said.as_ref();
+        Asked {
+            peer: i,
+            said: said.map(|said| (said.start, said.sequence)),
+            was_told: self.is_told(i),
+        }
+    }
+
+    /// Whether what it answers counts. It does not if the peer was left out since, nor if it stands
+    /// otherwise: what it sent may have lost outright there.
+    pub(crate) fn counts(&self, asked: &Asked) -> bool {
+        let now = self.asked(asked.peer);
+        let is_left_out = now.was_told && !asked.was_told;
+        now.said == asked.said && !is_left_out || !self.rules.enforce(Rule::PresentAnswers)
+    }
+
     /// Peer `i` says this of itself; `is_answer`: in answer to a heartbeat of this catalog that was
     /// sent after anything else of it was heard. `serving`: this catalog serves now. `None`: an
     /// older statement is ignored.
@@ -193,9 +221,12 @@ impl LeftOut {
         let was_struck = peer.struck == Some(standing.start) && peer.in_step;
         let counts = whole || !self.rules.enforce(Rule::NewFolderList);
         let lists_us = standing.left_out.contains(&self.address) && counts;
-        // An empty folder lacks everything.
+        // An empty folder lacks everything. But who has to come back to another peer may not go on
+        // alone for that.
+        let lists = |other: usize| other != i && self.peers[other].lists_us;
+        let waits = !serving && self.peers().any(lists) && self.rules.enforce(Rule::NewFolderWaits);
         let lacks_everything = !whole && self.whole && self.rules.enforce(Rule::NewFolderLeftOut);
-        if lacks_everything && !self.listed.contains(&i) && !was_struck {
+        if lacks_everything && !waits && !self.listed.contains(&i) && !was_struck {
             self.leave_out(i);
             heard.list_changed = true;
         }

@@ -70,6 +70,42 @@ fn without_leaving_it_out_a_new_folder_stays_empty() {
     });
 }
 
+/// Catalog 2 has taken over everything from catalog 1, and its list with catalog 0 on it. Before it is
+/// struck off, catalog 0 comes back, catalog 1 loses its folder, and catalog 0 sells alone.
+#[test]
+fn without_waiting_for_another_one_a_new_folder_makes_a_catalog_serve_that_was_left_out() {
+    check(Rule::NewFolderWaits, 3, |cluster| {
+        let scheduler = &cluster.scheduler;
+        cluster.crash(2);
+        scheduler.sleep(110 * MS);
+        set(cluster, 1, 8);
+        cluster.crash(0);
+        scheduler.sleep(110 * MS);
+        set(cluster, 1, 7);
+        let back = request(0, 1, "return");
+        cluster.network.hold(back);
+        cluster.start(0);
+        cluster.start(2);
+        scheduler.sleep(109 * MS);
+        cluster.stop(2);
+        cluster.network.stop_holding(back);
+        scheduler.sleep(2000 * MS);
+        cluster.crash(1);
+        cluster.state().catalogs[1].disk.lose();
+        scheduler.sleep(110 * MS);
+        set(cluster, 0, 6);
+        cluster.start(1);
+        scheduler.sleep(300 * MS);
+        cluster.resume(2);
+        scheduler.sleep(25 * MS);
+        cluster.stop(0);
+        scheduler.sleep(2400 * MS);
+        cluster.resume(0);
+        scheduler.sleep(1500 * MS);
+        look(cluster, 0);
+    });
+}
+
 /// The folder of catalog 0 is lost while catalog 1 is down.
 #[test]
 fn without_a_look_at_the_others_a_new_folder_opens_with_the_first_stock() {

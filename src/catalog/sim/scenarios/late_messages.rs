@@ -39,6 +39,33 @@ fn without_a_look_at_the_start_a_late_heartbeat_parts_two_catalogs() {
     });
 }
 
+/// Catalog 0 makes a sale that it can send to nobody, and is stopped. Catalog 1, which was stopped
+/// itself for a moment, compares its books with those of catalog 0 then, and is answered when it has
+/// left it out and made another write.
+#[test]
+fn without_a_look_at_who_answers_a_copy_of_a_catalog_that_was_left_out_wins() {
+    check(Rule::PresentAnswers, 2, |cluster| {
+        let scheduler = &cluster.scheduler;
+        let asked = request(1, 0, "page");
+        cluster.stop(1);
+        scheduler.sleep(280 * MS);
+        cluster.network.hold(asked);
+        cluster.resume(1);
+        scheduler.sleep(250 * MS);
+        cluster.network.cut([(0, 1)]);
+        sell(cluster, 0, 4);
+        scheduler.sleep(5 * MS);
+        cluster.stop(0);
+        cluster.network.heal();
+        scheduler.sleep(560 * MS);
+        set(cluster, 1, 9);
+        cluster.network.release(asked);
+        cluster.resume(0);
+        scheduler.sleep(500 * MS);
+        look(cluster, 1);
+    });
+}
+
 /// An update of catalog 0 is on its way while catalog 1 leaves it out, sells, and strikes it off.
 /// Its stamp is higher than that of the sale.
 #[test]
