@@ -21,9 +21,9 @@ pub(super) struct Offered {
 }
 
 impl<E: Environment> Replica<E> {
-    /// Adopts those of these copies that are better, and still count. They are valid
-    /// here if they were valid there and the valid list has not been emptied since `epoch`. Returns
-    /// once they are on disk.
+    /// Adopts those of these copies that are better, and still count. They are valid here if they
+    /// were valid there and the valid list has not been emptied since `epoch`. Returns once they are
+    /// on disk.
     pub(super) fn adopt(self: &Arc<Self>, mut copies: Vec<Offered>, epoch: u32) -> Result<()> {
         let mut inner = self.lock();
         copies.retain(|copy| inner.left_out.counts(&copy.from));

@@ -15,12 +15,15 @@ const UNTOLD_MAX: usize = 1000;
 
 impl<E: Environment> Replica<E> {
     /// `theirs` takes the place of the copy here; `from`: the peer that has sent it, if that is
-    /// known. If the copy here is from another side of a cut, that is logged and counted, and that
-    /// side will be told.
+    /// known. If the copy here is the better one, it is forgotten from now on. If it is from another
+    /// side of a cut, that is logged and counted, and that side will be told.
     pub(super) fn note_dropped(&self, inner: &mut Inner, from: Option<usize>, theirs: &Book) {
         let Some(ours) = inner.shelf.book(theirs.id).cloned() else {
             return;
         };
+        if theirs.version < ours.version {
+            inner.left_out.note_loss();
+        }
         let Some(i) = other_side(inner, from, &ours, theirs) else {
             return;
         };

@@ -483,13 +483,6 @@ impl Inner {
         self.membership.live_peers().filter(untold)
     }
 
-    /// A copy takes the place of the one here. If that is better, it is forgotten from now on.
-    fn note_loss(&mut self, theirs: &Book) {
-        if Some(theirs.version) < self.shelf.version(theirs.id) {
-            self.left_out.note_loss();
-        }
-    }
-
     /// What changes from now on is not owed to this peer.
     fn end_owing(&mut self, i: usize) {
         self.shelf.end_owing(i);

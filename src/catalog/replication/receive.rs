@@ -222,7 +222,6 @@ impl<E: Environment> Replica<E> {
                 CopyState::Valid
             };
             self.note_dropped(inner, Some(from), book);
-            inner.note_loss(book);
             inner.shelf.put(book.clone(), state);
             inner.shelf.note_acknowledged(from, id, version);
         } else if !same {

@@ -278,18 +278,17 @@ impl<E: Environment> Replica<E> {
         let from = self.lock().left_out.asked(i);
         let books = self.fetch_books(from, ids)?;
         let mut inner = self.lock();
+        if !inner.left_out.counts(&from) {
+            return Err(no_answer());
+        }
         // It may serve no longer, or another catalog's copies may count now.
         let outright = takes == Takes::Outright && inner.left_out.yields_to(i);
         let mut taken = Vec::new();
-        for Offered { from, book, .. } in &books {
-            if !inner.left_out.counts(from) {
-                return Err(no_answer());
-            }
+        for Offered { book, .. } in &books {
             let ours = inner.shelf.version(book.id);
             let loses = outright && inner.shelf.is_own(book.id);
             if ours < Some(book.version) || ours != Some(book.version) && loses {
                 self.note_dropped(&mut inner, Some(i), book);
-                inner.note_loss(book);
                 inner.shelf.put(book.clone(), CopyState::Unknown);
                 inner.shelf.note_acknowledged(i, book.id, book.version);
             }

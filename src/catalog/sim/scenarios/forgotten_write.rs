@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::{MS, Scenario, look, request, sell, sleep_until};
+use super::{MS, Scenario, check, look, request, sell, sleep_until};
 use crate::catalog::replication::rules::Rule;
 use crate::catalog::sim::clients::calls::{set_quantity, write};
 use crate::catalog::sim::clients::set;
@@ -45,7 +45,7 @@ fn forgotten_write(cluster: &Arc<Cluster>, end: fn(&Arc<Cluster>, usize)) {
 /// has compared its copies.
 #[test]
 fn without_a_look_for_what_it_forgot_a_catalog_that_started_acknowledges_what_loses_to_it() {
-    Scenario::of(3, |cluster| {
+    check(Rule::ForgottenFirst, 3, |cluster| {
         forgotten_write(cluster, Cluster::crash);
         cluster.network.hold(COMPARED);
         cluster.start(0);
@@ -54,15 +54,14 @@ fn without_a_look_for_what_it_forgot_a_catalog_that_started_acknowledges_what_lo
         cluster.scheduler.sleep(60 * MS);
         look(cluster, 1);
         cluster.network.release(COMPARED);
-    })
-    .check(Rule::ForgottenFirst);
+    });
 }
 
 /// Catalog 0 comes back to catalog 1, which has left it out, and waits for its acknowledgement while
 /// it is live. Catalog 2 was not told.
 #[test]
 fn without_a_look_for_what_it_forgot_a_catalog_that_comes_back_acknowledges_what_loses_to_it() {
-    Scenario::of(3, |cluster| {
+    check(Rule::ForgottenFirst, 3, |cluster| {
         let heartbeats = request(2, 0, "heartbeat");
         forgotten_write(cluster, Cluster::crash);
         cluster.network.hold(heartbeats);
@@ -76,15 +75,14 @@ fn without_a_look_for_what_it_forgot_a_catalog_that_comes_back_acknowledges_what
         for held in [COMPARED, OTHER_AGAIN, heartbeats] {
             cluster.network.release(held);
         }
-    })
-    .check(Rule::ForgottenFirst);
+    });
 }
 
 /// Catalog 0 was stopped, not killed. Catalog 1 goes on without it, and catalog 2, which was stopped
 /// for a moment itself, does not yet. So the sale at catalog 0 loses outright.
 #[test]
 fn without_a_look_for_what_it_lost_outright_a_catalog_acknowledges_what_loses_to_it() {
-    Scenario::of(3, |cluster| {
+    check(Rule::ForgottenFirst, 3, |cluster| {
         let repaired = request(2, 1, "update");
         forgotten_write(cluster, Cluster::stop);
         cluster.network.hold(OTHER_AGAIN);
@@ -102,8 +100,7 @@ fn without_a_look_for_what_it_lost_outright_a_catalog_acknowledges_what_loses_to
         for held in [COMPARED, OTHER_AGAIN, repaired] {
             cluster.network.release(held);
         }
-    })
-    .check(Rule::ForgottenFirst);
+    });
 }
 
 /// Catalog 0 starts again while it does not reach catalog 1, so it cannot look there. Catalog 2
