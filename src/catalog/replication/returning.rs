@@ -45,14 +45,16 @@ impl<E: Environment> Replica<E> {
         let is_told = inner.left_out.is_told(i);
         let serves = self.serves(&inner);
         let it_serves = inner.left_out.says(i, |said| said.serving);
-        let both_whole = inner.left_out.whole && inner.left_out.is_whole(i);
+        let is_whole = inner.left_out.whole;
+        let it_is_whole = inner.left_out.is_whole(i);
         drop(inner);
         match (lists_us, is_told) {
             // Nobody knows yet whose copies count.
             (true, _) if !it_serves && self.enforces(Rule::FromServing) => Ok(()),
             (true, true) if serves => self.join_sides(i),
             (true, _) => self.come_back(i),
-            (false, false) if both_whole => self.catch_up_with(i),
+            (false, false) if is_whole && it_is_whole => self.catch_up_with(i),
+            (false, false) if it_is_whole && it_serves => self.end_return(i),
             // It must come back itself, or has yet to be given its books.
             (false, _) => Ok(()),
         }
@@ -98,14 +100,7 @@ impl<E: Environment> Replica<E> {
             self.save_list()?;
             let Returned { ids, standing } = self.ask_to_return(i, false, has)?;
             let Some(owed) = ids else {
-                let mut inner = self.lock();
-                // The answer to a heartbeat may have said so before.
-                self.hear(&mut inner, i, &standing, false);
-                inner.left_out.set_in_step(i, start);
-                inner.left_out.renew();
-                self.note_standing(&mut inner);
-                let peer = &self.config.peers[i];
-                log::always("struck off a peer's list", &[("peer", peer)]);
+                self.struck_off(i, start, &standing);
                 return Ok(());
             };
             self.adopt_list(&standing)?;
@@ -114,6 +109,28 @@ impl<E: Environment> Replica<E> {
         Err(Error::TimedOut(
             "a peer's books change too fast to catch up with".into(),
         ))
+    }
+
+    /// This folder is not whole, and peer `i` does not list this catalog: perhaps it has struck it
+    /// off, and the answer was lost.
+    fn end_return(self: &Arc<Self>, i: usize) -> Result<()> {
+        let start = self.start_of(i)?;
+        let Returned { ids, standing } = self.ask_to_return(i, false, Vec::new())?;
+        if ids.is_none() {
+            self.struck_off(i, start, &standing);
+        }
+        Ok(())
+    }
+
+    fn struck_off(&self, i: usize, start: u64, standing: &Standing) {
+        let mut inner = self.lock();
+        // The answer to a heartbeat may have said so before.
+        self.hear(&mut inner, i, standing, false);
+        inner.left_out.set_in_step(i, start);
+        inner.left_out.renew();
+        self.note_standing(&mut inner);
+        let peer = &self.config.peers[i];
+        log::always("struck off a peer's list", &[("peer", peer)]);
     }
 
     /// Goes on without peer `i` no more: that one acknowledges nothing until it knows.
@@ -330,6 +347,9 @@ impl<E: Environment> Replica<E> {
             return Ok(Reply::NotNow);
         }
         if !inner.left_out.is_told(i) {
+            if !inner.left_out.is_in_step(i) {
+                return Ok(Reply::NotNow);
+            }
             return Ok(self.returned(&mut inner, None));
         }
         let serves = self.serves(&inner) || asked.begins && !self.enforces(Rule::FromServing);
@@ -366,13 +386,11 @@ impl<E: Environment> Replica<E> {
         }
         inner.end_owing(i);
         inner.returning.remove(&i);
-        let waits = self.enforces(Rule::StrikeOnDisk);
-        if waits {
-            drop(inner);
-            self.save_list()?;
-            inner = self.lock();
-        }
-        if inner.left_out.is_told(i) && waits {
+        drop(inner);
+        // Until that is on disk it counts as left out, and would compare all books once more.
+        self.save_list()?;
+        inner = self.lock();
+        if inner.left_out.is_told(i) {
             return Ok(Reply::NotNow);
         }
         Ok(self.returned(&mut inner, None))

@@ -108,8 +108,6 @@ pub(crate) enum Rule {
     StrikeEqualList,
     /// No peer is struck off while another one's strike-off is on its way to the disk.
     StrikeOneByOne,
-    /// A peer is told that it was struck off once that is on disk.
-    StrikeOnDisk,
     /// Who lists a peer that lists it, too, acknowledges nothing.
     SplitWaits,
     /// It remembers on disk that the peer lists it.
@@ -132,7 +130,7 @@ pub(crate) enum Rule {
 
 #[cfg(test)]
 impl Rule {
-    pub(crate) const ALL: [Rule; 61] = [
+    pub(crate) const ALL: [Rule; 60] = [
         Rule::Confirm,
         Rule::Lease,
         Rule::Tie,
@@ -184,7 +182,6 @@ impl Rule {
         Rule::StrikeEarlier,
         Rule::StrikeEqualList,
         Rule::StrikeOneByOne,
-        Rule::StrikeOnDisk,
         Rule::SplitWaits,
         Rule::SplitOnDisk,
         Rule::Circle,

@@ -189,11 +189,6 @@ fn without_the_stamp_of_the_first_version_a_book_is_added_twice() {
     check_rule_in(worlds::ADDS_WHILE_STOPPED, Rule::Created, 0..600);
 }
 
-#[test]
-fn without_a_strike_off_on_disk_nobody_comes_back() {
-    check_rule_in(worlds::FIRST_START, Rule::StrikeOnDisk, 0..300);
-}
-
 /// Few seeds show it, so the known one comes first. If it shows it no longer, because the worlds have
 /// changed, the search takes minutes, and prints another to put in its place.
 #[test]
@@ -208,16 +203,11 @@ fn without_taking_over_first_a_catalog_acknowledges_what_it_then_loses() {
 fn without_all_of_some_rules_some_seed_goes_wrong() {
     // Whoever looks for what it forgot finds most of what another rule did not prevent.
     let second = |rule| [rule, Rule::ForgottenFirst];
-    let rows: [(worlds::Row, &[Rule], u64); 7] = [
+    let rows: [(worlds::Row, &[Rule], u64); 6] = [
         (worlds::THREE_BUSY, &second(Rule::StrikeEqualList), 88),
         (worlds::FULL_DISKS, &second(Rule::PresentPeriod), 182),
         (worlds::THREE_BUSY, &second(Rule::PeriodKnown), 4724),
         (worlds::RETURNS, &second(Rule::StandingOrder), 1117),
-        (
-            worlds::FIRST_START,
-            &[Rule::NewFolderList, Rule::StrikeOnDisk],
-            0,
-        ),
         (
             worlds::THREE_BUSY,
             &[Rule::ServingLeaves, Rule::InStepLeaves, Rule::SplitWaits],

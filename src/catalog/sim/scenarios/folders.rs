@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{MS, Scenario, check, check_lists, check_right, look, request, sleep_until};
+use super::{MS, Scenario, check, check_lists, check_right, look, reply, request, sleep_until};
 use crate::catalog::replication::rules::Rule;
 use crate::catalog::sim::clients::set;
 use crate::catalog::sim::cluster::Cluster;
@@ -102,6 +102,32 @@ fn without_waiting_for_another_one_a_new_folder_makes_a_catalog_serve_that_was_l
         scheduler.sleep(2400 * MS);
         cluster.resume(0);
         scheduler.sleep(1500 * MS);
+        look(cluster, 0);
+    });
+}
+
+/// Catalog 0 has lost its folder, and has taken everything over. The answer that says that it was
+/// struck off is lost.
+#[test]
+fn a_new_folder_is_whole_though_the_last_answer_on_the_way_back_is_lost() {
+    check_right(2, |cluster| {
+        let scheduler = &cluster.scheduler;
+        let returned = reply(1, 0, "return");
+        cluster.crash(0);
+        cluster.state().catalogs[0].disk.lose();
+        scheduler.sleep(200 * MS);
+        cluster.start(0);
+        while cluster.state().catalogs[0].disk.books.is_empty() {
+            scheduler.sleep(MS / 4);
+        }
+        cluster.network.hold(returned);
+        while !cluster.state().catalogs[1].disk.record.left_out.is_empty() {
+            scheduler.sleep(MS / 4);
+        }
+        scheduler.sleep(50 * MS);
+        cluster.network.stop_holding(returned);
+        scheduler.sleep(2000 * MS);
+        set(cluster, 1, 8);
         look(cluster, 0);
     });
 }
