@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use crate::config::servers;
 use crate::config::setting::{self, Setting};
 use crate::config::values::Values;
-use crate::model::address::is_loopback;
+use crate::model::address::{Address, is_loopback};
 use crate::runtime::log::Level;
 
 /// More servers of a kind than this are a typing error.
@@ -32,6 +32,8 @@ pub struct ShopSettings {
     pub(crate) data: PathBuf,
     pub(crate) books: Option<PathBuf>,
     pub(crate) fresh: bool,
+    /// Catalogs of which the others wait for none at their first start.
+    pub(crate) go_on_without: Vec<Address>,
     /// Whether the servers talk through a relay.
     pub(crate) demo: bool,
     /// The members of an etcd beside the shop; 0: the catalogs keep their books themselves.
@@ -86,6 +88,8 @@ DATA FOLDER | =data | where the catalogs' data folders are
 BOOKS FILE | the seven books that are built in | the first stock
 LOG LEVEL | =info | what the servers log: debug, info or warn, and above; more settings of \
     theirs, such as LOOKUP_CACHE_SIZE, are handed on
+rare GO_ON_WITHOUT ADDRESSES | none | the other catalogs do not wait for these, separated by |, at \
+    their first start: what only they have sold is lost
 rare EXIT_WITH_STDIN | no | stop when standard input ends, so that nothing is left behind by the \
     program that holds its other end";
 
@@ -153,6 +157,7 @@ pub(super) fn read(values: &Values) -> Result<ShopSettings, String> {
         data: values.needed("DATA")?.into(),
         books: values.optional("BOOKS").map(PathBuf::from),
         fresh: values.flag("FRESH"),
+        go_on_without: values.addresses("GO_ON_WITHOUT")?,
         demo,
         etcd_members,
         etcd_port: port("ETCD_PORT", etcd_members.max(1))?,

@@ -206,6 +206,7 @@ fn a_shop_needs_no_setting_and_refuses_what_its_servers_would() {
     refused("shop --catalogs 0", &["CATALOGS", "\"0\"", "from 1 to 50"]);
     refused("shop ORDER_PORT=64536", &["ORDER_PORT", "to 64535"]);
     refused("shop --ports any", &["PORTS", "\"any\"", "fixed or free"]);
+    refused("shop --go-on-without 6000", &["GO_ON_WITHOUT", "\"6000\""]);
     refused(
         "shop FRONT_END_HOST=0.0.0.0",
         &["FRONT_END_HOST", "--token"],

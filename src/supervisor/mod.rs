@@ -34,6 +34,8 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use serde::Deserialize;
+
 use crate::config::Limits;
 use crate::config::shop::{ShopSettings, Token};
 use crate::http::client::Client;
@@ -84,6 +86,12 @@ pub(crate) struct Shop {
     etcd: Option<Etcd>,
     /// Where servers that listen on a wildcard are reached.
     pub(crate) local: String,
+}
+
+/// What a server that is not ready says of itself.
+#[derive(Deserialize)]
+struct Missing {
+    missing: Vec<String>,
 }
 
 /// Runs a shop until somebody stops it.
@@ -161,12 +169,31 @@ fn topology(settings: &ShopSettings, local: &str) -> Result<Topology, Exit> {
     for member in &mut members {
         member.address = member.listens_at(local);
     }
+    let is_catalog = |address: &&Address| {
+        let mut catalogs = members.iter().filter(|member| member.kind == Kind::Catalog);
+        settings.etcd_members == 0 && catalogs.any(|member| member.address == **address)
+    };
+    if let Some(other) = settings.go_on_without.iter().find(|one| !is_catalog(one)) {
+        return Err(Exit::Misconfigured(format!(
+            "GO_ON_WITHOUT holds {other} but must be a catalog of this shop with its own books"
+        )));
+    }
     Ok(Topology {
         members,
         data: settings.data.clone(),
         books: settings.books.clone(),
         etcd: None,
     })
+}
+
+/// The arguments that only the first start of a server has. One that is started again must not go on
+/// without a catalog that is back.
+fn first_args(lost: &[Address], member: &Member) -> Vec<String> {
+    if member.kind != Kind::Catalog || lost.is_empty() || lost.contains(&member.address) {
+        return Vec::new();
+    }
+    let lost: Vec<&str> = lost.iter().map(Address::as_str).collect();
+    vec!["--go-on-without".into(), lost.join("|")]
 }
 
 fn token(token: &Token) -> Result<Option<String>, String> {
@@ -213,7 +240,11 @@ impl Shop {
         etcd: Option<Etcd>,
         local: String,
     ) -> Shop {
-        let mut environment = vec![("LOG", settings.log.clone())];
+        let mut environment = vec![
+            ("LOG", settings.log.clone()),
+            // Only the first start has it: see `first_args`.
+            ("GO_ON_WITHOUT", String::new()),
+        ];
         environment.extend(token.clone().map(|token| ("SERVICE_TOKEN", token)));
         let supervised = |member: &Member| {
             let mut args = topology.args(member);
@@ -221,7 +252,8 @@ impl Shop {
                 let proxy = relay.proxy_of(&member.name).to_string();
                 args.extend(["--connect-proxy".into(), proxy]);
             }
-            Supervised::new(member.clone(), args, environment.clone())
+            let first = first_args(&settings.go_on_without, member);
+            Supervised::new(member.clone(), args, first, environment.clone())
         };
         Shop {
             servers: topology.members.iter().map(supervised).collect(),
@@ -248,8 +280,8 @@ impl Shop {
                         opened = true;
                         announcement::announce(self, page);
                     }
-                    Some(name) if WAITING_INTERVAL < waited.elapsed() => {
-                        self.events.say(&format!("waiting for {name}"));
+                    Some(why) if WAITING_INTERVAL < waited.elapsed() => {
+                        self.events.say(&why);
                         waited = Instant::now();
                     }
                     Some(_) => (),
@@ -279,14 +311,21 @@ impl Shop {
         can_run
     }
 
-    fn first_unready(&self, client: &Client) -> Option<&str> {
-        let unready = self.servers.iter().find(|server| {
+    /// For which server the shop waits, and what that one says of it.
+    fn first_unready(&self, client: &Client) -> Option<String> {
+        self.servers.iter().find_map(|server| {
             let url = format!("{}/readyz", server.member.listens_at(&self.local));
-            !client
-                .get(&url, &[])
-                .is_ok_and(|answer| answer.status == 200)
-        });
-        unready.map(|server| server.member.name.as_str())
+            let answer = client.get(&url, &[]).ok();
+            if answer.as_ref().is_some_and(|answer| answer.status == 200) {
+                return None;
+            }
+            let name = &server.member.name;
+            let missing: Option<Missing> = answer.and_then(|answer| answer.json().ok());
+            Some(match missing {
+                Some(Missing { missing }) => format!("waiting for {name}: {}", missing.join(", ")),
+                None => format!("waiting for {name}"),
+            })
+        })
     }
 
     /// Ends all servers, and shows what they still say.

@@ -84,7 +84,12 @@ impl Process {
     ///
     /// Fails when the system starts no process.
     pub(crate) fn launch(&self) -> Result<mpsc::Receiver<String>, String> {
-        let spawned = self.spawn();
+        self.launch_with(&[])
+    }
+
+    /// As [`Process::launch`], with more arguments, this time.
+    pub(crate) fn launch_with(&self, args: &[String]) -> Result<mpsc::Receiver<String>, String> {
+        let spawned = self.spawn(args);
         let (child, stdout) =
             spawned.map_err(|error| format!("cannot start {}: {error}", self.spec.name))?;
         *lock(&self.child) = Some(child);
@@ -106,7 +111,7 @@ impl Process {
     }
 
     /// The process, and what reads its output.
-    fn spawn(&self) -> io::Result<(Child, Box<dyn Read + Send>)> {
+    fn spawn(&self, more_args: &[String]) -> io::Result<(Child, Box<dyn Read + Send>)> {
         let program = match &self.spec.program {
             Some(program) => program.clone(),
             None => own_file()?,
@@ -117,6 +122,7 @@ impl Process {
         }
         command
             .args(&self.spec.args)
+            .args(more_args)
             .envs(
                 self.spec
                     .environment

@@ -39,6 +39,8 @@ struct Fate {
     due: Option<Instant>,
     /// How it last ended.
     end: Option<String>,
+    /// More arguments, for the next start.
+    first_args: Vec<String>,
 }
 
 /// How a server ended, and what follows.
@@ -60,10 +62,12 @@ pub(crate) enum Next {
 }
 
 impl Supervised {
-    /// A server that starts at the next look. Its log is shown under its name.
+    /// A server that starts at the next look, the first time with `first_args`, too. Its log is shown
+    /// under its name.
     pub(crate) fn new(
         member: Member,
         args: Vec<String>,
+        first_args: Vec<String>,
         settings: Vec<(&'static str, String)>,
     ) -> Supervised {
         let log = Arc::new(ServerLog::new(&member.name));
@@ -80,6 +84,7 @@ impl Supervised {
             log,
             fate: Mutex::new(Fate {
                 due: Some(Instant::now()),
+                first_args,
                 ..Fate::default()
             }),
         }
@@ -94,7 +99,8 @@ impl Supervised {
             return Ok(());
         }
         fate.due = Some(now + PAUSE);
-        self.process.launch()?;
+        self.process.launch_with(&fate.first_args)?;
+        fate.first_args.clear();
         fate.due = None;
         fate.started = Some(now);
         Ok(())

@@ -61,19 +61,29 @@ impl Running {
         args: &[&str],
         environment: &[(&str, &str)],
     ) -> Running {
+        let running = Running::launch(host, folder, args, environment);
+        running.await_log("Ctrl-C stops it");
+        running
+    }
+
+    /// As [`Running::start_with`], but does not wait until the shop is open.
+    fn launch(
+        host: String,
+        folder: PathBuf,
+        args: &[&str],
+        environment: &[(&str, &str)],
+    ) -> Running {
         let log = File::create(folder.join("log")).unwrap();
         let mut command = run_sh(&host, &folder, args);
         command.envs(environment.iter().copied());
         command.stdout(log.try_clone().unwrap()).stderr(log);
         // It ends with this process, also when that is killed.
         command.arg("--exit-with-stdin").stdin(Stdio::piped());
-        let running = Running {
+        Running {
             child: command.spawn().unwrap(),
             host,
             folder,
-        };
-        running.await_log("Ctrl-C stops it");
-        running
+        }
     }
 
     pub fn log(&self) -> String {
@@ -112,9 +122,16 @@ impl Running {
             .sum()
     }
 
-    /// Sends SIGTERM, and checks that every server ends.
+    /// Sends SIGTERM, checks that every server ends, and removes the folder.
     #[track_caller]
     pub fn stop(mut self) {
+        self.end();
+        fs::remove_dir_all(&self.folder).unwrap();
+    }
+
+    /// As [`Running::stop`], but keeps the folder.
+    #[track_caller]
+    fn end(&mut self) {
         signal("TERM", self.child.id());
         assert_eq!(await_end(&mut self.child).code(), Some(0), "{}", self.log());
         assert_eq!(self.servers(), 0, "{}", self.log());
@@ -123,7 +140,6 @@ impl Running {
             "bash reports an error: {}",
             self.log()
         );
-        fs::remove_dir_all(&self.folder).unwrap();
     }
 }
 
@@ -207,6 +223,40 @@ fn fresh_starts_with_the_first_stock_again() {
     let shop = Running::start_on(host, folder, &[&args[..], &["--fresh"]].concat());
     shop.await_log("data/catalog1");
     assert_eq!(shop.get(5002, "/lookup/2").unwrap().json()["quantity"], 5);
+    shop.stop();
+}
+
+/// It is deleted while the shop is down: catalog 2 may have sold alone, as far as catalog 1 knows.
+#[test]
+fn a_shop_whose_catalog_lost_its_folder_says_what_to_do_and_opens_once_it_is_told() {
+    let mut shop = Running::start(&[]);
+    let (host, folder) = (shop.host.clone(), shop.folder.clone());
+    shop.end();
+    fs::remove_dir_all(folder.join("data/catalog2")).unwrap();
+
+    let lost = format!("http://{host}:6000");
+    let mut closed = Running::launch(host.clone(), folder.clone(), &[], &[]);
+    let waits = format!("waiting for catalog1: This catalog waits for {lost}");
+    closed.await_log(&waits);
+    let log = closed.log();
+    assert!(log.contains("put that one back"), "{log}");
+    closed.end();
+
+    let other = ["--go-on-without", "http://127.0.0.1:1"];
+    let (code, _, stderr) = run(run_sh(&host, &folder, &other));
+    assert_eq!(code, Some(2), "{stderr}");
+    assert!(stderr.contains("a catalog of this shop"), "{stderr}");
+
+    let shop = Running::start_on(host, folder, &["--go-on-without", &lost]);
+    assert_eq!(shop.get(5002, "/lookup/2").unwrap().json()["quantity"], 5);
+    // One that is started again waits for the other one as ever.
+    let [told] = shop.processes("--go-on-without")[..] else {
+        panic!("{}", shop.log());
+    };
+    signal("KILL", told);
+    eventually("it is started again", || {
+        shop.processes("--go-on-without").is_empty() && shop.servers() == 5
+    });
     shop.stop();
 }
 

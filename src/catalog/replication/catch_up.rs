@@ -56,7 +56,7 @@ impl<E: Environment> Replica<E> {
                 );
             }
         }
-        if let Err(error) = self.become_whole() {
+        if let Err(error) = self.open_shop() {
             log::debug("the folder is not whole yet", &[("reason", &error)]);
         }
         let caught_up = {
@@ -245,34 +245,27 @@ impl<E: Environment> Replica<E> {
     }
 
     /// The first stock, once all catalogs of the settings are in contact, have new folders, and
-    /// have the same one, if it is this catalog that opens; or what was taken over from the others:
-    /// `PROTOCOL.md`, "Folders".
-    fn become_whole(self: &Arc<Self>) -> Result<()> {
+    /// have the same one, if it is this catalog that opens: `PROTOCOL.md`, "Folders".
+    fn open_shop(self: &Arc<Self>) -> Result<()> {
         let mut inner = self.lock();
-        if inner.left_out.whole {
+        let is_ready = inner.left_out.ready && inner.left_out.all_are_new(&inner.membership);
+        let opens = inner.left_out.opens_first() || !self.enforces(Rule::OneOpens);
+        let is_new = !inner.left_out.whole && is_ready && opens;
+        let Some(books) = inner.first_stock.take_if(|_| is_new) else {
             return Ok(());
+        };
+        let ids: Vec<BookId> = books.iter().map(|book| book.id).collect();
+        for book in books {
+            if inner.shelf.book(book.id).is_none() {
+                inner.shelf.put(Arc::new(book), CopyState::Unknown);
+            }
         }
-        // One that serves has struck this catalog off: all that it had is here, its list too.
-        let taken_over = inner.left_out.peers().any(|i| inner.left_out.is_in_step(i));
-        if !taken_over {
-            let is_ready = inner.left_out.ready && inner.left_out.all_are_new(&inner.membership);
-            let opens = inner.left_out.opens_first() || !self.enforces(Rule::OneOpens);
-            let Some(books) = inner.first_stock.take_if(|_| is_ready && opens) else {
-                return Ok(());
-            };
-            let ids: Vec<BookId> = books.iter().map(|book| book.id).collect();
-            for book in books {
-                if inner.shelf.book(book.id).is_none() {
-                    inner.shelf.put(Arc::new(book), CopyState::Unknown);
-                }
-            }
-            drop(inner);
-            self.save(&ids)?;
-            inner = self.lock();
-            if self.enforces(Rule::OneOpens) {
-                inner.left_out.leave_out_all();
-                self.note_left_out(&mut inner);
-            }
+        drop(inner);
+        self.save(&ids)?;
+        inner = self.lock();
+        if self.enforces(Rule::OneOpens) {
+            inner.left_out.leave_out_all();
+            self.note_left_out(&mut inner);
         }
         inner.left_out.become_whole();
         drop(inner);

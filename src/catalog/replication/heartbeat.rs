@@ -104,7 +104,10 @@ impl<E: Environment> Replica<E> {
     /// Peer `i` says this of itself. Returns whether it is not outdated.
     pub(super) fn hear(&self, inner: &mut Inner, i: usize, said: &Standing, answer: bool) -> bool {
         let serves = self.serves(inner);
-        let Some(heard) = inner.left_out.hear(i, said, answer, serves) else {
+        let complete = inner
+            .left_out
+            .serves_once_saved(&inner.membership, self.now());
+        let Some(heard) = inner.left_out.hear(i, said, answer, serves, complete) else {
             return false;
         };
         if heard.learned {

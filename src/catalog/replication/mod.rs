@@ -265,7 +265,7 @@ impl<E: Environment> Replica<E> {
         };
         Health {
             state_counts: inner.shelf.state_counts(),
-            not_serving: why.map(|why| self.explain(why)),
+            not_serving: why.map(|why| self.explain(&inner, why)),
             waits_for,
             caught_up: inner.caught_up,
             was_caught_up: inner.was_caught_up,
@@ -386,16 +386,22 @@ impl<E: Environment> Replica<E> {
         let inner = self.wait_while(inner, WaitKey::Membership, until, waits);
         match self.answering(&inner) {
             Ok(()) => Ok(inner),
-            Err(why) => Err(Error::Busy(self.explain(why))),
+            Err(why) => Err(Error::Busy(self.explain(&inner, why))),
         }
     }
 
     /// Why this catalog does not serve, for whoever must wait.
-    fn explain(&self, why: NotServing) -> String {
+    fn explain(&self, inner: &Inner, why: NotServing) -> String {
+        let is_new = |i| inner.left_out.whole && inner.left_out.has_new_folder(i);
         match why {
             NotServing::Starting => "This catalog has just started".into(),
             NotServing::Stalled => "This catalog was stopped for a moment".into(),
             NotServing::Empty => "This catalog's folder is new, and it has no books yet".into(),
+            NotServing::WaitsFor(i) if is_new(i) => format!(
+                "This catalog waits for {} of CATALOG_ADDRESSES, which has a new or older folder, and may have sold with \
+                 the one before: put that one back, or start this one with --go-on-without {0}",
+                self.config.peers[i]
+            ),
             NotServing::WaitsFor(i) => format!(
                 "This catalog waits for {} of CATALOG_ADDRESSES, which may have sold since: start that one, or start this \
                  one with --go-on-without {0}",

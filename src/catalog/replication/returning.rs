@@ -45,16 +45,14 @@ impl<E: Environment> Replica<E> {
         let is_told = inner.left_out.is_told(i);
         let serves = self.serves(&inner);
         let it_serves = inner.left_out.says(i, |said| said.serving);
-        let is_whole = inner.left_out.whole;
-        let it_is_whole = inner.left_out.is_whole(i);
+        let both_whole = inner.left_out.whole && inner.left_out.is_whole(i);
         drop(inner);
         match (lists_us, is_told) {
             // Nobody knows yet whose copies count.
             (true, _) if !it_serves && self.enforces(Rule::FromServing) => Ok(()),
             (true, true) if serves => self.join_sides(i),
             (true, _) => self.come_back(i),
-            (false, false) if is_whole && it_is_whole => self.catch_up_with(i),
-            (false, false) if it_is_whole && it_serves => self.end_return(i),
+            (false, false) if both_whole => self.catch_up_with(i),
             // It must come back itself, or has yet to be given its books.
             (false, _) => Ok(()),
         }
@@ -97,10 +95,19 @@ impl<E: Environment> Replica<E> {
         let mut has = Vec::new();
         for _ in 0..STRIKES_MAX {
             self.take_ledger(i)?;
+            // Should it crash now, it is like any catalog that was left out with all that is here.
+            self.lock().left_out.become_whole();
             self.save_list()?;
             let Returned { ids, standing } = self.ask_to_return(i, false, has)?;
             let Some(owed) = ids else {
-                self.struck_off(i, start, &standing);
+                let mut inner = self.lock();
+                // The answer to a heartbeat may have said so before.
+                self.hear(&mut inner, i, &standing, false);
+                inner.left_out.set_in_step(i, start);
+                inner.left_out.renew();
+                self.note_standing(&mut inner);
+                let peer = &self.config.peers[i];
+                log::always("struck off a peer's list", &[("peer", peer)]);
                 return Ok(());
             };
             self.adopt_list(&standing)?;
@@ -109,28 +116,6 @@ impl<E: Environment> Replica<E> {
         Err(Error::TimedOut(
             "a peer's books change too fast to catch up with".into(),
         ))
-    }
-
-    /// This folder is not whole, and peer `i` does not list this catalog: perhaps it has struck it
-    /// off, and the answer was lost.
-    fn end_return(self: &Arc<Self>, i: usize) -> Result<()> {
-        let start = self.start_of(i)?;
-        let Returned { ids, standing } = self.ask_to_return(i, false, Vec::new())?;
-        if ids.is_none() {
-            self.struck_off(i, start, &standing);
-        }
-        Ok(())
-    }
-
-    fn struck_off(&self, i: usize, start: u64, standing: &Standing) {
-        let mut inner = self.lock();
-        // The answer to a heartbeat may have said so before.
-        self.hear(&mut inner, i, standing, false);
-        inner.left_out.set_in_step(i, start);
-        inner.left_out.renew();
-        self.note_standing(&mut inner);
-        let peer = &self.config.peers[i];
-        log::always("struck off a peer's list", &[("peer", peer)]);
     }
 
     /// Goes on without peer `i` no more: that one acknowledges nothing until it knows.
@@ -353,7 +338,8 @@ impl<E: Environment> Replica<E> {
             return Ok(self.returned(&mut inner, None));
         }
         let serves = self.serves(&inner) || asked.begins && !self.enforces(Rule::FromServing);
-        if !serves || !inner.left_out.is_listed(i) {
+        let sold_alone = !inner.left_out.is_whole(i) && inner.left_out.is_split_from(i);
+        if !serves || sold_alone || !inner.left_out.is_listed(i) {
             return Ok(Reply::NotNow);
         }
         let session = (said.start, said.period, inner.left_out.gap(i));

@@ -116,7 +116,7 @@ pub(crate) enum Rule {
     Circle,
     /// A catalog with a new folder is left out at once.
     NewFolderLeftOut,
-    /// But not by one that has to come back to another catalog first.
+    /// But not by one that may lack what was there before.
     NewFolderWaits,
     /// The list of a folder that is not whole is ignored.
     NewFolderList,

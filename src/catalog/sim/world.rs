@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::catalog::shelf::copy_state::CopyState;
-use crate::catalog::sim::clients::{self, adds, calls};
+use crate::catalog::sim::clients::{self, adds, calls, operators};
 use crate::catalog::sim::cluster::{Cluster, Task};
 use crate::catalog::sim::faults;
 use crate::catalog::sim::ledgers;
@@ -108,6 +108,9 @@ impl World {
             let tasks = self.tasks.iter().flat_map(|tasks| tasks(parameters));
             cluster.run_tasks(tasks.collect());
             cluster.scheduler.end_chance();
+            if 0.0 < parameters.faults.lost_folder + parameters.faults.old_folder {
+                operators::go_on_without_lost_folders(cluster);
+            }
             cluster.scheduler.sleep(QUIET);
             check_end(cluster)
         });

@@ -23,11 +23,12 @@ impl LeftOut {
         self.peers[i].in_step
     }
 
-    /// Caught up with peer `i`, in this start of it, unless one of the two lists the other now.
+    /// Caught up with peer `i`, in this start of it, unless one of the two lists the other now, or
+    /// its folder is no whole one.
     pub(crate) fn set_in_step(&mut self, i: usize, start: u64) {
-        let lists = self.lists_us(i) || self.is_told(i);
+        let counts = self.is_whole(i) && !self.lists_us(i) && !self.is_told(i);
         let peer = &mut self.peers[i];
-        peer.in_step = peer.start() == Some(start) && !lists;
+        peer.in_step = peer.start() == Some(start) && counts;
     }
 
     /// A better copy here has lost outright to a worse one.
@@ -154,12 +155,15 @@ impl LeftOut {
         }
     }
 
-    /// Takes over the list of a catalog that lists this one, without this one.
+    /// Takes over the list of a catalog that lists this one, without this one. Who has a new folder
+    /// stays on it: that catalog may not have it in its settings yet.
     pub(crate) fn adopt_list(&mut self, list: &BTreeSet<Address>) {
         if !self.rules.enforce(Rule::AdoptList) {
             return;
         }
-        let new: BTreeSet<usize> = self.peers_on(list).collect();
+        let stays = |i: &usize| self.listed.contains(i) && self.has_new_folder(*i);
+        let stay: BTreeSet<usize> = self.peers().filter(stays).collect();
+        let new = &stay | &self.peers_on(list).collect();
         let before = std::mem::replace(&mut self.listed, new.clone());
         for i in new.difference(&before) {
             self.note_gap(*i);
@@ -197,7 +201,6 @@ impl LeftOut {
         if equal {
             self.listed.remove(&i);
             let peer = &mut self.peers[i];
-            peer.struck = peer.start();
             peer.in_step = true;
             // It has taken over whatever is here.
             peer.compared = Some(self.losses);

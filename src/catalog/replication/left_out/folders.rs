@@ -11,8 +11,8 @@ const STARTS_STEP: u64 = 1000;
 impl LeftOut {
     /// The folder holds a whole shop once that is on disk.
     pub(crate) fn become_whole(&mut self) {
-        self.becomes_whole = true;
-        self.is_dirty = true;
+        self.is_dirty |= !self.whole;
+        self.becomes_whole |= !self.whole;
     }
 
     /// Everything was taken over from a catalog that serves. Whatever this folder was before, it is
@@ -34,9 +34,31 @@ impl LeftOut {
         std::mem::replace(&mut self.whole, false)
     }
 
+    /// The folder of peer `i` is not whole: it lacks everything, and is left out for that. `had_all`:
+    /// this catalog had all that was in the one before. Returns whether it may lack something of
+    /// that, and so waits for it.
+    pub(super) fn misses_folder(&mut self, i: usize, had_all: bool) -> bool {
+        let waits = self.rules.enforce(Rule::NewFolderWaits);
+        if !self.whole || !self.rules.enforce(Rule::NewFolderLeftOut) {
+            return false;
+        }
+        if self.listed.contains(&i) {
+            return self.is_split_from(i) && waits;
+        }
+        if had_all || !waits {
+            self.leave_out(i);
+        }
+        !self.listed.contains(&i)
+    }
+
     /// Whether the folder of peer `i` is whole, and no older one that was put back.
     pub(crate) fn is_whole(&self, i: usize) -> bool {
         !self.peers[i].old_folder && self.says(i, |said| said.whole)
+    }
+
+    /// Whether peer `i` has been heard, and its folder is not whole.
+    pub(crate) fn has_new_folder(&self, i: usize) -> bool {
+        self.peers[i].said.is_some() && !self.is_whole(i)
     }
 
     /// Whether the disk of peer `i` refuses writes.
@@ -47,7 +69,7 @@ impl LeftOut {
     /// How often peer `i` had been started when an older folder was put back there.
     pub(crate) fn old_folder_of(&self, i: usize) -> Option<u64> {
         let peer = &self.peers[i];
-        (peer.old_folder && peer.struck != peer.start()).then_some(peer.seen.0)
+        peer.old_folder.then_some(peer.seen.0)
     }
 
     /// Of catalogs with new folders, one opens with the first stock, and the others come back to

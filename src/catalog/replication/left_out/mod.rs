@@ -54,8 +54,6 @@ struct PeerStanding {
     yields: bool,
     /// How often it was left out; part of the token.
     gap: u64,
-    /// Its start that was struck off.
-    struck: Option<u64>,
     /// What [`LeftOut::losses`] was when all that it has began to be compared, the last time in this
     /// start.
     compared: Option<u64>,

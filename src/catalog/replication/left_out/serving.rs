@@ -35,10 +35,10 @@ impl LeftOut {
             .any(|other| other != i && self.is_split_from(other))
     }
 
-    /// It is split from this peer, and the two cannot become one again before that one is up, and
-    /// its disk works.
+    /// It is split from this peer, and the two cannot become one again before that one is up with
+    /// its own folder, and its disk works.
     pub(crate) fn split_from_lost(&self, membership: &Membership) -> Option<usize> {
-        let can_join = |i: usize| membership.peers[i].live && !self.is_full(i);
+        let can_join = |i: usize| membership.peers[i].live && self.is_whole(i) && !self.is_full(i);
         let mut peers = self.peers();
         peers.find(|i| self.is_split_from(*i) && !can_join(*i))
     }

@@ -175,18 +175,21 @@ impl LeftOut {
     }
 
     /// Peer `i` says this of itself; `is_answer`: in answer to a heartbeat of this catalog that was
-    /// sent after anything else of it was heard. `serving`: this catalog serves now. `None`: an
-    /// older statement is ignored.
+    /// sent after anything else of it was heard. `serving`: this catalog serves now; `complete`: it
+    /// does, or will in the moment in which its list is on disk. `None`: an older statement is
+    /// ignored.
     pub(crate) fn hear(
         &mut self,
         i: usize,
         standing: &Standing,
         is_answer: bool,
         serving: bool,
+        complete: bool,
     ) -> Option<Heard> {
         let mut heard = Heard::default();
         let counted = (standing.starts, standing.start);
         let peer = &mut self.peers[i];
+        let (was_seen, was_listed) = (peer.seen != (0, 0), self.listed.contains(&i));
         let same_start = peer.start() == Some(standing.start);
         let in_order = self.rules.enforce(Rule::StandingOrder);
         let is_older = |said: &Standing| standing.sequence < said.sequence && in_order;
@@ -212,22 +215,19 @@ impl LeftOut {
         if peer.seen.0 < standing.starts {
             peer.old_folder = false;
         }
-        if !peer.old_folder && peer.seen != counted {
+        let whole = standing.whole && !peer.old_folder;
+        peer.in_step &= whole;
+        let counts = whole || !self.rules.enforce(Rule::NewFolderList);
+        let had_all = !was_seen || complete && !same_start;
+        let misses = !whole && self.misses_folder(i, had_all);
+        heard.list_changed |= self.listed.contains(&i) && !was_listed;
+        let stays_split = misses && self.is_split_from(i);
+        let lists_us = standing.left_out.contains(&self.address) && counts || stays_split;
+        let peer = &mut self.peers[i];
+        // If the folder that is missed is put back, it must not look like an older one.
+        if !peer.old_folder && peer.seen != counted && !misses {
             peer.seen = counted;
             self.is_dirty = true;
-            heard.list_changed = true;
-        }
-        let whole = standing.whole && !peer.old_folder;
-        let was_struck = peer.struck == Some(standing.start) && peer.in_step;
-        let counts = whole || !self.rules.enforce(Rule::NewFolderList);
-        let lists_us = standing.left_out.contains(&self.address) && counts;
-        // An empty folder lacks everything. But who has to come back to another peer may not go on
-        // alone for that.
-        let lists = |other: usize| other != i && self.peers[other].lists_us;
-        let waits = !serving && self.peers().any(lists) && self.rules.enforce(Rule::NewFolderWaits);
-        let lacks_everything = !whole && self.whole && self.rules.enforce(Rule::NewFolderLeftOut);
-        if lacks_everything && !waits && !self.listed.contains(&i) && !was_struck {
-            self.leave_out(i);
             heard.list_changed = true;
         }
         if self.peers[i].lists_us != lists_us {

@@ -9,7 +9,7 @@
 
 pub(super) mod adds;
 pub(super) mod calls;
-mod operators;
+pub(crate) mod operators;
 mod order_server;
 pub(super) mod waiting_orders;
 

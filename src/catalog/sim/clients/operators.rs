@@ -6,12 +6,16 @@ use super::calls::{self, add_again, add_difference, query, set_quantity, write};
 use crate::catalog::if_match::IfMatch;
 use crate::catalog::replication::write::Update;
 use crate::catalog::sim::cluster::Cluster;
+use crate::catalog::sim::scheduler::event_queue::Micros;
 use crate::model::book::Change;
 use crate::model::error::{Error, Result};
 use crate::testing::linearizability::{Kind, REMOVED};
 
 /// How often an operator begins again when somebody was faster.
 const TRIES_MAX: usize = 4;
+
+/// How long an operator waits for a shop that does not open.
+const UNTIL_LOOKED_AFTER: Micros = 4_000_000;
 
 /// Reads, adds, and writes if nobody was faster; else again.
 pub(super) fn restock(cluster: &Arc<Cluster>) {
@@ -114,6 +118,24 @@ pub(super) fn add_copies(cluster: &Arc<Cluster>) {
     }
     if unknown {
         cluster.history.record(Kind::Added(copies), start, None);
+    }
+}
+
+/// Every catalog is up, and none serves: those that are whole go on without one whose folder was
+/// lost, or is an older one.
+pub(crate) fn go_on_without_lost_folders(cluster: &Arc<Cluster>) {
+    let catalogs = || 0..cluster.parameters.catalogs;
+    let is_whole = |node: usize| cluster.state().catalogs[node].disk.record.whole;
+    for node in catalogs() {
+        cluster.scheduler.sleep(UNTIL_LOOKED_AFTER);
+        if catalogs().any(|node| cluster.serves(node)) {
+            return;
+        }
+        let lost: Vec<usize> = catalogs().filter(|node| !is_whole(*node)).collect();
+        if is_whole(node) && !lost.is_empty() {
+            cluster.trace.count("went on without a lost folder");
+            cluster.restart_without(node, lost);
+        }
     }
 }
 

@@ -88,6 +88,8 @@ pub(super) struct Catalog {
     /// How many heartbeats have no outcome yet.
     heartbeats: usize,
     seen: Option<SeenCopy>,
+    /// Without which catalogs it goes on from its next start on, as the operator wants.
+    lost: Vec<usize>,
 }
 
 impl Catalog {
@@ -99,6 +101,7 @@ impl Catalog {
             repairing: false,
             heartbeats: 0,
             seen: None,
+            lost: Vec::new(),
         }
     }
 }
@@ -220,6 +223,20 @@ impl Cluster {
         }
     }
 
+    /// An operator starts this catalog again, and has it go on without those.
+    pub(super) fn restart_without(self: &Arc<Self>, node: usize, lost: Vec<usize>) {
+        self.crash(node);
+        self.trace
+            .note(|| format!("  {node} is to go on without {lost:?}"));
+        self.state().catalogs[node].lost = lost;
+        self.start(node);
+    }
+
+    /// Whether this catalog runs and serves.
+    pub(super) fn serves(&self, node: usize) -> bool {
+        self.scheduler.is_running(node) && self.replica(node).health().not_serving.is_none()
+    }
+
     fn start_catalog(self: &Arc<Self>, incarnation: Incarnation) {
         let node = incarnation.node;
         let catalogs = self.parameters.catalogs;
@@ -240,7 +257,8 @@ impl Cluster {
             },
         };
         let opened = {
-            let disk = &mut self.state().catalogs[node].disk;
+            let mut state = self.state();
+            let Catalog { disk, lost, .. } = &mut state.catalogs[node];
             disk.record.starts += 1;
             self.trace
                 .note(|| format!("  {node} finds {}", trace::record(&disk.record)));
@@ -249,7 +267,7 @@ impl Cluster {
                 entries: disk.ledger.clone(),
                 record: disk.record.clone(),
                 first_stock: (!disk.record.whole).then(|| self.parameters.stock.clone()),
-                go_on_without: Vec::new(),
+                go_on_without: lost.drain(..).map(|i| i - usize::from(node < i)).collect(),
             }
         };
         let start = self.scheduler.draw(|rng| rng.u64(1..1 << 53));

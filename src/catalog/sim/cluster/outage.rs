@@ -115,8 +115,7 @@ impl Cluster {
             let replica = self.replica(node);
             let copy = |id| replica.peek(id);
             let valid = |id| copy(id).is_some_and(|(_, state, _)| state == CopyState::Valid);
-            self.parameters.stock.iter().all(|book| valid(book.id))
-                && replica.health().not_serving.is_none()
+            self.parameters.stock.iter().all(|book| valid(book.id)) && self.serves(node)
         }
     }
 }
