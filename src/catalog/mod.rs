@@ -78,7 +78,6 @@ use crate::catalog::transport::http_env::HttpEnvironment;
 use crate::config::CatalogSettings;
 use crate::config::migrate::MigrateSettings;
 use crate::http::startup;
-use crate::model::book::STAMP_MAX;
 use crate::runtime::exit::Exit;
 use crate::runtime::log;
 use crate::runtime::sync::spawn;
@@ -152,7 +151,7 @@ fn start_own(mut settings: CatalogSettings, first_stock: &FirstStock) -> Result<
     log::info("opened", &[("books", &opened.books.len())]);
     let listener = startup::bind(&mut settings.common)?;
     let env = HttpEnvironment::new(&settings, storage);
-    let start = fastrand::u64(1..=STAMP_MAX);
+    let start = opened.record.past_starts[&opened.record.starts];
     let replica = Replica::new(replica_config(&settings), start, opened, env);
     start_loops(&replica, settings.timing.every)?;
     let catalog = Catalog::new(Arc::new(replica));

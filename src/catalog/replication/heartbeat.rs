@@ -217,7 +217,9 @@ impl<E: Environment> Replica<E> {
             Outcome::Reply(Reply::Standing(said))
                 if is_newest || inner.left_out.start_of(peer) == Some(said.standing.start) =>
             {
-                let seen_starts = said.seen_starts;
+                let is_older = |seen: &(u64, u64)| inner.left_out.is_older_than(*seen);
+                let older = said.seen_before.filter(is_older).map(|seen| seen.0);
+                let seen_starts = said.seen_starts.or(older);
                 if seen_starts.is_some_and(|seen| inner.left_out.set_outdated(seen)) {
                     log::warn("an older folder was put back here: it counts as new", &[]);
                 }
@@ -302,12 +304,13 @@ impl<E: Environment> Replica<E> {
                 if heartbeat.known_listers.contains(&self.config.address) {
                     inner.left_out.knows(i);
                 }
-                Reply::Standing(StandingReply {
+                Reply::Standing(Box::new(StandingReply {
                     reply,
                     standing: self.standing(&mut inner),
                     token: inner.left_out.token(i, now),
                     seen_starts: inner.left_out.old_folder_of(i),
-                })
+                    seen_before: inner.left_out.seen_before(i, said.start),
+                }))
             }
             (Some(_), None) => return Err(Error::Invalid("A catalog says how it stands".into())),
             (None, _) => Reply::HeartbeatReply(reply),

@@ -188,7 +188,7 @@ pub(crate) enum Reply {
     /// The same, of a catalog on etcd.
     Lease(Lease),
     /// To a peer's heartbeat.
-    Standing(StandingReply),
+    Standing(Box<StandingReply>),
     /// To heartbeat: "you are not in my settings".
     UnknownPeer,
     /// To get: the book, valid or tentative.
@@ -233,6 +233,9 @@ pub(crate) struct StandingReply {
     /// "An older folder was put back at yours": how often it had been started.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) seen_starts: Option<u64>,
+    /// The start of the asker that was seen before the present one: its count and its number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) seen_before: Option<(u64, u64)>,
 }
 
 /// A copy and its state at the catalog that sent it.

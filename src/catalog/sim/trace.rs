@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use crate::catalog::replication::left_out::Record;
-use crate::catalog::replication::messages::{Books, Claim, Confirm, Message, Reply, StandingReply};
+use crate::catalog::replication::messages::{Books, Claim, Confirm, Message, Reply};
 use crate::catalog::shelf::copy_state::CopyState;
 use crate::catalog::sim::scheduler::Scheduler;
 use crate::model::address::Address;
@@ -96,10 +96,10 @@ pub(super) fn reply(reply: &Option<Reply>) -> String {
         Reply::HeartbeatReply(reply) => format!("heartbeat reply, down {} times", reply.down_count),
         Reply::Lease(_) => "not of this store".into(),
         Reply::UnknownPeer => "unknown peer".into(),
-        Reply::Standing(StandingReply { standing, .. }) => format!(
+        Reply::Standing(said) => format!(
             "heartbeat reply, serving {}, list of {}",
-            standing.serving,
-            standing.left_out.len()
+            said.standing.serving,
+            said.standing.left_out.len()
         ),
         Reply::NotNow => "not now".into(),
         Reply::LeftOut => "you are left out".into(),

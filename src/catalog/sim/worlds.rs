@@ -98,13 +98,15 @@ const LOST_MESSAGES: Row = (3, |world| {
 
 const LOST_FOLDERS: Row = (3, |world| {
     let faults = &mut world.parameters.faults;
-    (faults.random, faults.staggered, faults.lost_folder) = (6, 1, 0.3);
+    (faults.random, faults.staggered, faults.lost_folder) = (8, 1, 0.3);
+    (faults.starvation, faults.at_return) = (0.15, 0.1);
 });
 
 const OLD_FOLDERS: Row = (3, |world| {
     let faults = &mut world.parameters.faults;
-    (faults.random, faults.staggered) = (6, 1);
+    (faults.random, faults.staggered) = (8, 1);
     (faults.lost_folder, faults.old_folder) = (0.2, 0.6);
+    (faults.starvation, faults.at_return) = (0.15, 0.1);
 });
 
 const STARVED: Row = (3, |world| {

@@ -13,7 +13,7 @@ use crate::catalog::storage::first_stock::FirstStock;
 use crate::catalog::storage::id_range::{IDS_PER_FILE, IdRange};
 use crate::catalog::storage::plain_file;
 use crate::catalog::storage::stored_book::StoredBook;
-use crate::model::book::Book;
+use crate::model::book::{Book, STAMP_MAX};
 use crate::runtime::log;
 
 /// More threads than this do not read faster: one thread joins what they read.
@@ -43,7 +43,7 @@ pub(super) fn recover(
     } else {
         Some(first_stock.read()?)
     };
-    record.starts += 1;
+    record.begin_start(fastrand::u64(1..=STAMP_MAX));
     dir.save_record(&record)?;
     for path in contents.temporary.iter().chain(&contents.unfinished) {
         dir.remove(path)?;

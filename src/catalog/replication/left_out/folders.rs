@@ -1,5 +1,7 @@
 //! Folders that are new, or older than a peer remembers.
 
+use std::collections::BTreeMap;
+
 use super::{LeftOut, Standing};
 use crate::catalog::replication::rules::Rule;
 use crate::membership::Membership;
@@ -25,6 +27,8 @@ impl LeftOut {
     /// as a new one; or it is new. Returns whether it was whole until now.
     pub(crate) fn set_outdated(&mut self, seen_starts: u64) -> bool {
         self.starts = self.starts.max(seen_starts + STARTS_STEP);
+        // What it counted before is no past of what it will hold.
+        self.past_starts = BTreeMap::from([(self.starts, self.start)]);
         self.is_dirty = true;
         // The peer has not heard yet that this folder was renewed since.
         if self.is_renewed {
@@ -34,10 +38,10 @@ impl LeftOut {
         std::mem::replace(&mut self.whole, false)
     }
 
-    /// The folder of peer `i` is not whole: it lacks everything, and is left out for that. `had_all`:
-    /// this catalog had all that was in the one before. Returns whether it may lack something of
-    /// that, and so waits for it.
-    pub(super) fn misses_folder(&mut self, i: usize, had_all: bool) -> bool {
+    /// The folder of peer `i` is not whole: it lacks everything, and is left out for that if this
+    /// catalog had all that was in the one before. Returns whether it may lack something of that,
+    /// and so waits for it.
+    pub(super) fn misses_folder(&mut self, i: usize) -> bool {
         let waits = self.rules.enforce(Rule::NewFolderWaits);
         if !self.whole || !self.rules.enforce(Rule::NewFolderLeftOut) {
             return false;
@@ -45,7 +49,7 @@ impl LeftOut {
         if self.listed.contains(&i) {
             return self.is_split_from(i) && waits;
         }
-        if had_all || !waits {
+        if self.peers[i].had_all || !waits {
             self.leave_out(i);
         }
         !self.listed.contains(&i)
@@ -64,6 +68,21 @@ impl LeftOut {
     /// Whether the disk of peer `i` refuses writes.
     pub(crate) fn is_full(&self, i: usize) -> bool {
         self.says(i, |said| said.disk_refuses)
+    }
+
+    /// Whether a peer has seen a start that this folder counted another one for: it is an older one.
+    pub(crate) fn is_older_than(&self, (count, start): (u64, u64)) -> bool {
+        let own = self.past_starts.get(&count);
+        own.is_some_and(|own| *own != start) && self.rules.enforce(Rule::CountStarts)
+    }
+
+    /// Which start of peer `i` was seen before this one.
+    pub(crate) fn seen_before(&self, i: usize, start: u64) -> Option<(u64, u64)> {
+        let peer = &self.peers[i];
+        if peer.start() == Some(start) {
+            return peer.seen_before;
+        }
+        Some(peer.seen).filter(|seen| seen.0 != 0)
     }
 
     /// How often peer `i` had been started when an older folder was put back there.

@@ -109,6 +109,7 @@ impl LeftOut {
         let peers = self.addresses.iter().cloned();
         let record = Record {
             starts: self.starts,
+            past_starts: self.past_starts.clone(),
             whole: self.whole || self.becomes_whole,
             left_out: self.list(self.listed.iter().copied()),
             listed_by: self.listed_by(),

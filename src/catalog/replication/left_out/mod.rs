@@ -19,7 +19,7 @@ mod leaving_out;
 mod serving;
 mod standing;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use crate::catalog::replication::Config;
@@ -38,6 +38,10 @@ struct PeerStanding {
     in_step: bool,
     /// As [`Record::peers`].
     seen: (u64, u64),
+    /// The last start that was seen before the present one.
+    seen_before: Option<(u64, u64)>,
+    /// This catalog has all that it had before its present start.
+    had_all: bool,
     /// An old folder was put back there: it counts as an empty one.
     old_folder: bool,
     /// Of its last answer to a heartbeat.
@@ -81,6 +85,8 @@ pub(crate) struct LeftOut {
     rules: Rules,
     pub(crate) start: u64,
     starts: u64,
+    /// As [`Record::past_starts`].
+    past_starts: BTreeMap<u64, u64>,
     /// As [`Standing::period`].
     period: u64,
     /// When it began.
@@ -144,6 +150,7 @@ impl LeftOut {
             rules: config.rules,
             start,
             starts: record.starts,
+            past_starts: record.past_starts.clone(),
             period: 0,
             period_since: now,
             has_accepted: false,

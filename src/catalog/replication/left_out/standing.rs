@@ -11,7 +11,11 @@ use crate::membership::time::Time;
 use crate::model::address::Address;
 use crate::model::number::is_zero;
 
-/// struck off.
+/// An older folder that was started more often than this, before any peer heard of it, is not known.
+const PAST_STARTS_MAX: usize = 100;
+
+/// How a catalog stands. It is sent with each heartbeat, its answer, each update, page and request to
+/// be struck off.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Standing {
     pub(crate) from: Address,
@@ -68,6 +72,10 @@ pub(crate) struct Record {
     pub(crate) starts: u64,
     pub(crate) whole: bool,
     pub(crate) left_out: BTreeSet<Address>,
+    /// The start numbers of the last [`PAST_STARTS_MAX`] starts, by their counts. Counts alone do not
+    /// tell an older folder that was started again and again.
+    #[serde(default)]
+    pub(crate) past_starts: BTreeMap<u64, u64>,
     /// The peers that had this catalog on their lists when they were last heard of.
     #[serde(default)]
     pub(crate) listed_by: BTreeSet<Address>,
@@ -78,6 +86,17 @@ pub(crate) struct Record {
     /// refuses a number of which it would not find the files.
     #[serde(default)]
     pub(crate) ids_per_file: u64,
+}
+
+impl Record {
+    /// Counts a start of the folder, which has this number.
+    pub(crate) fn begin_start(&mut self, start: u64) {
+        self.starts += 1;
+        self.past_starts.insert(self.starts, start);
+        while PAST_STARTS_MAX < self.past_starts.len() {
+            self.past_starts.pop_first();
+        }
+    }
 }
 
 /// What [`LeftOut::hear`] changed.
@@ -189,7 +208,7 @@ impl LeftOut {
         let mut heard = Heard::default();
         let counted = (standing.starts, standing.start);
         let peer = &mut self.peers[i];
-        let (was_seen, was_listed) = (peer.seen != (0, 0), self.listed.contains(&i));
+        let was_listed = self.listed.contains(&i);
         let same_start = peer.start() == Some(standing.start);
         let in_order = self.rules.enforce(Rule::StandingOrder);
         let is_older = |said: &Standing| standing.sequence < said.sequence && in_order;
@@ -204,6 +223,8 @@ impl LeftOut {
         }
         let before = peer.said.replace(standing.clone());
         if !same_start {
+            peer.seen_before = Some(peer.seen).filter(|seen| seen.0 != 0);
+            peer.had_all = complete || peer.seen_before.is_none();
             if before.is_some() && self.listed.contains(&i) {
                 peer.gap += 1;
             }
@@ -218,8 +239,8 @@ impl LeftOut {
         let whole = standing.whole && !peer.old_folder;
         peer.in_step &= whole;
         let counts = whole || !self.rules.enforce(Rule::NewFolderList);
-        let had_all = !was_seen || complete && !same_start;
-        let misses = !whole && self.misses_folder(i, had_all);
+        peer.had_all &= !(standing.serving && standing.left_out.contains(&self.address));
+        let misses = !whole && self.misses_folder(i);
         heard.list_changed |= self.listed.contains(&i) && !was_listed;
         let stays_split = misses && self.is_split_from(i);
         let lists_us = standing.left_out.contains(&self.address) && counts || stays_split;

@@ -256,10 +256,11 @@ impl Cluster {
                 }
             },
         };
+        let start = self.scheduler.draw(|rng| rng.u64(1..1 << 53));
         let opened = {
             let mut state = self.state();
             let Catalog { disk, lost, .. } = &mut state.catalogs[node];
-            disk.record.starts += 1;
+            disk.record.begin_start(start);
             self.trace
                 .note(|| format!("  {node} finds {}", trace::record(&disk.record)));
             Opened {
@@ -270,7 +271,6 @@ impl Cluster {
                 go_on_without: lost.drain(..).map(|i| i - usize::from(node < i)).collect(),
             }
         };
-        let start = self.scheduler.draw(|rng| rng.u64(1..1 << 53));
         let env = SimEnvironment {
             cluster: self.clone(),
             incarnation,
