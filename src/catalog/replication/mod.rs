@@ -402,6 +402,12 @@ impl<E: Environment> Replica<E> {
                  the one before: put that one back, or start this one with --go-on-without {0}",
                 self.config.peers[i]
             ),
+            NotServing::WaitsFor(i) if !inner.left_out.whole && inner.left_out.is_whole(i) => {
+                format!(
+                    "This catalog's folder is new, and it has no books yet: it waits until {} serves",
+                    self.config.peers[i]
+                )
+            }
             NotServing::WaitsFor(i) => format!(
                 "This catalog waits for {} of CATALOG_ADDRESSES, which may have sold since: start that one, or start this \
                  one with --go-on-without {0}",

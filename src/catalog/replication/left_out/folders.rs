@@ -108,14 +108,16 @@ impl LeftOut {
         }
     }
 
-    /// Whether every peer is live with a new folder and the same first stock, or is not waited for.
+    /// Whether every peer is live with a new folder and the same first stock, or is not waited for:
+    /// but for one that is live with the shop's books.
     pub(crate) fn all_are_new(&self, membership: &Membership) -> bool {
         let is_new = |i: usize| {
             let same = |said: &Standing| !said.whole && said.first_stock == self.first_stock;
             membership.peers[i].live && self.says(i, same)
         };
+        let has_books = |i: usize| membership.peers[i].live && self.is_whole(i);
         let waits = self.rules.enforce(Rule::FirstStock);
         self.peers()
-            .all(|i| is_new(i) || self.is_left_out(i) || !waits)
+            .all(|i| is_new(i) || self.is_left_out(i) && !has_books(i) || !waits)
     }
 }

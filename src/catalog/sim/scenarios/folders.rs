@@ -178,6 +178,28 @@ fn a_catalog_waits_for_a_new_folder_that_may_have_sold_alone_until_an_operator_s
     });
 }
 
+/// An operator tells the wrong one: catalog 0, whose folder is new, is to go on without catalog 1.
+#[test]
+fn a_new_folder_opens_with_the_first_stock_for_no_operator_while_another_one_has_books() {
+    check_right(2, |cluster| {
+        let scheduler = &cluster.scheduler;
+        set(cluster, 0, 7);
+        cluster.crash(1);
+        cluster.crash(0);
+        cluster.state().catalogs[0].disk.lose();
+        cluster.start(1);
+        cluster.start(0);
+        scheduler.sleep(1000 * MS);
+        cluster.restart_without(0, vec![1]);
+        scheduler.sleep(1000 * MS);
+        check_waiting(cluster, 0);
+        check_waiting(cluster, 1);
+        cluster.restart_without(1, vec![0]);
+        scheduler.sleep(1000 * MS);
+        look(cluster, 0);
+    });
+}
+
 /// The folder of catalog 0, which sold alone, was not mounted when it started.
 #[test]
 fn a_folder_that_is_put_back_is_no_older_one() {
