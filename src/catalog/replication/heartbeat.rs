@@ -104,9 +104,12 @@ impl<E: Environment> Replica<E> {
     /// Peer `i` says this of itself. Returns whether it is not outdated.
     pub(super) fn hear(&self, inner: &mut Inner, i: usize, said: &Standing, answer: bool) -> bool {
         let serves = self.serves(inner);
-        let complete = inner
-            .left_out
-            .serves_once_saved(&inner.membership, self.now());
+        // Only a new start asks that, and updates are heard by the thousand.
+        let is_new_start = inner.left_out.start_of(i) != Some(said.start);
+        let complete = is_new_start
+            && inner
+                .left_out
+                .serves_once_saved(&inner.membership, self.now());
         let Some(heard) = inner.left_out.hear(i, said, answer, serves, complete) else {
             return false;
         };

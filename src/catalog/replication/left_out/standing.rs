@@ -194,9 +194,9 @@ impl LeftOut {
     }
 
     /// Peer `i` says this of itself; `is_answer`: in answer to a heartbeat of this catalog that was
-    /// sent after anything else of it was heard. `serving`: this catalog serves now; `complete`: it
-    /// does, or will in the moment in which its list is on disk. `None`: an older statement is
-    /// ignored.
+    /// sent after anything else of it was heard. `serving`: this catalog serves now; `complete`, of
+    /// a new start of the peer: it does, or will in the moment in which its list is on disk. `None`:
+    /// an older statement is ignored.
     pub(crate) fn hear(
         &mut self,
         i: usize,

@@ -161,8 +161,8 @@ fn without_waiting_for_others_a_new_folder_makes_an_outdated_catalog_serve() {
     });
 }
 
-/// The folder of catalog 0, which sold alone, is lost. It was not the one of catalog 1 that has all,
-/// as far as that one can know: an operator must say so.
+/// The folder of catalog 0 is lost. As far as catalog 1 knows, catalog 0 sold alone before: an operator
+/// must say that it did not.
 #[test]
 fn a_catalog_waits_for_a_new_folder_that_may_have_sold_alone_until_an_operator_says_otherwise() {
     check_right(2, |cluster| {
