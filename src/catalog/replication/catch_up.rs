@@ -248,16 +248,20 @@ impl<E: Environment> Replica<E> {
     /// have the same one, if it is this catalog that opens: `PROTOCOL.md`, "Folders".
     fn open_shop(self: &Arc<Self>) -> Result<()> {
         let mut inner = self.lock();
+        if inner.left_out.whole {
+            inner.first_stock = None;
+        }
         let is_ready = inner.left_out.ready && inner.left_out.all_are_new(&inner.membership);
         let opens = inner.left_out.opens_first() || !self.enforces(Rule::OneOpens);
-        let is_new = !inner.left_out.whole && is_ready && opens;
-        let Some(books) = inner.first_stock.take_if(|_| is_new) else {
+        let is_new = is_ready && opens;
+        // It stays until the folder is whole: the disk may refuse it now, and take it later.
+        let Some(books) = inner.first_stock.clone().filter(|_| is_new) else {
             return Ok(());
         };
         let ids: Vec<BookId> = books.iter().map(|book| book.id).collect();
         for book in books {
             if inner.shelf.book(book.id).is_none() {
-                inner.shelf.put(Arc::new(book), CopyState::Unknown);
+                inner.shelf.put(book, CopyState::Unknown);
             }
         }
         drop(inner);

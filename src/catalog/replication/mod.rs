@@ -134,7 +134,7 @@ struct Inner {
     /// back.
     returning: HashMap<usize, (u64, u64, u64)>,
     /// While the folder is new: the books to open with.
-    first_stock: Option<Vec<Book>>,
+    first_stock: Option<Vec<Arc<Book>>>,
     /// The disk refused the last write, and every trial write since.
     disk_refuses: bool,
     /// What needed repair when the last pass of background repair began.
@@ -233,7 +233,9 @@ impl<E: Environment> Replica<E> {
             was_caught_up: false,
             own_writes: HashSet::new(),
             returning: HashMap::new(),
-            first_stock: opened.first_stock,
+            first_stock: opened
+                .first_stock
+                .map(|books| books.into_iter().map(Arc::new).collect()),
             disk_refuses: false,
             needed_repair_before: Vec::new(),
             book_locks: HashMap::new(),

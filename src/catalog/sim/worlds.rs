@@ -6,7 +6,7 @@
 
 use crate::catalog::sim::clients;
 use crate::catalog::sim::faults;
-use crate::catalog::sim::parameters::{Parameters, book};
+use crate::catalog::sim::parameters::{Parameters, book, other_book};
 use crate::catalog::sim::runner::{check_seeds, number};
 use crate::catalog::sim::world::World;
 
@@ -15,6 +15,9 @@ pub(super) type Row = (usize, fn(&mut World));
 
 /// Seeds of each world, unless `SEEDS` says otherwise.
 const SEEDS: u64 = 20;
+
+/// The same of the worlds with every kind of fault.
+const MIXED_SEEDS: u64 = 100;
 
 /// Two front-ends, operators who restock, and faults that spare nobody: any server may crash or
 /// stop at any time, however many are left.
@@ -326,6 +329,106 @@ const UNREAD_BUYS: Row = (3, |world| {
     (faults.slow_disk, network.late, network.lost_reply) = (0.03, 0.1, 0.05);
     (clients.unread, clients.duplicated, clients.batched) = (0.9, 0.3, 0.3);
 });
+
+/// Every kind of fault and of client in some seeds, in any combination. (But no cut of one direction
+/// beside a starvation: the two together may be a cut of both.)
+fn mixed(seed: u64) -> World {
+    let rng = &mut fastrand::Rng::with_seed(seed ^ 0x317ed);
+    let catalogs = *rng.choice(&[2, 2, 3, 3, 3, 4, 5]).expect("there are some");
+    let mut world = world((catalogs, |_| ()), rng.u64(..));
+    let some = |rng: &mut fastrand::Rng, max: f64| if rng.bool() { rng.f64() * max } else { 0.0 };
+    let Parameters {
+        faults,
+        network,
+        clients,
+        ..
+    } = &mut world.parameters;
+    // The order of these draws is part of what a seed means.
+    faults.random = rng.usize(2..12);
+    faults.crash = rng.f64();
+    faults.staggered = rng.usize(0..3);
+    faults.slow_disk = some(rng, 0.05);
+    faults.at_step = some(rng, 0.06);
+    faults.at_return = some(rng, 0.1);
+    faults.shuffle = some(rng, 1.0);
+    faults.lost_folder = some(rng, 0.3);
+    faults.old_folder = some(rng, 0.6);
+    network.lost_request = some(rng, 0.03);
+    network.lost_reply = some(rng, 0.04);
+    network.late = some(rng, 0.1);
+    network.duplicated = some(rng, 0.1);
+    network.late_refusal = some(rng, 0.3);
+    clients.duplicated = some(rng, 0.4);
+    clients.batched = some(rng, 0.5);
+    clients.unread = some(rng, 0.9);
+    clients.adds_difference = rng.u8(..4) == 0;
+    clients.restock = if clients.adds_difference {
+        0.4
+    } else {
+        some(rng, 0.4)
+    };
+    clients.remove = some(rng, 0.1);
+    clients.think_ms = *rng.choice(&[100.0, 300.0, 1000.0]).expect("there are some");
+    if 0.0 < clients.batched {
+        world.parameters.stock.push(other_book());
+    }
+    let faults = &mut world.parameters.faults;
+    if rng.bool() {
+        faults.starvation = some(rng, 0.3);
+    } else {
+        faults.cuts = rng.usize(1..4);
+        world.tasks.push(faults::one_way_cut::tasks);
+    }
+    if rng.u8(..3) == 0 {
+        faults.full_disks = rng.usize(1..5);
+        world.tasks.push(faults::full_disk::tasks);
+    }
+    if rng.u8(..3) == 0 {
+        world.tasks.push(faults::clock_step::tasks);
+    }
+    if rng.u8(..3) == 0 {
+        adds(&mut world);
+    }
+    world
+}
+
+/// Two sides of a cut may sell the same copy, so all that is promised is that they become one again.
+fn mixed_with_cuts(seed: u64) -> World {
+    let mut world = mixed(seed);
+    world.parameters.linearizable = false;
+    if seed.is_multiple_of(2) {
+        world.tasks.push(faults::partition::tasks);
+    } else {
+        world.parameters.faults.cuts = 3;
+        world.tasks.push(faults::unclean_cut::tasks);
+    }
+    world
+}
+
+#[test]
+fn every_kind_of_fault_and_cuts_leave_one_copy() {
+    let seeds = 0..number("SEEDS").unwrap_or(MIXED_SEEDS);
+    check_seeds(seeds, mixed_with_cuts, &["cut", "lost folder", "full disk"]);
+}
+
+#[test]
+fn every_kind_of_fault_at_once() {
+    let seeds = 0..number("SEEDS").unwrap_or(MIXED_SEEDS);
+    let events = [
+        "added",
+        "clock step",
+        "crash",
+        "cut of one direction",
+        "full disk",
+        "lost folder",
+        "old folder",
+        "outage in a return",
+        "removed",
+        "restocked",
+        "starvation",
+    ];
+    check_seeds(seeds, mixed, &events);
+}
 
 #[test]
 fn two_catalogs_that_crash_one_after_another() {

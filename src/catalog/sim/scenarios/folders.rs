@@ -504,3 +504,27 @@ fn an_older_folder_that_nobody_noticed_and_that_was_filled_again_counts() {
         look(cluster, 1);
     });
 }
+
+/// The disk is full at the first opening, as when a shop is unpacked on a small one.
+#[test]
+fn a_new_shop_opens_once_the_disk_takes_the_first_stock() {
+    for catalogs in [1, 2] {
+        let scenario = Scenario {
+            new_folders: true,
+            ..Scenario::of(catalogs, |cluster| {
+                let set_disks = |refuses| {
+                    let mut state = cluster.state();
+                    let disks = state.catalogs.iter_mut();
+                    disks.for_each(|catalog| catalog.disk.refuses = refuses);
+                };
+                set_disks(true);
+                cluster.scheduler.sleep(800 * MS);
+                set_disks(false);
+                cluster.scheduler.sleep(500 * MS);
+                look(cluster, 0);
+                set(cluster, 0, 7);
+            })
+        };
+        scenario.check_right();
+    }
+}
