@@ -249,6 +249,22 @@ fn a_disk_that_takes_no_new_file_loses_nothing_and_stops_no_other_catalog() {
     );
 }
 
+/// Books can be saved, but not whom it leaves out.
+#[test]
+fn a_list_that_the_disk_refuses_is_one_line_of_the_log_until_it_is_saved() {
+    let shop = Shop::started(ShopOptions::default());
+    let temporary = shop.data_folder(1).join("standing.json.tmp");
+    fs::create_dir(&temporary).unwrap();
+    shop.kill(shop.catalog(2));
+    let put = || shop.catalog(1).put("/update/2", r#"{"quantity":42}"#);
+    let refused = put();
+    assert_ne!(refused.status, 200, "{refused:?}");
+    let log = shop.catalog(1).stderr();
+    assert_eq!(log.matches("disk refuses").count(), 1, "{log}");
+    fs::remove_dir(&temporary).unwrap();
+    eventually("it goes on alone", || put().status == 200);
+}
+
 #[test]
 fn a_catalog_that_was_away_fetches_what_it_missed_and_nothing_else() {
     const MISSED: u64 = 20;

@@ -17,6 +17,9 @@ const FENCE_MAX: Duration = Duration::from_secs(1);
 /// How often the fences are looked at again.
 const FENCE_PAUSE: Duration = Duration::from_millis(10);
 
+/// How often a list is tried again that the disk refused.
+const REFUSED_PAUSE: Duration = Duration::from_millis(100);
+
 impl<E: Environment> Replica<E> {
     /// One step of the list's loop: waits until something about the list is to be done, at most
     /// for `timeout`, and does it. The owner calls it again and again.
@@ -27,13 +30,16 @@ impl<E: Environment> Replica<E> {
         inner = self.wait_while(inner, WaitKey::Membership, until, idle);
         self.end_fences(&mut inner);
         self.leave_out_full_disks(&mut inner);
+        self.leave_out_circle(&mut inner);
         self.note_left_out(&mut inner);
         drop(inner);
         let saved = self.save_list();
-        if let Err(error) = &saved {
-            log::debug("the left-out list is not saved", &[("reason", error)]);
-        }
-        let until = self.deadline(FENCE_PAUSE);
+        let pause = if saved.is_ok() {
+            FENCE_PAUSE
+        } else {
+            REFUSED_PAUSE
+        };
+        let until = self.deadline(pause);
         let waits = |inner: &Inner| saved.is_err() || inner.left_out.is_fencing();
         drop(self.wait_while(self.lock(), WaitKey::Membership, until, waits));
     }
@@ -56,9 +62,18 @@ impl<E: Environment> Replica<E> {
         inner.left_out.begin_fence(full);
     }
 
+    /// Those that wait for each other are left out once they know, so that they come back to this
+    /// catalog.
+    fn leave_out_circle(&self, inner: &mut Inner) {
+        let waiting = inner
+            .left_out
+            .waiting_in_circle(&inner.membership, self.now());
+        inner.left_out.begin_fence(waiting);
+    }
+
     /// Puts the list on disk, if it is not. One thread writes at a time.
     ///
-    /// Fails with [`Error::DiskRefuses`]; then nobody was left out.
+    /// Fails with [`Error::DiskRefuses`]; then nobody was left out yet.
     pub(super) fn save_list(self: &Arc<Self>) -> Result<()> {
         loop {
             let mut inner = self.lock();
@@ -73,14 +88,20 @@ impl<E: Environment> Replica<E> {
             let outcome = self.env.save_record(&record);
             let mut inner = self.lock();
             inner.saving_list = false;
+            let Inner {
+                left_out,
+                membership,
+                ..
+            } = &mut *inner;
             match outcome {
-                Ok(()) => inner.left_out.saved(&record, list),
-                Err(_) => inner.left_out.not_saved(&list),
+                Ok(()) => left_out.saved(&record, list),
+                Err(_) => left_out.not_saved(&list, membership),
             }
             drop(inner);
             self.env.wake(WaitKey::Membership);
             outcome.map_err(|why| {
-                log::warn("disk refuses", &[("why", &why)]);
+                static OFTEN: log::RateLimited = log::RateLimited::new();
+                OFTEN.warn("disk refuses", &[("why", &why)]);
                 Error::disk_refuses(&why)
             })?;
         }

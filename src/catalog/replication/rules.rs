@@ -114,6 +114,8 @@ pub(crate) enum Rule {
     SplitOnDisk,
     /// Catalogs that wait for each other in a circle forgive each other.
     Circle,
+    /// One that serves leaves such catalogs out, and they come back to it.
+    LeaveCircle,
     /// A catalog with a new folder is left out at once.
     NewFolderLeftOut,
     /// But not by one that may lack what was there before.
@@ -130,7 +132,7 @@ pub(crate) enum Rule {
 
 #[cfg(test)]
 impl Rule {
-    pub(crate) const ALL: [Rule; 60] = [
+    pub(crate) const ALL: [Rule; 61] = [
         Rule::Confirm,
         Rule::Lease,
         Rule::Tie,
@@ -185,6 +187,7 @@ impl Rule {
         Rule::SplitWaits,
         Rule::SplitOnDisk,
         Rule::Circle,
+        Rule::LeaveCircle,
         Rule::NewFolderLeftOut,
         Rule::NewFolderWaits,
         Rule::NewFolderList,

@@ -81,6 +81,16 @@ fn without_the_ledger_in_a_return_lost_folders_lose_an_entry() {
     });
 }
 
+/// Each of some is on the list of another one of them, and none serves; but the fifth one does.
+#[test]
+fn without_a_catalog_that_leaves_a_circle_out_those_in_it_wait_without_end() {
+    let world = |seed| with_ledger(worlds::FIVE_RETURNS, seed);
+    let seeds = iter::once(27).chain(0..1000);
+    check_found(seeds, "after quiet", world, |world| {
+        world.parameters.rules = Rules::all().without(Rule::LeaveCircle);
+    });
+}
+
 /// Each does for both where the record has the key still.
 #[test]
 fn without_keys_in_record_and_ledger_a_buy_that_is_sent_again_sells_twice() {

@@ -144,6 +144,14 @@ pub(super) const FIVE: Row = (5, |world| {
     (faults.random, faults.staggered, faults.at_step) = (10, 1, 0.02);
 });
 
+/// Lists of many catalogs that fail all the time, and in their returns, may form a circle.
+pub(super) const FIVE_RETURNS: Row = (5, |world| {
+    let faults = &mut world.parameters.faults;
+    (faults.random, faults.crash) = (20, 0.4);
+    (faults.at_step, faults.at_return) = (0.05, 0.1);
+    world.parameters.clients.operations = 6;
+});
+
 pub(super) const FIRST_START: Row = (3, |world| {
     world.parameters.faults.new_folders = true;
     world.parameters.faults.random = 2;
@@ -515,6 +523,11 @@ fn late_refusals() {
 #[test]
 fn five_catalogs() {
     check(FIVE, &["staggered failure", "stop"]);
+}
+
+#[test]
+fn five_catalogs_that_fail_all_the_time_and_in_their_returns() {
+    check(FIVE_RETURNS, &["outage in a return", "stop"]);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use crate::membership::Membership;
 use crate::membership::time::Time;
 
 /// For how many leases all catalogs are in contact, and none serves, before they forgive each
-/// other.
+/// other; or those that wait for each other are left out by one that serves.
 const STUCK_LEASES: u32 = 3;
 
 impl LeftOut {
@@ -46,6 +46,34 @@ impl LeftOut {
         self.taken_over();
         self.is_dirty = true;
         true
+    }
+
+    /// This catalog serves, and others wait for each other: each is on the list of one that does not
+    /// serve, either. It has all that was acknowledged, or it would be on a list, too; so they may
+    /// come back to it. Returns those that it is to leave out for that, when they have waited for a
+    /// while.
+    pub(crate) fn waiting_in_circle(&mut self, membership: &Membership, now: Time) -> Vec<usize> {
+        let is_idle = |i: &usize| {
+            membership.peers[*i].live && self.is_whole(*i) && self.says(*i, |said| !said.serving)
+        };
+        let idle: Vec<usize> = self.peers().filter(is_idle).collect();
+        let lists =
+            |by: usize, i: usize| self.says(by, |said| said.left_out.contains(&self.addresses[i]));
+        let waits = |i: &usize| !self.is_told(*i) && idle.iter().any(|by| lists(*by, *i));
+        let waiting: Vec<usize> = idle.iter().copied().filter(waits).collect();
+        if waiting.is_empty()
+            || !self.rules.enforce(Rule::LeaveCircle)
+            || self.serving(membership, now).is_err()
+        {
+            self.others_stuck_since = None;
+            return Vec::new();
+        }
+        let since = *self.others_stuck_since.get_or_insert(now);
+        if now.since_min(since) < self.timing.lease * STUCK_LEASES {
+            return Vec::new();
+        }
+        self.others_stuck_since = None;
+        waiting
     }
 
     /// Each catalog is on the list of another one, as far as this one knows.

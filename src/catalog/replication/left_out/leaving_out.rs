@@ -135,10 +135,12 @@ impl LeftOut {
         }
     }
 
-    /// This list could not be written: nothing was decided. But it may be there, if only the last
-    /// step failed, so only those that it shares with the one before are on disk for sure.
-    pub(crate) fn not_saved(&mut self, list: &BTreeSet<usize>) {
-        self.listed = self.on_disk.clone();
+    /// This list could not be written. It may be there, if only the last step failed, so only those
+    /// that it shares with the one before are on disk for sure. Nothing else was decided; but who is
+    /// down stays to be left out once the disk takes it, since a refusal counts only for a moment.
+    pub(crate) fn not_saved(&mut self, list: &BTreeSet<usize>, membership: &Membership) {
+        self.listed.retain(|i| !membership.peers[*i].live);
+        self.listed.extend(&self.on_disk);
         self.on_disk.retain(|i| list.contains(i));
         self.is_dirty = true;
     }

@@ -116,6 +116,8 @@ pub(crate) struct LeftOut {
     pub(crate) awake_since: Time,
     /// Since when no catalog serves, although all are in contact.
     stuck_since: Option<Time>,
+    /// Since when others wait for each other, although this one serves.
+    others_stuck_since: Option<Time>,
     /// What is on disk of the peers' starts, and of `whole`, is not what is here.
     is_dirty: bool,
     /// While the folder is new: the digest of the first stock.
@@ -167,6 +169,7 @@ impl LeftOut {
             peers: addresses.iter().map(peer).collect(),
             awake_since: now,
             stuck_since: None,
+            others_stuck_since: None,
             is_dirty: false,
             first_stock: None,
             addresses,
