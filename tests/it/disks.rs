@@ -257,12 +257,17 @@ fn a_list_that_the_disk_refuses_is_one_line_of_the_log_until_it_is_saved() {
     fs::create_dir(&temporary).unwrap();
     shop.kill(shop.catalog(2));
     let put = || shop.catalog(1).put("/update/2", r#"{"quantity":42}"#);
-    let refused = put();
-    assert_ne!(refused.status, 200, "{refused:?}");
+    eventually("it says what to do", || {
+        put().body.contains("make room on it")
+    });
+    let missing = shop.catalog(1).get("/readyz").body;
+    assert!(missing.contains("a disk that takes writes"), "{missing}");
     let log = shop.catalog(1).stderr();
     assert_eq!(log.matches("disk refuses").count(), 1, "{log}");
     fs::remove_dir(&temporary).unwrap();
     eventually("it goes on alone", || put().status == 200);
+    let log = shop.catalog(1).stderr();
+    assert_eq!(log.matches("disk is back").count(), 1, "{log}");
 }
 
 #[test]

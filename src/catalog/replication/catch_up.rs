@@ -42,7 +42,7 @@ impl<E: Environment> Replica<E> {
     /// something may have been missed; else repairs copies that have needed repair since the last
     /// pass. It may wait. The owner calls it a few times a second while [`Replica::needs_repair`].
     pub(crate) fn repair(self: &Arc<Self>) {
-        if self.lock().disk_refuses && self.try_disk().is_err() {
+        if self.lock().disk_refuses() && self.try_disk().is_err() {
             return;
         }
         self.tell_dropped();

@@ -88,7 +88,7 @@ impl<E: Environment> Replica<E> {
     /// What this catalog says of itself now.
     pub(super) fn standing(&self, inner: &mut Inner) -> Standing {
         let serves = self.serves(inner);
-        let refuses = inner.disk_refuses;
+        let refuses = inner.disk_refuses();
         inner.left_out.standing(serves, refuses)
     }
 

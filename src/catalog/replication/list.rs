@@ -8,7 +8,6 @@ use crate::catalog::replication::env::{Environment, WaitKey};
 use crate::catalog::replication::{Inner, Replica};
 use crate::model::book::Book;
 use crate::model::error::{Error, Result};
-use crate::runtime::log;
 
 /// How long a peer is given to know that it is left out for another catalog's sake. Without its
 /// lease, which is shorter, it is left out anyhow.
@@ -51,7 +50,7 @@ impl<E: Environment> Replica<E> {
     /// A peer whose disk refuses acknowledges no update: it is left out once it knows, if this
     /// catalog's own disk works.
     fn leave_out_full_disks(&self, inner: &mut Inner) {
-        if inner.disk_refuses || !self.serves(inner) {
+        if inner.disk_refuses() || !self.serves(inner) {
             return;
         }
         let refuses = |i: &usize| {
@@ -97,13 +96,10 @@ impl<E: Environment> Replica<E> {
                 Ok(()) => left_out.saved(&record, list),
                 Err(_) => left_out.not_saved(&list, membership),
             }
+            inner.note_disk(|inner| &mut inner.refuses_list, outcome.as_ref().copied());
             drop(inner);
             self.env.wake(WaitKey::Membership);
-            outcome.map_err(|why| {
-                static OFTEN: log::RateLimited = log::RateLimited::new();
-                OFTEN.warn("disk refuses", &[("why", &why)]);
-                Error::disk_refuses(&why)
-            })?;
+            outcome.map_err(|why| Error::disk_refuses(&why))?;
         }
     }
 

@@ -135,8 +135,10 @@ struct Inner {
     returning: HashMap<usize, (u64, u64, u64)>,
     /// While the folder is new: the books to open with.
     first_stock: Option<Vec<Arc<Book>>>,
-    /// The disk refused the last write, and every trial write since.
-    disk_refuses: bool,
+    /// The disk refused the last write of books, and every trial write since.
+    refuses_books: bool,
+    /// It refused the left-out list.
+    refuses_list: bool,
     /// What needed repair when the last pass of background repair began.
     needed_repair_before: Versions,
     /// The locks that are held or waited for.
@@ -236,7 +238,8 @@ impl<E: Environment> Replica<E> {
             first_stock: opened
                 .first_stock
                 .map(|books| books.into_iter().map(Arc::new).collect()),
-            disk_refuses: false,
+            refuses_books: false,
+            refuses_list: false,
             needed_repair_before: Vec::new(),
             book_locks: HashMap::new(),
             keys: Keys::default(),
@@ -271,7 +274,7 @@ impl<E: Environment> Replica<E> {
             waits_for,
             caught_up: inner.caught_up,
             was_caught_up: inner.was_caught_up,
-            disk_refuses: inner.disk_refuses,
+            disk_refuses: inner.disk_refuses(),
             left_out: inner.left_out.list_on_disk(),
             front_ends: inner.membership.holders.iter().map(peer).collect(),
             epoch: inner.shelf.epoch(),
@@ -399,6 +402,13 @@ impl<E: Environment> Replica<E> {
             NotServing::Starting => "This catalog has just started".into(),
             NotServing::Stalled => "This catalog was stopped for a moment".into(),
             NotServing::Empty => "This catalog's folder is new, and it has no books yet".into(),
+            NotServing::WaitsFor(i) if inner.refuses_list && inner.left_out.is_listed(i) => {
+                format!(
+                    "This catalog's disk refuses, so that it cannot go on without {} of CATALOG_ADDRESSES: \
+                 make room on it",
+                    self.config.peers[i]
+                )
+            }
             NotServing::WaitsFor(i) if is_new(i) => format!(
                 "This catalog waits for {} of CATALOG_ADDRESSES, which has a new or older folder, and may have sold with \
                  the one before: put that one back, or start this one with --go-on-without {0}",
@@ -503,10 +513,14 @@ impl Inner {
         self.left_out.forget_unrecorded(i);
     }
 
+    fn disk_refuses(&self) -> bool {
+        self.refuses_books || self.refuses_list
+    }
+
     fn needs_repair(&self) -> bool {
         let peers_wait = self.waiting_peers().next().is_some() || !self.left_out.whole;
         let untold = self.untold_peers().next().is_some();
         let copies_wait = self.was_serving && (!self.caught_up || self.shelf.any_needs_repair());
-        self.left_out.ready && (self.disk_refuses || peers_wait || copies_wait || untold)
+        self.left_out.ready && (self.disk_refuses() || peers_wait || copies_wait || untold)
     }
 }

@@ -3,8 +3,8 @@
 
 use std::sync::Arc;
 
-use crate::catalog::replication::Replica;
 use crate::catalog::replication::env::Environment;
+use crate::catalog::replication::{Inner, Replica};
 use crate::catalog::storage::Reader;
 use crate::model::book::{BookId, Version};
 use crate::model::error::{Error, Result};
@@ -26,16 +26,8 @@ impl<E: Environment> Replica<E> {
         };
         let outcome = self.env.save(ids, &read);
         let mut inner = self.lock();
-        let was_refusing = std::mem::replace(&mut inner.disk_refuses, outcome.is_err());
-        if let Err(why) = outcome {
-            if !was_refusing {
-                log::warn("disk refuses", &[("why", &why)]);
-            }
-            return Err(Error::disk_refuses(&why));
-        }
-        if was_refusing {
-            log::warn("disk is back", &[]);
-        }
+        inner.note_disk(|inner| &mut inner.refuses_books, outcome.as_ref().copied());
+        outcome.map_err(|why| Error::disk_refuses(&why))?;
         for (id, version) in saved {
             inner.shelf.mark_saved(id, version);
         }
@@ -59,10 +51,28 @@ impl<E: Environment> Replica<E> {
         self.save(&missing)
     }
 
-    /// A trial write of books that are not on disk, or of any one book. Once it
-    /// succeeds, heartbeats say no longer that the disk refuses.
+    /// A trial write of the list, if that is not on disk, and of books that are not, or of any one
+    /// book. Once it succeeds, heartbeats say no longer that the disk refuses.
     pub(super) fn try_disk(self: &Arc<Self>) -> Result<()> {
+        self.save_list()?;
         let ids = self.lock().shelf.unsaved(TRIAL_BOOKS_MAX);
         self.save(&ids)
+    }
+}
+
+impl Inner {
+    /// Notes whether the disk has taken books, or the list: which of the two it `refuses`.
+    pub(super) fn note_disk(
+        &mut self,
+        refuses: fn(&mut Inner) -> &mut bool,
+        outcome: std::result::Result<(), &String>,
+    ) {
+        let was_refusing = self.disk_refuses();
+        *refuses(self) = outcome.is_err();
+        match outcome {
+            Err(why) if !was_refusing => log::warn("disk refuses", &[("why", why)]),
+            Ok(()) if was_refusing && !self.disk_refuses() => log::warn("disk is back", &[]),
+            _ => (),
+        }
     }
 }
