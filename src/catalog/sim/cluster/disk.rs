@@ -16,7 +16,7 @@ pub(crate) struct Disk {
     pub(crate) list_time: Option<Micros>,
     /// It refuses every write, crash or not.
     pub(crate) refuses: bool,
-    /// Since the last crash this is another folder than before.
+    /// This is another folder than before, and not whole again yet.
     pub(crate) is_other: bool,
     /// What the folder held at each earlier crash.
     pub(crate) older: Vec<(Vec<Book>, Record, Vec<Entry>)>,
@@ -84,6 +84,11 @@ impl Disk {
         std::mem::take(&mut self.waits)
     }
 
+    pub(super) fn put_record(&mut self, record: &Record) {
+        self.is_other &= !record.whole || self.record.whole;
+        self.record = record.clone();
+    }
+
     /// The disk refused the replacement, although it may be there (`renamed`). Returns the waits to
     /// wake: they try themselves.
     pub(super) fn fail(&mut self, renamed: bool) -> Vec<WaitId> {
@@ -108,6 +113,7 @@ impl Disk {
             books,
             record,
             refuses: self.refuses,
+            is_other: self.is_other,
             ledger,
             ..Disk::default()
         };

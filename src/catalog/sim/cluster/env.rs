@@ -155,7 +155,7 @@ impl Environment for SimEnvironment {
             self.cluster
                 .trace
                 .note(|| format!("  {node} saves {}", trace::record(record)));
-            self.cluster.state().catalogs[node].disk.record = record.clone();
+            self.cluster.state().catalogs[node].disk.put_record(record);
         }
         refused.map_or(Ok(()), |_| Err(FULL.into()))
     }
