@@ -231,6 +231,11 @@ fn fresh_starts_with_the_first_stock_again() {
 fn a_shop_whose_catalog_lost_its_folder_says_what_to_do_and_opens_once_it_is_told() {
     let mut shop = Running::start(&[]);
     let (host, folder) = (shop.host.clone(), shop.folder.clone());
+    // The two end together: neither leaves the other out for having ended first.
+    let [catalog1] = shop.processes("--port 5000")[..] else {
+        panic!("{}", shop.log());
+    };
+    signal("STOP", catalog1);
     shop.end();
     fs::remove_dir_all(folder.join("data/catalog2")).unwrap();
 
