@@ -128,6 +128,7 @@ impl LeftOut {
 
     /// This record, with this list, is on disk.
     pub(crate) fn saved(&mut self, record: &Record, list: BTreeSet<usize>) {
+        self.last_saved = list.clone();
         self.on_disk = list;
         if record.whole && std::mem::take(&mut self.becomes_whole) {
             self.whole = true;
@@ -140,7 +141,7 @@ impl LeftOut {
     /// down stays to be left out once the disk takes it, since a refusal counts only for a moment.
     pub(crate) fn not_saved(&mut self, list: &BTreeSet<usize>, membership: &Membership) {
         self.listed.retain(|i| !membership.peers[*i].live);
-        self.listed.extend(&self.on_disk);
+        self.listed.extend(&self.last_saved);
         self.on_disk.retain(|i| list.contains(i));
         self.is_dirty = true;
     }

@@ -105,6 +105,8 @@ pub(crate) struct LeftOut {
     /// Decided. Counts once it is on disk, too.
     listed: BTreeSet<usize>,
     on_disk: BTreeSet<usize>,
+    /// The last list that the disk has taken.
+    last_saved: BTreeSet<usize>,
     /// On the list, but not in the settings: catalogs that left the shop. Others may still name
     /// them.
     former: BTreeSet<Address>,
@@ -162,6 +164,7 @@ impl LeftOut {
             becomes_whole: false,
             is_renewed: false,
             on_disk: listed.clone(),
+            last_saved: listed.clone(),
             listed,
             former: former_peers(&record.left_out, &config.address, &config.peers),
             fencing: BTreeSet::new(),
