@@ -171,8 +171,6 @@ impl Parameters {
         let rng = &mut fastrand::Rng::with_seed(seed ^ 0x5e77);
         let catalogs = *rng.choice(&[2, 2, 2, 3, 3, 5]).expect("there are some");
         let copies = *rng.choice(&[2, 4, 9]).expect("there are some");
-        let some =
-            |rng: &mut fastrand::Rng, max: f64| if rng.bool() { rng.f64() * max } else { 0.0 };
         let mut all = Parameters::healthy(catalogs, copies);
         all.stock.push(other_book());
         // The order of these draws is part of what a seed means.
@@ -210,6 +208,11 @@ impl Parameters {
             Some(front_end) => format!("f{front_end}"),
         }
     }
+}
+
+/// 0 in half of all shops, otherwise up to `max`.
+pub(super) fn some(rng: &mut fastrand::Rng, max: f64) -> f64 {
+    if rng.bool() { rng.f64() * max } else { 0.0 }
 }
 
 /// [`BOOK`], as in the first stock.

@@ -31,11 +31,22 @@ fn check_found(
     assert!(whole.is_ok(), "seed {seed} goes wrong anyway: {whole:?}");
 }
 
-/// A world of this row, with the ledgers' checks.
-fn with_ledger(row: worlds::Row, seed: u64) -> World {
-    let mut world = worlds::world(row, seed);
-    world.parameters.ledger = true;
-    world
+/// In worlds of this row, with the ledgers' checks.
+#[track_caller]
+fn check_rule_with_ledger(
+    row: worlds::Row,
+    rule: Rule,
+    seeds: impl Iterator<Item = u64>,
+    wrong: &str,
+) {
+    let whole = |seed| {
+        let mut world = worlds::world(row, seed);
+        world.parameters.ledger = true;
+        world
+    };
+    check_found(seeds, wrong, whole, |world| {
+        world.parameters.rules = Rules::all().without(rule);
+    });
 }
 
 #[track_caller]
@@ -65,30 +76,21 @@ fn without_the_ledger_first_a_total_failure_loses_an_entry() {
 /// Who sold alone crashes at once, and its copy gives way to one of the other side.
 #[test]
 fn without_the_ledger_on_disk_a_sale_of_the_side_that_gives_way_is_forgotten() {
-    let world = |seed| with_ledger(worlds::ADDS_IN_A_CUT, seed);
     let seeds = iter::once(3682).chain(0..4000);
-    check_found(seeds, "ledger", world, |world| {
-        world.parameters.rules = Rules::all().without(Rule::LedgerAlone);
-    });
+    check_rule_with_ledger(worlds::ADDS_IN_A_CUT, Rule::LedgerAlone, seeds, "ledger");
 }
 
 /// The folders of two catalogs are lost, one after the other.
 #[test]
 fn without_the_ledger_in_a_return_lost_folders_lose_an_entry() {
-    let world = |seed| with_ledger(worlds::REMOVALS, seed);
-    check_found(0..2000, "ledger", world, |world| {
-        world.parameters.rules = Rules::all().without(Rule::LedgerBack);
-    });
+    check_rule_with_ledger(worlds::REMOVALS, Rule::LedgerBack, 0..2000, "ledger");
 }
 
 /// Each of some is on the list of another one of them, and none serves; but the fifth one does.
 #[test]
 fn without_a_catalog_that_leaves_a_circle_out_those_in_it_wait_without_end() {
-    let world = |seed| with_ledger(worlds::FIVE_RETURNS, seed);
-    let seeds = iter::once(27).chain(0..1000);
-    check_found(seeds, "after quiet", world, |world| {
-        world.parameters.rules = Rules::all().without(Rule::LeaveCircle);
-    });
+    let (row, seeds) = (worlds::FIVE_RETURNS, iter::once(27).chain(0..1000));
+    check_rule_with_ledger(row, Rule::LeaveCircle, seeds, "after quiet");
 }
 
 /// Each does for both where the record has the key still.

@@ -6,7 +6,7 @@
 
 use crate::catalog::sim::clients;
 use crate::catalog::sim::faults;
-use crate::catalog::sim::parameters::{Parameters, book, other_book};
+use crate::catalog::sim::parameters::{Parameters, book, other_book, some};
 use crate::catalog::sim::runner::{check_seeds, number};
 use crate::catalog::sim::world::World;
 
@@ -344,7 +344,6 @@ fn mixed(seed: u64) -> World {
     let rng = &mut fastrand::Rng::with_seed(seed ^ 0x317ed);
     let catalogs = *rng.choice(&[2, 2, 3, 3, 3, 4, 5]).expect("there are some");
     let mut world = world((catalogs, |_| ()), rng.u64(..));
-    let some = |rng: &mut fastrand::Rng, max: f64| if rng.bool() { rng.f64() * max } else { 0.0 };
     let Parameters {
         faults,
         network,

@@ -84,6 +84,7 @@ impl Disk {
         std::mem::take(&mut self.waits)
     }
 
+    /// A folder that becomes whole is the catalog's own from then on.
     pub(super) fn put_record(&mut self, record: &Record) {
         self.is_other &= !record.whole || self.record.whole;
         self.record = record.clone();
