@@ -270,6 +270,27 @@ fn a_list_that_the_disk_refuses_is_one_line_of_the_log_until_it_is_saved() {
     assert_eq!(log.matches("disk is back").count(), 1, "{log}");
 }
 
+/// The peer cannot be struck off, as long as that cannot be saved.
+#[test]
+fn look_ups_go_on_while_a_full_disk_keeps_a_peer_from_coming_back() {
+    let shop = Shop::started(ShopOptions::default());
+    shop.kill(shop.catalog(2));
+    let put = || shop.catalog(1).put("/update/2", r#"{"quantity":42}"#);
+    eventually("it goes on alone", || put().status == 200);
+    let temporary = shop.data_folder(1).join("standing.json.tmp");
+    fs::create_dir(&temporary).unwrap();
+    shop.catalog(2).launch();
+    let log = || shop.catalog(1).stderr();
+    eventually("its disk refuses", || log().contains("disk refuses"));
+    for _ in 0..10 {
+        let seen = shop.catalog(1).get("/query/item/2");
+        assert_eq!((seen.status, &seen.json()["quantity"]), (200, &json!(42)));
+    }
+    fs::remove_dir(&temporary).unwrap();
+    shop.catalog(2).await_ready();
+    assert_eq!(shop.catalog(2).dump(), shop.catalog(1).dump());
+}
+
 #[test]
 fn a_catalog_that_was_away_fetches_what_it_missed_and_nothing_else() {
     const MISSED: u64 = 20;

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use crate::catalog::replication::left_out::Record;
+use crate::catalog::replication::left_out::{NotSaved, Record};
 use crate::catalog::replication::messages::{Message, Outcome};
 use crate::catalog::storage::Reader;
 use crate::membership::time::Time;
@@ -57,7 +57,7 @@ pub(crate) trait Environment: Send + Sync + 'static {
 
     /// Puts what is kept of this catalog's standing on disk, and returns once it is there. The
     /// caller holds no lock. Fails with what the disk reported.
-    fn save_record(&self, record: &Record) -> Result<(), String>;
+    fn save_record(&self, record: &Record) -> Result<(), NotSaved>;
 
     /// Puts these entries of the ledger on disk, and returns once they are there. The caller holds
     /// no lock. Fails with what the disk reported; then some of them may be there.

@@ -92,10 +92,11 @@ impl<E: Environment> Replica<E> {
                 membership,
                 ..
             } = &mut *inner;
-            match outcome {
+            match &outcome {
                 Ok(()) => left_out.saved(&record, list),
-                Err(_) => left_out.not_saved(&list, membership),
+                Err(error) => left_out.not_saved(&list, error.may_be_there, membership),
             }
+            let outcome = outcome.map_err(|error| error.why);
             inner.note_disk(|inner| &mut inner.refuses_list, outcome.as_ref().copied());
             drop(inner);
             self.env.wake(WaitKey::Membership);

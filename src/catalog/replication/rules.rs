@@ -64,6 +64,8 @@ pub(crate) enum Rule {
     OwnStall,
     /// The list counts once it is on disk.
     ListOnDisk,
+    /// Who is on a list that the disk may have stays on it until one is saved.
+    RefusedStays,
     /// A peer is left out for another catalog's sake once it knows, has refused, or has no lease.
     Fence,
     /// An acknowledgement is of the peer's present start.
@@ -132,7 +134,7 @@ pub(crate) enum Rule {
 
 #[cfg(test)]
 impl Rule {
-    pub(crate) const ALL: [Rule; 61] = [
+    pub(crate) const ALL: [Rule; 62] = [
         Rule::Confirm,
         Rule::Lease,
         Rule::Tie,
@@ -162,6 +164,7 @@ impl Rule {
         Rule::LeaveAfterLease,
         Rule::OwnStall,
         Rule::ListOnDisk,
+        Rule::RefusedStays,
         Rule::Fence,
         Rule::PresentStart,
         Rule::PresentPeriod,

@@ -671,12 +671,3 @@ fn an_added_book_stays_although_a_catalog_that_comes_back_has_another_of_its_id(
     let outcome = world(ADDS, 3363).run(3363, false).outcome;
     assert!(outcome.is_ok(), "{outcome:?}");
 }
-
-/// Catalog 0 strikes 1 off, and its disk refuses that twice: 1 is on the list on disk still.
-#[test]
-fn who_is_on_the_list_on_disk_stays_on_it_while_the_disk_refuses() {
-    let mut world = mixed(12817);
-    world.parameters.ledger = true;
-    let outcome = world.run(12817, false).outcome;
-    assert!(outcome.is_ok(), "{outcome:?}");
-}

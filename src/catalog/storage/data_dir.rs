@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
-use crate::catalog::replication::left_out::Record;
+use crate::catalog::replication::left_out::{NotSaved, Record};
 use crate::catalog::storage::id_range::{IDS_PER_FILE, IdRange};
 use crate::runtime::sync::lock;
 
@@ -155,16 +155,19 @@ impl DataDir {
     }
 
     /// Replaces the record, and returns once it is on disk.
-    pub(super) fn save_record(&self, record: &Record) -> Result<(), String> {
+    pub(super) fn save_record(&self, record: &Record) -> Result<(), NotSaved> {
         let record = Record {
             ids_per_file: IDS_PER_FILE,
             ..record.clone()
         };
         let mut json = serde_json::to_vec_pretty(&record).expect("a record is JSON");
         json.push(b'\n');
-        let written = self.write(self.path.join(RECORD), &json)?;
-        self.publish(written.sync()?)?;
-        self.sync_dir()
+        let written = self.write(self.path.join(RECORD), &json);
+        let synced = written.and_then(TemporaryFile::sync);
+        let error = |may_be_there| move |why| NotSaved { why, may_be_there };
+        let synced = synced.map_err(error(false))?;
+        let replaced = self.publish(synced).and_then(|_| self.sync_dir());
+        replaced.map_err(error(true))
     }
 
     pub(super) fn remove(&self, path: &Path) -> Result<(), String> {

@@ -63,7 +63,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use crate::catalog::replication::Opened;
-use crate::catalog::replication::left_out::Record;
+use crate::catalog::replication::left_out::{NotSaved, Record};
 use crate::catalog::storage::data_dir::DataDir;
 use crate::catalog::storage::first_stock::FirstStock;
 use crate::catalog::storage::group_commit::{CommitMetrics, GroupCommit};
@@ -105,7 +105,7 @@ impl Storage {
 
     /// Replaces what is kept of the catalog's standing, and returns once it is on disk. Fails with
     /// path and reason.
-    pub(crate) fn save_record(&self, record: &Record) -> Result<(), String> {
+    pub(crate) fn save_record(&self, record: &Record) -> Result<(), NotSaved> {
         self.group_commit.dir.save_record(record)
     }
 

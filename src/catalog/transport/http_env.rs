@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use crate::catalog::replication::env::{Environment, OnOutcome, WaitKey};
-use crate::catalog::replication::left_out::Record;
+use crate::catalog::replication::left_out::{NotSaved, Record};
 use crate::catalog::replication::messages::Message;
 use crate::catalog::storage::{Reader, Storage};
 use crate::catalog::transport::outbound::front_end::InvalidationSender;
@@ -82,7 +82,7 @@ impl Environment for HttpEnvironment {
         saved
     }
 
-    fn save_record(&self, record: &Record) -> Result<(), String> {
+    fn save_record(&self, record: &Record) -> Result<(), NotSaved> {
         self.storage.save_record(record)
     }
 

@@ -154,7 +154,8 @@ fn write_folder(path: &Path, moved: &Moved) -> Result<(), String> {
     storage.save_record(&Record {
         whole: true,
         ..opened.record
-    })
+    })?;
+    Ok(())
 }
 
 fn write_etcd(gateway: &Gateway, reader: &Reader, moved: &Moved) -> Result<(), String> {

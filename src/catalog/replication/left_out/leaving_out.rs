@@ -128,7 +128,7 @@ impl LeftOut {
 
     /// This record, with this list, is on disk.
     pub(crate) fn saved(&mut self, record: &Record, list: BTreeSet<usize>) {
-        self.last_saved = list.clone();
+        self.may_be_on_disk = list.clone();
         self.on_disk = list;
         if record.whole && std::mem::take(&mut self.becomes_whole) {
             self.whole = true;
@@ -136,13 +136,28 @@ impl LeftOut {
         }
     }
 
-    /// This list could not be written. It may be there, if only the last step failed, so only those
-    /// that it shares with the one before are on disk for sure. Nothing else was decided; but who is
-    /// down stays to be left out once the disk takes it, since a refusal counts only for a moment.
-    pub(crate) fn not_saved(&mut self, list: &BTreeSet<usize>, membership: &Membership) {
-        self.listed.retain(|i| !membership.peers[*i].live);
-        self.listed.extend(&self.last_saved);
-        self.on_disk.retain(|i| list.contains(i));
+    /// This list could not be written. Nothing was decided, unless it may be there all the same: then
+    /// who is on either list stays on it until one is written. Who is down stays to be left out once
+    /// the disk takes it, since a refusal counts only for a moment.
+    pub(crate) fn not_saved(
+        &mut self,
+        list: &BTreeSet<usize>,
+        may_be_there: bool,
+        membership: &Membership,
+    ) {
+        if may_be_there {
+            self.on_disk.retain(|i| list.contains(i));
+            self.may_be_on_disk.extend(list);
+        }
+        let stays =
+            |i: &usize| self.may_be_on_disk.contains(i) && self.rules.enforce(Rule::RefusedStays);
+        self.listed
+            .retain(|i| !membership.peers[*i].live || stays(i));
+        let is_back = |i: &usize| stays(i) && !self.listed.contains(i);
+        let back: Vec<usize> = self.peers().filter(is_back).collect();
+        for i in back {
+            self.leave_out(i);
+        }
         self.is_dirty = true;
     }
 }

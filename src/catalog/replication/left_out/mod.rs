@@ -29,7 +29,7 @@ use crate::membership::time::Time;
 use crate::model::address::Address;
 
 pub(crate) use serving::NotServing;
-pub(crate) use standing::{Asked, Record, Standing, Token};
+pub(crate) use standing::{Asked, NotSaved, Record, Standing, Token};
 
 /// Where one peer stands with this catalog.
 #[derive(Debug, Default)]
@@ -105,8 +105,8 @@ pub(crate) struct LeftOut {
     /// Decided. Counts once it is on disk, too.
     listed: BTreeSet<usize>,
     on_disk: BTreeSet<usize>,
-    /// The last list that the disk has taken.
-    last_saved: BTreeSet<usize>,
+    /// On any list that the disk may have.
+    may_be_on_disk: BTreeSet<usize>,
     /// On the list, but not in the settings: catalogs that left the shop. Others may still name
     /// them.
     former: BTreeSet<Address>,
@@ -164,7 +164,7 @@ impl LeftOut {
             becomes_whole: false,
             is_renewed: false,
             on_disk: listed.clone(),
-            last_saved: listed.clone(),
+            may_be_on_disk: listed.clone(),
             listed,
             former: former_peers(&record.left_out, &config.address, &config.peers),
             fencing: BTreeSet::new(),

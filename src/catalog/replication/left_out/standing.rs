@@ -65,6 +65,21 @@ pub(crate) struct Asked {
     pub(crate) was_told: bool,
 }
 
+/// Why a record is not on disk for sure.
+#[derive(Debug)]
+pub(crate) struct NotSaved {
+    /// What the disk reported.
+    pub(crate) why: String,
+    /// Only the last steps failed: nobody knows which of the two records is on disk.
+    pub(crate) may_be_there: bool,
+}
+
+impl From<NotSaved> for String {
+    fn from(error: NotSaved) -> String {
+        error.why
+    }
+}
+
 /// What a catalog keeps on disk of its standing among the others.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -16,6 +16,8 @@ pub(crate) struct Disk {
     pub(crate) list_time: Option<Micros>,
     /// It refuses every write, crash or not.
     pub(crate) refuses: bool,
+    /// How it refuses, if a schedule says so.
+    pub(crate) refusal: Option<RefusedWrite>,
     /// This is another folder than before, and not whole again yet.
     pub(crate) is_other: bool,
     /// What the folder held at each earlier crash.
@@ -26,6 +28,17 @@ pub(crate) struct Disk {
     begun: u64,
     done: u64,
     waits: Vec<WaitId>,
+}
+
+/// How a disk refuses a write.
+#[derive(Clone, Copy)]
+pub(crate) enum RefusedWrite {
+    /// Before it changed anything, and says so.
+    Unchanged,
+    /// In the last step, so that nobody knows; and what was there before still is.
+    Lost,
+    /// In the last step, and what was written is there.
+    Made,
 }
 
 /// What a task that wants a replacement of the file must do.
@@ -114,6 +127,7 @@ impl Disk {
             books,
             record,
             refuses: self.refuses,
+            refusal: self.refusal,
             is_other: self.is_other,
             ledger,
             ..Disk::default()

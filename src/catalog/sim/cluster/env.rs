@@ -3,10 +3,10 @@
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use super::disk::Turn;
+use super::disk::{RefusedWrite, Turn};
 use super::{Cluster, HEARTBEAT_TIMEOUT, SimReplica, TIMEOUT};
 use crate::catalog::replication::env::{Environment, OnOutcome, WaitKey};
-use crate::catalog::replication::left_out::Record;
+use crate::catalog::replication::left_out::{NotSaved, Record};
 use crate::catalog::replication::messages::{Message, Outcome, Reply};
 use crate::catalog::sim::network::call::{Call, CallOutcome};
 use crate::catalog::sim::scheduler::event_queue::{Incarnation, Micros, WaitId};
@@ -143,7 +143,7 @@ impl Environment for SimEnvironment {
         }
     }
 
-    fn save_record(&self, record: &Record) -> Result<(), String> {
+    fn save_record(&self, record: &Record) -> Result<(), NotSaved> {
         let node = self.incarnation.node;
         let slow = self.cluster.state().catalogs[node].disk.list_time;
         let time = slow.unwrap_or_else(|| self.write_time());
@@ -151,13 +151,17 @@ impl Environment for SimEnvironment {
         self.cluster.scheduler.wake_in(time, wait);
         self.wait_for(wait);
         let refused = self.refused();
-        if refused != Some(false) {
+        if is_there(refused) {
             self.cluster
                 .trace
                 .note(|| format!("  {node} saves {}", trace::record(record)));
             self.cluster.state().catalogs[node].disk.put_record(record);
         }
-        refused.map_or(Ok(()), |_| Err(FULL.into()))
+        let error = |refusal| NotSaved {
+            why: FULL.into(),
+            may_be_there: !matches!(refusal, RefusedWrite::Unchanged),
+        };
+        refused.map_or(Ok(()), |refusal| Err(error(refusal)))
     }
 
     fn save_entries(&self, entries: &[Arc<Entry>]) -> Result<(), String> {
@@ -165,7 +169,7 @@ impl Environment for SimEnvironment {
         self.cluster.scheduler.wake_in(self.write_time(), wait);
         self.wait_for(wait);
         let refused = self.refused();
-        if refused != Some(false) {
+        if is_there(refused) {
             let saved = entries.iter().map(|entry| Entry::clone(entry));
             let mut cluster = self.cluster.state();
             let disk = &mut cluster.catalogs[self.incarnation.node].disk;
@@ -243,15 +247,20 @@ impl SimEnvironment {
         }
     }
 
-    /// `None`: the disk takes what is written. Otherwise it says that it refuses, and this is
-    /// whether the write is there all the same: only the last step failed.
-    fn refused(&self) -> Option<bool> {
-        let refuses = self.cluster.state().catalogs[self.incarnation.node]
-            .disk
-            .refuses;
+    /// `None`: the disk takes what is written.
+    fn refused(&self) -> Option<RefusedWrite> {
+        let (refuses, refusal) = {
+            let disk = &self.cluster.state().catalogs[self.incarnation.node].disk;
+            (disk.refuses, disk.refusal)
+        };
+        let draw = || match self.cluster.scheduler.draw(|rng| rng.u8(..4)) {
+            0 => RefusedWrite::Made,
+            1 => RefusedWrite::Lost,
+            _ => RefusedWrite::Unchanged,
+        };
         refuses.then(|| {
             self.cluster.trace.count("refused by a disk");
-            self.cluster.scheduler.draw(|rng| rng.u8(..4)) == 0
+            refusal.unwrap_or_else(draw)
         })
     }
 
@@ -268,7 +277,7 @@ impl SimEnvironment {
             let disk = &mut cluster.state().catalogs[node].disk;
             match refused {
                 None => disk.finish(),
-                Some(renamed) => disk.fail(renamed),
+                Some(_) => disk.fail(is_there(refused)),
             }
         };
         waits
@@ -276,6 +285,11 @@ impl SimEnvironment {
             .for_each(|wait| cluster.scheduler.wake_in(0, wait));
         refused.map_or(Ok(()), |_| Err(FULL.into()))
     }
+}
+
+/// What was written is on disk, whatever was said of it.
+fn is_there(refused: Option<RefusedWrite>) -> bool {
+    refused.is_none_or(|refusal| matches!(refusal, RefusedWrite::Made))
 }
 
 /// As a schedule names it.

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use super::{MS, check, check_lists, check_right, look, request, sell, sleep_until};
 use crate::catalog::replication::rules::Rule;
-use crate::catalog::sim::clients::calls::set_price;
+use crate::catalog::sim::clients::calls::{self, set_price};
 use crate::catalog::sim::clients::set;
 use crate::catalog::sim::cluster::Cluster;
+use crate::catalog::sim::cluster::disk::RefusedWrite;
 use crate::catalog::sim::parameters::{BOOK, OTHER_BOOK};
 
 /// Catalog 0 sleeps while catalog 1 leaves it out and sells, and wakes up once that one ends.
@@ -225,5 +226,68 @@ fn five_catalogs_that_go_down_one_by_one_return_in_any_order() {
             scheduler.sleep(900 * MS);
             look(cluster, node);
         }
+    });
+}
+
+/// From now on the disk of catalog 0 refuses in this way.
+fn refuse(cluster: &Cluster, refusal: Option<RefusedWrite>) {
+    let disk = &mut cluster.state().catalogs[0].disk;
+    (disk.refuses, disk.refusal) = (refusal.is_some(), refusal);
+}
+
+/// Catalog 1 comes back, and the disk of catalog 0 does not take that it is struck off.
+#[test]
+fn a_catalog_that_cannot_strike_a_peer_off_answers_reads_all_the_same() {
+    check_right(2, |cluster| {
+        cluster.crash(1);
+        cluster.scheduler.sleep(1000 * MS);
+        refuse(cluster, Some(RefusedWrite::Unchanged));
+        cluster.start(1);
+        for _ in 0..20 {
+            cluster.scheduler.sleep(100 * MS);
+            let seen = calls::lookup(cluster, 0);
+            assert!(seen.is_some(), "a read is not answered");
+        }
+        refuse(cluster, None);
+    });
+}
+
+/// Catalog 1 sells while the disk of catalog 0 refuses, if it may. Then both crash, and catalog 0,
+/// whose disk works again, starts alone.
+fn sells_and_crashes(cluster: &Arc<Cluster>) {
+    cluster.scheduler.sleep(2000 * MS);
+    set(cluster, 1, 8);
+    cluster.crash(0);
+    cluster.crash(1);
+    refuse(cluster, None);
+    cluster.start(0);
+    cluster.scheduler.sleep(1500 * MS);
+    look(cluster, 0);
+    cluster.start(1);
+}
+
+/// Catalog 0 leaves catalog 1 out, which sleeps. Its disk refuses that in the last step: the list is
+/// there. Catalog 1 wakes up.
+#[test]
+fn without_the_refused_list_a_catalog_opens_by_it_and_lacks_a_sale() {
+    check(Rule::RefusedStays, 2, |cluster| {
+        refuse(cluster, Some(RefusedWrite::Made));
+        cluster.stop(1);
+        cluster.scheduler.sleep(1000 * MS);
+        refuse(cluster, Some(RefusedWrite::Unchanged));
+        cluster.resume(1);
+        sells_and_crashes(cluster);
+    });
+}
+
+/// Catalog 1 comes back, and the disk of catalog 0 refuses to strike it off, more than once.
+#[test]
+fn without_the_last_list_a_catalog_whose_disk_refuses_opens_by_it() {
+    check(Rule::RefusedStays, 2, |cluster| {
+        cluster.crash(1);
+        cluster.scheduler.sleep(1000 * MS);
+        refuse(cluster, Some(RefusedWrite::Lost));
+        cluster.start(1);
+        sells_and_crashes(cluster);
     });
 }
