@@ -144,8 +144,7 @@ pub fn migrate(settings: &MigrateSettings) -> Result<String, String> {
 
 /// A catalog with a data folder, which agrees with the others.
 fn start_own(mut settings: CatalogSettings, first_stock: &FirstStock) -> Result<(), Exit> {
-    let (storage, mut opened) =
-        Storage::open(&settings.data_dir, first_stock).map_err(Exit::Misconfigured)?;
+    let (storage, mut opened) = Storage::open(&settings.data_dir, first_stock)?;
     let is_overruled = |i: &usize| settings.go_on_without.contains(&settings.peers[*i]);
     opened.go_on_without = (0..settings.peers.len()).filter(is_overruled).collect();
     log::info("opened", &[("books", &opened.books.len())]);

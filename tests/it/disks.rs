@@ -270,6 +270,23 @@ fn a_list_that_the_disk_refuses_is_one_line_of_the_log_until_it_is_saved() {
     assert_eq!(log.matches("disk is back").count(), 1, "{log}");
 }
 
+/// It must count its start on disk first.
+#[test]
+fn a_catalog_that_starts_on_a_full_disk_may_be_started_again() {
+    let shop = Shop::started(ShopOptions::default());
+    shop.catalog(1).kill();
+    let temporary = shop.data_folder(1).join("standing.json.tmp");
+    fs::create_dir(&temporary).unwrap();
+    let mut command = Command::new(BAZAR);
+    command.args(["catalog", "--port", "0", "--data-dir"]);
+    command.arg(shop.data_folder(1)).env_clear();
+    let (code, stdout, stderr) = run(command);
+    assert_eq!((code, stdout.as_str()), (Some(1), ""), "{stderr}");
+    assert!(stderr.contains("cannot save"), "{stderr}");
+    fs::remove_dir(&temporary).unwrap();
+    shop.catalog(1).start();
+}
+
 /// The peer cannot be struck off, as long as that cannot be saved.
 #[test]
 fn look_ups_go_on_while_a_full_disk_keeps_a_peer_from_coming_back() {

@@ -70,6 +70,7 @@ use crate::catalog::storage::group_commit::{CommitMetrics, GroupCommit};
 use crate::catalog::storage::ledger_files::LedgerFiles;
 use crate::model::book::entry::Entry;
 use crate::model::book::{Book, BookId};
+use crate::runtime::exit::Exit;
 use crate::runtime::sync::lock;
 
 pub(crate) use crate::catalog::storage::stored_book::StoredBook;
@@ -88,14 +89,16 @@ impl Storage {
     /// Opens the folder, which is created if it is missing, and returns what it holds, after this
     /// start was counted in it. Equal topics are one `Arc`.
     ///
-    /// Fails with the reason and its place (file, line and column) when another catalog has the
-    /// folder open, a file cannot be read, or a file holds what no catalog wrote.
-    pub(crate) fn open(path: &Path, first_stock: &FirstStock) -> Result<(Storage, Opened), String> {
-        let dir = DataDir::open(path)?;
-        let (ledger, entries) = LedgerFiles::open(&dir)?;
+    /// Fails with [`Exit::Misconfigured`], the reason and its place (file, line and column) when
+    /// another catalog has the folder open, a file cannot be read, or a file holds what no catalog
+    /// wrote; and with [`Exit::Failed`] when the disk refuses.
+    pub(crate) fn open(path: &Path, first_stock: &FirstStock) -> Result<(Storage, Opened), Exit> {
+        let dir = DataDir::open(path).map_err(Exit::Misconfigured)?;
+        let (ledger, entries) = LedgerFiles::open(&dir).map_err(Exit::Misconfigured)?;
         let (opened, earlier) = recovery::recover(&dir, first_stock)?;
         let group_commit = GroupCommit::new(dir);
-        earlier.replace(&group_commit, &opened.books)?;
+        let replaced = earlier.replace(&group_commit, &opened.books);
+        replaced.map_err(Exit::Failed)?;
         let storage = Storage {
             group_commit,
             ledger: Mutex::new(ledger),

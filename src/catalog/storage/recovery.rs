@@ -6,7 +6,7 @@ use std::thread;
 
 use crate::catalog::replication::Opened;
 use crate::catalog::replication::left_out::Record;
-use crate::catalog::storage::data_dir::DataDir;
+use crate::catalog::storage::data_dir::{Contents, DataDir};
 use crate::catalog::storage::decode::{TopicInterner, decode_books};
 use crate::catalog::storage::earlier_files::EarlierFiles;
 use crate::catalog::storage::first_stock::FirstStock;
@@ -14,23 +14,45 @@ use crate::catalog::storage::id_range::{IDS_PER_FILE, IdRange};
 use crate::catalog::storage::plain_file;
 use crate::catalog::storage::stored_book::StoredBook;
 use crate::model::book::{Book, STAMP_MAX};
+use crate::runtime::exit::Exit;
 use crate::runtime::log;
 
 /// More threads than this do not read faster: one thread joins what they read.
 const READERS_MAX: usize = 8;
 
 /// What a folder holds. Counts this start, on disk, and removes what a crash left behind.
+///
+/// Fails with [`Exit::Misconfigured`] when something cannot be read, and with [`Exit::Failed`] when
+/// the disk refuses: it may take the next start.
 pub(super) fn recover(
     dir: &DataDir,
     first_stock: &FirstStock,
+) -> Result<(Opened, EarlierFiles), Exit> {
+    let contents = dir.contents().map_err(Exit::Misconfigured)?;
+    let (mut opened, earlier) = read(dir, &contents, first_stock).map_err(Exit::Misconfigured)?;
+    opened.record.begin_start(fastrand::u64(1..=STAMP_MAX));
+    let counted = dir.save_record(&opened.record);
+    counted.map_err(|error| Exit::Failed(error.why))?;
+    for path in contents.temporary.iter().chain(&contents.unfinished) {
+        dir.remove(path).map_err(Exit::Failed)?;
+    }
+    for path in &contents.foreign {
+        log::warn("ignored in the data folder", &[("path", &path.display())]);
+    }
+    Ok((opened, earlier))
+}
+
+fn read(
+    dir: &DataDir,
+    contents: &Contents,
+    first_stock: &FirstStock,
 ) -> Result<(Opened, EarlierFiles), String> {
-    let contents = dir.contents()?;
-    let earlier = EarlierFiles::among(&contents);
-    let ranges = contents.ranges.into_iter().chain(earlier.to_read());
+    let earlier = EarlierFiles::among(contents);
+    let ranges = contents.ranges.iter().copied().chain(earlier.to_read());
     let ranges: Vec<IdRange> = ranges.collect();
     let mut books = read_all(dir, &ranges)?;
     earlier.forget_read_twice(&mut books);
-    let mut record = match &contents.record {
+    let record = match &contents.record {
         Some(path) => read_record(path)?,
         // A new folder, or one of an earlier version, which is whole.
         None => Record {
@@ -43,14 +65,6 @@ pub(super) fn recover(
     } else {
         Some(first_stock.read()?)
     };
-    record.begin_start(fastrand::u64(1..=STAMP_MAX));
-    dir.save_record(&record)?;
-    for path in contents.temporary.iter().chain(&contents.unfinished) {
-        dir.remove(path)?;
-    }
-    for path in &contents.foreign {
-        log::warn("ignored in the data folder", &[("path", &path.display())]);
-    }
     let opened = Opened {
         books,
         entries: Vec::new(),

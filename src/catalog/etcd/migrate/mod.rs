@@ -19,6 +19,7 @@ use crate::catalog::etcd::opening::WHOLE;
 use crate::catalog::etcd::reader::Reader;
 use crate::catalog::etcd::wire::{KeyValue, Operation, Txn};
 use crate::catalog::etcd::{ledger_keys, record, wire};
+use crate::catalog::replication::Opened;
 use crate::catalog::replication::left_out::Record;
 use crate::catalog::storage::first_stock::FirstStock;
 use crate::catalog::storage::{Reader as BookReader, Storage};
@@ -69,11 +70,15 @@ pub(in crate::catalog) fn run(settings: &MigrateSettings) -> Result<String, Stri
     ))
 }
 
+fn open(path: &Path) -> Result<(Storage, Opened), String> {
+    Storage::open(path, &FirstStock::BuiltIn).map_err(|exit| exit.to_string())
+}
+
 fn read_folder(path: &Path) -> Result<Moved, String> {
     if !path.is_dir() {
         return Err(format!("{} is no folder", path.display()));
     }
-    let (_storage, opened) = Storage::open(path, &FirstStock::BuiltIn)?;
+    let (_storage, opened) = open(path)?;
     if !opened.record.whole {
         return Err(format!(
             "{} is new: no catalog has served from it",
@@ -136,7 +141,7 @@ fn write_folder(path: &Path, moved: &Moved) -> Result<(), String> {
             path.display()
         ));
     }
-    let (storage, opened) = Storage::open(path, &FirstStock::BuiltIn)?;
+    let (storage, opened) = open(path)?;
     let all: Arc<BTreeMap<BookId, Arc<Book>>> =
         Arc::new(books.iter().map(|book| (book.id, book.clone())).collect());
     let read: BookReader = Arc::new(move |first, last| {

@@ -43,7 +43,7 @@ impl TestDir {
     }
 
     fn open(&self) -> Result<(Storage, Opened), String> {
-        Storage::open(&self.0, &FirstStock::BuiltIn)
+        Storage::open(&self.0, &FirstStock::BuiltIn).map_err(|exit| exit.to_string())
     }
 
     fn books(&self) -> Vec<Book> {

@@ -243,9 +243,8 @@ fn books_of_a_reordered_file_are_read_in_order() {
 fn a_bad_first_stock_is_named_and_nothing_is_written() {
     let (dir, stock) = (TestDir::new(), TestDir::with("[\n{\"id\":1}\n]"));
     let open = |path| {
-        Storage::open(&dir.0, &FirstStock::File(path))
-            .err()
-            .unwrap()
+        let opened = Storage::open(&dir.0, &FirstStock::File(path));
+        opened.err().unwrap().to_string()
     };
     let error = open(stock.file());
     let begin = format!("cannot use {}: missing field", stock.file().display());
