@@ -159,7 +159,7 @@ impl<E: Environment> Replica<E> {
 
     /// Sends a heartbeat to all peers if it is time (`periodic`), else to those that the current
     /// round still lacks.
-    fn send_heartbeats(self: &Arc<Self>, periodic: bool) {
+    pub(super) fn send_heartbeats(self: &Arc<Self>, periodic: bool) {
         let (due, sent) = {
             let mut inner = self.lock();
             let now = self.now();

@@ -108,6 +108,9 @@ impl<E: Environment> Replica<E> {
                 self.note_standing(&mut inner);
                 let peer = &self.config.peers[i];
                 log::always("struck off a peer's list", &[("peer", peer)]);
+                drop(inner);
+                // It serves once they are answered.
+                self.send_heartbeats(true);
                 return Ok(());
             };
             self.adopt_list(&standing)?;
