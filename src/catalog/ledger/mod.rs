@@ -41,6 +41,8 @@ pub(crate) struct Ledger {
     entries: BTreeMap<EntryKey, Kept>,
     /// Those that may not be in a file yet, by age here.
     unsaved: VecDeque<Arc<Entry>>,
+    /// So many of these, from the first on, may be in no record here any more.
+    due: usize,
     sales: BTreeMap<OrderId, Arc<Entry>>,
     cancellations: BTreeMap<OrderId, Arc<Entry>>,
     /// The first entry with each `Idempotency-Key`, of a client or an operator.
@@ -137,7 +139,16 @@ impl Ledger {
     pub(crate) fn add_forgotten(&mut self, older: &Book, newer: &Book) {
         for entry in older.account.forgotten_by(&newer.account) {
             self.add(entry);
+            if !self.is_saved(&entry.key()) {
+                self.due = self.unsaved.len();
+            }
         }
+    }
+
+    /// A copy here has forgotten an entry that may not be in a file, and is to be put on disk after
+    /// it.
+    pub(crate) fn is_due(&self) -> bool {
+        0 < self.due
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -171,6 +182,7 @@ impl Ledger {
         let saved = |entry: &&Arc<Entry>| self.is_saved(&entry.key());
         let saved = self.unsaved.iter().take_while(saved).count();
         self.unsaved.drain(..saved);
+        self.due = self.due.saturating_sub(saved);
     }
 
     /// The entry with this sale, and the one that took it back, if one did.

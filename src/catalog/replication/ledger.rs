@@ -22,6 +22,9 @@ use crate::runtime::log;
 /// Entries that are put on disk together, or travel in one message.
 const ENTRIES_MAX: usize = 1000;
 
+/// How often it is looked whether another thread has put its entries on disk, if it did not say so.
+const SAVE_WAIT: Duration = Duration::from_secs(1);
+
 /// Keys in one message.
 const KEYS_MAX: usize = 5000;
 
@@ -71,19 +74,41 @@ impl<E: Environment> Replica<E> {
         }
     }
 
-    /// Puts on disk what is not there when this is called.
+    /// Puts on disk what is not there when this is called. One thread writes at a time.
     fn save_all_entries(&self) -> std::result::Result<(), String> {
         let mut left = self.lock().shelf.ledger.unsaved_len();
         while 0 < left {
-            let entries = self.lock().shelf.ledger.unsaved(ENTRIES_MAX);
+            let mut inner = self.lock();
+            while inner.saving_entries {
+                inner = self.wait(inner, WaitKey::Ledger, self.deadline(SAVE_WAIT));
+            }
+            let entries = inner.shelf.ledger.unsaved(ENTRIES_MAX);
             if entries.is_empty() {
                 return Ok(());
             }
-            self.env.save_entries(&entries)?;
-            self.lock().shelf.ledger.mark_saved(&entries);
+            inner.saving_entries = true;
+            drop(inner);
+            let outcome = self.env.save_entries(&entries);
+            inner = self.lock();
+            inner.saving_entries = false;
+            if outcome.is_ok() {
+                inner.shelf.ledger.mark_saved(&entries);
+            }
+            drop(inner);
+            self.env.wake(WaitKey::Ledger);
+            outcome?;
             left = left.saturating_sub(entries.len());
         }
         Ok(())
+    }
+
+    /// Before copies are put on disk: puts in the ledger's files what they have forgotten. Nowhere
+    /// else may it be, once the folder is lost in whose files it is.
+    pub(super) fn save_due_entries(&self) -> std::result::Result<(), String> {
+        if !self.lock().shelf.ledger.is_due() || !self.enforces(Rule::LedgerDue) {
+            return Ok(());
+        }
+        self.save_all_entries()
     }
 
     /// Before a change is acknowledged without a peer: puts it in the ledger's files. That peer may

@@ -122,6 +122,8 @@ struct Inner {
     left_out: LeftOut,
     /// A thread is writing the list.
     saving_list: bool,
+    /// A thread is writing entries of the ledger.
+    saving_entries: bool,
     was_serving: bool,
     /// Since this catalog last began to serve, all unknown copies were claimed.
     caught_up: bool,
@@ -230,6 +232,7 @@ impl<E: Environment> Replica<E> {
             membership,
             left_out,
             saving_list: false,
+            saving_entries: false,
             was_serving: false,
             caught_up: false,
             was_caught_up: false,

@@ -38,6 +38,8 @@ pub(crate) enum Rule {
     LedgerFirst,
     /// A change that is acknowledged without a peer is in the ledger on disk before.
     LedgerAlone,
+    /// What a copy has forgotten is in the ledger's files before the copy is on disk.
+    LedgerDue,
     /// Whoever comes back, or starts, has the peer's ledger on disk before the two are in step.
     LedgerBack,
     /// Tentative copies that no writer confirms are repaired in the background.
@@ -134,7 +136,7 @@ pub(crate) enum Rule {
 
 #[cfg(test)]
 impl Rule {
-    pub(crate) const ALL: [Rule; 62] = [
+    pub(crate) const ALL: [Rule; 63] = [
         Rule::Confirm,
         Rule::Lease,
         Rule::Tie,
@@ -152,6 +154,7 @@ impl Rule {
         Rule::OwnWrite,
         Rule::LedgerFirst,
         Rule::LedgerAlone,
+        Rule::LedgerDue,
         Rule::LedgerBack,
         Rule::Repair,
         Rule::Token,

@@ -144,11 +144,10 @@ pub(super) const FIVE: Row = (5, |world| {
     (faults.random, faults.staggered, faults.at_step) = (10, 1, 0.02);
 });
 
-/// Lists of many catalogs that fail all the time, and in their returns, may form a circle.
+/// Lists of many catalogs that are stopped all the time, and in their returns, may form a circle.
 pub(super) const FIVE_RETURNS: Row = (5, |world| {
     let faults = &mut world.parameters.faults;
-    (faults.random, faults.crash) = (20, 0.4);
-    (faults.at_step, faults.at_return) = (0.05, 0.1);
+    (faults.random, faults.crash, faults.at_return) = (20, 0.1, 0.3);
     world.parameters.clients.operations = 6;
 });
 

@@ -11,9 +11,11 @@ pub(crate) struct Disk {
     pub(crate) books: Vec<Book>,
     pub(crate) record: Record,
     pub(crate) ledger: Vec<Entry>,
-    /// How long a replacement takes, if a schedule says so: of the books, of the list.
+    /// How long a replacement takes, if a schedule says so: of the books, of the list, of
+    /// a file of the ledger.
     pub(crate) books_time: Option<Micros>,
     pub(crate) list_time: Option<Micros>,
+    pub(crate) ledger_time: Option<Micros>,
     /// It refuses every write, crash or not.
     pub(crate) refuses: bool,
     /// How it refuses, if a schedule says so.

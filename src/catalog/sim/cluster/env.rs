@@ -165,14 +165,17 @@ impl Environment for SimEnvironment {
     }
 
     fn save_entries(&self, entries: &[Arc<Entry>]) -> Result<(), String> {
+        let node = self.incarnation.node;
+        let slow = self.cluster.state().catalogs[node].disk.ledger_time;
+        let time = slow.unwrap_or_else(|| self.write_time());
         let wait = self.begin_wait();
-        self.cluster.scheduler.wake_in(self.write_time(), wait);
+        self.cluster.scheduler.wake_in(time, wait);
         self.wait_for(wait);
         let refused = self.refused();
         if is_there(refused) {
             let saved = entries.iter().map(|entry| Entry::clone(entry));
             let mut cluster = self.cluster.state();
-            let disk = &mut cluster.catalogs[self.incarnation.node].disk;
+            let disk = &mut cluster.catalogs[node].disk;
             disk.ledger.extend(saved);
         }
         refused.map_or(Ok(()), |_| Err(FULL.into()))

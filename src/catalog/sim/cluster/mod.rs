@@ -252,7 +252,8 @@ impl Cluster {
                 true => self.parameters.rules,
                 false => {
                     let rules = self.parameters.rules.without(Rule::LedgerBack);
-                    rules.without(Rule::LedgerAlone)
+                    let rules = rules.without(Rule::LedgerAlone);
+                    rules.without(Rule::LedgerDue)
                 }
             },
         };

@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
-use super::{MS, check_right, sell};
+use super::{MS, Scenario, check_right, sell};
+use crate::catalog::replication::rules::Rule;
+use crate::catalog::sim::clients::set;
 
 /// Longer than the run: only a wake-up ends a wait for entries.
 const TIMEOUT: Duration = Duration::from_secs(10_000);
@@ -35,4 +37,27 @@ fn a_sale_wakes_the_loop_that_puts_it_in_the_ledgers_files_at_both_catalogs() {
                 .fail("an entry is to be put on disk, and nobody is woken".into());
         }
     });
+}
+
+/// The ledger's disk of catalog 0 is slow. A change at catalog 1 forgets an earlier one, which is in
+/// its own files. Catalog 0 acknowledges it and crashes, and the folder of catalog 1 is lost.
+#[test]
+fn without_due_entries_on_disk_a_crash_and_a_lost_folder_lose_one() {
+    let scenario = Scenario {
+        ledger: true,
+        ..Scenario::of(2, |cluster| {
+            let scheduler = &cluster.scheduler;
+            cluster.state().catalogs[0].disk.ledger_time = Some(400 * MS);
+            set(cluster, 1, 8);
+            scheduler.sleep(100 * MS);
+            set(cluster, 1, 7);
+            cluster.crash(0);
+            cluster.crash(1);
+            cluster.state().catalogs[1].disk.lose();
+            cluster.start(0);
+            cluster.start(1);
+            cluster.restart_without(0, vec![1]);
+        })
+    };
+    scenario.check(Rule::LedgerDue);
 }

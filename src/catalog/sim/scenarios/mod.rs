@@ -35,7 +35,7 @@ const SETTLED: Micros = 500_000;
 const MS: Micros = 1000;
 
 /// What shows in a run that is wrong.
-const WRONG: [&str; 8] = [
+const WRONG: [&str; 9] = [
     "not linearizable",
     "both valid",
     "does not list it",
@@ -44,6 +44,7 @@ const WRONG: [&str; 8] = [
     "is not struck off",
     "does not serve",
     "sold for one key",
+    "the ledger of book",
 ];
 
 type Schedule = fn(&Arc<Cluster>);
@@ -56,6 +57,7 @@ struct Scenario {
     /// Not so after a cut: two sides may sell the same copy.
     linearizable: bool,
     new_folders: bool,
+    ledger: bool,
     own_timer: bool,
     schedule: Schedule,
 }
@@ -67,6 +69,7 @@ impl Scenario {
             front_ends: 0,
             linearizable: true,
             new_folders: false,
+            ledger: false,
             own_timer: true,
             schedule,
         }
@@ -77,6 +80,7 @@ impl Scenario {
             steady: true,
             front_ends: self.front_ends,
             linearizable: self.linearizable,
+            ledger: self.ledger,
             own_timer: self.own_timer,
             rules,
             ..Parameters::healthy(self.catalogs, 5)
