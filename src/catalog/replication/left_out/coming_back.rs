@@ -181,7 +181,7 @@ impl LeftOut {
 
     /// Whether all these peers are on the list on disk.
     pub(crate) fn has_on_disk(&self, list: &BTreeSet<Address>) -> bool {
-        self.peers_on(list).all(|i| self.on_disk.contains(&i))
+        self.peers_on(list).all(|i| self.is_on_disk(i))
     }
 
     /// Peer `i` has all that is here, and this list: it is struck off, unless the list here is just

@@ -106,6 +106,7 @@ impl LeftOut {
             return None;
         }
         self.is_dirty = false;
+        self.saving = Some(self.listed.clone());
         let peers = self.addresses.iter().cloned();
         let record = Record {
             starts: self.starts,
@@ -128,6 +129,7 @@ impl LeftOut {
 
     /// This record, with this list, is on disk.
     pub(crate) fn saved(&mut self, record: &Record, list: BTreeSet<usize>) {
+        self.saving = None;
         self.may_be_on_disk = list.clone();
         self.on_disk = list;
         if record.whole && std::mem::take(&mut self.becomes_whole) {
@@ -145,6 +147,7 @@ impl LeftOut {
         may_be_there: bool,
         membership: &Membership,
     ) {
+        self.saving = None;
         if may_be_there {
             self.on_disk.retain(|i| list.contains(i));
             self.may_be_on_disk.extend(list);

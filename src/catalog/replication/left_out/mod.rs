@@ -105,6 +105,8 @@ pub(crate) struct LeftOut {
     /// Decided. Counts once it is on disk, too.
     listed: BTreeSet<usize>,
     on_disk: BTreeSet<usize>,
+    /// On its way to the disk.
+    saving: Option<BTreeSet<usize>>,
     /// On any list that the disk may have.
     may_be_on_disk: BTreeSet<usize>,
     /// On the list, but not in the settings: catalogs that left the shop. Others may still name
@@ -164,6 +166,7 @@ impl LeftOut {
             becomes_whole: false,
             is_renewed: false,
             on_disk: listed.clone(),
+            saving: None,
             may_be_on_disk: listed.clone(),
             listed,
             former: former_peers(&record.left_out, &config.address, &config.peers),
@@ -205,6 +208,12 @@ impl LeftOut {
         self.list(self.on_disk.iter().copied())
     }
 
+    /// On the list on disk, and on the one that may take its place at any moment.
+    fn is_on_disk(&self, i: usize) -> bool {
+        let stays = self.saving.as_ref().is_none_or(|list| list.contains(&i));
+        self.on_disk.contains(&i) && stays
+    }
+
     pub(crate) fn is_listed(&self, i: usize) -> bool {
         self.listed.contains(&i)
     }
@@ -216,7 +225,7 @@ impl LeftOut {
 
     /// On the list, and that counts: it is on disk.
     pub(crate) fn is_left_out(&self, i: usize) -> bool {
-        let on_disk = self.on_disk.contains(&i) || !self.rules.enforce(Rule::ListOnDisk);
+        let on_disk = self.is_on_disk(i) || !self.rules.enforce(Rule::ListOnDisk);
         self.listed.contains(&i) && on_disk
     }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{MS, check, check_lists, check_right, look, request, sell, sleep_until};
+use super::{MS, Scenario, check, check_lists, check_right, look, request, sell, sleep_until};
 use crate::catalog::replication::rules::Rule;
 use crate::catalog::sim::clients::calls::{self, set_price};
 use crate::catalog::sim::clients::set;
@@ -290,4 +290,31 @@ fn without_the_last_list_a_catalog_whose_disk_refuses_opens_by_it() {
         cluster.start(1);
         sells_and_crashes(cluster);
     });
+}
+
+/// Catalog 1 comes back, and falls silent once it has asked to be struck off. Catalog 0 leaves it out
+/// again while the list without it is on its way to the disk. A write without it ends after that,
+/// since the front-end is silent, too.
+#[test]
+fn a_peer_that_is_just_being_struck_off_is_left_out_once_that_is_on_disk_again() {
+    let scenario = Scenario {
+        front_ends: 1,
+        ..Scenario::of(2, |cluster| {
+            let scheduler = &cluster.scheduler;
+            cluster.crash(1);
+            scheduler.sleep(1000 * MS);
+            cluster.start(1);
+            scheduler.sleep(20 * MS);
+            cluster.state().catalogs[0].disk.list_time = Some(1500 * MS);
+            scheduler.sleep(95 * MS);
+            cluster.stop(1);
+            scheduler.sleep(1200 * MS);
+            cluster.stop(2);
+            set(cluster, 0, 8);
+            cluster.state().catalogs[0].disk.list_time = None;
+            cluster.resume(1);
+            cluster.resume(2);
+        })
+    };
+    scenario.check_right();
 }
