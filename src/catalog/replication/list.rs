@@ -76,25 +76,23 @@ impl<E: Environment> Replica<E> {
     pub(super) fn save_list(self: &Arc<Self>) -> Result<()> {
         loop {
             let mut inner = self.lock();
-            while inner.saving_list {
+            while inner.left_out.is_saving() {
                 inner = self.wait(inner, WaitKey::Membership, self.deadline(FENCE_MAX));
             }
-            let Some((record, list)) = inner.left_out.unsaved() else {
+            let Some(record) = inner.left_out.begin_saving() else {
                 return Ok(());
             };
-            inner.saving_list = true;
             drop(inner);
             let outcome = self.env.save_record(&record);
             let mut inner = self.lock();
-            inner.saving_list = false;
             let Inner {
                 left_out,
                 membership,
                 ..
             } = &mut *inner;
             match &outcome {
-                Ok(()) => left_out.saved(&record, list),
-                Err(error) => left_out.not_saved(&list, error.may_be_there, membership),
+                Ok(()) => left_out.saved(&record),
+                Err(error) => left_out.not_saved(error.may_be_there, membership),
             }
             let outcome = outcome.map_err(|error| error.why);
             inner.note_disk(|inner| &mut inner.refuses_list, outcome.as_ref().copied());

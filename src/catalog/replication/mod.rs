@@ -120,8 +120,6 @@ struct Inner {
     shelf: Shelf,
     membership: Membership,
     left_out: LeftOut,
-    /// A thread is writing the list.
-    saving_list: bool,
     /// A thread is writing entries of the ledger.
     saving_entries: bool,
     was_serving: bool,
@@ -231,7 +229,6 @@ impl<E: Environment> Replica<E> {
             shelf,
             membership,
             left_out,
-            saving_list: false,
             saving_entries: false,
             was_serving: false,
             caught_up: false,

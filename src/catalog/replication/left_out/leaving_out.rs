@@ -1,7 +1,5 @@
 //! Who is put on the list, when, and when that counts.
 
-use std::collections::BTreeSet;
-
 use super::{LeftOut, Record};
 use crate::catalog::replication::rules::Rule;
 use crate::membership::Membership;
@@ -100,8 +98,8 @@ impl LeftOut {
         }
     }
 
-    /// What is to be on disk; `None`: it is.
-    pub(crate) fn unsaved(&mut self) -> Option<(Record, BTreeSet<usize>)> {
+    /// What is to be put on disk now; `None`: it is there.
+    pub(crate) fn begin_saving(&mut self) -> Option<Record> {
         if !self.needs_saving() {
             return None;
         }
@@ -120,16 +118,21 @@ impl LeftOut {
                 .collect(),
             ..Record::default()
         };
-        Some((record, self.listed.clone()))
+        Some(record)
     }
 
     pub(crate) fn needs_saving(&self) -> bool {
         self.listed != self.on_disk || self.is_dirty
     }
 
-    /// This record, with this list, is on disk.
-    pub(crate) fn saved(&mut self, record: &Record, list: BTreeSet<usize>) {
-        self.saving = None;
+    /// A list is on its way to the disk.
+    pub(crate) fn is_saving(&self) -> bool {
+        self.saving.is_some()
+    }
+
+    /// This record, with the list that was on its way, is on disk.
+    pub(crate) fn saved(&mut self, record: &Record) {
+        let list = self.saving.take().expect("a list is on its way");
         self.may_be_on_disk = list.clone();
         self.on_disk = list;
         if record.whole && std::mem::take(&mut self.becomes_whole) {
@@ -138,16 +141,11 @@ impl LeftOut {
         }
     }
 
-    /// This list could not be written. Nothing was decided, unless it may be there all the same: then
-    /// who is on either list stays on it until one is written. Who is down stays to be left out once
-    /// the disk takes it, since a refusal counts only for a moment.
-    pub(crate) fn not_saved(
-        &mut self,
-        list: &BTreeSet<usize>,
-        may_be_there: bool,
-        membership: &Membership,
-    ) {
-        self.saving = None;
+    /// The list that was on its way could not be written. Nothing was decided, unless it may be there
+    /// all the same: then who is on either list stays on it until one is written. Who is down stays
+    /// to be left out once the disk takes it, since a refusal counts only for a moment.
+    pub(crate) fn not_saved(&mut self, may_be_there: bool, membership: &Membership) {
+        let list = self.saving.take().expect("a list is on its way");
         if may_be_there {
             self.on_disk.retain(|i| list.contains(i));
             self.may_be_on_disk.extend(list);
