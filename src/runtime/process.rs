@@ -4,7 +4,7 @@
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 /// Ticks of Linux's clock in `/proc`: 100 on every architecture that it has now.
@@ -29,18 +29,22 @@ pub(crate) fn resident_bytes() -> Option<usize> {
     number_after("/proc/self/status", "VmRSS:").map(|kib| kib * 1024)
 }
 
-/// How many connections to this address their clients have closed and this machine has not. Reads
+/// How many connections to this listener their clients have closed and this machine has not. Reads
 /// the table of all connections of the machine: 2 ms for an empty one, a second for 100,000.
-pub(crate) fn half_closed(address: SocketAddr) -> Option<usize> {
+pub(crate) fn half_closed(listener: SocketAddr) -> Option<usize> {
     const CLOSE_WAIT: &str = "08";
-    let ends = format!(":{:04X}", address.port());
+    let port = format!("{:04X}", listener.port());
+    // Another server may have the same port at another address.
+    let ip = (!listener.ip().is_unspecified()).then(|| table_form(listener.ip()));
     let is_one = |line: &str| {
         let mut fields = line.split_whitespace().skip(1);
         let (local, _, state) = (fields.next(), fields.next(), fields.next());
-        local.is_some_and(|local| local.ends_with(&ends)) && state == Some(CLOSE_WAIT)
+        let local = local.and_then(|local| local.split_once(':'));
+        local.is_some_and(|(to, at)| at == port && ip.as_ref().is_none_or(|ip| ip == to))
+            && state == Some(CLOSE_WAIT)
     };
     // A listener of IPv6 has its connections by IPv4 in the same table as the others.
-    let table = match address {
+    let table = match listener {
         SocketAddr::V4(_) => "/proc/self/net/tcp",
         SocketAddr::V6(_) => "/proc/self/net/tcp6",
     };
@@ -51,6 +55,19 @@ pub(crate) fn half_closed(address: SocketAddr) -> Option<usize> {
         line.clear();
     }
     Some(count)
+}
+
+/// An address as the table of connections has it: words of 32 bits, as they are in memory.
+fn table_form(ip: IpAddr) -> String {
+    let octets = match ip {
+        IpAddr::V4(ip) => ip.octets().to_vec(),
+        IpAddr::V6(ip) => ip.octets().to_vec(),
+    };
+    let words = octets.chunks_exact(4).map(|word| {
+        let word = word.try_into().expect("a chunk has four bytes");
+        format!("{:08X}", u32::from_ne_bytes(word))
+    });
+    words.collect()
 }
 
 /// When the process was started, since 1970.
@@ -89,6 +106,8 @@ fn number_after(file: &str, name: &str) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::Read;
+    use std::net::{TcpListener, TcpStream};
 
     #[test]
     fn usage_is_read_from_proc() {
@@ -96,6 +115,31 @@ mod tests {
         assert!(open < descriptors_max().unwrap());
         assert!(0 < threads().unwrap());
         assert!(100_000 < resident_bytes().unwrap());
+    }
+
+    #[test]
+    fn half_closed_connections_of_another_server_with_the_same_port_are_not_ours() {
+        let listener = TcpListener::bind("127.88.7.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let connect_and_close = |_| {
+            drop(TcpStream::connect(address).unwrap());
+            let mut connection = listener.accept().unwrap().0;
+            // The client's end has arrived.
+            assert_eq!(connection.read(&mut [0]).unwrap(), 0);
+            connection
+        };
+        let _closed = [(); 3].map(connect_and_close);
+        let at = |ip: [u8; 4]| SocketAddr::new(ip.into(), address.port());
+        assert_eq!(half_closed(address), Some(3));
+        assert_eq!(half_closed(at([127, 88, 7, 2])), Some(0));
+        assert_eq!(half_closed(at([0, 0, 0, 0])), Some(3));
+    }
+
+    #[test]
+    fn addresses_have_the_form_that_linux_gives_them() {
+        let form = |ip: &str| table_form(ip.parse().unwrap());
+        assert_eq!(form("127.0.0.1"), "0100007F");
+        assert_eq!(form("::1"), "00000000000000000000000001000000");
     }
 
     #[test]

@@ -21,11 +21,11 @@ const COST_PART: u32 = 1000;
 /// connections ends.
 const PAUSE_MAX: Duration = Duration::from_secs(5);
 
-/// Returns when the server has ended.
-pub(super) fn run(dispatcher: &Arc<Dispatcher>, address: SocketAddr) {
+/// Of the listener at this address. Returns when the server has ended.
+pub(super) fn run(dispatcher: &Arc<Dispatcher>, listener: SocketAddr) {
     while !dispatcher.has_ended() {
         let began = Instant::now();
-        let lost = process::half_closed(address);
+        let lost = process::half_closed(listener);
         *sync::lock(&dispatcher.metrics.connections_lost) = lost;
         thread::sleep((began.elapsed() * COST_PART).clamp(LOOK_EVERY, PAUSE_MAX));
     }

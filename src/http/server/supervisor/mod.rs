@@ -73,6 +73,7 @@ pub(super) fn run(
     address: SocketAddr,
 ) -> Result<Option<String>, String> {
     acceptor::install_panic_hook();
+    let listens_at = listener.local_addr().map_err(|error| error.to_string())?;
     let (sender, events) = mpsc::channel();
     let acceptors = Acceptors {
         listener: Arc::new(listener),
@@ -86,7 +87,7 @@ pub(super) fn run(
     let waking = dispatcher.clone();
     sync::spawn("http-wakeups", move || waking.wakeups.run())?;
     let counting = dispatcher.clone();
-    let count = move || half_closed::run(&counting, address);
+    let count = move || half_closed::run(&counting, listens_at);
     sync::spawn("http-half-closed", count)?;
     let probe = move || self_probe::run(dispatcher, address, sender);
     sync::spawn("http-self-probe", probe)?;
