@@ -1,8 +1,9 @@
 //! Runs many seeds of a world, and says how to see one of them.
 
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use crate::catalog::replication::rules::Rule;
 use crate::catalog::sim::trace::{self, Counts};
@@ -15,6 +16,9 @@ const GAVE_UP_MAX_PERCENT: usize = 1;
 /// With fewer runs than these, an event may be missing by chance.
 const RUNS_FOR_EVENTS: usize = 50;
 
+/// Runs that take longer say how far they are, so often.
+const PROGRESS_EVERY: Duration = Duration::from_secs(60);
+
 /// What came of many seeds.
 #[derive(Default)]
 struct Summary {
@@ -26,7 +30,8 @@ struct Summary {
 /// Every one of these seeds is right, and each of the named events happens in some run.
 ///
 /// `SEED=7` in the environment runs that seed instead, prints its trace, and asserts the same of
-/// it, but for the events.
+/// it, but for the events. `FROM=40000` begins with that seed, such as the first that a run which
+/// was ended early has not named as right.
 #[track_caller]
 pub(super) fn check_seeds(
     seeds: impl Iterator<Item = u64> + Send,
@@ -35,7 +40,10 @@ pub(super) fn check_seeds(
 ) {
     let summary = match number("SEED") {
         Some(seed) => run_all([seed].into_iter(), &world, true),
-        None => run_all(seeds, &world, false),
+        None => {
+            let from = number("FROM").unwrap_or(0);
+            run_all(seeds.filter(|seed| from <= *seed), &world, false)
+        }
     };
     let Summary {
         runs,
@@ -63,6 +71,7 @@ fn run_all(
     let next = || sync::lock(&seeds).next();
     let next = || next().filter(|_| !failed.load(Ordering::Relaxed));
     let rules = rules_left_out();
+    let progress = Progress::new();
     let run_some = || {
         let mut summary = Summary::default();
         while let Some(seed) = next() {
@@ -80,6 +89,7 @@ fn run_all(
                 failed.store(true, Ordering::Relaxed);
                 return Err((seed, why));
             }
+            progress.add_one(seed);
         }
         Ok(summary)
     };
@@ -99,6 +109,35 @@ fn run_all(
         all.add_counts(part.counts);
     }
     Ok(all)
+}
+
+/// How far the threads of a long run are.
+struct Progress {
+    began: Instant,
+    right: AtomicU64,
+    /// Lines that have been printed.
+    lines: AtomicU64,
+}
+
+impl Progress {
+    fn new() -> Progress {
+        Progress {
+            began: Instant::now(),
+            right: AtomicU64::new(0),
+            lines: AtomicU64::new(0),
+        }
+    }
+
+    /// This seed is right. Says so now and then.
+    fn add_one(&self, seed: u64) {
+        let right = 1 + self.right.fetch_add(1, Ordering::Relaxed);
+        let seconds = self.began.elapsed().as_secs();
+        let due = seconds / PROGRESS_EVERY.as_secs();
+        if self.lines.fetch_max(due, Ordering::Relaxed) < due {
+            let rate = right as f64 / seconds as f64;
+            eprintln!("{right} seeds right, {rate:.1} a second, at seed {seed}");
+        }
+    }
 }
 
 impl Summary {
