@@ -303,8 +303,8 @@ impl<E: Environment> Replica<E> {
         };
         let answer = match (number, &heartbeat.standing) {
             (Some(i), Some(said)) => {
-                self.hear(&mut inner, i, said, false);
-                if heartbeat.known_listers.contains(&self.config.address) {
+                let is_current = self.hear(&mut inner, i, said, false);
+                if is_current && heartbeat.known_listers.contains(&self.config.address) {
                     inner.left_out.knows(i);
                 }
                 Reply::Standing(Box::new(StandingReply {

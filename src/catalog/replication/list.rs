@@ -30,6 +30,7 @@ impl<E: Environment> Replica<E> {
         self.end_fences(&mut inner);
         self.leave_out_full_disks(&mut inner);
         self.leave_out_circle(&mut inner);
+        self.leave_out_as_peers_do(&mut inner);
         self.note_left_out(&mut inner);
         drop(inner);
         let saved = self.save_list();
@@ -58,7 +59,7 @@ impl<E: Environment> Replica<E> {
             live && !inner.left_out.is_told(*i) && inner.left_out.is_full(*i)
         };
         let full: Vec<usize> = inner.left_out.peers().filter(refuses).collect();
-        inner.left_out.begin_fence(full);
+        inner.left_out.begin_fence(full, self.now());
     }
 
     /// Those that wait for each other are left out once they know, so that they come back to this
@@ -67,7 +68,14 @@ impl<E: Environment> Replica<E> {
         let waiting = inner
             .left_out
             .waiting_in_circle(&inner.membership, self.now());
-        inner.left_out.begin_fence(waiting);
+        inner.left_out.begin_fence(waiting, self.now());
+    }
+
+    /// A peer that serves goes on without one that is down: so may this catalog, which is in step
+    /// with the former. Otherwise it would wait for the latter until somebody writes.
+    fn leave_out_as_peers_do(&self, inner: &mut Inner) {
+        let in_vain = inner.left_out.waits_in_vain(&inner.membership);
+        inner.left_out.begin_fence(in_vain, self.now());
     }
 
     /// Puts the list on disk, if it is not. One thread writes at a time.
@@ -108,7 +116,8 @@ impl<E: Environment> Replica<E> {
     pub(super) fn leave_out_for_peer(self: &Arc<Self>, peers: Vec<usize>) -> Result<()> {
         let until = self.deadline(FENCE_MAX);
         let mut inner = self.lock();
-        inner.left_out.begin_fence(peers.iter().copied());
+        let now = self.now();
+        inner.left_out.begin_fence(peers.iter().copied(), now);
         loop {
             self.end_fences(&mut inner);
             if peers.iter().all(|i| inner.left_out.is_listed(*i)) {

@@ -17,20 +17,24 @@ impl<E: Environment> Replica<E> {
     /// Puts the files of these books on disk, and notes which versions are there now, or that the
     /// disk refuses.
     pub(super) fn save(self: &Arc<Self>, ids: &[BookId]) -> Result<()> {
-        let due = self.save_due_entries();
         let replica = self.clone();
-        let read: Reader = Arc::new(move |first, last| replica.lock().shelf.range(first, last));
+        let read: Reader = Arc::new(move |first, last| {
+            let books = replica.lock().shelf.range(first, last);
+            // What these have forgotten gets there before them.
+            replica.save_due_entries()?;
+            Ok(books)
+        });
         let saved: Vec<_> = {
             let inner = self.lock();
-            let version = |id: &BookId| Some((*id, inner.shelf.version(*id)?));
-            ids.iter().filter_map(version).collect()
+            let placed = |id: &BookId| Some((*id, inner.shelf.placed(*id)?));
+            ids.iter().filter_map(placed).collect()
         };
-        let outcome = due.and_then(|()| self.env.save(ids, &read));
+        let outcome = self.env.save(ids, &read);
         let mut inner = self.lock();
         inner.note_disk(|inner| &mut inner.refuses_books, outcome.as_ref().copied());
         outcome.map_err(|why| Error::disk_refuses(&why))?;
-        for (id, version) in saved {
-            inner.shelf.mark_saved(id, version);
+        for (id, placed) in saved {
+            inner.shelf.mark_saved(id, placed);
         }
         Ok(())
     }

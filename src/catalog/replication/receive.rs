@@ -16,8 +16,8 @@ use crate::model::book::{Book, BookId, Version};
 use crate::model::error::{Error, Result};
 
 impl<E: Environment> Replica<E> {
-    /// Answers another catalog's message, or a front-end's heartbeat. Only `Get`, `Update` and
-    /// `Claim` may wait.
+    /// Answers another catalog's message, or a front-end's heartbeat. Only `Get`, `Update`, `Claim`
+    /// and `Return` may wait.
     ///
     /// Fails with [`Error::Busy`] before the first round of heartbeats is complete, for all but a
     /// heartbeat; [`Error::Invalid`] for malformed books;

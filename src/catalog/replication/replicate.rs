@@ -262,7 +262,7 @@ impl<E: Environment> Replication<'_, E> {
         let goes_without = |peer: &usize| {
             let live = inner.membership.peers[*peer].live;
             self.acknowledged(inner, *peer).is_none()
-                && inner.left_out.is_told(*peer)
+                && inner.left_out.is_listed(*peer)
                 && (!live
                     || self.progress[*peer].is_skipped
                     || inner.left_out.is_full(*peer)

@@ -66,8 +66,8 @@ pub(crate) enum Rule {
     OwnStall,
     /// The list counts once it is on disk.
     ListOnDisk,
-    /// Who is on a list that the disk may have stays on it until one is saved.
-    RefusedStays,
+    /// Who is on a list that the disk may have, or is about to have, is told so until one is saved.
+    ToldUntilSaved,
     /// A peer is left out for another catalog's sake once it knows, has refused, or has no lease.
     Fence,
     /// An acknowledgement is of the peer's present start.
@@ -167,7 +167,7 @@ impl Rule {
         Rule::LeaveAfterLease,
         Rule::OwnStall,
         Rule::ListOnDisk,
-        Rule::RefusedStays,
+        Rule::ToldUntilSaved,
         Rule::Fence,
         Rule::PresentStart,
         Rule::PresentPeriod,

@@ -33,6 +33,9 @@ struct Copy {
     on_disk: bool,
     /// In which period of [`returning`] this version was taken from a catalog that serves.
     taken: u32,
+    /// How many copies of the book have taken the place of another one here. The same version may do
+    /// so twice.
+    placed: u32,
     /// This version was valid here: a front-end may have it in its cache.
     was_valid: bool,
 }
@@ -109,10 +112,16 @@ impl Shelf {
         self.unsaved == 0
     }
 
-    /// Records that this version was in its file when that was last replaced.
-    pub(crate) fn mark_saved(&mut self, id: BookId, version: Version) {
+    /// Tells the copy that is here from every one that comes later, even of the same version.
+    pub(crate) fn placed(&self, id: BookId) -> Option<u32> {
+        self.copies.get(&id).map(|copy| copy.placed)
+    }
+
+    /// Records that the copy of which this is [`Self::placed`] was in its file when that was last
+    /// replaced.
+    pub(crate) fn mark_saved(&mut self, id: BookId, placed: u32) {
         let copy = self.copies.get_mut(&id);
-        let unsaved = |copy: &&mut Copy| !copy.on_disk && copy.book.version == version;
+        let unsaved = |copy: &&mut Copy| !copy.on_disk && copy.placed == placed;
         if let Some(copy) = copy.filter(unsaved) {
             copy.on_disk = true;
             self.unsaved -= 1;
@@ -130,6 +139,7 @@ impl Shelf {
             }
             self.unsaved += usize::from(copy.on_disk);
             (copy.book, copy.on_disk, copy.taken) = (book, false, 0);
+            copy.placed = copy.placed.wrapping_add(1);
         } else {
             self.insert(book, false);
         }
@@ -146,6 +156,7 @@ impl Shelf {
             state: CopyState::Unknown,
             on_disk,
             taken: 0,
+            placed: 0,
             was_valid: false,
             book,
         };

@@ -86,22 +86,35 @@ fn a_copy_is_own_until_it_is_taken_from_a_catalog_that_serves() {
 }
 
 #[test]
-fn only_the_saved_version_is_on_disk() {
+fn only_the_saved_copy_is_on_disk() {
     let mut shelf = Shelf::default();
+    let placed = |shelf: &Shelf, id| shelf.placed(BookId(id)).unwrap();
     shelf.put(book(1, 1), CopyState::Tentative);
+    let first = placed(&shelf, 1);
     shelf.put(book(1, 2), CopyState::Tentative);
-    shelf.mark_saved(BookId(1), book(1, 1).version);
+    shelf.mark_saved(BookId(1), first);
     assert!(!shelf.on_disk(BookId(1), book(1, 2).version) && !shelf.is_all_on_disk());
     for _ in 0..2 {
-        shelf.mark_saved(BookId(1), book(1, 2).version);
+        shelf.mark_saved(BookId(1), placed(&shelf, 1));
         assert!(shelf.on_disk(BookId(1), book(1, 2).version) && shelf.is_all_on_disk());
     }
     shelf.put(book(1, 3), CopyState::Valid);
     shelf.put(book(2, 1), CopyState::Valid);
-    shelf.mark_saved(BookId(1), book(1, 3).version);
+    shelf.mark_saved(BookId(1), placed(&shelf, 1));
     assert!(!shelf.is_all_on_disk());
-    shelf.mark_saved(BookId(2), book(2, 1).version);
+    shelf.mark_saved(BookId(2), placed(&shelf, 2));
     assert!(shelf.is_all_on_disk());
+}
+
+#[test]
+fn a_version_that_was_replaced_and_came_again_is_not_on_disk() {
+    let mut shelf = Shelf::default();
+    shelf.put(book(1, 1), CopyState::Tentative);
+    let before = shelf.placed(BookId(1)).unwrap();
+    shelf.put(book(1, 2), CopyState::Tentative);
+    shelf.put(book(1, 1), CopyState::Tentative);
+    shelf.mark_saved(BookId(1), before);
+    assert!(!shelf.on_disk(BookId(1), book(1, 1).version));
 }
 
 #[test]

@@ -67,7 +67,7 @@ fn cut(_: &Parameters) -> Vec<Task> {
 #[test]
 fn an_hour_of_sales_and_faults_ends_with_an_audit_that_names_what_a_cut_sold_twice() {
     // A seed with which both sides of the cut sell the same copies; one of eight does.
-    let seed = number("SEED").unwrap_or(0);
+    let seed = number("SEED").unwrap_or(1);
     let run = world().run(seed, number("SEED").is_some());
     run.lines.iter().for_each(|line| println!("{line}"));
     assert!(run.outcome.is_ok(), "SEED={seed}: {:?}", run.outcome);

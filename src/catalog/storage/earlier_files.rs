@@ -76,7 +76,7 @@ fn write(files: &Arc<GroupCommit>, ranges: &[IdRange], books: &[Book]) -> Result
     let of = |range: &IdRange| between(books, range.first(), range.last());
     let copies: Vec<Arc<Book>> = ranges.iter().flat_map(of).cloned().map(Arc::new).collect();
     let ids: Vec<BookId> = copies.iter().map(|book| book.id).collect();
-    let read: Reader = Arc::new(move |first, last| between(&copies, first, last).to_vec());
+    let read: Reader = Arc::new(move |first, last| Ok(between(&copies, first, last).to_vec()));
     files.save(&ids, &read)
 }
 

@@ -189,10 +189,13 @@ impl GroupCommit {
         let range = file.range;
         let image = match self.images.take(range) {
             Some(image) => {
-                let books = file.ids.iter().flat_map(|id| (file.read)(*id, *id));
-                image.with(&books.collect::<Vec<Arc<Book>>>())
+                let mut books: Vec<Arc<Book>> = Vec::new();
+                for id in &file.ids {
+                    books.extend((file.read)(*id, *id)?);
+                }
+                image.with(&books)
             }
-            None => FileImage::of(&(file.read)(range.first(), range.last())),
+            None => FileImage::of(&(file.read)(range.first(), range.last())?),
         };
         let written = self.dir.write(self.dir.path_of(range), &image.text);
         self.images.insert(range, image);

@@ -23,8 +23,8 @@
 //! - A file that cannot be replaced fails the saves that requested it, and no others. The old file
 //!   stays complete, and no temporary file is left. (If only the fsync of the folder fails, the new
 //!   file may be in its place; it is complete too.) The next save tries again.
-//! - What a failed save means for the write behind it (507, not undone) and for the catalog (no
-//!   heartbeats, so the shop goes on without it, until a trial save succeeds) is in
+//! - What a failed save means for the write behind it (507, not undone) and for the catalog (its
+//!   heartbeats say so, and the shop goes on without it, until a trial save succeeds) is in
 //!   `src/catalog/replication/PROTOCOL.md`, "When a catalog's disk is full".
 //! - `/readyz` answers that a disk that takes writes is missing, and the metric
 //!   `bazar_disk_refuses` is 1.
@@ -75,8 +75,10 @@ use crate::runtime::sync::lock;
 
 pub(crate) use crate::catalog::storage::stored_book::StoredBook;
 
-/// Returns the books with these ids, first to last, as they are in memory, by id.
-pub(crate) type Reader = Arc<dyn Fn(BookId, BookId) -> Vec<Arc<Book>> + Send + Sync>;
+/// Returns the books with these ids, first to last, as they are in memory, by id. Fails with the
+/// reason why they must not be put on disk now.
+pub(crate) type Reader =
+    Arc<dyn Fn(BookId, BookId) -> Result<Vec<Arc<Book>>, String> + Send + Sync>;
 
 /// A folder of books that no other catalog has open.
 pub(crate) struct Storage {

@@ -145,9 +145,8 @@ fn write_folder(path: &Path, moved: &Moved) -> Result<(), String> {
     let all: Arc<BTreeMap<BookId, Arc<Book>>> =
         Arc::new(books.iter().map(|book| (book.id, book.clone())).collect());
     let read: BookReader = Arc::new(move |first, last| {
-        all.range(first..=last)
-            .map(|(_, book)| book.clone())
-            .collect()
+        let books = all.range(first..=last);
+        Ok(books.map(|(_, book)| book.clone()).collect())
     });
     let ids: Vec<BookId> = books.iter().map(|book| book.id).collect();
     for some in ids.chunks(BOOKS_PER_SAVE) {

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{LeftOut, Standing, former_peers};
 use crate::catalog::replication::rules::Rule;
+use crate::membership::Membership;
 use crate::membership::time::Time;
 use crate::model::address::Address;
 
@@ -179,6 +180,24 @@ impl LeftOut {
         self.peers_on(list).filter(lacking).collect()
     }
 
+    /// Whether peer `by` serves without peer `i`: then that one can have sold nothing alone.
+    pub(super) fn serves_without(&self, by: usize, i: usize) -> bool {
+        let lists_it = |said: &Standing| said.left_out.contains(&self.addresses[i]);
+        self.says(by, |said| said.serving && lists_it(said))
+    }
+
+    /// The peers that are down and that this catalog waits for, although one that it is in step with
+    /// serves without them.
+    pub(crate) fn waits_in_vain(&self, membership: &Membership) -> Vec<usize> {
+        let waits = |i: usize| !self.is_told(i) && !self.is_in_step(i);
+        let in_step = || membership.live_peers().filter(|by| self.is_in_step(*by));
+        let is_in_vain = |i: &usize| {
+            let is_down = !membership.peers[*i].live;
+            is_down && waits(*i) && in_step().any(|by| self.serves_without(by, *i))
+        };
+        self.peers().filter(is_in_vain).collect()
+    }
+
     /// Whether all these peers are on the list on disk.
     pub(crate) fn has_on_disk(&self, list: &BTreeSet<Address>) -> bool {
         self.peers_on(list).all(|i| self.is_on_disk(i))
@@ -196,7 +215,7 @@ impl LeftOut {
             || !self.rules.enforce(Rule::StrikeOneByOne);
         let same = theirs == ours || !self.rules.enforce(Rule::StrikeEqualList);
         let is_counted = !self.peers[i].old_folder;
-        let is_listed = self.listed.contains(&i) && !self.fencing.contains(&i);
+        let is_listed = self.listed.contains(&i) && !self.fencing.contains_key(&i);
         let equal = is_listed && same && is_counted && is_settled;
         if equal {
             self.listed.remove(&i);

@@ -73,26 +73,36 @@ impl LeftOut {
         !self.fencing.is_empty()
     }
 
-    /// Begins to leave these out because another catalog does. They count once [`Self::fenced`].
-    pub(crate) fn begin_fence(&mut self, peers: impl IntoIterator<Item = usize>) {
+    /// Begins to leave these out. They count once [`Self::fenced`].
+    pub(crate) fn begin_fence(&mut self, peers: impl IntoIterator<Item = usize>, now: Time) {
         for i in peers {
-            if !self.listed.contains(&i) && self.fencing.insert(i) {
+            if !self.is_listed(i) && !self.fencing.contains_key(&i) {
+                self.fencing.insert(i, now);
                 self.note_gap(i);
             }
         }
     }
 
-    /// Puts those on the list that know of it, have refused, or have no lease left.
+    /// Puts those on the list that know of it, have refused, or have no lease left. If this process
+    /// was stopped meanwhile, they may have left it out instead, and be down or silent since: then
+    /// only another catalog can tell, which goes on without them.
     pub(crate) fn fenced(&mut self, membership: &Membership, now: Time) {
-        let is_fenced = |i: &usize| {
-            let peer = &membership.peers[*i];
-            !self.rules.enforce(Rule::Fence)
-                || self.peers[*i].knows
-                || !peer.live && peer.refused_last()
-                || membership.lease_left(peer, now).is_zero()
+        let was_awake = |since: &Time| {
+            let is_awake = !membership.stalled(now);
+            is_awake && self.awake_since.monotonic <= since.monotonic
+                || !self.rules.enforce(Rule::OwnStall)
         };
-        let fenced: Vec<usize> = self.fencing.iter().copied().filter(is_fenced).collect();
-        for i in fenced {
+        let is_gone = |i: usize| {
+            let peer = &membership.peers[i];
+            !peer.live && peer.refused_last() || membership.lease_left(peer, now).is_zero()
+        };
+        let is_fenced = |(i, since): &(&usize, &Time)| {
+            let mut others = membership.live_peers();
+            let is_certain = was_awake(since) || others.any(|by| self.serves_without(by, **i));
+            self.peers[**i].knows || is_gone(**i) && is_certain || !self.rules.enforce(Rule::Fence)
+        };
+        let fenced = self.fencing.iter().filter(is_fenced).map(|(i, _)| *i);
+        for i in fenced.collect::<Vec<usize>>() {
             self.fencing.remove(&i);
             self.listed.insert(i);
         }
@@ -143,7 +153,8 @@ impl LeftOut {
 
     /// The list that was on its way could not be written. Nothing was decided, unless it may be there
     /// all the same: then who is on either list stays on it until one is written. Who is down stays
-    /// to be left out once the disk takes it, since a refusal counts only for a moment.
+    /// to be left out once the disk takes it, since a refusal counts only for a moment. So does
+    /// everybody with whom a new folder becomes whole.
     pub(crate) fn not_saved(&mut self, may_be_there: bool, membership: &Membership) {
         let list = self.saving.take().expect("a list is on its way");
         if may_be_there {
@@ -151,9 +162,10 @@ impl LeftOut {
             self.may_be_on_disk.extend(list);
         }
         let stays =
-            |i: &usize| self.may_be_on_disk.contains(i) && self.rules.enforce(Rule::RefusedStays);
+            |i: &usize| self.may_be_on_disk.contains(i) && self.rules.enforce(Rule::ToldUntilSaved);
+        let is_becoming_whole = self.becomes_whole;
         self.listed
-            .retain(|i| !membership.peers[*i].live || stays(i));
+            .retain(|i| !membership.peers[*i].live || is_becoming_whole || stays(i));
         let is_back = |i: &usize| stays(i) && !self.listed.contains(i);
         let back: Vec<usize> = self.peers().filter(is_back).collect();
         for i in back {

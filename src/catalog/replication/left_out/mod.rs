@@ -112,8 +112,8 @@ pub(crate) struct LeftOut {
     /// On the list, but not in the settings: catalogs that left the shop. Others may still name
     /// them.
     former: BTreeSet<Address>,
-    /// Left out for another catalog's sake, and not yet sure to know.
-    fencing: BTreeSet<usize>,
+    /// About to be left out, since when, and not yet sure to know.
+    fencing: BTreeMap<usize, Time>,
     said: Option<Standing>,
     peers: Vec<PeerStanding>,
     /// When this process was last found to have been stopped.
@@ -170,7 +170,7 @@ impl LeftOut {
             may_be_on_disk: listed.clone(),
             listed,
             former: former_peers(&record.left_out, &config.address, &config.peers),
-            fencing: BTreeSet::new(),
+            fencing: BTreeMap::new(),
             said: None,
             peers: addresses.iter().map(peer).collect(),
             awake_since: now,
@@ -218,9 +218,15 @@ impl LeftOut {
         self.listed.contains(&i)
     }
 
-    /// On the list, decided or on disk, or about to be: such a peer is told so.
+    /// On the list that is decided, or on any that the disk has, may have or is about to have, or
+    /// about to be left out: such a peer is told so.
     pub(crate) fn is_told(&self, i: usize) -> bool {
-        self.listed.contains(&i) || self.on_disk.contains(&i) || self.fencing.contains(&i)
+        let is_written = self.saving.as_ref().is_some_and(|list| list.contains(&i));
+        let may_be_on_disk = is_written || self.may_be_on_disk.contains(&i);
+        self.listed.contains(&i)
+            || self.on_disk.contains(&i)
+            || self.fencing.contains_key(&i)
+            || may_be_on_disk && self.rules.enforce(Rule::ToldUntilSaved)
     }
 
     /// On the list, and that counts: it is on disk.

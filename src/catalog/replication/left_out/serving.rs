@@ -57,10 +57,16 @@ impl LeftOut {
         self.serving_without(&[], membership, now)
     }
 
-    /// Whether it serves, or will in the moment in which its list is on disk.
+    /// Whether it serves, or will in the moment in which its list is on disk, with those that it is
+    /// about to leave out.
     pub(crate) fn serves_once_saved(&self, membership: &Membership, now: Time) -> bool {
-        let listed: Vec<usize> = self.listed.iter().copied().collect();
-        self.serving_without(&listed, membership, now).is_ok()
+        let out: Vec<usize> = self
+            .listed
+            .iter()
+            .chain(self.fencing.keys())
+            .copied()
+            .collect();
+        self.serving_without(&out, membership, now).is_ok()
     }
 
     /// As [`Self::serving`], if these peers were on the list.

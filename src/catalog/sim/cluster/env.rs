@@ -129,6 +129,7 @@ impl Environment for SimEnvironment {
                 Turn::Done => return Ok(()),
                 Turn::Replace => {
                     let books = read(BookId(0), BookId(u64::MAX));
+                    let books = books.inspect_err(|_| self.end_replacement(Some(false)))?;
                     let books = books.iter().map(|book| Book::clone(book)).collect();
                     return self.replace_file(books);
                 }
@@ -276,17 +277,22 @@ impl SimEnvironment {
         cluster.scheduler.wake_in(time, wait);
         self.wait_for(wait);
         let refused = self.refused();
+        self.end_replacement(refused.map(|_| is_there(refused)));
+        refused.map_or(Ok(()), |_| Err(FULL.into()))
+    }
+
+    /// `refused`: and whether what was written is there all the same.
+    fn end_replacement(&self, refused: Option<bool>) {
         let waits = {
-            let disk = &mut cluster.state().catalogs[node].disk;
+            let disk = &mut self.cluster.state().catalogs[self.incarnation.node].disk;
             match refused {
                 None => disk.finish(),
-                Some(_) => disk.fail(is_there(refused)),
+                Some(is_there) => disk.fail(is_there),
             }
         };
         waits
             .into_iter()
-            .for_each(|wait| cluster.scheduler.wake_in(0, wait));
-        refused.map_or(Ok(()), |_| Err(FULL.into()))
+            .for_each(|wait| self.cluster.scheduler.wake_in(0, wait));
     }
 }
 

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use super::{
-    MS, Scenario, Schedule, check, check_lists, check_right, look, reply, request, sleep_until,
+    MS, Scenario, Schedule, begin_to_leave_out_a_full_disk, check, check_lists, check_right, look,
+    reply, request, sleep_until,
 };
 use crate::catalog::replication::rules::Rule;
 use crate::catalog::sim::clients::set;
 use crate::catalog::sim::cluster::Cluster;
+use crate::catalog::sim::cluster::disk::RefusedWrite;
 
 /// Catalog 0 crashes while catalog 1 is on its list: there is a folder like that. Later they are
 /// one again.
@@ -527,4 +529,46 @@ fn a_new_shop_opens_once_the_disk_takes_the_first_stock() {
         };
         scenario.check_right();
     }
+}
+
+/// Catalog 0 is about to leave catalog 1 out for its full disk when catalog 2 starts with a new
+/// folder.
+#[test]
+fn a_new_folder_needs_no_operator_while_a_full_disk_is_being_left_out() {
+    check_right(3, |cluster| {
+        begin_to_leave_out_a_full_disk(cluster);
+        cluster.crash(2);
+        cluster.state().catalogs[2].disk.lose();
+        cluster.start(2);
+        cluster.scheduler.sleep(1000 * MS);
+        cluster.state().catalogs[1].disk.refuses = false;
+    });
+}
+
+/// The disk of catalog 0, which opens a new shop, refuses the record that says so, and takes it a
+/// moment later. Then it crashes.
+#[test]
+fn a_new_shop_whose_first_record_is_refused_opens_for_all() {
+    let scenario = Scenario {
+        new_folders: true,
+        ..Scenario::of(2, |cluster| {
+            let scheduler = &cluster.scheduler;
+            while cluster.state().catalogs[0].disk.books.is_empty() {
+                scheduler.sleep(MS / 4);
+            }
+            let refuse = |refusal: Option<RefusedWrite>| {
+                let disk = &mut cluster.state().catalogs[0].disk;
+                (disk.refuses, disk.refusal) = (refusal.is_some(), refusal);
+            };
+            refuse(Some(RefusedWrite::Unchanged));
+            scheduler.sleep(20 * MS);
+            refuse(None);
+            while !cluster.state().catalogs[0].disk.record.whole {
+                scheduler.sleep(MS / 4);
+            }
+            cluster.crash(0);
+            cluster.start(0);
+        })
+    };
+    scenario.check_right();
 }

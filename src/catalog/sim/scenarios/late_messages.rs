@@ -1,6 +1,9 @@
 //! Messages that arrive when they no longer say how things are.
 
-use super::{MS, Scenario, check, check_lists, look, request, sell, sleep_until};
+use super::{
+    MS, Scenario, begin_to_leave_out_a_full_disk, check, check_lists, look, reply, request, sell,
+    sleep_until,
+};
 use crate::catalog::replication::rules::Rule;
 use crate::catalog::replication::write::Update;
 use crate::catalog::sim::clients::{calls, set};
@@ -122,5 +125,34 @@ fn without_a_look_at_restocks_who_was_told_out_of_stock_is_sold_a_copy_later() {
         set(cluster, 0, 3);
         calls::write(cluster, 1, late);
         look(cluster, 1);
+    });
+}
+
+/// A heartbeat arrives from when catalog 1 knew that it was left out. It was struck off since, its
+/// disk refuses, and catalog 0 is about to leave it out again.
+#[test]
+fn without_the_order_of_heartbeats_a_catalog_is_left_out_that_does_not_know() {
+    check(Rule::StandingOrder, 2, |cluster| {
+        let scheduler = &cluster.scheduler;
+        cluster.crash(1);
+        scheduler.sleep(110 * MS);
+        set(cluster, 0, 8);
+        let late = request(1, 0, "heartbeat");
+        cluster.start(1);
+        scheduler.sleep(95 * MS);
+        cluster.network.hold(late);
+        scheduler.sleep(10 * MS);
+        cluster.network.stop_holding(late);
+        scheduler.sleep(800 * MS);
+        look(cluster, 1);
+        begin_to_leave_out_a_full_disk(cluster);
+        cluster.network.hold(reply(0, 1, "heartbeat"));
+        cluster.network.cut_one_way(0, 1);
+        cluster.network.release(late);
+        set(cluster, 0, 7);
+        look(cluster, 1);
+        cluster.network.stop_holding(reply(0, 1, "heartbeat"));
+        cluster.network.heal();
+        cluster.state().catalogs[1].disk.refuses = false;
     });
 }

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use super::{MS, Scenario, check, check_lists, check_right, look, request, sell, sleep_until};
+use super::{
+    MS, Scenario, await_mark, begin_to_leave_out_a_full_disk, check, check_lists, check_right,
+    look, request, sell, sleep_until,
+};
 use crate::catalog::replication::rules::Rule;
 use crate::catalog::sim::clients::calls::{self, set_price};
 use crate::catalog::sim::clients::set;
@@ -270,7 +273,7 @@ fn sells_and_crashes(cluster: &Arc<Cluster>) {
 /// there. Catalog 1 wakes up.
 #[test]
 fn without_the_refused_list_a_catalog_opens_by_it_and_lacks_a_sale() {
-    check(Rule::RefusedStays, 2, |cluster| {
+    check(Rule::ToldUntilSaved, 2, |cluster| {
         refuse(cluster, Some(RefusedWrite::Made));
         cluster.stop(1);
         cluster.scheduler.sleep(1000 * MS);
@@ -283,7 +286,7 @@ fn without_the_refused_list_a_catalog_opens_by_it_and_lacks_a_sale() {
 /// Catalog 1 comes back, and the disk of catalog 0 refuses to strike it off, more than once.
 #[test]
 fn without_the_last_list_a_catalog_whose_disk_refuses_opens_by_it() {
-    check(Rule::RefusedStays, 2, |cluster| {
+    check(Rule::ToldUntilSaved, 2, |cluster| {
         cluster.crash(1);
         cluster.scheduler.sleep(1000 * MS);
         refuse(cluster, Some(RefusedWrite::Lost));
@@ -317,4 +320,69 @@ fn a_peer_that_is_just_being_struck_off_is_left_out_once_that_is_on_disk_again()
         })
     };
     scenario.check_right();
+}
+
+/// Catalogs 0 and 1 are cut off from each other, and each leaves the other out. The list of catalog
+/// 0 is on its way to a slow disk when the cut heals. It gives way, and crashes once that list is
+/// there. Catalog 1 sells alone, and crashes.
+#[test]
+fn without_the_list_on_its_way_a_catalog_opens_by_it_and_lacks_a_sale() {
+    check(Rule::ToldUntilSaved, 2, |cluster| {
+        let scheduler = &cluster.scheduler;
+        cluster.state().catalogs[0].disk.list_time = Some(1000 * MS);
+        cluster.network.cut([(0, 1)]);
+        await_mark(cluster, 0, "listed");
+        scheduler.sleep(600 * MS);
+        cluster.network.heal();
+        while cluster.state().catalogs[0].disk.record.left_out.is_empty() {
+            scheduler.sleep(MS);
+        }
+        cluster.crash(0);
+        scheduler.sleep(150 * MS);
+        set(cluster, 1, 8);
+        cluster.crash(1);
+        cluster.start(0);
+        scheduler.sleep(1000 * MS);
+        look(cluster, 0);
+        cluster.start(1);
+    });
+}
+
+/// Catalog 0 is stopped when it is about to leave out catalog 1 for its full disk. That disk works
+/// again, and catalog 1 leaves out the other one, sells alone, and crashes. Catalog 0 wakes up.
+#[test]
+fn a_catalog_that_was_stopped_before_it_left_a_full_one_out_offers_what_is_sold() {
+    check(Rule::OwnStall, 2, |cluster| {
+        let scheduler = &cluster.scheduler;
+        begin_to_leave_out_a_full_disk(cluster);
+        cluster.network.cut_one_way(1, 0);
+        cluster.stop(0);
+        cluster.state().catalogs[1].disk.refuses = false;
+        scheduler.sleep(1200 * MS);
+        set(cluster, 1, 8);
+        cluster.crash(1);
+        cluster.network.heal();
+        cluster.resume(0);
+        scheduler.sleep(1000 * MS);
+        look(cluster, 0);
+        cluster.start(1);
+    });
+}
+
+/// Catalog 2 restarts, which nobody notices, and is in step with catalog 0 when catalog 1 crashes.
+/// Catalog 0 goes on without that one. Nobody writes.
+#[test]
+fn a_catalog_does_not_wait_for_one_that_the_others_go_on_without() {
+    check_right(3, |cluster| {
+        let scheduler = &cluster.scheduler;
+        cluster.network.hold(request(2, 1, "page"));
+        cluster.crash(2);
+        cluster.start(2);
+        scheduler.sleep(250 * MS);
+        cluster.crash(1);
+        cluster.network.stop_holding(request(2, 1, "page"));
+        scheduler.sleep(2000 * MS);
+        assert!(cluster.serves(0) && cluster.serves(2));
+        cluster.start(1);
+    });
 }

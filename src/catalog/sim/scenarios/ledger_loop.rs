@@ -6,7 +6,10 @@ use std::time::Duration;
 
 use super::{MS, Scenario, check_right, sell};
 use crate::catalog::replication::rules::Rule;
+use crate::catalog::sim::clients::calls::{self, set_price};
 use crate::catalog::sim::clients::set;
+use crate::catalog::sim::cluster::Cluster;
+use crate::catalog::sim::parameters::OTHER_BOOK;
 
 /// Longer than the run: only a wake-up ends a wait for entries.
 const TIMEOUT: Duration = Duration::from_secs(10_000);
@@ -60,4 +63,40 @@ fn without_due_entries_on_disk_a_crash_and_a_lost_folder_lose_one() {
         })
     };
     scenario.check(Rule::LedgerDue);
+}
+
+/// A save of another book at catalog 0 waits for its turn, and puts on disk a copy that came
+/// meanwhile: not before what that copy has forgotten.
+#[test]
+fn an_entry_that_a_copy_has_forgotten_while_a_save_waited_is_not_lost() {
+    let scenario = Scenario {
+        ledger: true,
+        ..Scenario::of(2, |cluster| {
+            let scheduler = &cluster.scheduler;
+            cluster.state().catalogs[0].disk.ledger_time = Some(2000 * MS);
+            set(cluster, 1, 8);
+            scheduler.sleep(250 * MS);
+            cluster.state().catalogs[0].disk.books_time = Some(50 * MS);
+            in_background(cluster, |cluster| {
+                let _ = cluster.at_catalog(1, |it| it.update(OTHER_BOOK, &set_price(1.0)));
+            });
+            in_background(cluster, |cluster| drop(calls::add(cluster, 1, "Another")));
+            in_background(cluster, |cluster| set(cluster, 1, 7));
+            scheduler.sleep(140 * MS);
+            cluster.crash(0);
+            cluster.crash(1);
+            cluster.state().catalogs[1].disk.lose();
+            cluster.start(0);
+            cluster.start(1);
+            cluster.restart_without(0, vec![1]);
+        })
+    };
+    scenario.check(Rule::LedgerDue);
+}
+
+/// Begins this, and returns 10 ms later.
+fn in_background(cluster: &Arc<Cluster>, call: fn(&Arc<Cluster>)) {
+    let own = cluster.clone();
+    cluster.scheduler.spawn_in(0, None, move || call(&own));
+    cluster.scheduler.sleep(10 * MS);
 }

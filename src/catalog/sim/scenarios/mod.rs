@@ -21,10 +21,11 @@ mod unacknowledged_write;
 use std::sync::Arc;
 
 use crate::catalog::replication::rules::{Rule, Rules};
-use crate::catalog::sim::clients::calls;
+use crate::catalog::sim::clients::calls::{self, set_price};
 use crate::catalog::sim::cluster::Cluster;
+use crate::catalog::sim::cluster::disk::RefusedWrite;
 use crate::catalog::sim::network::hold::Held;
-use crate::catalog::sim::parameters::{Parameters, other_book};
+use crate::catalog::sim::parameters::{OTHER_BOOK, Parameters, other_book};
 use crate::catalog::sim::scheduler::event_queue::Micros;
 use crate::catalog::sim::world::{QUIET, Verdict, check_end};
 use crate::testing::linearizability::Kind;
@@ -134,6 +135,28 @@ impl Scenario {
     fn check_right(self) {
         let traced = std::env::var("TRACE").is_ok_and(|which| which == "right");
         assert_eq!(self.run(Rules::all(), traced), Ok(Verdict::Right));
+    }
+}
+
+/// The disk of catalog 1 refuses a write, and catalog 0 is about to leave it out for that, once it
+/// knows. Returns in that moment.
+fn begin_to_leave_out_a_full_disk(cluster: &Arc<Cluster>) {
+    {
+        let disk = &mut cluster.state().catalogs[1].disk;
+        (disk.refuses, disk.refusal) = (true, Some(RefusedWrite::Unchanged));
+    }
+    let own = cluster.clone();
+    cluster.scheduler.spawn_in(0, None, move || {
+        let _ = own.at_catalog(1, |it| it.update(OTHER_BOOK, &set_price(1.0)));
+    });
+    await_mark(cluster, 0, "listed");
+    assert!(!cluster.replica(1).describe_standing().contains("lists us"));
+}
+
+/// Returns once a catalog stands so with some peer.
+fn await_mark(cluster: &Arc<Cluster>, node: usize, mark: &str) {
+    while !cluster.replica(node).describe_standing().contains(mark) {
+        cluster.scheduler.sleep(MS / 4);
     }
 }
 

@@ -64,9 +64,8 @@ fn check(door: impl Fn(&mut Rng, BookId) -> Book) {
     let ids: Vec<BookId> = books.keys().copied().collect();
     let all = books.clone();
     let read: Reader = Arc::new(move |first, last| {
-        all.range(first..=last)
-            .map(|(_, book)| book.clone())
-            .collect()
+        let books = all.range(first..=last);
+        Ok(books.map(|(_, book)| book.clone()).collect())
     });
     dir.open().unwrap().0.save(&ids, &read).unwrap();
     for (loaded, saved) in dir.books().iter().zip(books.values()) {

@@ -58,7 +58,7 @@ impl TestDir {
         let ids: Vec<BookId> = books.iter().map(|book| book.id).collect();
         let read: Reader = Arc::new(move |first, last| {
             let within = |book: &&Arc<Book>| first <= book.id && book.id <= last;
-            all.iter().filter(within).cloned().collect()
+            Ok(all.iter().filter(within).cloned().collect())
         });
         storage.save(&ids, &read).unwrap();
         let record = Record {

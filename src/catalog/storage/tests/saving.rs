@@ -49,7 +49,7 @@ impl Books {
     fn save(&self, storage: &Storage, ids: &[u64]) -> Result<(), String> {
         let ids: Vec<BookId> = ids.iter().copied().map(BookId).collect();
         let books = self.clone();
-        let read: Reader = Arc::new(move |first, last| books.read(first, last));
+        let read: Reader = Arc::new(move |first, last| Ok(books.read(first, last)));
         storage.save(&ids, &read)
     }
 
@@ -143,7 +143,7 @@ fn saves_that_wait_for_a_commit_share_the_next_one() {
         let gate = gate.lock().unwrap();
         gate.0.send(()).unwrap();
         gate.1.recv().unwrap();
-        slow_books.read(first, last)
+        Ok(slow_books.read(first, last))
     });
     thread::scope(|scope| {
         let slow = scope.spawn(|| storage.save(&[BookId(5)], &slowly));
