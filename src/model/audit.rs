@@ -55,6 +55,9 @@ pub(crate) enum Wrong {
     Copies(Version),
     /// This order is in two entries of the history.
     Twice(OrderId),
+    /// The entry that made this version took back an order of the history, and returned another
+    /// number of copies than it took.
+    NotReturned(Version),
 }
 
 impl fmt::Display for Wrong {
@@ -70,6 +73,10 @@ impl fmt::Display for Wrong {
                 "version {version} took another number of copies than its orders"
             ),
             Wrong::Twice(order) => write!(f, "order {order} was sold twice"),
+            Wrong::NotReturned(version) => write!(
+                f,
+                "version {version} took an order back, and returned another number of copies"
+            ),
         }
     }
 }
@@ -151,6 +158,19 @@ fn audit_book(
             audit.wrong.push(Wrong::Twice(sale.order));
         }
     }
+    let sold: HashMap<OrderId, u32> = history
+        .iter()
+        .flat_map(|entry| entry.orders.iter().map(|sale| (sale.order, sale.copies)))
+        .collect();
+    let differs = |entry: &&&Arc<Entry>| {
+        let copies = entry.cancels.and_then(|order| sold.get(&order));
+        let returned = i64::from(entry.to) - i64::from(entry.from);
+        copies.is_some_and(|copies| i64::from(*copies) != returned)
+    };
+    let not_returned = history.iter().filter(differs);
+    audit
+        .wrong
+        .extend(not_returned.map(|entry| Wrong::NotReturned(entry.version)));
     let in_history: HashSet<Version> = history.iter().map(|entry| entry.version).collect();
     // Nothing is known of what came before a version of Bazar without a ledger.
     let first = history.last().map_or(0, |entry| entry.version.number);
@@ -311,6 +331,19 @@ mod tests {
             audit_at(2, 6, 9, &[sold.clone(), back(6, 5)]),
         ] {
             assert_eq!((both.wrong, both.not_returned), (vec![], vec![]));
+        }
+    }
+
+    #[test]
+    fn an_order_that_was_taken_back_without_its_copies_is_found() {
+        let sold = sale(1, 5, 0, 9);
+        let mut back = Entry::clone(&sale(2, 6, 5, 8));
+        back.cancels = Some(sold.orders[0].order);
+        back.orders = Box::default();
+        for (to, wrong) in [(8, vec![Wrong::NotReturned(version(2, 6))]), (9, vec![])] {
+            back.to = to;
+            let entries = [sold.clone(), Arc::new(back.clone())];
+            assert_eq!(audit_at(2, 6, to, &entries).wrong, wrong);
         }
     }
 

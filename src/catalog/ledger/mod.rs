@@ -43,12 +43,19 @@ pub(crate) struct Ledger {
     unsaved: VecDeque<Arc<Entry>>,
     /// So many of these, from the first on, may be in no record here any more.
     due: usize,
-    sales: BTreeMap<OrderId, Arc<Entry>>,
-    cancellations: BTreeMap<OrderId, Arc<Entry>>,
+    sales: ByOrder,
+    cancellations: ByOrder,
     /// The first entry with each `Idempotency-Key`, of a client or an operator.
     keys: BTreeMap<Arc<str>, Arc<Entry>>,
     buckets: Digests,
     days: Digests,
+}
+
+/// The entries with an order. Nearly each order has one; each side of a cut may have made one.
+#[derive(Default)]
+struct ByOrder {
+    first: BTreeMap<OrderId, Arc<Entry>>,
+    others: BTreeMap<OrderId, Vec<Arc<Entry>>>,
 }
 
 struct Kept {
@@ -83,8 +90,8 @@ impl Ledger {
             .filter_map(|entry| Some((entry.cancels?, entry.clone())));
         let mut ledger = Ledger {
             keys: keys.collect(),
-            sales: sales.collect(),
-            cancellations: cancellations.collect(),
+            sales: ByOrder::new(sales),
+            cancellations: ByOrder::new(cancellations),
             ..Ledger::default()
         };
         entries.iter().for_each(|entry| ledger.count(&entry.key()));
@@ -108,10 +115,12 @@ impl Ledger {
             }
         }
         self.unsaved.push_back(entry.clone());
-        let sales = entry.orders.iter().map(|sale| sale.order);
-        self.sales.extend(sales.map(|order| (order, entry.clone())));
-        let cancels = entry.cancels.map(|order| (order, entry.clone()));
-        self.cancellations.extend(cancels);
+        for sale in &entry.orders {
+            self.sales.add(sale.order, entry);
+        }
+        if let Some(order) = entry.cancels {
+            self.cancellations.add(order, entry);
+        }
         for key in entry.keys() {
             let first = self.keys.entry(key.clone());
             first.or_insert_with(|| entry.clone());
@@ -185,15 +194,25 @@ impl Ledger {
         self.due = self.due.saturating_sub(saved);
     }
 
-    /// The entry with this sale, and the one that took it back, if one did.
+    /// The oldest entry with this sale, and the oldest one that took it back, if one did.
     pub(crate) fn order(&self, order: OrderId) -> Option<(Arc<Entry>, Option<Arc<Entry>>)> {
-        let sale = self.sales.get(&order)?.clone();
-        Some((sale, self.cancellations.get(&order).cloned()))
+        let sale = self.sales.oldest(order)?;
+        Some((sale, self.cancellations.oldest(order)))
+    }
+
+    /// The entries with this sale: of both sides of a cut there may be one.
+    pub(crate) fn sales(&self, order: OrderId) -> impl Iterator<Item = &Arc<Entry>> {
+        self.sales.of(order)
+    }
+
+    /// The entries that took this order back.
+    pub(crate) fn cancellations(&self, order: OrderId) -> impl Iterator<Item = &Arc<Entry>> {
+        self.cancellations.of(order)
     }
 
     /// Whether an order was taken back.
     pub(crate) fn is_cancelled(&self, order: OrderId) -> bool {
-        self.cancellations.contains_key(&order)
+        self.cancellations(order).next().is_some()
     }
 
     /// The first entry with an `Idempotency-Key`.
@@ -253,6 +272,43 @@ impl Ledger {
         let keys = in_bucket.map(|entry| entry.key());
         let keys = keys.take_while(|key| bucket_of(key.at) == bucket);
         keys.take(limit).collect()
+    }
+}
+
+impl ByOrder {
+    /// Of all at once.
+    fn new(entries: impl Iterator<Item = (OrderId, Arc<Entry>)>) -> ByOrder {
+        let mut first: Vec<(OrderId, Arc<Entry>)> = entries.collect();
+        first.sort_by_key(|(order, _)| *order);
+        let mut others: BTreeMap<OrderId, Vec<Arc<Entry>>> = BTreeMap::new();
+        first.dedup_by(|(order, entry), (before, _)| {
+            let is_other = order == before;
+            if is_other {
+                others.entry(*order).or_default().push(entry.clone());
+            }
+            is_other
+        });
+        let first = first.into_iter().collect();
+        ByOrder { first, others }
+    }
+
+    fn add(&mut self, order: OrderId, entry: &Arc<Entry>) {
+        match self.first.entry(order) {
+            MapEntry::Vacant(place) => {
+                place.insert(entry.clone());
+            }
+            MapEntry::Occupied(_) => self.others.entry(order).or_default().push(entry.clone()),
+        }
+    }
+
+    fn of(&self, order: OrderId) -> impl Iterator<Item = &Arc<Entry>> {
+        let others = self.others.get(&order).into_iter().flatten();
+        self.first.get(&order).into_iter().chain(others)
+    }
+
+    /// The same at all catalogs, in whatever order they heard of them.
+    fn oldest(&self, order: OrderId) -> Option<Arc<Entry>> {
+        self.of(order).min_by_key(|entry| entry.key()).cloned()
     }
 }
 

@@ -3,13 +3,13 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::catalog::replication::Replica;
 use crate::catalog::replication::env::Environment;
 use crate::catalog::replication::ledger::Found;
 use crate::catalog::replication::write::Update;
+use crate::catalog::replication::{Inner, Replica};
 use crate::model::audit::history;
 use crate::model::book::entry::Entry;
-use crate::model::book::{BookId, Change, Version};
+use crate::model::book::{Book, BookId, Change, Version};
 use crate::model::error::{Error, Result};
 use crate::model::order::OrderId;
 
@@ -33,15 +33,8 @@ impl<E: Environment> Replica<E> {
             self.ask_all_for(order)?;
         }
         for _ in 0..ATTEMPTS_MAX {
-            let Some(change) = self.change_to_cancel(&entry, order)? else {
+            let Some(update) = self.cancellation(entry.book, order)? else {
                 break;
-            };
-            let update = Update {
-                change,
-                // No client's key has a space in it.
-                key: Some(format!("cancels {order}").into()),
-                cancels: Some(order),
-                ..Update::default()
             };
             match self.update(entry.book, &update) {
                 Err(Error::OutOfDate) => continue,
@@ -53,26 +46,56 @@ impl<E: Environment> Replica<E> {
         found.filter(|(_, back)| back.is_some()).ok_or_else(busy)
     }
 
-    /// What takes back the order of this entry. `None`: it was taken back.
-    fn change_to_cancel(self: &Arc<Self>, entry: &Entry, order: OrderId) -> Result<Option<Change>> {
-        let is_cancelled = self.is_cancelled(order);
-        let (history, missing) = self.history(entry.book)?;
-        let is_returned = history.iter().any(|other| other.cancels == Some(order));
-        let is_sold = history.iter().any(|other| other.version == entry.version);
-        if is_returned || is_cancelled && !is_sold {
+    /// What takes back an order of this book that is in the ledger here. `None`: it was taken back.
+    pub(crate) fn cancellation(
+        self: &Arc<Self>,
+        book: BookId,
+        order: OrderId,
+    ) -> Result<Option<Update>> {
+        let cancelled_by: Vec<Version> = {
+            let inner = self.lock();
+            let entries = inner.shelf.ledger.cancellations(order);
+            entries.map(|entry| entry.version).collect()
+        };
+        let (history, missing) = self.history(book)?;
+        let is_returned = history.iter().any(|entry| entry.cancels == Some(order));
+        // Each side of a cut may have sold it: one of them took the copies that are missing now.
+        let sold = history.iter().find_map(|entry| entry.sale(order));
+        if is_returned || !cancelled_by.is_empty() && sold.is_none() {
             return Ok(None);
         }
-        let is_known =
-            is_sold || missing.is_none_or(|version| version.number < entry.version.number);
-        if !is_known {
+        let is_above = |missing: Version| {
+            let inner = self.lock();
+            let mut sales = inner.shelf.ledger.sales(order);
+            sales.all(|entry| entry.book != book || missing.number < entry.version.number)
+        };
+        if sold.is_none() && !missing.is_none_or(is_above) {
             return Err(busy());
         }
-        let sale = entry.sale(order).expect("the entry has this order");
-        Ok(Some(Change {
-            // A sale that is not in the history of the book as it is now took no copies from it.
-            added: is_sold.then_some(i64::from(sale.copies)),
-            ..Change::default()
+        Ok(Some(Update {
+            change: Change {
+                // A sale that is not in the history of the book as it is now took no copies from it.
+                added: sold.map(|sale| i64::from(sale.copies)),
+                ..Change::default()
+            },
+            // No client's key has a space in it.
+            key: Some(format!("cancels {order}").into()),
+            cancels: Some(order),
+            cancelled_by,
+            ..Update::default()
         }))
+    }
+
+    /// Whether another one has taken back the order that this update takes back, since that was
+    /// decided: its key is no proof, because the book's record forgets keys.
+    pub(super) fn is_cancelled_since(&self, inner: &Inner, book: &Book, update: &Update) -> bool {
+        let Some(order) = update.cancels else {
+            return false;
+        };
+        let in_record = book.account.entries();
+        let in_record = in_record.filter(|entry| entry.cancels == Some(order));
+        let mut all = inner.shelf.ledger.cancellations(order).chain(in_record);
+        all.any(|entry| !update.cancelled_by.contains(&entry.version))
     }
 
     /// The entries that led to the book as it is now, the newest first, and the version of which

@@ -293,10 +293,8 @@ impl<E: Environment> Replica<E> {
                 LedgerReply::Entries(ledger.entries(asked))
             }
             AskLedger::Order { order } => {
-                let found = ledger.order(*order);
-                let entries = found.into_iter();
-                let entries = entries.flat_map(|(sale, back)| [sale].into_iter().chain(back));
-                LedgerReply::Entries(entries.collect())
+                let entries = ledger.sales(*order).chain(ledger.cancellations(*order));
+                LedgerReply::Entries(entries.cloned().collect())
             }
         })
     }

@@ -44,6 +44,8 @@ pub(crate) struct Update {
     pub(crate) key: Option<Arc<str>>,
     /// The order that this change takes back.
     pub(crate) cancels: Option<OrderId>,
+    /// The versions that took it back before, on the other side of a cut.
+    pub(crate) cancelled_by: Vec<Version>,
     /// The id of a change that serves no order. [`Replica::update`] gives it one.
     pub(crate) write_id: Option<Order>,
 }
@@ -240,6 +242,10 @@ impl<E: Environment> Replica<E> {
                 return Err(Error::Applied(applied));
             }
             return unchanged(true);
+        }
+        // In the moment in which the copy is made: the writer may have been stopped meanwhile.
+        if self.is_cancelled_since(inner, old, update) {
+            return Err(Error::OutOfDate);
         }
         let closed = ids_where(&update.orders, |order| self.is_closed(old, order));
         if !closed.is_empty() {

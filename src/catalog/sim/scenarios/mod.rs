@@ -13,6 +13,7 @@ mod late_messages;
 mod leaving_out;
 mod ledger_loop;
 mod one_after_another;
+mod orders;
 mod silent_peer;
 mod split;
 mod stopped_writer;
