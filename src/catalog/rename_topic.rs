@@ -62,8 +62,12 @@ fn rename_all(catalog: &Catalog, books: &[Arc<Book>], name: &Arc<str>) -> Result
     let mut renamed = 0;
     for ((id, update), mut outcome) in updates.iter().zip(outcomes) {
         catalog.metrics.observe(update, &outcome);
-        if outcome.is_err() {
-            outcome = catalog.change(*id, update);
+        if let Err(first) = &outcome {
+            let again = catalog.change(*id, update);
+            // If nobody knows what came of the first one, it may be what refuses the second.
+            if again.is_ok() || !first.indefinite() {
+                outcome = again;
+            }
         }
         match outcome {
             Ok(_) => renamed += 1,

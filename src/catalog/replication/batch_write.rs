@@ -2,7 +2,9 @@
 //!
 //! Nothing here waits for one book only. A write that would have to (for another writer, for read
 //! repair, for a better copy elsewhere) is handed back with an error, and the caller sends it again
-//! through [`Replica::update`]. So a slow book delays no sale of another.
+//! through [`Replica::update`]. So a slow book delays no sale of another. But a change that serves no
+//! order has an id of this catalog's own, which is over when its batch is: whether it was committed,
+//! though another copy took its place, is found out here.
 
 use std::sync::Arc;
 
@@ -18,7 +20,7 @@ impl<E: Environment> Replica<E> {
     /// Changes these books, as [`Replica::update`] does one.
     ///
     /// Each fails by itself, as an update does; and with [`Error::Busy`] when it must be sent
-    /// alone. A write that met a better copy is [`Error::TimedOut`]: it may be committed all the
+    /// alone. A sale that met a better copy is [`Error::TimedOut`]: it may be committed all the
     /// same, which an update would find out.
     pub(crate) fn batch_write(
         self: &Arc<Self>,
@@ -26,8 +28,12 @@ impl<E: Environment> Replica<E> {
     ) -> Vec<Result<Updated>> {
         let mut outcomes = vec![Err(send_alone()); updates.len()];
         let mut started = Vec::new();
-        let refs: Vec<(BookId, &Update)> = updates.iter().map(|(id, it)| (*id, it)).collect();
-        let (keys, mut refused) = self.reserve_keys(&refs);
+        // Their ids stay open until the changes have ended.
+        let with_ids: Vec<_> = updates.iter().map(|(_, it)| self.with_id(it)).collect();
+        let ids = updates.iter().map(|(id, _)| *id);
+        let updates = ids.zip(with_ids.iter().map(|(update, _open)| &**update));
+        let updates: Vec<(BookId, &Update)> = updates.collect();
+        let (keys, mut refused) = self.reserve_keys(&updates);
         for (index, (id, update)) in updates.iter().enumerate() {
             if let Some(error) = refused.remove(&index) {
                 outcomes[index] = Err(error);
@@ -42,7 +48,7 @@ impl<E: Environment> Replica<E> {
                 Err(error) => outcomes[index] = Err(error),
             }
         }
-        self.finish_batch(&started, &mut outcomes);
+        self.finish_batch(&started, &updates, &mut outcomes);
         keys.end(&outcomes);
         outcomes
     }
@@ -68,6 +74,7 @@ impl<E: Environment> Replica<E> {
     fn finish_batch(
         self: &Arc<Self>,
         started: &[(usize, PendingWrite, BookLock<'_, E>)],
+        updates: &[(BookId, &Update)],
         outcomes: &mut [Result<Updated>],
     ) {
         let Some((_, first, _)) = started.first() else {
@@ -85,8 +92,12 @@ impl<E: Environment> Replica<E> {
         // is over, and no copy of the batch becomes valid here.
         let superseded = self.commit(&books, first.epoch, &stale);
         for ((index, ..), book) in started.iter().zip(books) {
+            let update = updates[*index].1;
             outcomes[*index] = match &superseded {
-                Ok(superseded) if superseded.contains(&book.id) => Err(may_be_committed()),
+                Ok(superseded) if superseded.contains(&book.id) => match update.write_id {
+                    Some(_) => self.superseded(&book, update),
+                    None => Err(may_be_committed()),
+                },
                 Ok(_) => Ok(Updated {
                     book,
                     replayed: false,

@@ -1,6 +1,7 @@
 //! A write of one book: `PROTOCOL.md`, "Write". Here are Write 1 to Write 3, and Write 5. The
 //! others are in `commit.rs`.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,6 +21,7 @@ use crate::model::book::{Book, BookId, Change, Version};
 use crate::model::error::{Error, Result};
 use crate::model::number;
 use crate::model::order::{Order, OrderId};
+use crate::model::order_ids::OpenOrder;
 
 /// How long a write may wait for the writes before it, and for a copy to write on.
 const PREPARE_MAX: Duration = Duration::from_secs(2);
@@ -87,22 +89,31 @@ impl<E: Environment> Replica<E> {
     /// quantity would leave its range; [`Error::Busy`] when too many writes wait. After
     /// [`Error::TimedOut`] or [`Error::DiskRefuses`] the change may still be committed.
     pub(crate) fn update(self: &Arc<Self>, id: BookId, update: &Update) -> Result<Updated> {
-        if update.orders.is_empty() && self.enforces(Rule::WriteId) {
-            let key = update.key.clone();
-            let open = self.write_ids.open_at(self.env.unix_ms(), key);
-            let mut with_id = update.clone();
-            // With a key it is looked for among the orders, as a customer's is.
-            if update.key.is_some() {
-                with_id.orders.push(Order {
-                    copies: 0,
-                    ..open.order.clone()
-                });
-            } else {
-                with_id.write_id = Some(open.order.clone());
-            }
-            return self.update_with_id(id, &with_id);
+        // The id stays open until the change has ended.
+        let (update, _open) = self.with_id(update);
+        self.update_with_id(id, &update)
+    }
+
+    /// A change with an id by which it can be told from others: that of its orders or, if it serves
+    /// none, one of its own, which is open until it is dropped.
+    pub(super) fn with_id<'u>(&self, update: &'u Update) -> (Cow<'u, Update>, Option<OpenOrder>) {
+        if !update.orders.is_empty() || !self.enforces(Rule::WriteId) {
+            return (Cow::Borrowed(update), None);
         }
-        self.update_with_id(id, update)
+        let open = self
+            .write_ids
+            .open_at(self.env.unix_ms(), update.key.clone());
+        let mut with_id = update.clone();
+        // With a key it is looked for among the orders, as a customer's is.
+        if update.key.is_some() {
+            with_id.orders.push(Order {
+                copies: 0,
+                ..open.order.clone()
+            });
+        } else {
+            with_id.write_id = Some(open.order.clone());
+        }
+        (Cow::Owned(with_id), Some(open))
     }
 
     /// As [`Replica::update`], of a change that has the id of an order or of its own.
@@ -326,7 +337,7 @@ impl<E: Environment> Replica<E> {
 
     /// `PROTOCOL.md`, "Write 5: superseded": this write's own copy may have been committed all the
     /// same.
-    fn superseded(self: &Arc<Self>, new: &Book, update: &Update) -> Result<Updated> {
+    pub(super) fn superseded(self: &Arc<Self>, new: &Book, update: &Update) -> Result<Updated> {
         if !self.enforces(Rule::OwnWrite) {
             return Err(Error::OutOfDate);
         }

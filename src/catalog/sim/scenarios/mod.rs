@@ -4,6 +4,7 @@
 //! Nothing is random here: a message, and a write to disk, takes one millisecond, and heartbeats
 //! are sent every 100 ms from the start of each catalog on.
 
+mod batches;
 mod coming_back;
 mod dropped_copies;
 mod folders;
