@@ -12,8 +12,9 @@ use crate::catalog::replication::messages::{AskLedger, LedgerReply, Message, Out
 use crate::catalog::replication::rules::Rule;
 use crate::catalog::replication::write::Update;
 use crate::catalog::replication::{Inner, Replica};
+use crate::catalog::shelf::copy_state::{CopyState, PageEntry};
 use crate::model::book::entry::{Entry, EntryKey, Opening};
-use crate::model::book::{Book, Version};
+use crate::model::book::{Book, BookId, Version};
 use crate::model::error::{Error, Result};
 use crate::model::number;
 use crate::model::order::OrderId;
@@ -27,6 +28,15 @@ const SAVE_WAIT: Duration = Duration::from_secs(1);
 
 /// Keys in one message.
 const KEYS_MAX: usize = 5000;
+
+/// Records that are looked through while the lock is held.
+const RECORDS_MAX: usize = 1000;
+
+/// How often an order is looked for while it is on its way from a record to the ledger.
+const ORDER_ATTEMPTS_MAX: usize = 3;
+
+/// How long an order that is not here waits until this catalog serves.
+const SERVING_WAIT: Duration = Duration::from_secs(2);
 
 /// Younger entries may be on their way to a peer.
 const SETTLED_MS: u64 = 1000;
@@ -220,17 +230,62 @@ impl<E: Environment> Replica<E> {
         Ok(())
     }
 
-    /// The entry with this order, and the one that took it back. An order that is not here is asked
-    /// for at all peers that are not left out. `None`: none has it.
+    /// The entry with this order, and the one that took it back. An order that is not in the ledger
+    /// here is asked for at all peers that are not left out, and looked for in the records of books
+    /// that are not valid. `None`, which is a promise: nobody has it.
     ///
-    /// Fails with [`Error::Busy`] when one of them does not answer.
+    /// Fails with [`Error::Busy`] when a peer does not answer, or this catalog does not serve.
     pub(crate) fn order(self: &Arc<Self>, order: OrderId) -> Result<Option<Found>> {
         let found = self.lock().shelf.ledger.order(order);
         if found.is_some() {
             return Ok(found);
         }
+        let until = self.deadline(SERVING_WAIT);
+        let epoch = self.await_serving(self.lock(), until)?.shelf.epoch();
         self.ask_all_for(order)?;
-        Ok(self.lock().shelf.ledger.order(order))
+        for _ in 0..ORDER_ATTEMPTS_MAX {
+            let book = self.sold_in_record(order);
+            if let Some(book) = book {
+                // Once its newest copy is valid, what its record has came true.
+                self.newest(book).map_err(|_| not_known())?;
+            }
+            let inner = self.lock();
+            let found = inner.shelf.ledger.order(order);
+            let is_certain = self.answers(&inner) && inner.shelf.epoch() == epoch;
+            if found.is_some() || book.is_none() && is_certain {
+                return Ok(found);
+            }
+        }
+        Err(not_known())
+    }
+
+    /// A book whose copy is not valid, and whose record has this order: that may be nowhere else. Of
+    /// a book that is valid all is in the ledger.
+    fn sold_in_record(&self, order: OrderId) -> Option<BookId> {
+        let sold = |book: &Book| {
+            let mut entries = book.account.entries();
+            entries.any(|entry| entry.sale(order).is_some())
+        };
+        let inner = self.lock();
+        if inner.shelf.state_counts().unknown == 0 {
+            let found = inner.shelf.tentative().find(|book| sold(book));
+            return found.map(|book| book.id);
+        }
+        drop(inner);
+        let mut after = None;
+        loop {
+            let inner = self.lock();
+            let copies = inner.shelf.versions_after(after);
+            let page: Vec<PageEntry> = copies.take(RECORDS_MAX).collect();
+            let last = page.last()?;
+            after = Some(last.0);
+            let found = page.iter().find(|PageEntry(id, _, state)| {
+                *state != CopyState::Valid && inner.shelf.book(*id).is_some_and(|book| sold(book))
+            });
+            if let Some(PageEntry(id, ..)) = found {
+                return Some(*id);
+            }
+        }
     }
 
     /// Takes what the peers that are not left out have of an order. Fails with [`Error::Busy`].
@@ -302,6 +357,10 @@ impl<E: Environment> Replica<E> {
 
 /// The entry with a sale, and the one that took it back, if one did.
 pub(crate) type Found = (Arc<Entry>, Option<Arc<Entry>>);
+
+fn not_known() -> Error {
+    Error::Busy("It is not known yet whether this order was sold".into())
+}
 
 /// Where a book's quantity at its first version here came from.
 fn opening(version: Version) -> Opening {

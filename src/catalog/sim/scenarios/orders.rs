@@ -94,6 +94,27 @@ fn an_order_whose_second_delete_was_delayed_is_taken_back_once() {
     });
 }
 
+/// All catalogs crash before the sale is in a ledger's file. From then on it is found, or nobody
+/// knows yet.
+#[test]
+fn an_order_that_was_acknowledged_is_not_missing_after_all_catalogs_started_again() {
+    check(|cluster| {
+        sell(cluster, 0, vec![order(cluster, SOLD, None)]);
+        (0..2).for_each(|node| cluster.crash(node));
+        (0..2).for_each(|node| cluster.start(node));
+        let found = (0..100).any(|_| {
+            cluster.scheduler.sleep(20 * MS);
+            let said = cluster.replica(1).order(SOLD);
+            assert!(
+                !matches!(said, Ok(None)),
+                "an acknowledged order is missing"
+            );
+            said.is_ok()
+        });
+        assert!(found);
+    });
+}
+
 /// Each side of a cut sells the order, so one of the sales is not in the book's history.
 fn take_back_after_a_cut(cluster: &Arc<Cluster>, catalog: usize) {
     cluster.network.cut([(0, 1)]);
