@@ -240,7 +240,7 @@ impl<E: Environment> Replica<E> {
             let book = old.clone();
             Ok(Some(Prepared::Unchanged(Updated { book, replayed })))
         };
-        let before = self.made_before(inner, old, &update.orders);
+        let before = self.made_before_by(inner, old, update);
         let (applied, differing) = (before.same, before.other);
         if !(applied.is_empty() && differing.is_empty()) {
             if !valid {
@@ -348,8 +348,9 @@ impl<E: Environment> Replica<E> {
         let committed = book.version == new.version;
         let (differing, applied) = {
             let inner = self.lock();
-            let is_applied = |order| self.prior(&inner, &book, order) == Some(Prior::Same);
-            let differing = self.made_before(&inner, &book, &update.orders).other;
+            let prior = |order| self.prior_of(&inner, &book, update, order);
+            let is_applied = |order| prior(order) == Some(Prior::Same);
+            let differing = self.made_before_by(&inner, &book, update).other;
             (differing, ids().next().is_some() && ids().all(is_applied))
         };
         if !committed && !differing.is_empty() {
@@ -415,6 +416,10 @@ impl Update {
     /// book's first.
     pub(crate) fn entry(&self, old: &Book, new: &Book, now: u64, opens: Option<Opening>) -> Entry {
         let taken = i64::from(old.quantity) - i64::from(new.quantity);
+        let sales = self.sales(taken);
+        // A client may give a change an order with a key.
+        let key = self.orders.iter().find_map(|order| order.key.clone());
+        let key = self.key.clone().or(key);
         Entry {
             at: now.min(number::EXACT_MAX),
             book: new.id,
@@ -426,9 +431,9 @@ impl Update {
             from: old.quantity,
             to: new.quantity,
             opens,
-            orders: self.sales(taken).iter().map(Sale::of).collect(),
+            orders: sales.iter().map(Sale::of).collect(),
             cancels: self.cancels,
-            key: self.key.clone(),
+            key: key.filter(|_| sales.is_empty()),
         }
     }
 

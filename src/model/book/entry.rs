@@ -41,7 +41,7 @@ pub(crate) struct Entry {
     /// The order that was taken back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) cancels: Option<OrderId>,
-    /// The key of an operator's change.
+    /// The key of a change that sold nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) key: Option<Arc<str>>,
 }

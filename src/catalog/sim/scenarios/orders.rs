@@ -6,7 +6,7 @@ use super::{MS, Scenario, Schedule, sleep_until};
 use crate::catalog::replication::write::Update;
 use crate::catalog::sim::clients::calls;
 use crate::catalog::sim::cluster::Cluster;
-use crate::catalog::sim::parameters::BOOK;
+use crate::catalog::sim::parameters::{BOOK, OTHER_BOOK};
 use crate::model::book::Change;
 use crate::model::error::Error;
 use crate::model::order::{Order, OrderId};
@@ -91,6 +91,43 @@ fn an_order_whose_second_delete_was_delayed_is_taken_back_once() {
         assert!(is_refused, "the order is taken back twice");
         take_back(cluster, 1);
         assert_eq!(quantity(cluster, 1), left);
+    });
+}
+
+/// The record has forgotten the key, so it is in the ledger only.
+#[test]
+fn a_change_with_an_order_and_a_key_is_made_once_and_its_key_buys_nothing() {
+    check(|cluster| {
+        let scheduler = &cluster.scheduler;
+        let change = |count, price| {
+            let id = OrderId { start: 9, count };
+            Update {
+                orders: vec![order(cluster, id, Some("delivery"))],
+                ..calls::set_price(price)
+            }
+        };
+        let write = |book, update| calls::write_book(cluster, 0, book, update);
+        let added = calls::add_difference(cluster, 0, 1000, "copies");
+        assert!(matches!(added, Some(Ok(_))), "{added:?}");
+        let first = write(BOOK, change(1, 7.0));
+        assert!(matches!(first, Some(Ok(updated)) if !updated.replayed));
+        scheduler.sleep(200 * MS);
+        sell_with_keys(cluster, 0);
+        scheduler.sleep(200 * MS);
+        let again = write(BOOK, change(2, 8.0));
+        assert!(matches!(again, Some(Ok(updated)) if updated.replayed));
+        let other = write(OTHER_BOOK, change(3, 9.0));
+        assert!(matches!(other, Some(Err(Error::OtherPurchase(_)))));
+        let buy = Update {
+            change: Change {
+                added: Some(-1),
+                ..Change::default()
+            },
+            all_or_none: true,
+            ..change(4, 7.0)
+        };
+        let bought = write(BOOK, buy);
+        assert!(matches!(bought, Some(Err(Error::OtherPurchase(_)))));
     });
 }
 
