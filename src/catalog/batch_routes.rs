@@ -127,7 +127,7 @@ fn item_entry(read: &Read) -> Entry<'static> {
         sold_as: responses::sold_as(&read.sold_as),
         differing: responses::ids(&read.differing),
         closed: responses::ids(&read.closed),
-        forgotten: read.book.applied_orders.forgotten(),
+        forgotten: read.book.applied_orders.catch_up_to(),
         body,
     }
 }

@@ -75,7 +75,7 @@ pub(super) fn item(read: &Read) -> Response {
         response = response.with("Bazar-Differing", ids(&read.differing).join(", "));
     }
     if !read.closed.is_empty() {
-        let forgotten = read.book.applied_orders.forgotten();
+        let forgotten = read.book.applied_orders.catch_up_to();
         let closed = format!("{}; forgotten={forgotten}", ids(&read.closed).join(", "));
         response = response.with("Bazar-Closed", closed);
     }

@@ -146,6 +146,18 @@ impl AppliedOrders {
         self.0.as_ref().map_or(0, |inner| inner.forgotten)
     }
 
+    /// The time from which on orders must be issued by a server whose order was closed: 0 if none
+    /// was forgotten. That is when the newest order here was issued. Up to when orders are
+    /// forgotten would not do: after a clock that was ahead, an issuer whose order is just later
+    /// than that is forgotten at once, and each order that follows is closed again.
+    pub(crate) fn catch_up_to(&self) -> u64 {
+        let newest = self.0.as_ref().map_or(0, |inner| inner.newest());
+        match self.forgotten() {
+            0 => 0,
+            forgotten => forgotten.max(newest),
+        }
+    }
+
     /// Adds these orders, and forgets what is closed or too old.
     pub(crate) fn apply<'a>(&mut self, orders: impl IntoIterator<Item = &'a Order>) {
         let mut orders = orders.into_iter().peekable();
@@ -392,8 +404,24 @@ mod tests {
         orders.apply(&[first_order(1, 100), first_order(2, 120)]);
         assert!(orders.is_closed(&first_order(3, 90)));
         let ids = crate::model::order_ids::OrderIds::new();
-        ids.catch_up_with(orders.forgotten());
+        ids.catch_up_with(orders.catch_up_to());
         assert!(!orders.is_closed(&ids.open_at(90 * 60_000, None).order));
+    }
+
+    #[test]
+    fn while_another_clock_was_a_day_ahead_a_server_is_refused_one_order() {
+        let mut orders = AppliedOrders::default();
+        let day = 24 * 60;
+        orders.apply(&[first_order(1, 90 + day), first_order(2, 101 + day)]);
+        let ids = crate::model::order_ids::OrderIds::new();
+        let issue = || ids.open_at(91 * 60_000, None).order.clone();
+        assert!(orders.is_closed(&issue()));
+        ids.catch_up_with(orders.catch_up_to());
+        for _ in 0..3 {
+            let order = issue();
+            assert!(!orders.is_closed(&order), "{order}");
+            orders.apply(&[order]);
+        }
     }
 
     #[test]

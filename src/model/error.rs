@@ -43,8 +43,8 @@ pub(crate) enum Error {
     OutOfDate,
     /// 409: the update has orders that were applied before: these.
     Applied(Vec<OrderId>),
-    /// 409: the update has orders that the book would have forgotten: these. So are all that were
-    /// issued up to `forgotten` by an issuer that the book does not know: see
+    /// 409: the update has orders that the book would have forgotten: these. None will be that is
+    /// issued after `forgotten`: see
     /// [`AppliedOrders`](crate::model::applied_orders::AppliedOrders).
     Closed {
         orders: Vec<OrderId>,

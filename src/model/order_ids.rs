@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::SystemTime;
 
 use crate::model::book::STAMP_MAX;
+use crate::model::number;
 use crate::model::order::{Order, OrderId};
 
 /// Issues order ids, and knows which orders are not answered yet.
@@ -78,12 +79,14 @@ impl OrderIds {
         }
     }
 
-    /// A book has forgotten orders up to this time, so orders from now on are issued later. Only a
-    /// clock that is behind others by minutes makes this necessary: a logical clock (Lamport,
-    /// 1978).
-    pub(crate) fn catch_up_with(&self, forgotten: u64) {
+    /// A book has orders up to this time, and may have forgotten one of this server, so orders from
+    /// now on are issued later. Only clocks that are minutes apart make this necessary: a logical
+    /// clock (Lamport, 1978).
+    pub(crate) fn catch_up_with(&self, newest: u64) {
         let mut counts = lock(&self.counts);
-        counts.at = counts.at.max(forgotten + 1);
+        counts.at = counts
+            .at
+            .max(newest.saturating_add(1).min(number::EXACT_MAX));
     }
 }
 

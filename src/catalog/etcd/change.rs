@@ -87,7 +87,7 @@ pub(super) fn check(old: &Book, uses: &KeyUses, update: &Update) -> Result<Check
     }
     let orders = ids_where(&update.orders, |order| known.is_closed(order));
     if !orders.is_empty() {
-        let forgotten = known.forgotten();
+        let forgotten = known.catch_up_to();
         return Err(Error::Closed { orders, forgotten });
     }
     if old.removed != (update.change.removed == Some(false)) {

@@ -86,8 +86,7 @@ impl OrderLedger for Arc<EtcdStore> {
             cancels: Some(order),
             ..Update::default()
         };
-        let outcome = self.change(&[(entry.book, update)]).pop();
-        outcome.expect("one outcome for one change")?;
+        self.change_one(entry.book, &update)?;
         let found = self.order(order)?.filter(|(_, back)| back.is_some());
         found.ok_or_else(|| nonsense(&format!("the order {order} is not taken back")))
     }

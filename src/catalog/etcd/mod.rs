@@ -249,8 +249,7 @@ impl Store for Arc<EtcdStore> {
     }
 
     fn update(&self, id: BookId, update: &Update) -> Result<Updated> {
-        let outcome = self.change(&[(id, update.clone())]).pop();
-        outcome.expect("one outcome for one change")
+        self.change_one(id, update)
     }
 
     fn batch_write(&self, updates: &[(BookId, Update)]) -> Vec<Result<Updated>> {

@@ -29,6 +29,9 @@ const PREPARE_MAX: Duration = Duration::from_secs(2);
 /// How often a write begins again because the copy changed meanwhile.
 const ATTEMPTS_MAX: usize = 12;
 
+/// How many ids a change without an order is given, one after another.
+const IDS_MAX: usize = 3;
+
 /// What is asked of [`Replica::update`].
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Update {
@@ -84,14 +87,25 @@ impl<E: Environment> Replica<E> {
     /// Fails with [`Error::NotFound`], or [`Error::IdInUse`] when a book that is there is to be
     /// added again; [`Error::OutOfDate`] when the copy here was not the newest (a newer one was
     /// adopted); [`Error::Applied`], [`Error::OtherPurchase`], [`Error::KeyInUse`] or
-    /// [`Error::Closed`] for orders;
+    /// [`Error::Closed`] for a client's orders;
     /// [`Error::Changed`] when `if_match` names another version; [`Error::Invalid`] when the
     /// quantity would leave its range; [`Error::Busy`] when too many writes wait. After
     /// [`Error::TimedOut`] or [`Error::DiskRefuses`] the change may still be committed.
     pub(crate) fn update(self: &Arc<Self>, id: BookId, update: &Update) -> Result<Updated> {
-        // The id stays open until the change has ended.
-        let (update, _open) = self.with_id(update);
-        self.update_with_id(id, &update)
+        for _ in 0..IDS_MAX {
+            // The id stays open until the change has ended.
+            let (with_id, open) = self.with_id(update);
+            let outcome = self.update_with_id(id, &with_id);
+            match outcome {
+                // A new id was never used: only a clock that was ahead has closed it.
+                Err(Error::Closed { forgotten, .. }) if open.is_some() => {
+                    self.write_ids.catch_up_with(forgotten);
+                }
+                outcome => return outcome,
+            }
+        }
+        let why = "The clocks of the servers are minutes apart; nothing happened";
+        Err(Error::Busy(why.into()))
     }
 
     /// A change with an id by which it can be told from others: that of its orders or, if it serves
@@ -258,9 +272,10 @@ impl<E: Environment> Replica<E> {
         if self.is_cancelled_since(inner, old, update) {
             return Err(Error::OutOfDate);
         }
-        let closed = ids_where(&update.orders, |order| self.is_closed(old, order));
+        let closed = update.ids().filter(|order| self.is_closed(old, order));
+        let closed: Vec<OrderId> = closed.map(|order| order.id).collect();
         if !closed.is_empty() {
-            let forgotten = old.applied_orders.forgotten();
+            let forgotten = old.applied_orders.catch_up_to();
             return Err(Error::Closed {
                 orders: closed,
                 forgotten,

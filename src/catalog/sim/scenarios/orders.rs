@@ -131,6 +131,26 @@ fn a_change_with_an_order_and_a_key_is_made_once_and_its_key_buys_nothing() {
     });
 }
 
+/// Two starts of a front-end whose clock is a day ahead sell the book.
+#[test]
+fn after_a_clock_was_a_day_ahead_keyed_changes_are_made_and_orders_taken_back() {
+    check(|cluster| {
+        sell(cluster, 0, vec![order(cluster, SOLD, None)]);
+        for (start, minutes) in [(61, 24 * 60), (62, 24 * 60 + 11)] {
+            let mut ahead = order(cluster, OrderId { start, count: 1 }, None);
+            ahead.at += minutes * 60_000;
+            sell(cluster, 0, vec![ahead]);
+        }
+        for (node, key) in [(0, "first"), (1, "second"), (1, "third")] {
+            let added = calls::add_difference(cluster, node, 1, key);
+            assert!(matches!(added, Some(Ok(_))), "{added:?}");
+        }
+        let left = quantity(cluster, 0);
+        take_back(cluster, 0);
+        assert_eq!(quantity(cluster, 1), left + 1);
+    });
+}
+
 /// All catalogs crash before the sale is in a ledger's file. From then on it is found, or nobody
 /// knows yet.
 #[test]
