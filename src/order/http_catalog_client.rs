@@ -30,6 +30,9 @@ use crate::runtime::log;
 /// may be waiting for the lease of a third one, so this is longer than a read has.
 const UPDATE_PATIENCE: Duration = Duration::from_millis(200);
 
+/// A catalog takes no longer body, but for a batch.
+const BODY_BYTES_MAX: usize = 64 * 1024;
+
 pub(super) struct HttpCatalog {
     /// In the order of the settings.
     pub(super) catalogs: Vec<Arc<HealthCheck>>,
@@ -242,16 +245,22 @@ impl Catalog for HttpCatalog {
     }
 
     fn write(&self, write: &WriteRequest) -> WriteOutcome {
-        let Condition::Version { version, left } = &write.condition else {
-            // It would not wait for other writers of the book: then it is read.
+        // It would not wait for other writers of the book: then it is read.
+        let as_batch = || {
             let mut outcomes = self.write_in_batch(std::slice::from_ref(write));
-            return outcomes.remove(0).unwrap_or(WriteOutcome::Conflict);
+            outcomes.remove(0).unwrap_or(WriteOutcome::Conflict)
+        };
+        let Condition::Version { version, left } = &write.condition else {
+            return as_batch();
         };
         let path = format!("/update/{}", write.id);
         let orders = texts(&write.orders);
         let mut headers = trace_headers(&write.trace);
         headers.push(("If-Match", version.as_str()));
         let json = json!({"quantity": left, "orders": orders}).to_string();
+        if BODY_BYTES_MAX < json.len() {
+            return as_batch();
+        }
         let asked = self.ask(Kind::Update, |client, address| {
             client.put(&format!("{address}{path}"), &headers, json.as_bytes())
         });

@@ -153,6 +153,20 @@ fn two_buys_with_one_key_take_one_copy_and_delay_no_other() {
 }
 
 #[test]
+fn a_whole_batch_of_buyers_of_one_book_with_the_longest_keys_is_sold() {
+    let shop = Shop::started(ShopOptions::default());
+    shop.stock_up(2, 300);
+    let wanted = |n: usize| {
+        let order = format!("7.{n}; open=1; key={n:0255}");
+        json!({"id": 2, "order": order, "request": "r"})
+    };
+    let batch: Vec<Value> = (1..=256).map(wanted).collect();
+    let sold = list(shop.order(1), "/batch/buy", Value::from(batch));
+    assert_eq!(statuses(&sold), [200; 256]);
+    assert_eq!(shop.quantity(2), 300 - 256);
+}
+
+#[test]
 fn a_malformed_batch_is_refused_whole_and_changes_nothing() {
     let shop = Shop::started(ShopOptions::default());
     let (catalog, order) = (shop.catalog(1), shop.order(1));
