@@ -21,13 +21,16 @@ pub(super) enum Prior {
     /// Something else, with the order's id or key: it took another number of copies, or another
     /// book.
     Other,
+    /// Another book is being sold with its key. That sale may yet lose.
+    InUse,
 }
 
-/// The orders of which something was made before.
+/// The orders of which something was made before, or is being made.
 #[derive(Default)]
 pub(super) struct MadeBefore {
     pub(super) same: Vec<OrderId>,
     pub(super) other: Vec<OrderId>,
+    pub(super) in_use: Vec<OrderId>,
 }
 
 impl<E: Environment> Replica<E> {
@@ -59,7 +62,7 @@ impl<E: Environment> Replica<E> {
             return Some(prior(entry.book == book.id && copies == Some(order.copies)));
         }
         self.is_being_sold(inner, book.id, key)
-            .then_some(Prior::Other)
+            .then_some(Prior::InUse)
     }
 
     /// The order that was sold for this one's key, if the ledger or the book's record has it.
@@ -104,7 +107,7 @@ impl<E: Environment> Replica<E> {
         self.prior(inner, book, &of_change)
     }
 
-    /// Which of these orders were made before, and which were something else.
+    /// Which of these orders were made before, which were something else, and which may become it.
     pub(super) fn made_before(&self, inner: &Inner, book: &Book, orders: &[Order]) -> MadeBefore {
         MadeBefore::of(orders, |order| self.prior(inner, book, order))
     }
@@ -124,6 +127,7 @@ impl MadeBefore {
             match prior(order) {
                 Some(Prior::Same) => before.same.push(order.id),
                 Some(Prior::Other) => before.other.push(order.id),
+                Some(Prior::InUse) => before.in_use.push(order.id),
                 None => {}
             }
         }

@@ -268,6 +268,9 @@ impl<E: Environment> Replica<E> {
             }
             return unchanged(true);
         }
+        if !before.in_use.is_empty() {
+            return Err(Error::KeyInUse(before.in_use));
+        }
         // In the moment in which the copy is made: the writer may have been stopped meanwhile.
         if self.is_cancelled_since(inner, old, update) {
             return Err(Error::OutOfDate);
