@@ -18,6 +18,7 @@ use crate::front_end::round_robin::LAST_PATIENCE;
 use crate::http::client::{Answer, Client, Failure};
 use crate::http::trace_headers;
 use crate::membership::health_check::HealthCheck;
+use crate::model::order::write_key;
 use crate::model::validation::BatchBuy;
 use crate::runtime::hedging::Hedging;
 use crate::runtime::span::{self, SpanContext};
@@ -222,9 +223,10 @@ impl Errand {
         let BatchBuy { id, order, trace } = buy;
         let url = format!("{}/buy/{id}", self.server.address);
         let header = order.header();
+        let key = order.key.as_deref().map(write_key);
         let mut headers = trace_headers(trace);
         headers.push(("Bazar-Order", &header));
-        headers.extend(order.key.as_deref().map(|key| ("Idempotency-Key", key)));
+        headers.extend(key.as_deref().map(|key| ("Idempotency-Key", key)));
         self.client.put(&url, &headers, b"")
     }
 

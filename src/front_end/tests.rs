@@ -12,6 +12,7 @@ use crate::http::{Body, Method, Request, Response, split_path};
 use crate::membership::health_check::HealthCheck;
 use crate::model::address::Address;
 use crate::model::book::BookId;
+use crate::model::order::parse_key;
 use crate::runtime::metrics::Exposition;
 
 /// What a server behind does with every request.
@@ -29,10 +30,14 @@ enum Behind {
     SellsLate,
     /// Has no copy left, far later than others are waited for.
     RefusesLate,
+    /// Sells for this key only.
+    SellsFor(&'static str),
     /// Nothing listens there.
     Refuses,
 }
-use Behind::{Hangs, HangsUp, Late, Refuses, RefusesLate, Says, SellsLate};
+use Behind::{
+    Hangs, HangsUp, Late, Refuses, RefusesLate, Says, SellsFor, SellsLate,
+};
 
 const BOOK: Behind = Says(
     200,
@@ -75,6 +80,8 @@ fn serve(listener: &TcpListener, behind: Behind) {
             Late => (500, BOOK),
             SellsLate => (100, SELLS),
             RefusesLate => (2000, OUT_OF_STOCK),
+            SellsFor(key) if key_of(&request).as_deref() == Some(key) => (0, SELLS),
+            SellsFor(_) => (0, BUSY),
             _ => (0, behind),
         };
         thread::sleep(Duration::from_millis(late_ms));
@@ -88,6 +95,17 @@ fn serve(listener: &TcpListener, behind: Behind) {
             open.push(connection);
         }
     }
+}
+
+/// The key that this request is for, as an order server reads it.
+fn key_of(request: &[u8]) -> Option<Arc<str>> {
+    let request = String::from_utf8_lossy(request);
+    let header = |line: &str| {
+        let (name, value) = line.split_once(": ")?;
+        let is_key = name.eq_ignore_ascii_case("Idempotency-Key");
+        is_key.then(|| parse_key(value)).flatten()
+    };
+    request.lines().find_map(header)
 }
 
 /// Whether the head is there, and as much of a body as it announces.
@@ -369,6 +387,14 @@ fn who_asks_again_with_a_key_is_told_out_of_stock_once_the_first_try_has_ended()
     // Each waits for a moment.
     let last = (0..100).map(|_| answers()).find(|it| it.status == 200);
     check(&last.expect("it ends"), 200, "out of stock");
+}
+
+#[test]
+fn a_key_that_has_quotes_of_its_own_reaches_an_order_server_with_them() {
+    for (written, key) in [("once", "once"), (r#""\"once\"""#, r#""once""#)] {
+        let front_end = front_end(&[], &[SellsFor(key)]);
+        check(&buy_with_key(&front_end, written), 200, SOLD);
+    }
 }
 
 #[test]

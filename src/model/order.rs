@@ -1,5 +1,6 @@
 //! Order ids, and an order as it travels between servers.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -144,6 +145,16 @@ pub(crate) fn parse_key(text: &str) -> Option<Arc<str>> {
     is_key(&key).then(|| key.into())
 }
 
+/// A key as [`parse_key`] reads it. In quotes only if it would lose its own: servers of an older
+/// version may not know them.
+pub(crate) fn write_key(key: &str) -> Cow<'_, str> {
+    if !key.starts_with('"') {
+        return key.into();
+    }
+    let escaped = key.replace('\\', r"\\").replace('"', r#"\""#);
+    format!("\"{escaped}\"").into()
+}
+
 /// What stands between quotes. `None`: a backslash or a quote is where none may be.
 fn unescape(text: &str) -> Option<String> {
     let mut chars = text.chars();
@@ -180,5 +191,19 @@ mod tests {
         }
         check(&"k".repeat(KEY_CHARS_MAX), Some(&"k".repeat(KEY_CHARS_MAX)));
         check(&"k".repeat(KEY_CHARS_MAX + 1), None);
+    }
+
+    #[test]
+    fn a_key_is_read_as_it_was_before_it_was_written() {
+        let visible: Vec<char> = ('!'..='~').collect();
+        let pairs = |a: char| visible.iter().map(move |b| format!("{a}{b}"));
+        let mut keys: Vec<String> = visible.iter().copied().flat_map(pairs).collect();
+        keys.extend(keys.clone().iter().map(|key| format!("\"{key}\"")));
+        keys.extend(visible.iter().map(char::to_string));
+        keys.extend(visible.iter().map(|c| c.to_string().repeat(KEY_CHARS_MAX)));
+        keys.push(visible.iter().collect());
+        for key in keys {
+            check(&write_key(&key), Some(&key));
+        }
     }
 }
