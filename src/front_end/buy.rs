@@ -195,7 +195,8 @@ impl FrontEnd {
                 BuyAttempt::NotSold => {}
                 BuyAttempt::Unknown => {
                     may_have_sold = true;
-                    may_sell_yet |= held.is_some();
+                    // Another one may have found none left before this one found some.
+                    may_sell_yet |= held.is_some() || race.is_pending();
                 }
                 BuyAttempt::Late => (may_have_sold, may_sell_yet) = (true, true),
                 BuyAttempt::OutOfStock(_) if may_sell_yet => {}

@@ -30,13 +30,15 @@ enum Behind {
     SellsLate,
     /// Has no copy left, far later than others are waited for.
     RefusesLate,
+    /// Does not know, and says so while others are waited for.
+    UnknownLate,
     /// Sells for this key only.
     SellsFor(&'static str),
     /// Nothing listens there.
     Refuses,
 }
 use Behind::{
-    Hangs, HangsUp, Late, Refuses, RefusesLate, Says, SellsFor, SellsLate,
+    Hangs, HangsUp, Late, Refuses, RefusesLate, Says, SellsFor, SellsLate, UnknownLate,
 };
 
 const BOOK: Behind = Says(
@@ -53,6 +55,7 @@ const OUT_OF_STOCK: Behind = Says(
     r#"{"message":"Book with the specified ID is out of stock","success":false}"#,
 );
 const BUSY: Behind = Says(503, "Retry-After: 1", r#"{"message":"busy"}"#);
+const LOST: Behind = Says(504, "Bazar-Outcome: unknown", r#"{"message":"no answer"}"#);
 const CUT_OFF: Behind = Says(504, "Bazar-Outcome: none", r#"{"message":"no catalog"}"#);
 
 fn server(behind: Behind) -> Arc<HealthCheck> {
@@ -80,6 +83,7 @@ fn serve(listener: &TcpListener, behind: Behind) {
             Late => (500, BOOK),
             SellsLate => (100, SELLS),
             RefusesLate => (2000, OUT_OF_STOCK),
+            UnknownLate => (500, LOST),
             SellsFor(key) if key_of(&request).as_deref() == Some(key) => (0, SELLS),
             SellsFor(_) => (0, BUSY),
             _ => (0, behind),
@@ -395,6 +399,16 @@ fn a_key_that_has_quotes_of_its_own_reaches_an_order_server_with_them() {
         let front_end = front_end(&[], &[SellsFor(key)]);
         check(&buy_with_key(&front_end, written), 200, SOLD);
     }
+}
+
+#[test]
+fn out_of_stock_is_no_promise_if_it_was_asked_for_before_another_one_said_unknown() {
+    let mut front_end = front_end(&[], &[UnknownLate, RefusesLate]);
+    front_end.buy_hedging = race::buy_hedging(Some(Duration::ZERO));
+    let answer = ask(&front_end, Method::Put, "/buy/1");
+    check(&answer, 504, "to buy");
+    let unknown = ("Bazar-Outcome", "unknown".into());
+    assert!(answer.headers.contains(&unknown));
 }
 
 #[test]
