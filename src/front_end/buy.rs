@@ -161,12 +161,14 @@ impl FrontEnd {
             BuyAttempt::Late => self.buy_alone(&buy, true, true),
             answer => answer,
         };
-        open_buy.is_settled = attempt.is_best();
-        let attempt = if !attempt.is_best() && open_buy.earlier_may_sell(SETTLING_MAX) {
-            attempt.made_unknown()
-        } else {
-            attempt
+        let attempt = match attempt {
+            attempt if attempt.is_best() => attempt,
+            attempt if open_buy.earlier_may_sell(SETTLING_MAX) => attempt.made_unknown(),
+            // What is left was perhaps read before the earlier one sold a copy, and ended.
+            BuyAttempt::OutOfStock(_) if open_buy.had_earlier => self.buy_alone(&buy, false, false),
+            attempt => attempt,
         };
+        open_buy.is_settled = attempt.is_best();
         self.metrics.buy(&attempt);
         match attempt {
             BuyAttempt::Answered(response) | BuyAttempt::OutOfStock(response) => response,

@@ -38,7 +38,8 @@ pub(super) enum BuyAttempt {
     /// It may have sold a copy, and another order server may know.
     Unknown,
     /// As unknown, and it may sell a copy yet: it has not answered in time, and goes on once it is
-    /// continued. So "out of stock" at another one is no promise.
+    /// continued; or the connection broke, and it goes on without. So "out of stock" at another one
+    /// is no promise.
     Late,
 }
 
@@ -150,9 +151,10 @@ impl FrontEnd {
 
 /// Counts an order server as down that did not answer.
 pub(super) fn not_reached(server: &HealthCheck, failure: &Failure) -> BuyAttempt {
-    let attempt = match failure {
-        Failure::TimedOut(_) => BuyAttempt::Late,
-        _ => BuyAttempt::failed(!failure.definite()),
+    let attempt = if failure.definite() {
+        BuyAttempt::NotSold
+    } else {
+        BuyAttempt::Late
     };
     let fields: [log::Field; 1] = [("why", &Error::from(failure.clone()))];
     log::debug("an order server is not reached", &fields);

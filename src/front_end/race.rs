@@ -207,7 +207,8 @@ impl Errand {
             [alone] => self.send_alone(alone),
             batch => self.send_batch(batch),
         };
-        let is_late = matches!(answer, Err(Failure::TimedOut(_)));
+        // Nor does a broken connection say that the server has dropped what came in on it.
+        let is_late = answer.as_ref().is_err_and(|failure| !failure.definite());
         let late = is_late.then_some(&self.server);
         self.earlier_buys.answered(&self.buys, late);
         // The race may be over.

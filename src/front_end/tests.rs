@@ -32,13 +32,15 @@ enum Behind {
     RefusesLate,
     /// Does not know, and says so while others are waited for.
     UnknownLate,
+    /// Has no copy left when it is asked first. Sells one after.
+    SellsSecond,
     /// Sells for this key only.
     SellsFor(&'static str),
     /// Nothing listens there.
     Refuses,
 }
 use Behind::{
-    Hangs, HangsUp, Late, Refuses, RefusesLate, Says, SellsFor, SellsLate, UnknownLate,
+    Hangs, HangsUp, Late, Refuses, RefusesLate, Says, SellsFor, SellsLate, SellsSecond, UnknownLate,
 };
 
 const BOOK: Behind = Says(
@@ -71,7 +73,7 @@ fn server(behind: Behind) -> Arc<HealthCheck> {
 
 fn serve(listener: &TcpListener, behind: Behind) {
     let mut open = Vec::new();
-    for connection in listener.incoming() {
+    for (count, connection) in listener.incoming().enumerate() {
         let mut connection = connection.unwrap();
         let mut request = Vec::new();
         let mut piece = [0; 1024];
@@ -84,6 +86,8 @@ fn serve(listener: &TcpListener, behind: Behind) {
             SellsLate => (100, SELLS),
             RefusesLate => (2000, OUT_OF_STOCK),
             UnknownLate => (500, LOST),
+            SellsSecond if count == 0 => (0, OUT_OF_STOCK),
+            SellsSecond => (0, SELLS),
             SellsFor(key) if key_of(&request).as_deref() == Some(key) => (0, SELLS),
             SellsFor(_) => (0, BUSY),
             _ => (0, behind),
@@ -402,6 +406,16 @@ fn a_key_that_has_quotes_of_its_own_reaches_an_order_server_with_them() {
 }
 
 #[test]
+fn out_of_stock_is_no_promise_after_a_broken_connection() {
+    check_buy(&[HangsUp, OUT_OF_STOCK], 504, "to buy", Some("unknown"));
+    let front_end = front_end(&[], &[HangsUp, OUT_OF_STOCK]);
+    for _ in 0..2 {
+        assert_eq!(buy_with_key(&front_end, "k").status, 504);
+    }
+    check(&buy_with_key(&front_end, "other"), 200, "out of stock");
+}
+
+#[test]
 fn out_of_stock_is_no_promise_if_it_was_asked_for_before_another_one_said_unknown() {
     let mut front_end = front_end(&[], &[UnknownLate, RefusesLate]);
     front_end.buy_hedging = race::buy_hedging(Some(Duration::ZERO));
@@ -409,6 +423,26 @@ fn out_of_stock_is_no_promise_if_it_was_asked_for_before_another_one_said_unknow
     check(&answer, 504, "to buy");
     let unknown = ("Bazar-Outcome", "unknown".into());
     assert!(answer.headers.contains(&unknown));
+}
+
+#[test]
+fn who_asks_again_with_a_key_asks_once_more_after_the_first_try_has_ended() {
+    let front_end = front_end(&[], &[SellsSecond]);
+    let first = crate::model::order::Order {
+        key: Some("k".into()),
+        ..front_end.order_ids.open(None).order.clone()
+    };
+    let open_buy = front_end.earlier_buys.begin(&first);
+    thread::scope(|scope| {
+        let again = scope.spawn(|| buy_with_key(&front_end, "k"));
+        let begun = Instant::now();
+        while front_end.earlier_buys.count("k") < 2 {
+            assert!(begun.elapsed() < Duration::from_secs(10));
+            thread::yield_now();
+        }
+        drop(open_buy);
+        check(&again.join().unwrap(), 200, SOLD);
+    });
 }
 
 #[test]

@@ -60,6 +60,8 @@ pub(crate) struct HealthCheck {
     answers: AtomicBool,
     /// When it was silent for the last time.
     silent_at: Mutex<Option<Instant>>,
+    /// When nobody listened there for the last time.
+    gone_at: Mutex<Option<Instant>>,
     /// What the server is instead, if it has another role.
     wrong: Mutex<Option<String>>,
 }
@@ -89,6 +91,7 @@ impl HealthCheck {
             health: AtomicU8::new(DOWN),
             answers: AtomicBool::new(false),
             silent_at: Mutex::default(),
+            gone_at: Mutex::default(),
             wrong: Mutex::default(),
         }
     }
@@ -147,6 +150,12 @@ impl HealthCheck {
         sync::lock(&self.silent_at).is_none_or(|silent| time <= silent.elapsed())
     }
 
+    /// Whether a check that was begun since then has found nobody there: what the server had in its
+    /// hands before has ended with it.
+    pub(crate) fn was_gone_since(&self, since: Instant) -> bool {
+        sync::lock(&self.gone_at).is_some_and(|gone| since <= gone)
+    }
+
     pub(crate) fn is_down(&self) -> bool {
         self.health.load(Relaxed) == DOWN
     }
@@ -177,6 +186,18 @@ impl HealthCheck {
         }
     }
 
+    /// Notes that the server was silent, as a check has found that ended then.
+    pub(crate) fn report_silent(&self, at: Instant) {
+        *sync::lock(&self.silent_at) = Some(at);
+        self.report_slow();
+    }
+
+    /// Notes that nobody listens there, as a check has found that was begun then.
+    pub(crate) fn report_gone(&self, asked: Instant) {
+        *sync::lock(&self.gone_at) = Some(asked);
+        self.report(false);
+    }
+
     /// Notes that the server is slower than usual: it is asked last, until a check is answered.
     pub(crate) fn report_slow(&self) {
         // One that is down stays so.
@@ -198,11 +219,10 @@ impl HealthCheck {
                 let right = self.has_role(ready, &readiness.server);
                 self.report(ready && right);
             }
-            Err(Failure::Refused(_)) => self.report(false),
+            Err(Failure::Refused(_)) => self.report_gone(asked),
             Err(_) => {
-                *sync::lock(&self.silent_at) = Some(Instant::now());
                 seen.silent = seen.silent.saturating_add(1);
-                self.report_slow();
+                self.report_silent(Instant::now());
                 if SILENT_MAX <= seen.silent {
                     self.report(false);
                 }
