@@ -218,9 +218,9 @@ fn without_all_of_some_rules_some_seed_goes_wrong() {
     // Whoever looks for what it forgot finds most of what another rule did not prevent.
     let second = |rule| [rule, Rule::ForgottenFirst];
     let rows: [(worlds::Row, &[Rule], u64); 6] = [
-        (worlds::THREE_BUSY, &second(Rule::StrikeEqualList), 88),
+        (worlds::THREE_BUSY, &second(Rule::StrikeEqualList), 507),
         (worlds::FULL_DISKS, &second(Rule::PresentPeriod), 3281),
-        (worlds::THREE_BUSY, &second(Rule::PeriodKnown), 3603),
+        (worlds::THREE_BUSY, &second(Rule::PeriodKnown), 6336),
         (worlds::RETURNS, &second(Rule::StandingOrder), 30),
         (
             worlds::THREE_BUSY,
@@ -230,12 +230,14 @@ fn without_all_of_some_rules_some_seed_goes_wrong() {
         (
             worlds::THREE_BUSY,
             &[Rule::PresentStart, Rule::ListOnDisk],
-            243,
+            280,
         ),
     ];
     for (row, rules, known) in rows {
         let is_right = |seed, rules: &[Rule]| {
             let mut world = worlds::world(row, seed);
+            // As when `RULE` leaves them out.
+            world.parameters.ledger = true;
             world.parameters.rules = rules
                 .iter()
                 .fold(Rules::all(), |all, rule| all.without(*rule));
