@@ -91,8 +91,21 @@ fn without_the_ledger_in_a_return_lost_folders_lose_an_entry() {
 /// Each of some is on the list of another one of them, and none serves; but the fifth one does.
 #[test]
 fn without_a_catalog_that_leaves_a_circle_out_those_in_it_wait_without_end() {
-    let (row, seeds) = (worlds::FIVE_RETURNS, iter::once(1001).chain(0..3000));
-    check_rule_with_ledger(row, Rule::LeaveCircle, seeds, "after quiet");
+    // Updates that name only whom they go without put hardly anybody into one.
+    let [circle, names] = [Rule::LeaveCircle, Rule::WithoutOnly];
+    let world = |rules, seed| {
+        let mut world = worlds::world(worlds::FIVE_RETURNS, seed);
+        world.parameters.ledger = true;
+        world.parameters.rules = rules;
+        world
+    };
+    let without_both = Rules::all().without(circle).without(names);
+    let seeds = iter::once(243).chain(0..3000);
+    for enough in [circle, names] {
+        let one = |seed| world(Rules::all().without(enough), seed);
+        let both = |world: &mut World| world.parameters.rules = without_both;
+        check_found(seeds.clone(), "after quiet", one, both);
+    }
 }
 
 /// Each does for both where the record has the key still.

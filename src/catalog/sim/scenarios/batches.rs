@@ -1,10 +1,11 @@
 //! Writes of several books at once.
 
+use std::sync::{Arc, Mutex};
+
 use super::{MS, check_right, reply};
 use crate::catalog::sim::clients::calls::{self, set_price};
 use crate::catalog::sim::parameters::{BOOK, OTHER_BOOK};
 use crate::runtime::sync;
-use std::sync::{Arc, Mutex};
 
 /// Catalog 1 has a batch of catalog 0, and its answer is slow. It finishes the write, and writes on
 /// top of it.

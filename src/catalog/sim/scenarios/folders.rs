@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{
     MS, Scenario, Schedule, begin_to_leave_out_a_full_disk, check, check_lists, check_right, look,
-    reply, request, sleep_until,
+    refuse, reply, request, sleep_until,
 };
 use crate::catalog::replication::rules::Rule;
 use crate::catalog::sim::clients::set;
@@ -541,7 +541,7 @@ fn a_new_folder_needs_no_operator_while_a_full_disk_is_being_left_out() {
         cluster.state().catalogs[2].disk.lose();
         cluster.start(2);
         cluster.scheduler.sleep(1000 * MS);
-        cluster.state().catalogs[1].disk.refuses = false;
+        refuse(cluster, 1, None);
     });
 }
 
@@ -556,13 +556,9 @@ fn a_new_shop_whose_first_record_is_refused_opens_for_all() {
             while cluster.state().catalogs[0].disk.books.is_empty() {
                 scheduler.sleep(MS / 4);
             }
-            let refuse = |refusal: Option<RefusedWrite>| {
-                let disk = &mut cluster.state().catalogs[0].disk;
-                (disk.refuses, disk.refusal) = (refusal.is_some(), refusal);
-            };
-            refuse(Some(RefusedWrite::Unchanged));
+            refuse(cluster, 0, Some(RefusedWrite::Unchanged));
             scheduler.sleep(20 * MS);
-            refuse(None);
+            refuse(cluster, 0, None);
             while !cluster.state().catalogs[0].disk.record.whole {
                 scheduler.sleep(MS / 4);
             }

@@ -1,8 +1,8 @@
 //! Messages that arrive when they no longer say how things are.
 
 use super::{
-    MS, Scenario, begin_to_leave_out_a_full_disk, check, check_lists, look, reply, request, sell,
-    sleep_until,
+    MS, Scenario, begin_to_leave_out_a_full_disk, check, check_lists, look, refuse, reply, request,
+    sell, sleep_until,
 };
 use crate::catalog::replication::rules::Rule;
 use crate::catalog::replication::write::Update;
@@ -153,6 +153,6 @@ fn without_the_order_of_heartbeats_a_catalog_is_left_out_that_does_not_know() {
         look(cluster, 1);
         cluster.network.stop_holding(reply(0, 1, "heartbeat"));
         cluster.network.heal();
-        cluster.state().catalogs[1].disk.refuses = false;
+        refuse(cluster, 1, None);
     });
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{
     MS, Scenario, await_mark, begin_to_leave_out_a_full_disk, check, check_lists, check_right,
-    look, request, sell, sleep_until,
+    look, refuse, request, sell, sleep_until,
 };
 use crate::catalog::replication::rules::Rule;
 use crate::catalog::sim::clients::calls::{self, set_price};
@@ -232,26 +232,20 @@ fn five_catalogs_that_go_down_one_by_one_return_in_any_order() {
     });
 }
 
-/// From now on the disk of catalog 0 refuses in this way.
-fn refuse(cluster: &Cluster, refusal: Option<RefusedWrite>) {
-    let disk = &mut cluster.state().catalogs[0].disk;
-    (disk.refuses, disk.refusal) = (refusal.is_some(), refusal);
-}
-
 /// Catalog 1 comes back, and the disk of catalog 0 does not take that it is struck off.
 #[test]
 fn a_catalog_that_cannot_strike_a_peer_off_answers_reads_all_the_same() {
     check_right(2, |cluster| {
         cluster.crash(1);
         cluster.scheduler.sleep(1000 * MS);
-        refuse(cluster, Some(RefusedWrite::Unchanged));
+        refuse(cluster, 0, Some(RefusedWrite::Unchanged));
         cluster.start(1);
         for _ in 0..20 {
             cluster.scheduler.sleep(100 * MS);
             let seen = calls::lookup(cluster, 0);
             assert!(seen.is_some(), "a read is not answered");
         }
-        refuse(cluster, None);
+        refuse(cluster, 0, None);
     });
 }
 
@@ -262,7 +256,7 @@ fn sells_and_crashes(cluster: &Arc<Cluster>) {
     set(cluster, 1, 8);
     cluster.crash(0);
     cluster.crash(1);
-    refuse(cluster, None);
+    refuse(cluster, 0, None);
     cluster.start(0);
     cluster.scheduler.sleep(1500 * MS);
     look(cluster, 0);
@@ -274,10 +268,10 @@ fn sells_and_crashes(cluster: &Arc<Cluster>) {
 #[test]
 fn without_the_refused_list_a_catalog_opens_by_it_and_lacks_a_sale() {
     check(Rule::ToldUntilSaved, 2, |cluster| {
-        refuse(cluster, Some(RefusedWrite::Made));
+        refuse(cluster, 0, Some(RefusedWrite::Made));
         cluster.stop(1);
         cluster.scheduler.sleep(1000 * MS);
-        refuse(cluster, Some(RefusedWrite::Unchanged));
+        refuse(cluster, 0, Some(RefusedWrite::Unchanged));
         cluster.resume(1);
         sells_and_crashes(cluster);
     });
@@ -289,7 +283,7 @@ fn without_the_last_list_a_catalog_whose_disk_refuses_opens_by_it() {
     check(Rule::ToldUntilSaved, 2, |cluster| {
         cluster.crash(1);
         cluster.scheduler.sleep(1000 * MS);
-        refuse(cluster, Some(RefusedWrite::Lost));
+        refuse(cluster, 0, Some(RefusedWrite::Lost));
         cluster.start(1);
         sells_and_crashes(cluster);
     });
@@ -357,7 +351,7 @@ fn a_catalog_that_was_stopped_before_it_left_a_full_one_out_offers_what_is_sold(
         begin_to_leave_out_a_full_disk(cluster);
         cluster.network.cut_one_way(1, 0);
         cluster.stop(0);
-        cluster.state().catalogs[1].disk.refuses = false;
+        refuse(cluster, 1, None);
         scheduler.sleep(1200 * MS);
         set(cluster, 1, 8);
         cluster.crash(1);

@@ -4,12 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
-use super::{MS, Scenario, check_right, sell};
+use super::{MS, Scenario, Schedule, begin, change_the_other_book, check_right, sell};
 use crate::catalog::replication::rules::Rule;
-use crate::catalog::sim::clients::calls::{self, set_price};
+use crate::catalog::sim::clients::calls;
 use crate::catalog::sim::clients::set;
 use crate::catalog::sim::cluster::Cluster;
-use crate::catalog::sim::parameters::OTHER_BOOK;
 
 /// Longer than the run: only a wake-up ends a wait for entries.
 const TIMEOUT: Duration = Duration::from_secs(10_000);
@@ -42,6 +41,16 @@ fn a_sale_wakes_the_loop_that_puts_it_in_the_ledgers_files_at_both_catalogs() {
     });
 }
 
+/// Both crash, and the folder of catalog 1 is lost. Catalog 0 goes on with what it has.
+fn crash_and_lose_a_folder(cluster: &Arc<Cluster>) {
+    cluster.crash(0);
+    cluster.crash(1);
+    cluster.state().catalogs[1].disk.lose();
+    cluster.start(0);
+    cluster.start(1);
+    cluster.restart_without(0, vec![1]);
+}
+
 /// The ledger's disk of catalog 0 is slow. A change at catalog 1 forgets an earlier one, which is in
 /// its own files. Catalog 0 acknowledges it and crashes, and the folder of catalog 1 is lost.
 #[test]
@@ -54,12 +63,7 @@ fn without_due_entries_on_disk_a_crash_and_a_lost_folder_lose_one() {
             set(cluster, 1, 8);
             scheduler.sleep(100 * MS);
             set(cluster, 1, 7);
-            cluster.crash(0);
-            cluster.crash(1);
-            cluster.state().catalogs[1].disk.lose();
-            cluster.start(0);
-            cluster.start(1);
-            cluster.restart_without(0, vec![1]);
+            crash_and_lose_a_folder(cluster);
         })
     };
     scenario.check(Rule::LedgerDue);
@@ -77,26 +81,18 @@ fn an_entry_that_a_copy_has_forgotten_while_a_save_waited_is_not_lost() {
             set(cluster, 1, 8);
             scheduler.sleep(250 * MS);
             cluster.state().catalogs[0].disk.books_time = Some(50 * MS);
-            in_background(cluster, |cluster| {
-                let _ = cluster.at_catalog(1, |it| it.update(OTHER_BOOK, &set_price(1.0)));
-            });
-            in_background(cluster, |cluster| drop(calls::add(cluster, 1, "Another")));
-            in_background(cluster, |cluster| set(cluster, 1, 7));
+            let calls: [Schedule; 3] = [
+                change_the_other_book,
+                |cluster| drop(calls::add(cluster, 1, "Another")),
+                |cluster| set(cluster, 1, 7),
+            ];
+            for call in calls {
+                begin(cluster, call);
+                scheduler.sleep(10 * MS);
+            }
             scheduler.sleep(140 * MS);
-            cluster.crash(0);
-            cluster.crash(1);
-            cluster.state().catalogs[1].disk.lose();
-            cluster.start(0);
-            cluster.start(1);
-            cluster.restart_without(0, vec![1]);
+            crash_and_lose_a_folder(cluster);
         })
     };
     scenario.check(Rule::LedgerDue);
-}
-
-/// Begins this, and returns 10 ms later.
-fn in_background(cluster: &Arc<Cluster>, call: fn(&Arc<Cluster>)) {
-    let own = cluster.clone();
-    cluster.scheduler.spawn_in(0, None, move || call(&own));
-    cluster.scheduler.sleep(10 * MS);
 }

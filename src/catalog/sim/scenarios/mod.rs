@@ -143,16 +143,26 @@ impl Scenario {
 /// The disk of catalog 1 refuses a write, and catalog 0 is about to leave it out for that, once it
 /// knows. Returns in that moment.
 fn begin_to_leave_out_a_full_disk(cluster: &Arc<Cluster>) {
-    {
-        let disk = &mut cluster.state().catalogs[1].disk;
-        (disk.refuses, disk.refusal) = (true, Some(RefusedWrite::Unchanged));
-    }
-    let own = cluster.clone();
-    cluster.scheduler.spawn_in(0, None, move || {
-        let _ = own.at_catalog(1, |it| it.update(OTHER_BOOK, &set_price(1.0)));
-    });
+    refuse(cluster, 1, Some(RefusedWrite::Unchanged));
+    begin(cluster, change_the_other_book);
     await_mark(cluster, 0, "listed");
     assert!(!cluster.replica(1).describe_standing().contains("lists us"));
+}
+
+/// From now on the disk of a catalog refuses in this way, or no longer.
+fn refuse(cluster: &Cluster, node: usize, refusal: Option<RefusedWrite>) {
+    let disk = &mut cluster.state().catalogs[node].disk;
+    (disk.refuses, disk.refusal) = (refusal.is_some(), refusal);
+}
+
+/// Begins this, and does not wait for its end.
+fn begin(cluster: &Arc<Cluster>, call: Schedule) {
+    let own = cluster.clone();
+    cluster.scheduler.spawn_in(0, None, move || call(&own));
+}
+
+fn change_the_other_book(cluster: &Arc<Cluster>) {
+    let _ = cluster.at_catalog(1, |it| it.update(OTHER_BOOK, &set_price(1.0)));
 }
 
 /// Returns once a catalog stands so with some peer.
