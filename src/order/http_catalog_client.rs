@@ -13,6 +13,7 @@ use serde_json::json;
 
 use crate::config::OrderSettings;
 use crate::http::client::{Answer, Client, Failure};
+use crate::http::server::BODY_BYTES_MAX;
 use crate::http::{Response, encode, trace_headers};
 use crate::membership::health_check::HealthCheck;
 use crate::model::address::Address;
@@ -29,9 +30,6 @@ use crate::runtime::log;
 /// How long an update may take before another catalog that is up is asked what became of it. It
 /// may be waiting for the lease of a third one, so this is longer than a read has.
 const UPDATE_PATIENCE: Duration = Duration::from_millis(200);
-
-/// A catalog takes no longer body, but for a batch.
-const BODY_BYTES_MAX: usize = 64 * 1024;
 
 pub(super) struct HttpCatalog {
     /// In the order of the settings.
@@ -258,6 +256,7 @@ impl Catalog for HttpCatalog {
         let mut headers = trace_headers(&write.trace);
         headers.push(("If-Match", version.as_str()));
         let json = json!({"quantity": left, "orders": orders}).to_string();
+        // A catalog takes no longer body, but for a batch.
         if BODY_BYTES_MAX < json.len() {
             return as_batch();
         }

@@ -13,7 +13,7 @@ use crate::http::server::head::{self, Raw, ReplyContext};
 use crate::model::error::{Error, Result};
 
 /// Bytes of a body. Beyond: 413.
-const BODY_BYTES_MAX: usize = 64 * 1024;
+pub(crate) const BODY_BYTES_MAX: usize = 64 * 1024;
 
 /// Bytes of a body from another server, or of books that are added, once the token was checked.
 /// Beyond: 413.

@@ -64,6 +64,7 @@ use crate::runtime::exit::Exit;
 use crate::runtime::metrics::Exposition;
 use dispatch::Dispatcher;
 pub(crate) use dispatch::Pending;
+pub(crate) use exchange::BODY_BYTES_MAX;
 
 /// How long a write waits for a client to read. Then another thread sends the rest. A receiving
 /// thread waits for nothing longer than that.

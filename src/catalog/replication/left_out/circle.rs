@@ -68,7 +68,7 @@ impl LeftOut {
     }
 
     /// Whether peer `i` is on the list of peer `by`.
-    fn lists(&self, by: usize, i: usize) -> bool {
+    pub(super) fn lists(&self, by: usize, i: usize) -> bool {
         self.says(by, |said| said.left_out.contains(&self.addresses[i]))
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{LeftOut, Standing, former_peers};
+use super::{LeftOut, former_peers};
 use crate::catalog::replication::rules::Rule;
 use crate::membership::Membership;
 use crate::membership::time::Time;
@@ -139,9 +139,8 @@ impl LeftOut {
     /// one, or is left out by one whose copies count more, or was silent for a lease.
     pub(crate) fn period_is_known(&self, now: Time) -> bool {
         let is_out = |i: usize| {
-            let lists_it = |said: &Standing| said.left_out.contains(&self.addresses[i]);
             self.peers()
-                .any(|by| self.yields_to(by) && self.says(by, lists_it))
+                .any(|by| self.yields_to(by) && self.lists(by, i))
         };
         let is_over = self.timing.lease <= now.since_min(self.period_since);
         is_over
@@ -182,8 +181,7 @@ impl LeftOut {
 
     /// Whether peer `by` serves without peer `i`: then that one can have sold nothing alone.
     pub(super) fn serves_without(&self, by: usize, i: usize) -> bool {
-        let lists_it = |said: &Standing| said.left_out.contains(&self.addresses[i]);
-        self.says(by, |said| said.serving && lists_it(said))
+        self.lists(by, i) && self.says(by, |said| said.serving)
     }
 
     /// The peers that are down and that this catalog waits for, although one that it is in step with
