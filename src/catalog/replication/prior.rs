@@ -3,7 +3,6 @@
 
 use crate::catalog::replication::env::Environment;
 use crate::catalog::replication::rules::Rule;
-use crate::catalog::replication::write::Update;
 use crate::catalog::replication::{Inner, Replica};
 use crate::model::book::{Book, BookId};
 use crate::model::order::{Order, OrderId};
@@ -87,41 +86,15 @@ impl<E: Environment> Replica<E> {
         })
     }
 
-    /// As [`Replica::prior`], of an order of this update. A change with a client's order that was no
-    /// sale took no copies, whatever number the order names.
-    pub(super) fn prior_of(
-        &self,
-        inner: &Inner,
-        book: &Book,
-        update: &Update,
-        order: &Order,
-    ) -> Option<Prior> {
-        let prior = self.prior(inner, book, order);
-        if prior != Some(Prior::Other) || update.all_or_none {
-            return prior;
-        }
-        let of_change = Order {
-            copies: 0,
-            ..order.clone()
-        };
-        self.prior(inner, book, &of_change)
-    }
-
     /// Which of these orders were made before, which were something else, and which may become it.
     pub(super) fn made_before(&self, inner: &Inner, book: &Book, orders: &[Order]) -> MadeBefore {
         MadeBefore::of(orders, |order| self.prior(inner, book, order))
     }
-
-    /// As [`Replica::made_before`], of the orders of this update.
-    pub(super) fn made_before_by(&self, inner: &Inner, book: &Book, update: &Update) -> MadeBefore {
-        MadeBefore::of(&update.orders, |order| {
-            self.prior_of(inner, book, update, order)
-        })
-    }
 }
 
 impl MadeBefore {
-    fn of(orders: &[Order], prior: impl Fn(&Order) -> Option<Prior>) -> MadeBefore {
+    /// As `prior` finds.
+    pub(super) fn of(orders: &[Order], prior: impl Fn(&Order) -> Option<Prior>) -> MadeBefore {
         let mut before = MadeBefore::default();
         for order in orders {
             match prior(order) {

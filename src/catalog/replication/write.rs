@@ -11,7 +11,7 @@ use crate::catalog::replication::env::Environment;
 use crate::catalog::replication::invalidate::invalidations;
 use crate::catalog::replication::left_out::Asked;
 use crate::catalog::replication::messages::{Check, Known, Message, Outcome, Reply};
-use crate::catalog::replication::prior::Prior;
+use crate::catalog::replication::prior::{MadeBefore, Prior};
 use crate::catalog::replication::read_repair::not_repaired;
 use crate::catalog::replication::rules::Rule;
 use crate::catalog::replication::{Inner, Replica};
@@ -350,6 +350,33 @@ impl<E: Environment> Replica<E> {
         Ok(Updated {
             book: new.clone(),
             replayed: false,
+        })
+    }
+
+    /// As [`Replica::prior`], of an order of this update. A change with a client's order that was no
+    /// sale took no copies, whatever number the order names.
+    fn prior_of(
+        &self,
+        inner: &Inner,
+        book: &Book,
+        update: &Update,
+        order: &Order,
+    ) -> Option<Prior> {
+        let prior = self.prior(inner, book, order);
+        if prior != Some(Prior::Other) || update.all_or_none {
+            return prior;
+        }
+        let of_change = Order {
+            copies: 0,
+            ..order.clone()
+        };
+        self.prior(inner, book, &of_change)
+    }
+
+    /// As [`Replica::made_before`], of the orders of this update.
+    fn made_before_by(&self, inner: &Inner, book: &Book, update: &Update) -> MadeBefore {
+        MadeBefore::of(&update.orders, |order| {
+            self.prior_of(inner, book, update, order)
         })
     }
 
